@@ -1,0 +1,13 @@
+"""Schedules for JAX: which one, and how many steps does it save?
+
+What this module imports needs JAX and Optax alone; models, data, the trainer and the benchmark live
+in `jaxsched.models`, `.data`, `.train` and `.bench`.
+"""
+
+from jaxsched.schedules import Constant as Constant
+from jaxsched.schedules import Cosine as Cosine
+from jaxsched.schedules import MultiStep as MultiStep
+from jaxsched.schedules import OneCycle as OneCycle
+from jaxsched.schedules import OneCycleMomentum as OneCycleMomentum
+from jaxsched.schedules import Schedule as Schedule
+from jaxsched.schedules import Warmup as Warmup

@@ -1,0 +1,30 @@
+"""One value for all time."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import Number, Schedule, as_float, schedule
+
+
+@schedule
+class Constant(Schedule):
+    """The same value at every time.
+
+    Formula:
+        value
+
+    Attributes:
+        value: the value.
+
+    Example:
+        >>> import jaxsched as js
+        >>> float(js.Constant(0.5)(1_000_000))
+        0.5
+    """
+
+    value: Number
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        return jnp.broadcast_to(as_float(self.value), jnp.shape(t))

@@ -1,0 +1,58 @@
+"""Piecewise constant: a factor at each milestone."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import Number, Schedule, as_float, require, same_kind, schedule
+
+
+@schedule
+class MultiStep(Schedule):
+    """Multiplies the value by a factor at each milestone.
+
+    Formula:
+        value · factor^n(t), with n(t) = the number of milestones ≤ t
+
+    The update at t = milestone is the first to use the new value, as in torch's `MultiStepLR`
+    stepped once an update and in `optax.piecewise_constant_schedule` (Keras and init2winit are one
+    later).
+
+    Attributes:
+        value: the value before the first milestone.
+        milestones: times in ascending order, in the unit of t. A time given twice counts twice.
+        factor: what each milestone multiplies by; 0.1 and 0.2 are the usual choices.
+
+    Raises:
+        ValueError: when the milestones do not ascend.
+
+    Source:
+        The step schedule of He et al., "Deep residual learning" (arXiv 1512.03385), section 4.2.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.MultiStep(1.0, milestones=(30, 60), factor=0.1)(jnp.array([29, 30, 60]))
+        Array([1.  , 0.1 , 0.01], dtype=float32)
+    """
+
+    value: Number
+    milestones: tuple[Number, ...]
+    factor: Number = 0.1
+
+    def __post_init__(self):
+        for before, after in zip(self.milestones, self.milestones[1:], strict=False):
+            require(
+                lambda a, b: a <= b,
+                before,
+                after,
+                message=f"MultiStep needs milestones in ascending order, got {after} after "
+                f"{before} in {self.milestones}; sort them.",
+            )
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        passed = jnp.zeros(jnp.shape(t), jnp.float32)
+        for milestone in self.milestones:
+            now, then = same_kind(t, milestone)
+            passed += as_float(now >= then)
+        return as_float(self.value) * as_float(self.factor) ** passed

@@ -1,0 +1,64 @@
+"""A linear ramp into any schedule."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import (
+    Number,
+    Schedule,
+    as_float,
+    done_and_left,
+    require,
+    same_kind,
+    schedule,
+)
+
+
+@schedule
+class Warmup(Schedule):
+    """Rises in a straight line to the schedule's own curve, meets it, and follows it.
+
+    Formula:
+        start + (schedule(duration) − start) · t / duration   for t < duration
+        schedule(t)                                           from then on
+
+    The schedule keeps its own clock: `Warmup(MultiStep(0.1, (30, 60)), 5)` still drops at 30 and
+    60, and `Warmup(Cosine(0.1, 90), 5)` still ends at 90. The curve has no jump.
+
+    Attributes:
+        schedule: what to warm up to.
+        duration: how long the ramp is, in the unit of t; 5 epochs is usual for large batches.
+        start: the value at t = 0. The first update uses it, so 0 spends that update on nothing;
+            peak / (number of warm-up updates) is what "(t + 1) / W" warm-ups start at.
+
+    Raises:
+        ValueError: when the duration is negative.
+
+    Source:
+        Goyal et al., "Accurate, large minibatch SGD" (arXiv 1706.02677), section 2.2.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> warm = js.Warmup(js.Constant(0.4), duration=4, start=0.1)
+        >>> warm(jnp.array([0, 2, 4, 100]))
+        Array([0.1 , 0.25, 0.4 , 0.4 ], dtype=float32)
+    """
+
+    schedule: Schedule
+    duration: Number
+    start: Number = 0.0
+
+    def __post_init__(self):
+        require(
+            lambda duration: duration >= 0,
+            self.duration,
+            message=f"Warmup needs a duration of at least 0, got duration={self.duration}.",
+        )
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        done, left = done_and_left(t, self.duration)
+        ramp = as_float(self.start) * left + self.schedule(self.duration) * done
+        now, end = same_kind(t, self.duration)
+        return jnp.where(now < end, ramp, self.schedule(t))
