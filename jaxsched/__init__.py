@@ -4,6 +4,9 @@ What this module imports needs JAX and Optax alone; models, data, the trainer an
 in `jaxsched.models`, `.data`, `.train` and `.bench`.
 """
 
+from jaxsched.plan import Phase as Phase
+from jaxsched.plan import Plan as Plan
+from jaxsched.plan import every as every
 from jaxsched.schedules import Constant as Constant
 from jaxsched.schedules import Cosine as Cosine
 from jaxsched.schedules import MultiStep as MultiStep

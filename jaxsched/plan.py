@@ -1,0 +1,265 @@
+"""Phases to updates: the only arithmetic between updates, examples and epochs."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+TimeFunction: TypeAlias = Callable[[ArrayLike], jax.Array]
+
+# The traced arithmetic keeps numbers below N in uint32 and needs two bits to spare.
+_MAX_EXAMPLES = 2**30 - 1
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training at one batch size.
+
+    Attributes:
+        epochs: how long it lasts, in passes over the training data; may be a fraction.
+        batch_size: examples an update, over all devices together.
+
+    Raises:
+        ValueError: when either is not above zero.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.Phase(epochs=60, batch_size=128)
+        Phase(epochs=60, batch_size=128)
+    """
+
+    epochs: float
+    batch_size: int
+
+    def __post_init__(self):
+        if not self.epochs > 0 or math.isinf(self.epochs):
+            raise ValueError(f"Phase needs finite epochs above 0, got epochs={self.epochs}.")
+        if int(self.batch_size) != self.batch_size or self.batch_size < 1:
+            raise ValueError(
+                f"Phase needs a whole batch_size of at least 1, got batch_size={self.batch_size}."
+            )
+
+
+class Segment(NamedTuple):
+    """A phase in updates and examples: the plan's own form of it."""
+
+    start_step: int  # the first update of the phase
+    end_step: int  # one past its last update
+    start_example: int  # place in the endless stream of the first update's first example
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What each update of a run trains on: steps, examples and epochs, exactly.
+
+    The training data is one endless stream: epoch after epoch, each its own permutation of the N
+    examples. An update takes the next B examples of it; a batch may straddle two epochs, so none is
+    dropped and none is ragged. A phase ends before the first update that would start at or after
+    the phase's end in examples.
+
+    Formula:
+        examples(step) = B₁s₁ + B₂s₂ + …     (sᵢ updates done in phase i)
+        epoch(step)    = examples(step) / N
+
+    Attributes:
+        phases: the phases, in order.
+        num_examples: N, the size of the training set.
+
+    Raises:
+        ValueError: when there is no phase, N is below 1 or 2³⁰ or more, or a batch is larger than
+            the training set.
+
+    Source:
+        The update counts of Smith et al., "Don't decay the learning rate, increase the batch size"
+        (arXiv 1711.00489), figure 5.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.Plan((js.Phase(200, 128),), num_examples=50_000).total_steps
+        78125
+        >>> phases = (js.Phase(60, 128), js.Phase(60, 640), js.Phase(40, 3200), js.Phase(40, 5120))
+        >>> plan = js.Plan(phases, num_examples=50_000)
+        >>> plan.total_steps, plan.examples_at(23_438), plan.batch_size_at(23_438)
+        (29142, 3000064, 640)
+    """
+
+    phases: tuple[Phase, ...]
+    num_examples: int
+
+    def __post_init__(self):
+        if not self.phases:
+            raise ValueError("Plan needs at least one phase, got none; give phases=(Phase(…),).")
+        if not 1 <= self.num_examples <= _MAX_EXAMPLES:
+            raise ValueError(
+                "Plan needs 1 to 2**30 - 1 training examples, got "
+                f"num_examples={self.num_examples}."
+            )
+        for phase in self.phases:
+            if phase.batch_size > self.num_examples:
+                raise ValueError(
+                    f"Plan needs batches no larger than the training set, got {phase} with "
+                    f"num_examples={self.num_examples}; use batch_size={self.num_examples} or less."
+                )
+        if not self.segments:
+            raise ValueError(
+                f"Plan needs phases long enough for one update, got {self.phases} with "
+                f"num_examples={self.num_examples}; give more epochs."
+            )
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """The phases in updates and examples, without those too short for an update."""
+        segments, step, example, epochs = [], 0, 0, Fraction(0)
+        for phase in self.phases:
+            epochs += Fraction(phase.epochs)
+            left = round(epochs * self.num_examples) - example
+            updates = math.ceil(Fraction(left, phase.batch_size))
+            if updates > 0:
+                segments.append(Segment(step, step + updates, example, phase.batch_size))
+                step += updates
+                example += updates * phase.batch_size
+        return tuple(segments)
+
+    @property
+    def total_steps(self) -> int:
+        """Updates in the whole run."""
+        return self.segments[-1].end_step
+
+    @property
+    def total_epochs(self) -> float:
+        """The phases' epochs added up; the last update may read a little past them."""
+        return float(sum(Fraction(phase.epochs) for phase in self.phases))
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The distinct batch sizes, in order of first use."""
+        return tuple(dict.fromkeys(s.batch_size for s in self.segments))
+
+    def _segment(self, step: int) -> Segment:
+        """The segment of the update that follows `step` updates; the last one past the end."""
+        if step < 0:
+            raise ValueError(f"a step counts the updates done and is at least 0, got {step}.")
+        return next((s for s in self.segments if step < s.end_step), self.segments[-1])
+
+    def examples_at(self, step: int) -> int:
+        """Examples that the first `step` updates take: where the next one starts in the stream."""
+        segment = self._segment(step)
+        return segment.start_example + (step - segment.start_step) * segment.batch_size
+
+    def step_at(self, example: int) -> int:
+        """The first update that starts at or after this example of the stream.
+
+        Example:
+            >>> import jaxsched as js
+            >>> js.Plan((js.Phase(2, 128),), num_examples=1000).step_at(1000)
+            8
+        """
+        started = [s for s in self.segments if s.start_example < example]
+        if not started:
+            return 0
+        segment = started[-1]
+        updates = math.ceil(Fraction(example - segment.start_example, segment.batch_size))
+        return segment.start_step + updates
+
+    def batch_size_at(self, step: int) -> int:
+        """The batch size of the update that follows `step` updates."""
+        return self._segment(step).batch_size
+
+    def epoch_at(self, step: ArrayLike) -> jax.Array:
+        """Epochs done after `step` updates, float32; `step` may be traced and of any shape.
+
+        Whole epochs are exact: the value reaches n at the very update that starts at or after the
+        end of epoch n, however long the run (a schedule in epochs changes when it should), because
+        the quotient is taken in integers. Past the end the clock runs on at the last batch size.
+        """
+        whole, examples = self._epoch_and_example(step)
+        whole = whole.astype(jnp.float32)
+        share = examples.astype(jnp.float32) / jnp.float32(self.num_examples)
+        # The sum may round up to an epoch that is not over yet.
+        return jnp.minimum(whole + share, jnp.nextafter(whole + 1, whole))
+
+    def is_epoch_start(self, step: ArrayLike) -> jax.Array:
+        """Whether the update after `step` updates is the first to start in its epoch: bool.
+
+        At that update the incoming parameters are the weights at the end of the epoch before. True
+        at 0. Usable as the `at` of a transformation; `step` may be traced and of any shape.
+        """
+        step = jnp.asarray(step)
+        now, _ = self._epoch_and_example(step)
+        before, _ = self._epoch_and_example(jnp.maximum(step - 1, 0))
+        return (now > before) | (step == 0)
+
+    def schedule(
+        self, value_of_epoch: Callable[[ArrayLike], jax.Array]
+    ) -> Callable[[ArrayLike], jax.Array]:
+        """Turns a schedule in epochs into one in updates, as Optax wants it.
+
+        Example:
+            >>> import jaxsched as js
+            >>> plan = js.Plan((js.Phase(50, 100),), num_examples=1000)
+            >>> lr = plan.schedule(js.MultiStep(1.0, milestones=(25,)))
+            >>> [round(float(lr(step)), 6) for step in (249, 250)]
+            [1.0, 0.1]
+        """
+        return lambda step: value_of_epoch(self.epoch_at(step))
+
+    def _epoch_and_example(self, step: ArrayLike) -> tuple[jax.Array, jax.Array]:
+        """Whole epochs before update `step` and the place within its epoch of its first example.
+
+        Both are uint32. The product (updates · B) overflows 32 bits in long runs, so its quotient
+        by N is taken digit by digit, as on paper: B in digits of so few bits that a remainder below
+        N times a digit still fits.
+        """
+        step = jnp.maximum(jnp.asarray(step), 0)
+        starts, batch_sizes, start_epochs, start_places = self._segment_arrays
+        segment = jnp.searchsorted(starts, step, side="right", method="compare_all") - 1
+        done = (step - jnp.asarray(starts)[segment]).astype(jnp.uint32)
+        batch_size = jnp.asarray(batch_sizes)[segment]
+        N = np.uint32(self.num_examples)
+        digit_bits = 31 - self.num_examples.bit_length()
+        num_digits = -(-int(max(batch_sizes)).bit_length() // digit_bits)
+        quotient = remainder = jnp.zeros_like(done)
+        for place in reversed(range(num_digits)):
+            digit = (batch_size >> np.uint32(place * digit_bits)) & np.uint32(2**digit_bits - 1)
+            value = (remainder << np.uint32(digit_bits)) + (done % N) * digit
+            quotient = (quotient << np.uint32(digit_bits)) + value // N
+            remainder = value % N
+        example = jnp.asarray(start_places)[segment] + remainder
+        epoch = jnp.asarray(start_epochs)[segment] + (done // N) * batch_size + quotient
+        return epoch + (example >= N), example % N
+
+    @cached_property
+    def _segment_arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """First update, batch size, and first example's epoch and place in it, of each segment."""
+        starts = np.array([s.start_step for s in self.segments], np.int32)
+        batch_sizes = np.array([s.batch_size for s in self.segments], np.uint32)
+        first = [divmod(s.start_example, self.num_examples) for s in self.segments]
+        epochs, places = np.array(first, np.uint32).T
+        return starts, batch_sizes, epochs, places
+
+
+def every(n: int) -> TimeFunction:
+    """The predicate that is true at updates n, 2n, 3n, …, and not at 0.
+
+    For the `at` of a transformation in your own Optax chain: `every(steps_per_epoch)` is the first
+    update of each epoch but the first. The predicate takes and returns arrays of any shape.
+
+    Raises:
+        ValueError: when n is below 1.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.every(2)(jnp.arange(5))
+        Array([False, False,  True, False,  True], dtype=bool)
+    """
+    if n < 1:
+        raise ValueError(f"every needs a number of updates of at least 1, got n={n}.")
+    return lambda step: (jnp.asarray(step) > 0) & (jnp.asarray(step) % n == 0)
