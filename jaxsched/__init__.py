@@ -4,6 +4,12 @@ What this module imports needs JAX and Optax alone; models, data, the trainer an
 in `jaxsched.models`, `.data`, `.train` and `.bench`.
 """
 
+from jaxsched.optimizers import SGD as SGD
+from jaxsched.optimizers import Adam as Adam
+from jaxsched.optimizers import AdamW as AdamW
+from jaxsched.optimizers import FromOptax as FromOptax
+from jaxsched.optimizers import Optimizer as Optimizer
+from jaxsched.optimizers import hyperparams as hyperparams
 from jaxsched.plan import Phase as Phase
 from jaxsched.plan import Plan as Plan
 from jaxsched.plan import every as every
