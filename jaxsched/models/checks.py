@@ -1,0 +1,52 @@
+"""What every spec checks of its numbers when it is made."""
+
+
+def blocks_per_stage(network: str, depth: int, *, extra: int) -> int:
+    """The n of a depth of 6n + extra layers: three stages of n blocks of two convolutions.
+
+    Args:
+        network: the spec's name, for the message.
+        depth: how many layers with weights there are on the main path.
+        extra: the layers that are in no block.
+
+    Raises:
+        ValueError: when no n ≥ 1 gives that depth; names the nearest depths.
+
+    Example:
+        >>> blocks_per_stage("CifarResNet", 20, extra=2)
+        3
+    """
+    blocks, rest = divmod(depth - extra, 6)
+    if blocks >= 1 and rest == 0:
+        return blocks
+    below = 6 * blocks + extra
+    nearest = f"{below} or {below + 6}" if blocks >= 1 else f"{6 + extra}"
+    raise ValueError(
+        f"{network} needs a depth of 6n + {extra} with n ≥ 1, got depth={depth}; the nearest is "
+        f"{nearest}."
+    )
+
+
+def require_positive(network: str, **counts: int) -> None:
+    """Raises ValueError unless every count is at least one.
+
+    Example:
+        >>> require_positive("ResNet", width=0)
+        Traceback (most recent call last):
+        ValueError: ResNet needs a width of at least 1, got width=0.
+    """
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{network} needs a {name} of at least 1, got {name}={count}.")
+
+
+def require_stages(network: str, stages: tuple[int, ...]) -> None:
+    """Raises ValueError unless there is a stage and each has a block.
+
+    Example:
+        >>> require_stages("ResNet", (2, 0))
+        Traceback (most recent call last):
+        ValueError: ResNet needs stages of at least one block each, got stages=(2, 0).
+    """
+    if not stages or min(stages) < 1:
+        raise ValueError(f"{network} needs stages of at least one block each, got {stages=}.")

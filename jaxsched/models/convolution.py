@@ -1,0 +1,130 @@
+"""A 2-D convolution whose gradient is as fast inside an XLA loop on CPU as outside of one."""
+
+import functools
+from typing import TypeAlias
+
+import jax
+from jax import lax
+
+Strides: TypeAlias = tuple[int, int]
+Padding: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def convolution(
+    images: jax.Array, kernel: jax.Array, strides: Strides, padding: Padding
+) -> jax.Array:
+    """Cross-correlates images with a kernel, as every deep-learning "convolution" does.
+
+    Formula:
+        y[b, i, j, o] = Σ_{u, v, c} x[b, i·s_h + u − top, j·s_w + v − left, c] · w[u, v, c, o]
+
+    where x is zero outside the image.
+
+    On CPU, XLA brings convolutions into the layout of its fast kernels only at the top level of a
+    program. The two convolutions of the gradient do not have that layout, so inside `lax.scan`,
+    `lax.fori_loop` or `lax.cond` they run 30 times slower (github.com/jax-ml/jax/issues/12868). On
+    CPU the gradient is therefore written out here in the fast layout, with the same values. The
+    price is that forward-mode differentiation (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) raises a
+    TypeError on CPU; it works on every other backend, where this is `lax.conv_general_dilated`.
+
+    Args:
+        images: [B, H, W, C].
+        kernel: [kernel height, kernel width, C, features], of the images' dtype.
+        strides: down and across.
+        padding: rows of zeros ((top, bottom), (left, right)).
+
+    Returns:
+        [B, H', W', features] with H' = ⌊(H + top + bottom − kernel height) / stride⌋ + 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> ones = jnp.ones((1, 4, 4, 1))
+        >>> convolution(ones, jnp.ones((3, 3, 1, 1)), (2, 2), ((1, 1), (1, 1)))[0, :, :, 0]
+        Array([[4., 6.],
+               [6., 9.]], dtype=float32)
+    """
+    if jax.default_backend() == "cpu":
+        return canonical_convolution(images, kernel, strides, padding)
+    return _convolve(images, kernel, strides, padding)
+
+
+def _convolve(
+    images: jax.Array, kernel: jax.Array, strides: Strides, padding: Padding
+) -> jax.Array:
+    """XLA's convolution, in the layout that is fast on every backend."""
+    return lax.conv_general_dilated(images, kernel, strides, padding, dimension_numbers=_LAYOUT)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def canonical_convolution(
+    images: jax.Array, kernel: jax.Array, strides: Strides, padding: Padding
+) -> jax.Array:
+    """The convolution with its gradient written in the layout that XLA is fast at on CPU.
+
+    What `convolution` is on CPU; arguments and result are the same.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> loss = lambda w: canonical_convolution(
+        ...     jnp.ones((1, 3, 3, 1)), w, (1, 1), ((0, 0), (0, 0))).sum()
+        >>> float(jax.grad(loss)(jnp.ones((3, 3, 1, 1))).sum())
+        9.0
+    """
+    return _convolve(images, kernel, strides, padding)
+
+
+def _forward(images, kernel, strides, padding):
+    return _convolve(images, kernel, strides, padding), (images, kernel)
+
+
+def _backward(strides, padding, saved, cotangent):
+    images, kernel = saved
+    return (
+        _images_gradient(images.shape, kernel, cotangent, strides, padding),
+        _kernel_gradient(images, kernel.shape, cotangent, strides, padding),
+    )
+
+
+canonical_convolution.defvjp(_forward, _backward)
+
+
+def _images_gradient(image_shape, kernel, cotangent, strides, padding) -> jax.Array:
+    """Σ over the outputs that saw a pixel: the spread-out cotangent with the flipped kernel."""
+
+    def pads(axis: int) -> tuple[int, int]:
+        low = padding[axis][0]
+        spread = (cotangent.shape[1 + axis] - 1) * strides[axis] + 1
+        return kernel.shape[axis] - 1 - low, image_shape[1 + axis] - spread + low
+
+    return lax.conv_general_dilated(
+        cotangent,
+        kernel[::-1, ::-1].transpose(0, 1, 3, 2),
+        window_strides=(1, 1),
+        padding=(pads(0), pads(1)),
+        lhs_dilation=strides,
+        dimension_numbers=_LAYOUT,
+    )
+
+
+def _kernel_gradient(images, kernel_shape, cotangent, strides, padding) -> jax.Array:
+    """Σ over examples and outputs: the images with the spread-out cotangent as the kernel.
+
+    Channels take the place of examples and examples that of channels.
+    """
+
+    def pads(axis: int) -> tuple[int, int]:
+        low = padding[axis][0]
+        spread = (cotangent.shape[1 + axis] - 1) * strides[axis]
+        return low, kernel_shape[axis] + spread - images.shape[1 + axis] - low
+
+    gradient = lax.conv_general_dilated(
+        images.transpose(3, 1, 2, 0),
+        cotangent.transpose(1, 2, 0, 3),
+        window_strides=(1, 1),
+        padding=(pads(0), pads(1)),
+        rhs_dilation=strides,
+        dimension_numbers=_LAYOUT,
+    )
+    return gradient.transpose(1, 2, 0, 3)

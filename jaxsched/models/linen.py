@@ -1,0 +1,167 @@
+"""What the networks share: their layers, and the way from a Flax module to a `Model`."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer, ones, variance_scaling
+from jax.typing import DTypeLike
+
+from jaxsched.models.convolution import convolution
+from jaxsched.models.norm import Norm
+from jaxsched.models.seam import BatchStats, Model, Network, Variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Layers:
+    """Makes a network's layers, all of one norm, dtype and mode.
+
+    Attributes:
+        normalisation: the spec's choice.
+        dtype: what convolutions and norms compute in.
+        axis_name: the mapped axis of the batch, or None.
+        train: whether batch norm uses the batch's statistics.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxsched.models import BatchNorm
+        >>> Layers(BatchNorm(), jnp.float32, None, train=True).conv(16, 3, name="stem").features
+        16
+    """
+
+    normalisation: Norm
+    dtype: DTypeLike
+    axis_name: str | None
+    train: bool
+
+    def conv(self, features: int, side: int, stride: int = 1, *, name: str) -> nn.Module:
+        """A convolution with a square kernel and torch's padding."""
+        return _Conv(features, side, stride, self.normalisation, self.dtype, name=name)
+
+    def norm(self, *, scale_init: Initializer = ones, name: str) -> nn.Module:
+        """The norm that follows a convolution."""
+        return self.normalisation.layer(
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+            train=self.train,
+            scale_init=scale_init,
+            name=name,
+        )
+
+    def classify(self, features: jax.Array, num_classes: int) -> jax.Array:
+        """Averages over the pixels and maps to logits, in float32: [B, H, W, C] -> [B, classes]."""
+        pooled = jnp.mean(features, axis=(1, 2), dtype=jnp.float32)
+        bound = pooled.shape[-1] ** -0.5
+
+        # Torch's initial range of a linear layer, for the weights and for the bias.
+        def uniform(key: jax.Array, shape: Sequence[int], dtype: DTypeLike) -> jax.Array:
+            return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+        return nn.Dense(num_classes, kernel_init=uniform, bias_init=uniform, name="head")(pooled)
+
+
+class _Conv(nn.Module):
+    """A convolution without bias, from He et al.'s initial weights, scaled by the fan-out."""
+
+    features: int
+    side: int
+    stride: int
+    normalisation: Norm
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        shape = (self.side, self.side, images.shape[-1], self.features)
+        kernel = self.param("kernel", variance_scaling(2.0, "fan_out", "normal"), shape)
+        kernel = self.normalisation.kernel(kernel).astype(self.dtype)
+        # As torch pads: also at stride 2 on both sides, where "SAME" would pad the far side only.
+        pad = (self.side // 2, self.side // 2)
+        strides = (self.stride, self.stride)
+        return convolution(images.astype(self.dtype), kernel, strides, (pad, pad))
+
+
+def residual_blocks(stages: tuple[int, ...], width: int) -> Iterator[tuple[str, int, int]]:
+    """Each block's name, channels and stride: channels double and sides halve from stage to stage.
+
+    Args:
+        stages: blocks a stage.
+        width: channels of the first stage.
+
+    Example:
+        >>> list(residual_blocks((1, 2), width=16))
+        [('stage1_block1', 16, 1), ('stage2_block1', 32, 2), ('stage2_block2', 32, 1)]
+    """
+    for stage, blocks in enumerate(stages):
+        for block in range(blocks):
+            stride = 2 if stage > 0 and block == 0 else 1
+            yield f"stage{stage + 1}_block{block + 1}", width * 2**stage, stride
+
+
+class LinenNetwork(Network):
+    """A spec whose network is a Flax Linen module `module(images, keys) -> logits`.
+
+    Attributes:
+        norm: the normalisation, a field of every spec.
+
+    Example:
+        >>> from jaxsched.models import CifarResNet
+        >>> isinstance(CifarResNet(depth=8), LinenNetwork)
+        True
+    """
+
+    norm: Norm
+
+    def module(self, num_classes: int, layers: Layers) -> nn.Module:
+        """The Linen module. In evaluation its `keys` are None."""
+        raise NotImplementedError
+
+    @property
+    def total_stride(self) -> int:
+        """How many pixels across make one of the last stage; an image has at least one."""
+        raise NotImplementedError
+
+    def build(
+        self, num_classes: int, *, dtype: DTypeLike = jnp.float32, axis_name: str | None = None
+    ) -> Model:
+        """The network for this many classes; see `Network.build`."""
+        if num_classes < 2:
+            raise ValueError(f"A classifier needs at least 2 classes, got {num_classes=}.")
+
+        def module(train: bool) -> nn.Module:
+            return self.module(num_classes, Layers(self.norm, dtype, axis_name, train))
+
+        evaluate: Callable[..., Any] = module(train=False).apply
+        train: Callable[..., Any] = module(train=True).apply
+
+        def init(key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
+            self._check_image(image_shape)
+            images = jnp.zeros((1, *image_shape))
+            variables = dict(module(train=False).init(key, images, None))
+            return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+
+        def train_logits(
+            variables: Variables, images: jax.Array, keys: jax.Array
+        ) -> tuple[jax.Array, BatchStats]:
+            logits, updated = train(variables, images, keys, mutable=["batch_stats"])
+            return logits, updated.get("batch_stats", {})
+
+        def eval_logits(variables: Variables, images: jax.Array) -> jax.Array:
+            return evaluate(variables, images, None)
+
+        return Model(init, train_logits, eval_logits)
+
+    def _check_image(self, image_shape: tuple[int, int, int]) -> None:
+        """Raises ValueError for what is no image shape, or too small a one."""
+        if len(image_shape) != 3:
+            raise ValueError(
+                f"Expected an image shape (height, width, channels), got {image_shape}."
+            )
+        if min(image_shape[:2]) < self.total_stride:
+            raise ValueError(
+                f"{type(self).__name__} halves the image down to 1/{self.total_stride} and needs "
+                f"at least {self.total_stride} x {self.total_stride} pixels, got an image shape of "
+                f"{image_shape}; enlarge the images or choose a network with fewer stages."
+            )
