@@ -1,0 +1,175 @@
+"""From the whole set on the device to the batch that a network sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random crop out of the zero-padded image, then random horizontal flip, on device.
+
+    The gather of the batch out of the whole set and the crop and the flip are one gather by index
+    arithmetic: no padded copy is made and no example is moved twice.
+
+    Formula:
+        out[b, y, x] = image[y + dy − pad, x' + dx − pad], or 0 where that lies outside,
+        x' = x, or W − 1 − x where flipped;   dy, dx ~ U{0 ... 2 pad},  flipped with probability ½
+
+    An example's dy, dx and flip come from its own key alone, so that it looks the same whatever
+    batch it is in and however many devices share the batch.
+
+    Attributes:
+        pad: how many pixels of zeros are thought around the image on each side; 4 is usual for
+            32×32. 0 does not crop.
+        flip: whether to flip at random; wrong for digits.
+
+    Raises:
+        ValueError: when `pad` is negative.
+
+    Source:
+        The augmentation of Lee et al., "Deeply-supervised nets" (arXiv 1409.5185), as torchvision's
+        `RandomCrop(size, padding=4)` and `RandomHorizontalFlip()`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxsched.data import Augment, example_keys
+        >>> images = jnp.arange(100, dtype=jnp.uint8).reshape(25, 2, 2, 1)
+        >>> examples = jnp.array([7, 24])
+        >>> keys = example_keys(jax.random.key(0), jnp.zeros(2, jnp.int32), examples)
+        >>> Augment(pad=4)(images, examples, keys).shape
+        (2, 2, 2, 1)
+        >>> Augment(pad=0, flip=False)(images, examples, keys)[1, :, :, 0]
+        Array([[96, 97],
+               [98, 99]], dtype=uint8)
+    """
+
+    pad: int = 4
+    flip: bool = True
+
+    def __post_init__(self):
+        if self.pad < 0:
+            raise ValueError(f"Augment needs pad of at least 0 pixels, got pad={self.pad}.")
+
+    def __call__(self, images: jax.Array, indices: jax.Array, keys: jax.Array) -> jax.Array:
+        """The augmented batch.
+
+        Args:
+            images: uint8[N, H, W, C], the whole set.
+            indices: int32[B], which examples; each must be in 0 ... N − 1.
+            keys: key<>[B], one an example, from `example_keys`. Not looked at with `pad` 0 and no
+                flip.
+
+        Returns:
+            uint8[B, H, W, C].
+        """
+        if images.ndim != 4 or images.dtype != jnp.uint8:
+            raise ValueError(
+                "Augment needs the whole set as uint8[N, H, W, C], got "
+                f"{images.dtype}{list(images.shape)}; normalise after augmenting."
+            )
+        if self.pad == 0 and not self.flip:
+            return _gather(images, indices)
+        height, width = images.shape[1:3]
+        down, right, flipped = self._draw(keys)
+        columns = jnp.arange(width)[None, :]
+        columns = jnp.where(flipped[:, None], width - 1 - columns, columns)
+        rows = jnp.arange(height)[None, :] + (down - self.pad)[:, None]
+        columns = columns + (right - self.pad)[:, None]
+        batch = _gather(
+            images,
+            indices[:, None, None],
+            jnp.clip(rows, 0, height - 1)[:, :, None],
+            jnp.clip(columns, 0, width - 1)[:, None, :],
+        )
+        row_inside = (rows >= 0) & (rows < height)
+        column_inside = (columns >= 0) & (columns < width)
+        inside = row_inside[:, :, None, None] & column_inside[:, None, :, None]
+        return jnp.where(inside, batch, jnp.uint8(0))
+
+    def _draw(self, keys: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Of each example, the crop's offsets in 0 ... 2 pad and whether it is flipped."""
+        offsets = 2 * self.pad + 1
+        ends = jnp.array([offsets, offsets, 2 if self.flip else 1])
+        draws = jax.vmap(lambda key: jax.random.randint(key, (3,), 0, ends))(keys)
+        return draws[:, 0], draws[:, 1], draws[:, 2] == 1
+
+
+def _gather(images: jax.Array, *where: jax.Array) -> jax.Array:
+    """`images[where]` without the code for indices that are negative or too large."""
+    return images.at[where].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+
+def example_keys(key: jax.Array, epochs: ArrayLike, examples: ArrayLike) -> jax.Array:
+    """One key for each example of a batch, a pure function of (key, epoch, example).
+
+    Formula:
+        fold_in(fold_in(key, epoch), example)
+
+    Args:
+        key: one typed key, for augmentation alone; see `epoch_order`.
+        epochs: int32[B], the epoch of each example; a batch may straddle two.
+        examples: int32[B], the examples' places in the whole set.
+
+    Returns:
+        key<>[B].
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from jaxsched.data import example_keys
+        >>> example_keys(jax.random.key(0), jnp.array([0, 0, 1]), jnp.array([8, 9, 3])).shape
+        (3,)
+    """
+
+    def one(epoch, example):
+        return jax.random.fold_in(jax.random.fold_in(key, epoch), example)
+
+    return jax.vmap(one)(jnp.asarray(epochs), jnp.asarray(examples))
+
+
+def normalise(
+    images: jax.Array,
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: DTypeLike = jnp.float32,
+) -> jax.Array:
+    """The images with every channel at mean 0 and standard deviation 1 over the training set.
+
+    Formula:
+        (images / 255 − mean) / std
+
+    computed in float32 and then cast.
+
+    Args:
+        images: uint8[B, H, W, C].
+        mean: of images / 255, one a channel.
+        std: of images / 255, one a channel.
+        dtype: of the result.
+
+    Returns:
+        dtype[B, H, W, C].
+
+    Raises:
+        ValueError: when `images` is not uint8, or `mean` or `std` is not one number a channel.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxsched.data import normalise
+        >>> normalise(jnp.array([[[[255]]]], jnp.uint8), mean=(0.5,), std=(0.25,))
+        Array([[[[2.]]]], dtype=float32)
+    """
+    if images.dtype != jnp.uint8:
+        raise ValueError(f"normalise needs uint8 images, got {images.dtype}; call it only once.")
+    channels = images.shape[-1]
+    if not len(mean) == len(std) == channels:
+        raise ValueError(
+            f"normalise needs a mean and a std for each of the {channels} channels, got "
+            f"mean={mean}, std={std}."
+        )
+    shape = (1,) * (images.ndim - 1) + (channels,)
+    centre = jnp.asarray(mean, jnp.float32).reshape(shape)
+    spread = jnp.asarray(std, jnp.float32).reshape(shape)
+    return ((images.astype(jnp.float32) / 255 - centre) / spread).astype(dtype)

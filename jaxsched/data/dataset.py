@@ -1,0 +1,152 @@
+"""What a loaded data set is, and what every source of one is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """One split of a data set, in host memory.
+
+    Attributes:
+        images: uint8[N, H, W, C].
+        labels: int32[N], each in 0 ... num_classes − 1.
+
+    Raises:
+        ValueError: when a dtype or a shape is another, or there is no image.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxsched.data import Images
+        >>> len(Images(np.zeros((5, 8, 8, 1), np.uint8), np.zeros(5, np.int32)))
+        5
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self):
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise ValueError(
+                "Images needs images as uint8[N, H, W, C], got "
+                f"{self.images.dtype}{list(self.images.shape)}; convert them first."
+            )
+        if self.labels.dtype != np.int32 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"Images needs labels as int32[{len(self.images)}], one an image, got "
+                f"{self.labels.dtype}{list(self.labels.shape)}; convert them first."
+            )
+        if not self.images.size:
+            raise ValueError(
+                f"Images needs at least one image, got shape {list(self.images.shape)}; "
+                "choose a split that is not empty."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A loaded data set: what is trained on, what evaluations run on, and how to normalise both.
+
+    Attributes:
+        name: as tables should call it, "CIFAR-10".
+        train: the examples to train on.
+        test: the examples that evaluations run on; where the source holds out a validation share
+            of its training examples, those.
+        evaluated_on: "test" or "validation": which of the two `test` is.
+        class_names: a name for each label.
+        mean: of images / 255, one a channel.
+        std: of images / 255, one a channel.
+
+    Raises:
+        ValueError: when the parts do not fit together.
+
+    Example:
+        >>> from jaxsched.data import Synthetic
+        >>> dataset = Synthetic(num_train=20, num_test=10, num_classes=4).load()
+        >>> len(dataset.train), len(dataset.test), dataset.num_classes, dataset.evaluated_on
+        (20, 10, 4, 'test')
+    """
+
+    name: str
+    train: Images
+    test: Images
+    evaluated_on: str
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self):
+        shape, test_shape = self.train.images.shape[1:], self.test.images.shape[1:]
+        if shape != test_shape:
+            raise ValueError(
+                f"{self.name} needs images of one shape, got {list(shape)} in train and "
+                f"{list(test_shape)} in {self.evaluated_on}; resize them at the source."
+            )
+        if not len(self.mean) == len(self.std) == shape[-1] or min(self.std) <= 0:
+            raise ValueError(
+                f"{self.name} needs a mean and a positive std for each of its {shape[-1]} "
+                f"channels, got mean={self.mean}, std={self.std}; a std of 0 is a constant channel."
+            )
+        for split, labels in ("train", self.train.labels), (self.evaluated_on, self.test.labels):
+            if labels.min() < 0 or labels.max() >= self.num_classes:
+                raise ValueError(
+                    f"{self.name} needs labels in 0 ... {self.num_classes - 1}, got "
+                    f"{labels.min()} ... {labels.max()} in {split}; name every class or correct "
+                    "the labels."
+                )
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are, whether or not each has an example."""
+        return len(self.class_names)
+
+
+class Source:
+    """A description of where images come from; a frozen dataclass of plain fields.
+
+    It costs nothing until `load`, prints as the code that made it, compares, hashes, and can be
+    written as JSON and set field by field from a command line.
+
+    Example:
+        >>> from jaxsched.data import Digits
+        >>> Digits(validation=0.1)
+        Digits(validation=0.1)
+    """
+
+    def load(self) -> Dataset:
+        """Reads the images into host memory; faults in the files are errors that name the file."""
+        raise NotImplementedError
+
+
+def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of images / 255 for each channel, exact to float64.
+
+    Args:
+        images: uint8[N, H, W, C].
+
+    Returns:
+        Two tuples of C numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxsched.data import channel_statistics
+        >>> channel_statistics(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1))
+        ((0.5,), (0.5,))
+    """
+    values = np.arange(256) / 255
+    mean, std = [], []
+    for channel in range(images.shape[-1]):
+        # Histograms add up exactly; a thousand images at a time, because bincount works in int64.
+        counts = np.zeros(256, np.int64)
+        for start in range(0, len(images), 1000):
+            some = images[start : start + 1000, ..., channel]
+            counts += np.bincount(some.reshape(-1), minlength=256)
+        shares = counts / counts.sum()
+        centre = shares @ values
+        mean.append(float(centre))
+        std.append(float(np.sqrt(shares @ (values - centre) ** 2)))
+    return tuple(mean), tuple(std)

@@ -1,0 +1,55 @@
+"""The embedded real data: scikit-learn's scans of handwritten digits."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from jaxsched.data.dataset import Dataset, Images, Source, channel_statistics
+from jaxsched.data.split import check_share, evaluation_split, last_of_each_class
+
+
+@dataclass(frozen=True)
+class Digits(Source):
+    """1,797 scans of handwritten digits, 8×8, grey, 10 classes; needs no files and no network.
+
+    Of each class the last sixth in file order is the test split: 1,493 to train on, 304 to test on.
+    The scans' values 0 ... 16 become round(value · 255 / 16).
+
+    Attributes:
+        validation: the share of the training examples to evaluate on instead of the test split.
+
+    Raises:
+        ValueError: when `validation` is outside [0, 1).
+
+    Source:
+        Alpaydin and Kaynak, "Optical recognition of handwritten digits" (UCI, 1998), the test part,
+        as scikit-learn carries it.
+
+    Example:
+        >>> from jaxsched.data import Digits
+        >>> digits = Digits().load()
+        >>> digits.train.images.shape, len(digits.test)
+        ((1493, 8, 8, 1), 304)
+    """
+
+    validation: float = 0.0
+
+    def __post_init__(self):
+        check_share("Digits", self.validation)
+
+    def load(self) -> Dataset:
+        """Reads the scans out of the installed scikit-learn."""
+        from sklearn.datasets import load_digits
+
+        scans: Any = load_digits()
+        images = np.rint(scans.images * (255 / 16)).astype(np.uint8)[..., None]
+        labels = scans.target.astype(np.int32)
+        last = last_of_each_class(labels, Fraction(1, 6))
+        train = Images(images[~last], labels[~last])
+        test = Images(images[last], labels[last])
+        train, test, evaluated_on = evaluation_split(train, test, self.validation)
+        mean, std = channel_statistics(train.images)
+        names = tuple(str(digit) for digit in range(10))
+        return Dataset("digits", train, test, evaluated_on, names, mean, std)

@@ -1,0 +1,84 @@
+"""The one rule by which examples are held out."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from jaxsched.data.dataset import Images
+
+
+def check_share(owner: str, validation: float) -> None:
+    """Raises `ValueError` unless `validation` is a share that can be held out."""
+    if not 0 <= validation < 1:
+        raise ValueError(
+            f"{owner} needs validation, the share of the training examples to hold out, within "
+            f"[0, 1), got validation={validation}; 0.1 holds out a tenth."
+        )
+
+
+def last_of_each_class(labels: np.ndarray, share: float | Fraction) -> np.ndarray:
+    """Marks, of each class, the last ⌈share · n⌉ of its n examples in file order.
+
+    The share counts as the decimal number it is written as: 0.07 of 100 are 7, though the binary
+    0.07 · 100 is a little more.
+
+    Args:
+        labels: int[N].
+        share: of each class, in [0, 1).
+
+    Returns:
+        bool[N].
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxsched.data.split import last_of_each_class
+        >>> last_of_each_class(np.array([0, 1, 0, 0, 1]), 0.5)
+        array([False, False,  True,  True,  True])
+    """
+    exact = Fraction(str(share))
+    marked = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        places = np.flatnonzero(labels == label)
+        marked[places[len(places) - math.ceil(exact * len(places)) :]] = True
+    return marked
+
+
+def evaluation_split(train: Images, test: Images, validation: float) -> tuple[Images, Images, str]:
+    """What to train on, what to evaluate on, and the name of the latter.
+
+    With `validation` = 0 the two splits as they are. Otherwise the last ⌈validation · n⌉ training
+    examples of each class in file order are held out and evaluated on, and `test` stays untouched.
+
+    Args:
+        train: the source's training split.
+        test: the source's test split.
+        validation: the share to hold out, in [0, 1).
+
+    Returns:
+        (train, evaluated, "test" or "validation").
+
+    Raises:
+        ValueError: when a class would keep no training example.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxsched.data import Images
+        >>> from jaxsched.data.split import evaluation_split
+        >>> ten = Images(np.zeros((10, 8, 8, 1), np.uint8), np.arange(10, dtype=np.int32) % 2)
+        >>> kept, held_out, name = evaluation_split(ten, ten, validation=0.2)
+        >>> len(kept), len(held_out), name
+        (8, 2, 'validation')
+    """
+    if validation == 0:
+        return train, test, "test"
+    held = last_of_each_class(train.labels, validation)
+    emptied = np.setdiff1d(train.labels[held], train.labels[~held])
+    if len(emptied):
+        count = int(np.sum(train.labels == emptied[0]))
+        raise ValueError(
+            f"validation={validation} holds out every training example of class {emptied[0]} "
+            f"(it has {count}); use a smaller share."
+        )
+    kept = Images(train.images[~held], train.labels[~held])
+    return kept, Images(train.images[held], train.labels[held]), "validation"
