@@ -1,0 +1,131 @@
+"""An experiment: everything that a run depends on, as one frozen value."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from jaxsched.data import Augment, Source
+from jaxsched.models import Network
+from jaxsched.optimizers import Optimizer
+from jaxsched.plan import Phase, Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One run but for its seed's luck: network, data, phases, optimizer and how it is executed.
+
+    A config file holds one of these under the name `experiment`; the command line overrides any
+    field of it. Times are in epochs, because epochs survive a change of batch size.
+
+    Attributes:
+        name: what tables and files call it.
+        model: the network.
+        data: where the images come from.
+        phases: how long to train at which batch size.
+        optimizer: the chain, its schedules in epochs.
+        augment: crop and flip of the training images.
+        label_smoothing: share of the target spread over all classes.
+        evaluate_every: epochs between evaluations; there is always one at the end.
+        precision: what the network computes in. Parameters, batch statistics and loss are float32.
+        driver: "jit" splits the batch over a mesh of devices, "pmap" maps over them; same result.
+        num_devices: how many local devices to use; all by default.
+        seed: of initial weights, data order, augmentation and dropout.
+
+    Raises:
+        ValueError: when a number is out of its range.
+
+    Example:
+        >>> import jaxsched as js
+        >>> from jaxsched.data import Digits
+        >>> from jaxsched.models import CifarResNet
+        >>> from jaxsched.train import Experiment
+        >>> experiment = Experiment(
+        ...     name="digits_cosine",
+        ...     model=CifarResNet(depth=8, width=8),
+        ...     data=Digits(),
+        ...     phases=(js.Phase(epochs=10, batch_size=50),),
+        ...     optimizer=js.SGD(lr=js.Cosine(0.1, duration=10), momentum=0.9),
+        ... )
+        >>> experiment.plan(num_examples=1500).total_steps
+        300
+    """
+
+    name: str
+    model: Network
+    data: Source
+    phases: tuple[Phase, ...]
+    optimizer: Optimizer
+    augment: Augment = Augment()
+    label_smoothing: float = 0.0
+    evaluate_every: float = 1.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    driver: Literal["jit", "pmap"] = "jit"
+    num_devices: int | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        if not self.evaluate_every > 0:
+            raise ValueError(
+                f"Experiment needs evaluate_every above 0 epochs, got {self.evaluate_every}."
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"Experiment needs label_smoothing within [0, 1), got {self.label_smoothing}."
+            )
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"Experiment needs a seed within [0, 2**31), got {self.seed}.")
+        if not self.name or not all(letter.isalnum() or letter in "-_." for letter in self.name):
+            raise ValueError(
+                "Experiment needs a name of letters, digits, '-', '_' and '.', because files are "
+                f"named after it, got {self.name!r}."
+            )
+
+    def plan(self, num_examples: int) -> Plan:
+        """The plan of this experiment on a training set of `num_examples`."""
+        return Plan(tuple(self.phases), num_examples)
+
+    def evaluation_steps(self, num_examples: int) -> tuple[int, ...]:
+        """The updates after which it is evaluated: every `evaluate_every` epochs and at the end.
+
+        An evaluation stands after the updates that start before its mark in examples, so that
+        experiments with other batch sizes are looked at after the same number of examples, up to
+        one batch.
+        """
+        plan = self.plan(num_examples)
+        num_marks = int(plan.total_epochs / self.evaluate_every)
+        marks = (round(n * self.evaluate_every * num_examples) for n in range(1, num_marks + 1))
+        steps = {min(plan.step_at(mark), plan.total_steps) for mark in marks}
+        return tuple(sorted(steps | {plan.total_steps}))
+
+    def digest(self) -> str:
+        """Eight characters that name this experiment apart from its seed."""
+        content = describe(dataclasses.replace(self, seed=0))
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def describe(value: Any) -> Any:
+    """The value as JSON: a dataclass is its fields and, under "type", its class.
+
+    Example:
+        >>> import jaxsched as js
+        >>> from jaxsched.train import describe
+        >>> describe(js.Phase(epochs=5, batch_size=64))
+        {'type': 'Phase', 'epochs': 5, 'batch_size': 64}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        return {str(key): describe(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [describe(entry) for entry in value]
+    if isinstance(value, np.generic | np.ndarray) or hasattr(value, "__jax_array__"):
+        return np.asarray(value).tolist()
+    if callable(value):
+        return f"{value.__module__}:{value.__qualname__}"
+    return value

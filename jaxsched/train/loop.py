@@ -1,0 +1,203 @@
+"""The loop of a run: which updates are dispatched when, and what happens at each evaluation.
+
+At an evaluation mark the order is fixed: wait for the updates and read their sums, evaluate, read
+the hyper-parameters in force, hand over the row. Only the first counts as training time.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal, NamedTuple
+
+import jax
+
+from jaxsched.optimizers import hyperparams
+from jaxsched.plan import Plan
+from jaxsched.train.program import Program
+from jaxsched.train.state import TrainState
+from jaxsched.train.sums import Sums
+
+# Updates a dispatch: many enough that the host never holds the device up, few enough that progress
+# and an interrupt come through within seconds.
+_UPDATES_PER_DISPATCH = 64
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known at one evaluation: a row of the record.
+
+    Attributes:
+        step: updates made.
+        examples: examples that they took.
+        epoch: examples / N.
+        train_seconds: spent on updates so far, without compilation and evaluation.
+        evaluation_seconds: spent on evaluations so far.
+        batch_size: of the last update.
+        learning_rate: that the last update used; None for an optimizer that has none.
+        momentum: that the last update used; Adam's b1; 0 without momentum.
+        weight_decay: that the last update used; 0 without.
+        train_loss: mean over the examples since the evaluation before, augmented, as trained on.
+        train_accuracy: likewise.
+        test_loss: mean over the test set.
+        test_accuracy: likewise.
+    """
+
+    step: int
+    examples: int
+    epoch: float
+    train_seconds: float
+    evaluation_seconds: float
+    batch_size: int
+    learning_rate: float | None
+    momentum: float
+    weight_decay: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        status: "finished", or "diverged" when a loss was not finite.
+        reason: in words, where it diverged.
+        state: the last state.
+    """
+
+    status: Literal["finished", "diverged"]
+    reason: str
+    state: TrainState
+
+
+def train(
+    program: Program,
+    seed: int,
+    *,
+    on_evaluation: Callable[[Evaluation], None],
+    on_updates: Callable[[int], None] = lambda step: None,
+) -> Outcome:
+    """Runs an experiment from its first update to its last.
+
+    The host runs ahead of the device by one dispatch and never waits for a single update.
+
+    Args:
+        program: the experiment, compiled.
+        seed: of this run; the experiment's own is not looked at.
+        on_evaluation: takes each row as soon as it is known.
+        on_updates: takes the number of updates that are certainly done, a few times a second.
+
+    Example:
+        >>> import jaxsched as js
+        >>> from jaxsched.data import Synthetic
+        >>> from jaxsched.models import CifarResNet
+        >>> from jaxsched.train import Experiment, Program, train
+        >>> experiment = Experiment(
+        ...     name="tiny",
+        ...     model=CifarResNet(depth=8, width=2),
+        ...     data=Synthetic(num_train=64, num_test=32),
+        ...     phases=(js.Phase(epochs=2, batch_size=16),),
+        ...     optimizer=js.SGD(lr=0.05, momentum=0.9),
+        ... )
+        >>> rows = []
+        >>> outcome = train(
+        ...     Program(experiment, experiment.data.load()), seed=0, on_evaluation=rows.append
+        ... )
+        >>> outcome.status, [row.step for row in rows]
+        ('finished', [4, 8])
+    """
+    state, step = program.init(seed), 0
+    train_seconds = evaluation_seconds = 0.0
+    for mark in program.experiment.evaluation_steps(program.plan.num_examples):
+        start = time.perf_counter()
+        state, sums = _updates_until(mark, program, state, step, seed, on_updates)
+        sums, step = jax.device_get((sums, state.step))
+        train_seconds += time.perf_counter() - start
+        if not math.isfinite(sums.loss):
+            reason = f"diverged at update {step - 1}: the training loss is not finite"
+            return Outcome("diverged", reason, state)
+
+        start = time.perf_counter()
+        test_sums = jax.device_get(program.evaluate(state))
+        evaluation_seconds += time.perf_counter() - start
+        if not math.isfinite(test_sums.loss):
+            reason = f"diverged at update {step - 1}: the test loss after it is not finite"
+            return Outcome("diverged", reason, state)
+
+        seconds = (train_seconds, evaluation_seconds)
+        on_evaluation(_evaluation(program.plan, int(step), state, sums, test_sums, seconds))
+    return Outcome("finished", "", state)
+
+
+def _updates_until(
+    mark: int,
+    program: Program,
+    state: TrainState,
+    step: int,
+    seed: int,
+    on_updates: Callable[[int], None],
+) -> tuple[TrainState, Sums]:
+    """Makes all updates from `step` to `mark`; returns before the last two dispatches are done."""
+    sums, sums_before = program.zero_sums(), None
+    for epoch, dispatches in groupby(_dispatches(program.plan, step, mark), lambda d: d.epoch):
+        order = program.order(seed, epoch)
+        for dispatch in dispatches:
+            count = dispatch.end - dispatch.start
+            state, sums = program.update(
+                state, sums, seed=seed, order=order, step=dispatch.start, count=count
+            )
+            if sums_before is not None:
+                # The device has the next dispatch already, so this wait costs it nothing.
+                jax.block_until_ready(sums_before)
+                on_updates(dispatch.start)
+            sums_before = sums
+    return state, sums
+
+
+class _Dispatch(NamedTuple):
+    epoch: int  # in which all its updates start
+    start: int  # the first update
+    end: int  # one past the last
+
+
+def _dispatches(plan: Plan, step: int, mark: int) -> Iterator[_Dispatch]:
+    """The updates from `step` to `mark` in stretches of one epoch and one batch size."""
+    while step < mark:
+        epoch = plan.examples_at(step) // plan.num_examples
+        next_epoch = plan.step_at((epoch + 1) * plan.num_examples)
+        phase_end = next(s.end_step for s in plan.segments if step < s.end_step)
+        end = min(mark, next_epoch, phase_end, step + _UPDATES_PER_DISPATCH)
+        yield _Dispatch(epoch, step, end)
+        step = end
+
+
+def _evaluation(
+    plan: Plan,
+    step: int,
+    state: TrainState,
+    train: Sums,
+    test: Sums,
+    seconds: tuple[float, float],
+) -> Evaluation:
+    """The row of an evaluation after `step` updates; what was in force is read from the state."""
+    in_force = {name: float(value) for name, value in hyperparams(state.opt_state).items()}
+    examples = plan.examples_at(step)
+    return Evaluation(
+        step=step,
+        examples=examples,
+        epoch=examples / plan.num_examples,
+        train_seconds=seconds[0],
+        evaluation_seconds=seconds[1],
+        batch_size=plan.batch_size_at(step - 1),
+        learning_rate=in_force.get("learning_rate"),
+        momentum=in_force.get("momentum", in_force.get("b1", 0.0)),
+        weight_decay=in_force.get("weight_decay", 0.0),
+        train_loss=train.mean_loss,
+        train_accuracy=train.accuracy,
+        test_loss=test.mean_loss,
+        test_accuracy=test.accuracy,
+    )
