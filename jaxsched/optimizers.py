@@ -41,6 +41,11 @@ class Optimizer:
         """The Optax chain of a run with this plan, its schedules in updates."""
         raise NotImplementedError
 
+    def schedules(self) -> dict[str, Schedule]:
+        """Its schedules in epochs, by the name of their field."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in fields.items() if isinstance(value, Schedule)}
+
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
@@ -192,6 +197,10 @@ class FromOptax(Optimizer):
     def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
         """The factory's transformation for a run with this plan, its schedules in updates."""
         return _scheduled(self.factory, plan, **self.arguments)
+
+    def schedules(self) -> dict[str, Schedule]:
+        """Its schedules in epochs, by the name of the factory's argument."""
+        return {n: value for n, value in self.arguments.items() if isinstance(value, Schedule)}
 
 
 def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:

@@ -1,0 +1,63 @@
+"""A progress bar over the updates of one run or of a whole study."""
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from jaxsched.train import Evaluation
+
+
+class Progress:
+    """Shows what runs, how many of all updates are done, the last accuracy and the time left.
+
+    Args:
+        console: where to draw; in a file or a pipe nothing moves.
+    """
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[accuracy]} ETA"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("", total=None, accuracy="")
+        self._done_before = 0
+
+    def __enter__(self) -> "Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def start(self, total_updates: int) -> None:
+        """Sets how many updates there are to make in all."""
+        self._bar.update(self._task, total=total_updates)
+
+    def show(self, what: str) -> None:
+        """Says what runs now."""
+        self._bar.update(self._task, description=what)
+
+    def updates(self, step: int) -> None:
+        """Takes how many updates of this run are done."""
+        self._bar.update(self._task, completed=self._done_before + step)
+
+    def evaluation(self, row: Evaluation) -> None:
+        """Takes a row of this run."""
+        self.updates(row.step)
+        self._bar.update(self._task, accuracy=f"accuracy {row.test_accuracy:.2%}")
+
+    def end_run(self, total_updates: int, reason: str) -> None:
+        """Counts this run as done; says why where it ended early."""
+        self._done_before += total_updates
+        self.updates(0)
+        if reason:
+            self._console.print(f"{self._bar.tasks[0].description}: {reason}")

@@ -1,0 +1,112 @@
+"""Records: one file of JSON lines a run, from which every table and picture is made."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as its file tells it.
+
+    Attributes:
+        header: name, seed, digest and config of the experiment, source text, environment.
+        evaluations: the rows, in order; see `jaxsched.train.Evaluation`.
+        end: status, reason and seconds; None where the run was cut off.
+    """
+
+    header: Mapping[str, Any]
+    evaluations: tuple[Mapping[str, Any], ...]
+    end: Mapping[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        """Of the experiment."""
+        return self.header["name"]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run came to its end, be it a divergence."""
+        return self.end is not None
+
+
+class RecordWriter:
+    """Writes a record line by line; what is written stays, whatever happens to the run.
+
+    Each line is on disk before the run goes on. A file of a run that was cut off is written anew;
+    one of a run that came to its end is never touched.
+
+    Args:
+        path: the file; its folder is made.
+        header: the first line.
+
+    Raises:
+        FileExistsError: when the file holds a finished run.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any]):
+        refuse_finished(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: TextIO = path.open("w", encoding="utf-8")
+        self._write("run", header)
+
+    def evaluation(self, row: Mapping[str, Any]) -> None:
+        """Appends a row."""
+        self._write("evaluation", row)
+
+    def end(self, **result: Any) -> None:
+        """Appends the last line; without it the run counts as cut off."""
+        self._write("end", result)
+
+    def __enter__(self) -> "RecordWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _write(self, kind: str, content: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps({"kind": kind, **content}) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def refuse_finished(path: Path) -> None:
+    """Raises `FileExistsError` when the file holds a finished run, which must not be lost."""
+    if path.exists() and read_record(path).is_complete:
+        raise FileExistsError(
+            f"{path} holds a finished run; move it away to run the experiment again."
+        )
+
+
+def read_record(path: Path) -> Record:
+    """Reads a record; a last line that was cut off in the middle is left out.
+
+    Raises:
+        ValueError: when the file is no record or is damaged, with the line.
+    """
+    lines = path.read_text(encoding="utf-8").split("\n")
+    entries = []
+    for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is torn
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path}, line {number}: expected a record's line of JSON ({error}); move the "
+                "file away to run the experiment again."
+            ) from error
+    kinds = [entry.get("kind") for entry in entries]
+    has_end = kinds[-1:] == ["end"]
+    rows = entries[1:-1] if has_end else entries[1:]
+    if kinds[:1] not in ([], ["run"]) or any(row.get("kind") != "evaluation" for row in rows):
+        raise ValueError(
+            f"{path}: expected a line 'run', lines 'evaluation' and a line 'end', got {kinds}; "
+            "move the file away to run the experiment again."
+        )
+    return Record(
+        header=entries[0] if entries else {},
+        evaluations=tuple(rows),
+        end=entries[-1] if has_end else None,
+    )

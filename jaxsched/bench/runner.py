@@ -1,0 +1,130 @@
+"""Runs on record: one of an experiment, and all of a study."""
+
+import datetime
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxsched.bench.environment import environment
+from jaxsched.bench.progress import Progress
+from jaxsched.bench.records import Record, RecordWriter, read_record
+from jaxsched.bench.study import Study
+from jaxsched.data import Dataset, Source
+from jaxsched.train import Evaluation, Experiment, Outcome, Program, describe, train
+
+
+@functools.lru_cache(maxsize=2)
+def load(source: Source) -> Dataset:
+    """The source's data set, kept in memory while a study's experiments share it."""
+    return source.load()
+
+
+def record_path(folder: Path, experiment: Experiment, seed: int) -> Path:
+    """Where a run's record lies: another experiment, if only by one number, has another file."""
+    return folder / f"{experiment.name}-{experiment.digest()}-seed{seed}.jsonl"
+
+
+def record_run(
+    program: Program,
+    seed: int,
+    path: Path,
+    *,
+    source_text: str,
+    on_evaluation: Callable[[Evaluation], None],
+    on_updates: Callable[[int], None],
+) -> Outcome:
+    """Trains with this seed and writes the record.
+
+    Args:
+        program: the experiment, compiled.
+        seed: of this run.
+        path: of the record.
+        source_text: of the config or study file.
+        on_evaluation: takes each row once it is on disk.
+        on_updates: takes the number of updates done.
+
+    Raises:
+        FileExistsError: when `path` holds a finished run.
+    """
+    experiment = program.experiment
+    header = {
+        "name": experiment.name,
+        "seed": seed,
+        "digest": experiment.digest(),
+        "config": {**describe(experiment), "seed": seed},
+        "source": source_text,
+        "evaluated_on": program.dataset.evaluated_on,
+        "total_steps": program.plan.total_steps,
+        "compile_seconds": program.compile_seconds,
+        "environment": environment(len(program.driver.devices)),
+        "command": " ".join(sys.argv),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    with RecordWriter(path, header) as writer:
+
+        def write(row: Evaluation) -> None:
+            writer.evaluation(describe(row))
+            on_evaluation(row)
+
+        outcome = train(program, seed, on_evaluation=write, on_updates=on_updates)
+        writer.end(status=outcome.status, reason=outcome.reason)
+    return outcome
+
+
+class _Run(NamedTuple):
+    experiment: Experiment
+    seed: int
+    path: Path
+
+
+def _runs(study: Study, folder: Path) -> Iterator[_Run]:
+    for experiment in study.experiments:
+        for seed in study.seeds:
+            yield _Run(experiment, seed, record_path(folder, experiment, seed))
+
+
+def _total_steps(experiment: Experiment) -> int:
+    return experiment.plan(len(load(experiment.data).train)).total_steps
+
+
+def _is_complete(run: _Run) -> bool:
+    return run.path.exists() and read_record(run.path).is_complete
+
+
+def run_study(study: Study, folder: Path, *, source_text: str, progress: Progress) -> None:
+    """Makes every run of a study that no finished record covers yet.
+
+    Stopped at any moment and called again, it goes on with the run that was cut off.
+
+    Args:
+        study: what to run.
+        folder: of the records.
+        source_text: of the study file.
+        progress: what shows how far it is.
+    """
+    missing = [run for run in _runs(study, folder) if not _is_complete(run)]
+    progress.start(sum(_total_steps(run.experiment) for run in missing))
+    for experiment in study.experiments:
+        runs = [run for run in missing if run.experiment == experiment]
+        if not runs:
+            continue
+        progress.show(f"{experiment.name}: compiling")
+        program = Program(experiment, load(experiment.data))
+        for run in runs:
+            progress.show(f"{experiment.name}, seed {run.seed}")
+            outcome = record_run(
+                program,
+                run.seed,
+                run.path,
+                source_text=source_text,
+                on_evaluation=progress.evaluation,
+                on_updates=progress.updates,
+            )
+            progress.end_run(program.plan.total_steps, outcome.reason)
+
+
+def study_records(study: Study, folder: Path) -> list[Record]:
+    """The finished records of a study, in its order; other files in the folder are left alone."""
+    return [read_record(run.path) for run in _runs(study, folder) if _is_complete(run)]

@@ -1,0 +1,137 @@
+"""The `jaxsched` command: thin, its help made from the docstrings of what it calls."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from jaxsched import bench
+from jaxsched.plan import Plan
+from jaxsched.train import Experiment, Program
+from jaxsched.train.config_file import load_value
+
+
+@dataclass(frozen=True)
+class Train:
+    """Trains one experiment and writes its record.
+
+    Any field of the experiment can be set after the config file:
+    `jaxsched train configs/digits_one_cycle.py --optimizer.lr.peak 0.3 --seed 1`;
+    `jaxsched train configs/digits_one_cycle.py --help` lists them.
+    """
+
+    config: tyro.conf.Positional[Path]
+    """A Python file that holds an Experiment under the name `experiment`."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Runs every experiment of a study with every seed, and reports steps to the target.
+
+    Runs that a finished record covers are not made again: after an interrupt, the same command
+    goes on.
+    """
+
+    study: tyro.conf.Positional[Path]
+    """A Python file that holds a Study under the name `study`."""
+    workdir: Path = Path("runs")
+    """Records, table and pictures are written to a folder of the study's name in here."""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Trains one experiment and writes its record."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    workdir: Path = Path("runs/train")
+    """The record is written in here."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command; ends with 0, with 2 on bad input, with 130 on an interrupt."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # What follows a config file are fields of its experiment, unknown before it is read.
+    own = 2 if arguments[:1] == ["train"] else len(arguments)
+    command = tyro.cli(Train | Bench, args=arguments[:own], prog="jaxsched")
+    console = Console()
+    try:
+        if isinstance(command, Train):
+            _train(command.config, arguments[own:], console)
+        else:
+            _bench(command, console)
+    except KeyboardInterrupt:
+        console.print("interrupted; what had finished is kept, the same command goes on from there")
+        sys.exit(130)
+    except (ValueError, OSError, ImportError) as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        sys.exit(2)
+
+
+def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
+    experiment = load_value(config, "experiment", Experiment)
+    options = tyro.cli(
+        TrainOptions,
+        default=TrainOptions(experiment),
+        args=overrides,
+        prog=f"jaxsched train {config}",
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    experiment = options.experiment
+    dataset = bench.load(experiment.data)
+    plan = experiment.plan(len(dataset.train))
+    console.print(_plan_table(experiment, plan))
+    path = bench.record_path(options.workdir, experiment, experiment.seed)
+    bench.refuse_finished(path)
+    with bench.Progress(console) as progress:
+        progress.start(plan.total_steps)
+        progress.show(f"{experiment.name}: compiling")
+        program = Program(experiment, dataset)
+        progress.show(f"{experiment.name}, seed {experiment.seed}")
+        outcome = bench.record_run(
+            program,
+            experiment.seed,
+            path,
+            source_text=config.read_text(encoding="utf-8"),
+            on_evaluation=progress.evaluation,
+            on_updates=progress.updates,
+        )
+    console.print(f"{outcome.reason or outcome.status}; record in {path}")
+
+
+def _bench(command: Bench, console: Console) -> None:
+    study = load_value(command.study, "study", bench.Study)
+    folder = command.workdir / study.name
+    records = folder / "records"
+    source_text = command.study.read_text(encoding="utf-8")
+    try:
+        with bench.Progress(console) as progress:
+            bench.run_study(study, records, source_text=source_text, progress=progress)
+    finally:
+        if bench.study_records(study, records):
+            console.print(bench.write_report(study, records, folder))
+            console.print(f"table, pictures and records in {folder}")
+
+
+def _plan_table(experiment: Experiment, plan: Plan) -> Table:
+    """The plan as it will run."""
+    table = Table(title=f"{experiment.name}: {plan.total_steps:,} updates")
+    for column in ("phase", "epochs", "batch size", "updates", "first update"):
+        table.add_column(column, justify="right")
+    for number, segment in enumerate(plan.segments, start=1):
+        updates = segment.end_step - segment.start_step
+        epochs = updates * segment.batch_size / plan.num_examples
+        cells = (epochs, segment.batch_size, updates, segment.start_step)
+        table.add_row(
+            str(number),
+            *(f"{cell:,.5g}" if isinstance(cell, float) else f"{cell:,}" for cell in cells),
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Config files: Python files that hold one value under a known name."""
+
+import importlib.util
+import traceback
+from pathlib import Path
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+def load_value(path: Path, name: str, kind: type[Value]) -> Value:
+    """Runs a Python file and returns the value that it holds under `name`.
+
+    Args:
+        path: the file.
+        name: the variable in it, such as `experiment`.
+        kind: what the value must be.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when the file has an error (with its line), lacks the name or holds something
+            else under it.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a config file, got {path}, which does not exist.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"expected a Python file ending in .py, got {path}.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(_where(path, error)) from error
+    value = getattr(module, name, None)
+    if not isinstance(value, kind):
+        found = f"a {type(value).__name__}" if hasattr(module, name) else "no such name"
+        raise ValueError(
+            f"{path} must hold a {kind.__name__} under the name {name!r}, found {found}; "
+            f"write `{name} = {kind.__name__}(…)`."
+        )
+    return value
+
+
+def _where(path: Path, error: Exception) -> str:
+    """The error with the line of the file that it came from."""
+    if isinstance(error, SyntaxError):
+        number, line = error.lineno, error.text
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename) == path.absolute()] or frames
+        number, line = own[-1].lineno, own[-1].line
+    code = f"\n    {line.strip()}" if line else ""
+    return f"{path}, line {number}: {type(error).__name__}: {error}{code}"
