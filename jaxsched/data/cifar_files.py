@@ -171,13 +171,15 @@ def _read_split(archive: Archive, layout: _Layout, stems: tuple[str, ...], recor
     labels = np.empty(records * len(stems), np.int32)
     for number, path in enumerate(layout.files(stems)):
         here = slice(number * records, (number + 1) * records)
-        pixels, labels[here] = layout.read(path, archive, records)
+        pixels, found = layout.read(path, archive, records)
+        _check_labels(path, found, archive.num_classes)
         images[here] = pixels.reshape(records, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
-        _check_labels(path, labels[here], archive.num_classes)
+        labels[here] = found
     return Images(images, labels)
 
 
 def _check_labels(path: Path, labels: np.ndarray, num_classes: int) -> None:
+    """Raises `ValueError` at the first label that is none of the classes."""
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):
         raise ValueError(
@@ -188,6 +190,7 @@ def _check_labels(path: Path, labels: np.ndarray, num_classes: int) -> None:
 
 
 def _read_bytes(path: Path) -> bytes:
+    """The whole file."""
     try:
         return path.read_bytes()
     except PermissionError as error:
@@ -222,18 +225,13 @@ def _read_python(path: Path, archive: Archive, records: int) -> tuple[np.ndarray
         if key not in batch:
             keys = ", ".join(map(str, batch))
             raise ValueError(f"{path} has no {key!r}; it has {keys or 'nothing'}. {again}")
-    pixels, labels = batch["data"], np.asarray(batch[archive.label_key])
-    if not isinstance(pixels, np.ndarray) or (pixels.dtype, pixels.shape) != (
-        np.uint8,
-        (records, _PIXELS),
-    ):
-        given = f"{getattr(pixels, 'dtype', type(pixels).__name__)}{list(np.shape(pixels))}"
+    pixels, labels = batch["data"], batch[archive.label_key]
+    given = f"{getattr(pixels, 'dtype', type(pixels).__name__)}{list(np.shape(pixels))}"
+    if given != (expected := f"uint8[{records}, {_PIXELS}]"):
+        raise ValueError(f"{path} has data of {given}; expected {expected}. {again}")
+    whole = isinstance(labels, list) and all(isinstance(label, int) for label in labels)
+    if not whole or len(labels) != records:
         raise ValueError(
-            f"{path} has data of {given}; expected uint8[{records}, {_PIXELS}]. {again}"
+            f"{path} has {archive.label_key} other than a list of {records} integers. {again}"
         )
-    if labels.shape != (records,) or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"{path} has {archive.label_key} of {labels.dtype}{list(labels.shape)}; expected "
-            f"{records} integers. {again}"
-        )
-    return pixels, labels
+    return pixels, np.asarray(labels)

@@ -1,0 +1,157 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from scipy import stats
+
+from jaxsched.data import Augment, example_keys, normalise
+
+KEY = jax.random.key(7)
+
+
+def random_images(count, height, width, channels):
+    shape = (count, height, width, channels)
+    return np.random.default_rng(0).integers(1, 256, shape, dtype=np.uint8)
+
+
+def keys_of(examples, epoch=0):
+    examples = jnp.asarray(examples)
+    return example_keys(KEY, jnp.full(examples.shape, epoch), examples)
+
+
+def crop_and_flip(image, pad, down, right, flipped):
+    """What torchvision's RandomCrop(padding=pad) and RandomHorizontalFlip do, step by step."""
+    height, width, channels = image.shape
+    padded = np.zeros((height + 2 * pad, width + 2 * pad, channels), np.uint8)
+    padded[pad : pad + height, pad : pad + width] = image
+    crop = padded[down : down + height, right : right + width]
+    return crop[:, ::-1] if flipped else crop
+
+
+@pytest.mark.parametrize(
+    ("pad", "flip", "height", "width", "channels"),
+    [(4, True, 32, 32, 3), (2, True, 8, 8, 1), (2, False, 5, 9, 3), (0, True, 6, 4, 2)],
+)
+def test_each_result_is_one_of_the_crops_and_flips_of_its_image(pad, flip, height, width, channels):
+    images = random_images(40, height, width, channels)
+    examples = np.array([3, 39, 0, 17, 3, 8, 21], np.int32)
+    batch = jax.jit(Augment(pad, flip))(jnp.asarray(images), examples, keys_of(examples))
+    assert batch.dtype == jnp.uint8
+    for example, result in zip(examples, np.asarray(batch), strict=True):
+        matches = [
+            (down, right, flipped)
+            for down in range(2 * pad + 1)
+            for right in range(2 * pad + 1)
+            for flipped in range(1 + flip)
+            if np.array_equal(result, crop_and_flip(images[example], pad, down, right, flipped))
+        ]
+        assert len(matches) == 1
+
+
+def test_offsets_and_flips_are_uniform_and_independent():
+    # Every pixel says where it is, so that one pixel of the result gives both offsets away: the
+    # centre of a 9×9 image stays inside for all offsets in 0 ... 8, flipped or not.
+    image = jnp.arange(81, dtype=jnp.uint8).reshape(1, 9, 9, 1)
+    count = 40_000
+    keys = keys_of(jnp.arange(count))
+    batch = Augment(pad=4)(image, jnp.zeros(count, jnp.int32), keys)[..., 0]
+    place = np.asarray(batch[:, 4, 4], int)
+    down, right = place // 9, place % 9
+    left_neighbour = np.asarray(batch[:, 4, 3], int)
+    # At the left edge the left neighbour is padding, at the right edge the flipped one's is.
+    flipped = np.where(right == 0, left_neighbour == place + 1, left_neighbour != place - 1)
+    counts = np.zeros((9, 9, 2))
+    np.add.at(counts, (down, right, flipped.astype(int)), 1)
+    assert counts.sum() == count
+    assert stats.chisquare(counts.reshape(-1)).pvalue > 1e-3
+
+
+def test_an_example_looks_the_same_in_any_batch_and_compiled_or_not():
+    images = jnp.asarray(random_images(64, 8, 8, 3))
+    augment = Augment(pad=2)
+    everyone = np.arange(64, dtype=np.int32)
+    together = np.asarray(augment(images, everyone, keys_of(everyone)))
+    some = np.array([63, 5, 17], np.int32)
+    few = np.asarray(jax.jit(augment)(images, some, keys_of(some)))
+    np.testing.assert_array_equal(few, together[some])
+
+
+def test_an_example_looks_the_same_on_four_devices():
+    images = jnp.asarray(random_images(64, 8, 8, 3))
+    examples = jnp.arange(64, dtype=jnp.int32)[::-1]
+
+    @jax.jit
+    def batch(images, examples):
+        keys = example_keys(KEY, jnp.ones_like(examples), examples)
+        return Augment(pad=2)(images, examples, keys)
+
+    assert jax.device_count() >= 4
+    mesh = Mesh(np.array(jax.devices()[:4]), ("batch",))
+    shared = batch(
+        jax.device_put(images, NamedSharding(mesh, PartitionSpec())),
+        jax.device_put(examples, NamedSharding(mesh, PartitionSpec("batch"))),
+    )
+    assert len(shared.sharding.device_set) == 4
+    np.testing.assert_array_equal(np.asarray(shared), np.asarray(batch(images, examples)))
+
+
+def test_the_epoch_and_the_seed_change_the_augmentation():
+    images = jnp.asarray(random_images(64, 8, 8, 3))
+    examples = jnp.arange(64)
+    first = Augment()(images, examples, keys_of(examples, epoch=0))
+    again = Augment()(images, examples, keys_of(examples, epoch=0))
+    next_epoch = Augment()(images, examples, keys_of(examples, epoch=1))
+    other_keys = example_keys(jax.random.key(8), jnp.zeros_like(examples), examples)
+    other_seed = Augment()(images, examples, other_keys)
+    np.testing.assert_array_equal(first, again)
+    for other in (next_epoch, other_seed):
+        same = np.asarray(first == other).all(axis=(1, 2, 3)).mean()
+        assert same < 0.1  # 1 in 162 by chance
+
+
+def test_keys_are_folded_first_with_the_epoch_then_with_the_example():
+    keys = example_keys(KEY, jnp.array([2, 3]), jnp.array([11, 0]))
+    for key, epoch, example in zip(keys, (2, 3), (11, 0), strict=True):
+        wanted = jax.random.fold_in(jax.random.fold_in(KEY, epoch), example)
+        assert jax.random.key_data(key).tolist() == jax.random.key_data(wanted).tolist()
+
+
+def test_without_pad_and_flip_it_gathers_and_leaves_the_keys_alone():
+    images = random_images(10, 8, 8, 3)
+    examples = np.array([9, 0, 9], np.int32)
+    not_keys = jnp.zeros(3)
+    batch = Augment(pad=0, flip=False)(jnp.asarray(images), examples, not_keys)
+    np.testing.assert_array_equal(batch, images[examples])
+
+
+def test_one_gather_does_it_all():
+    images = jnp.asarray(random_images(10, 8, 8, 3))
+    examples = jnp.arange(4)
+    lowered = jax.jit(Augment()).lower(images, examples, keys_of(examples)).as_text()
+    assert lowered.count('"stablehlo.gather"') == 1
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_normalise_against_float64(dtype):
+    images = random_images(6, 8, 8, 3)
+    mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    result = jax.jit(lambda x: normalise(x, mean, std, dtype))(jnp.asarray(images))
+    assert result.dtype == dtype
+    wanted = (images / 255.0 - np.array(mean)) / np.array(std)
+    # One rounding to the dtype beside float32's own few.
+    np.testing.assert_allclose(
+        np.asarray(result, np.float64), wanted, rtol=float(jnp.finfo(dtype).eps), atol=1e-6
+    )
+
+
+def test_errors_say_what_was_given():
+    images = jnp.zeros((2, 8, 8, 3), jnp.uint8)
+    with pytest.raises(ValueError, match="pad=-1"):
+        Augment(pad=-1)
+    with pytest.raises(ValueError, match=r"float32\[2, 8, 8, 3\]; normalise after"):
+        Augment()(images.astype(jnp.float32), jnp.arange(2), keys_of(jnp.arange(2)))
+    with pytest.raises(ValueError, match="each of the 3 channels"):
+        normalise(images, (0.5,), (0.5,))
+    with pytest.raises(ValueError, match="got float32; call it only once"):
+        normalise(images.astype(jnp.float32), (0.5,) * 3, (0.5,) * 3)
