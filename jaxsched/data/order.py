@@ -13,8 +13,8 @@ def epoch_order(key: jax.Array, epoch: ArrayLike, num_examples: int) -> jax.Arra
 
     Args:
         key: one typed key, for the order alone: give `example_keys` another, for instance the other
-            half of a `jax.random.split`. With one key for both, examples 0 and 1 would draw their
-            augmentation from the very bits that sort the epoch.
+            half of a `jax.random.split`. With one key for both, the key that sorts an epoch is also
+            the one that augments its example 1: `split` and `fold_in` derive the same children.
         epoch: int32[], may be traced.
         num_examples: how many examples an epoch has; a Python number.
 

@@ -78,7 +78,7 @@ def evaluation_split(train: Images, test: Images, validation: float) -> tuple[Im
         count = int(np.sum(train.labels == emptied[0]))
         raise ValueError(
             f"validation={validation} holds out every training example of class {emptied[0]} "
-            f"(it has {count}); use a smaller share."
+            f"(it has {count}); use a smaller share or more examples."
         )
     kept = Images(train.images[~held], train.labels[~held])
     return kept, Images(train.images[held], train.labels[held]), "validation"

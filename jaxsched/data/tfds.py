@@ -121,14 +121,16 @@ class Tfds(Source):
 
 def _keys(info: Any) -> tuple[str, str]:
     """Under which names a record holds its image and its label."""
-    image_key, label_key = info.supervised_keys or ("image", "label")
-    features = info.features
-    if image_key not in features or not hasattr(features.get(label_key), "names"):
+    keys = info.supervised_keys or ("image", "label")
+    features = dict(info.features.items())
+    # A set of another task has more than two keys, or nested ones, or no class names.
+    plain = len(keys) == 2 and all(isinstance(key, str) and key in features for key in keys)
+    if not plain or not hasattr(features[keys[1]], "names"):
         raise ValueError(
             f"{info.full_name} is no image-classification set: expected an image and a class "
-            f"label, got {features}; choose another set."
+            f"label, got the features {', '.join(features)}; choose another set."
         )
-    return image_key, label_key
+    return keys
 
 
 def _records(builder: Any, split: str, where: str) -> Sequence[Any]:

@@ -131,10 +131,10 @@ def test_a_prepared_set_is_read_back(data_dir):
 
 
 def test_slices_versions_and_validation(data_dir):
-    source = Tfds("small_scans:1.0.0", data_dir, train_split="train[:50%]", validation=0.1)
+    source = Tfds("small_scans:1.0.0", data_dir, train_split="train[:75%]", validation=0.1)
     dataset = source.load()
     assert dataset.evaluated_on == "validation"
-    assert len(dataset.train) + len(dataset.test) == TRAIN // 2
+    assert len(dataset.train) + len(dataset.test) == TRAIN * 3 // 4
 
 
 def test_images_of_unequal_sizes_need_image_size(data_dir):
