@@ -102,6 +102,8 @@ def read_official(archive: Archive, folder: str) -> tuple[Images, Images]:
 def _complete_layout(archive: Archive, folder: Path) -> _Layout:
     """The first layout all of whose files are there."""
     found = _listing(folder)
+    for sub_folder in {archive.binary_folder, archive.python_folder} & set(found):
+        _listing(folder / sub_folder)  # says so if it may not be read, instead of "not found"
     layouts = [
         _Layout(folder, ".bin", _read_binary),
         _Layout(folder, "", _read_python),
@@ -220,7 +222,10 @@ def _read_python(path: Path, archive: Archive, records: int) -> tuple[np.ndarray
     if not isinstance(batch, dict):
         raise ValueError(f"{path} holds a {type(batch).__name__}; expected a dict. {again}")
     # A file that Python 3 wrote again may have its keys as bytes.
-    batch = {key.decode() if isinstance(key, bytes) else key: value for key, value in batch.items()}
+    batch = {
+        key.decode("latin1") if isinstance(key, bytes) else key: value
+        for key, value in batch.items()
+    }
     for key in ("data", archive.label_key):
         if key not in batch:
             keys = ", ".join(map(str, batch))

@@ -84,7 +84,8 @@ class Dataset:
         if shape != test_shape:
             raise ValueError(
                 f"{self.name} needs images of one shape, got {list(shape)} in train and "
-                f"{list(test_shape)} in {self.evaluated_on}; resize them at the source."
+                f"{list(test_shape)} in {self.evaluated_on}; resize them at the source, as Tfds "
+                "does with image_size."
             )
         if not len(self.mean) == len(self.std) == shape[-1] or min(self.std) <= 0:
             raise ValueError(

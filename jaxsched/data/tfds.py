@@ -76,7 +76,7 @@ class Tfds(Source):
         return Dataset(self.name, train, test, evaluated_on, names, mean, std)
 
     def _builder(self) -> Any:
-        """What reads the prepared files; it neither imports the set's own code nor downloads."""
+        """What reads the prepared files; it downloads nothing."""
         try:
             import PIL.Image  # noqa: F401 - decodes the images
             from tensorflow_datasets.core import DatasetNotFoundError
@@ -136,7 +136,8 @@ def _keys(info: Any) -> tuple[str, str]:
 def _records(builder: Any, split: str, where: str) -> Sequence[Any]:
     """The records of one split, not yet decoded."""
     try:
-        return builder.as_data_source(split)
+        empty = builder.info.splits[split].num_examples == 0
+        records = [] if empty else builder.as_data_source(split)
     except NotImplementedError as error:
         raise ValueError(
             f"{where}, is stored as {builder.info.file_format}, which only TensorFlow reads. "
@@ -145,6 +146,9 @@ def _records(builder: Any, split: str, where: str) -> Sequence[Any]:
     except ValueError as error:
         splits = ", ".join(builder.info.splits)
         raise ValueError(f"{where}: {error} The set has the splits {splits}.") from error
+    if empty:
+        raise ValueError(f"{where}, has no examples; choose another split or a larger slice.")
+    return records
 
 
 def _decode(

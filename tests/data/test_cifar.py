@@ -376,7 +376,14 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
         Cifar10(str(tmp_path)).load()
 
 
-def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar_files.os, "listdir", refuse)
-    with pytest.raises(PermissionError, match=r"may not be read .*chmod u\+rx "):
+@pytest.mark.parametrize("closed", ["", "cifar-10-batches-py"])
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch, closed):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    listdir = os.listdir
+
+    def refuse_closed(path):
+        return refuse(path) if Path(path) == tmp_path / closed else listdir(path)
+
+    monkeypatch.setattr(cifar_files.os, "listdir", refuse_closed)
+    with pytest.raises(PermissionError, match=rf"may not be read .*chmod u\+rx .*{closed}$"):
         Cifar10(str(tmp_path)).load()

@@ -205,6 +205,7 @@ def test_a_set_that_is_not_prepared_names_the_folder_and_the_command(tmp_path, m
     ("source", "message"),
     [
         (Tfds("small_scans", test_split="validation"), "'validation'.*has the splits train, test"),
+        (Tfds("small_scans", test_split="test[:0%]"), "split 'test.*no examples; choose"),
         (Tfds("boxes"), "no image-classification set: .*got the features"),
         (Tfds("unlabelled"), "split 'test'.*record .* has label -1, that is none"),
     ],
