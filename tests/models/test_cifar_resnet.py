@@ -1,0 +1,105 @@
+"""ResNet-8 against the same network written out in float64 NumPy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxsched.models import CifarResNet
+
+LABELS = np.array([0, 1, 2, 0])
+
+
+def convolve(x, kernel, stride):
+    """3×3 with one pixel of zeros on every side, as one sum for each place in the kernel."""
+    height, width = ((side - 1) // stride + 1 for side in x.shape[1:3])
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return sum(
+        padded[:, u : u + stride * height : stride, v : v + stride * width : stride] @ kernel[u, v]
+        for u in range(3)
+        for v in range(3)
+    )
+
+
+def batch_norm(x, norm):
+    standard = (x - x.mean((0, 1, 2))) / np.sqrt(x.var((0, 1, 2)) + 1e-5)
+    return standard * norm["scale"] + norm["bias"]
+
+
+def block(x, layers, stride):
+    y = batch_norm(convolve(x, layers["conv1"]["kernel"], stride), layers["norm1"])
+    y = batch_norm(convolve(np.maximum(y, 0), layers["conv2"]["kernel"], 1), layers["norm2"])
+    shortcut = np.zeros_like(y)
+    shortcut[..., : x.shape[-1]] = x[:, ::stride, ::stride]
+    return np.maximum(y + shortcut, 0)
+
+
+def logits(params, images):
+    x = convolve(images, params["stem_conv"]["kernel"], 1)
+    x = np.maximum(batch_norm(x, params["stem_norm"]), 0)
+    for stage, stride in (1, 1), (2, 2), (3, 2):
+        x = block(x, params[f"stage{stage}_block1"], stride)
+    return x.mean((1, 2)) @ params["head"]["kernel"] + params["head"]["bias"]
+
+
+def cross_entropy(params, images):
+    scores = logits(params, images)
+    return (np.log(np.exp(scores).sum(1)) - scores[np.arange(4), LABELS]).mean()
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """(params, images, logits, gradient) of our network on a rectangular image of odd height."""
+    model = CifarResNet(depth=8, width=4).build(num_classes=3)
+    variables = jax.jit(model.init, static_argnums=1)(jax.random.key(0), (9, 6, 2))
+    images = jax.random.normal(jax.random.key(1), (4, 9, 6, 2))
+    # Norms away from scale 1 and bias 0, so that each counts.
+    params = jax.tree.map(
+        lambda leaf: leaf + 0.1 * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape),
+        variables["params"],
+    )
+
+    @jax.jit
+    @jax.grad
+    def gradient(params):
+        scores, _ = model.train_logits({**variables, "params": params}, images, None)
+        return -jnp.take_along_axis(jax.nn.log_softmax(scores), LABELS[:, None], 1).mean()
+
+    scores, _ = jax.jit(model.train_logits)({**variables, "params": params}, images, None)
+    return (
+        jax.tree.map(np.float64, params),
+        np.float64(images),
+        np.asarray(scores),
+        jax.tree.map(np.asarray, gradient(params)),
+    )
+
+
+def test_logits(trained):
+    params, images, ours, _ = trained
+    np.testing.assert_allclose(ours, logits(params, images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("stem_conv", "kernel"),
+        ("stage1_block1", "norm2", "bias"),
+        ("stage2_block1", "conv1", "kernel"),
+        ("stage3_block1", "norm1", "scale"),
+        ("stage3_block1", "conv2", "kernel"),
+        ("head", "kernel"),
+    ],
+)
+def test_gradient_against_finite_differences(trained, path):
+    params, images, _, gradient = trained
+    leaf, ours = params, gradient
+    for name in path:
+        leaf, ours = leaf[name], ours[name]
+    largest = np.unravel_index(np.abs(ours).argmax(), ours.shape)
+    for index in largest, tuple(0 for _ in leaf.shape):
+        before, losses = leaf[index], []
+        for step in 1e-6, -1e-6:
+            leaf[index] = before + step
+            losses.append(cross_entropy(params, images))
+        leaf[index] = before
+        assert ours[index] == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-3, abs=1e-5)
