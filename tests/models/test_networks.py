@@ -122,16 +122,10 @@ def test_stages_have_the_published_sides(network, side, sides):
     assert sorted({int(found) for found in convolved} - {112}, reverse=True) == sides
 
 
-@pytest.fixture(scope="module")
-def trained():
-    """A network's variables and images for the tests that compute."""
+def test_bfloat16_is_close_to_float32(draw_variables):
     network = CifarResNet(depth=8, width=8)
-    variables = jax.jit(network.build(4).init, static_argnums=1)(jax.random.key(0), (8, 8, 3))
-    return network, variables, jax.random.normal(jax.random.key(1), (16, 8, 8, 3))
-
-
-def test_bfloat16_is_close_to_float32(trained):
-    network, variables, images = trained
+    variables = draw_variables(network.build(4), (8, 8, 3))
+    images = jax.random.normal(jax.random.key(1), (16, 8, 8, 3))
     keys = jax.random.split(jax.random.key(0), len(images))
     exact, rounded = (
         jax.jit(network.build(4, dtype=dtype).train_logits)(variables, images, keys)
@@ -144,15 +138,15 @@ def test_bfloat16_is_close_to_float32(trained):
         np.testing.assert_allclose(ours, theirs, rtol=0.05, atol=0.01)
 
 
-def test_initial_weights(trained):
-    _, variables, _ = trained
-    kernel = variables["params"]["stage3_block1"]["conv2"]["kernel"]
-    assert kernel.shape == (3, 3, 32, 32)
+def test_initial_weights():
+    params = CifarResNet(depth=8).build(10).init(jax.random.key(0), (8, 8, 3))["params"]
+    kernel = params["stage3_block1"]["conv1"]["kernel"]
+    assert kernel.shape == (3, 3, 32, 64)
     # The standard error of a standard deviation of n normal numbers is 1 / √(2n) of it.
-    assert np.std(kernel) == pytest.approx(np.sqrt(2 / (9 * 32)), rel=5 / np.sqrt(2 * kernel.size))
-    head = variables["params"]["head"]
-    assert 0.8 < np.abs(head["kernel"]).max() * np.sqrt(32) <= 1
-    assert 0.1 < np.abs(head["bias"]).max() * np.sqrt(32) <= 1
+    assert np.std(kernel) == pytest.approx(np.sqrt(2 / (9 * 64)), rel=5 / np.sqrt(2 * kernel.size))
+    head = params["head"]
+    assert 0.8 < np.abs(head["kernel"]).max() * np.sqrt(64) <= 1
+    assert 0.1 < np.abs(head["bias"]).max() * np.sqrt(64) <= 1
 
 
 @pytest.mark.parametrize(
@@ -171,10 +165,10 @@ def test_zero_init_residual_starts_each_block_as_its_shortcut(network, zero):
     assert {name for name, scale in scales.items() if (scale == 1).all()} == set(scales) - zero
 
 
-def test_dropout_of_a_network_is_an_examples_own():
+def test_dropout_of_a_network_is_an_examples_own(draw_variables):
     """With group norm examples do not meet: one's logits depend on its pixels and key alone."""
     model = WideResNet(10, 1, dropout=0.3, norm=GroupNorm()).build(3)
-    variables = jax.jit(model.init, static_argnums=1)(jax.random.key(0), (8, 8, 1))
+    variables = draw_variables(model, (8, 8, 1))
     images = jax.random.normal(jax.random.key(1), (4, 8, 8, 1))
     keys = jax.random.split(jax.random.key(2), 4)
     train = jax.jit(lambda images, keys: model.train_logits(variables, images, keys)[0])

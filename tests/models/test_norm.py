@@ -58,9 +58,9 @@ def test_a_single_weight_has_no_deviation():
         standardise(jnp.ones((1, 1, 1, 4)))
 
 
-def test_a_network_with_group_norm_does_not_see_shift_and_scale_of_its_kernels():
+def test_a_network_with_group_norm_does_not_see_shift_and_scale_of_its_kernels(draw_variables):
     model = CifarResNet(depth=8, width=4, norm=GroupNorm()).build(num_classes=3)
-    variables = jax.jit(model.init, static_argnums=1)(jax.random.key(0), (8, 8, 1))
+    variables = draw_variables(model, (8, 8, 1))
     images = jax.random.normal(jax.random.key(1), (2, 8, 8, 1))
 
     def moved(path, leaf):
