@@ -1,12 +1,14 @@
-"""ResNet-8 against the same network written out in float64 NumPy."""
+"""ResNet-8 and WRN-10-1 against the same networks written out in float64 NumPy."""
 
 import jax
 import numpy as np
 import pytest
 
-from jaxsched.models import CifarResNet
+from jaxsched.models import CifarResNet, WideResNet
 
 LABELS = np.array([0, 1, 2, 0])
+# Rectangular and of odd height.
+IMAGES = np.random.default_rng(1).normal(size=(4, 9, 6, 2)).astype(np.float32)
 KEYS = jax.random.split(jax.random.key(0), 4)
 
 
@@ -34,6 +36,23 @@ def block(x, layers, stride):
     return np.maximum(y + shortcut, 0)
 
 
+def wide_block(x, layers, stride):
+    active = np.maximum(batch_norm(x, layers["norm1"]), 0)
+    y = batch_norm(convolve(active, layers["conv1"]["kernel"], stride), layers["norm2"])
+    y = convolve(np.maximum(y, 0), layers["conv2"]["kernel"], 1)
+    if "shortcut_conv" in layers:
+        x = active[:, ::stride, ::stride] @ layers["shortcut_conv"]["kernel"][0, 0]
+    return x + y
+
+
+def wide_logits(params, images):
+    x = convolve(images, params["stem_conv"]["kernel"], 1)
+    for stage, stride in (1, 1), (2, 2), (3, 2):
+        x = wide_block(x, params[f"stage{stage}_block1"], stride)
+    x = np.maximum(batch_norm(x, params["last_norm"]), 0)
+    return x.mean((1, 2)) @ params["head"]["kernel"] + params["head"]["bias"]
+
+
 def logits(params, images):
     x = convolve(images, params["stem_conv"]["kernel"], 1)
     x = np.maximum(batch_norm(x, params["stem_norm"]), 0)
@@ -42,31 +61,39 @@ def logits(params, images):
     return x.mean((1, 2)) @ params["head"]["kernel"] + params["head"]["bias"]
 
 
-def cross_entropy(params, images):
-    scores = logits(params, images)
+def cross_entropy(params):
+    scores = logits(params, np.float64(IMAGES))
     return (np.log(np.exp(scores).sum(1)) - scores[np.arange(4), LABELS]).mean()
 
 
 @pytest.fixture(scope="module")
 def computed(draw_variables):
-    """(params, images, logits, gradient) of our network on a rectangular image of odd height."""
+    """(params, logits, gradient) of our ResNet-8."""
     model = CifarResNet(depth=8, width=4).build(num_classes=3)
-    variables = draw_variables(model, (9, 6, 2))
-    images = np.random.default_rng(1).normal(size=(4, 9, 6, 2)).astype(np.float32)
+    variables = draw_variables(model, IMAGES.shape[1:])
 
     def loss(params):
-        scores, _ = model.train_logits({**variables, "params": params}, images, KEYS)
+        scores, _ = model.train_logits({**variables, "params": params}, IMAGES, KEYS)
         likelihood = jax.nn.log_softmax(scores) * jax.nn.one_hot(LABELS, 3)
         return -likelihood.sum(1).mean(), scores
 
     gradient, scores = jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
     params = jax.tree.map(np.float64, variables["params"])
-    return params, np.float64(images), scores, jax.tree.map(np.asarray, gradient)
+    return params, scores, jax.tree.map(np.asarray, gradient)
 
 
-def test_logits(computed):
-    params, images, ours, _ = computed
-    np.testing.assert_allclose(ours, logits(params, images), rtol=1e-4, atol=1e-5)
+def test_resnet_logits(computed):
+    params, ours, _ = computed
+    np.testing.assert_allclose(ours, logits(params, np.float64(IMAGES)), rtol=1e-4, atol=1e-5)
+
+
+def test_wide_logits(draw_variables):
+    """Stage 1 of widen=1 has the identity as its shortcut, the others a convolution."""
+    model = WideResNet(depth=10, widen=1).build(num_classes=3)
+    variables = draw_variables(model, IMAGES.shape[1:])
+    ours, _ = jax.jit(model.train_logits)(variables, IMAGES, KEYS)
+    expected = wide_logits(jax.tree.map(np.float64, variables["params"]), np.float64(IMAGES))
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +108,7 @@ def test_logits(computed):
     ],
 )
 def test_gradient_against_finite_differences(computed, path):
-    params, images, _, gradient = computed
+    params, _, gradient = computed
     leaf, ours = params, gradient
     for name in path:
         leaf, ours = leaf[name], ours[name]
@@ -90,6 +117,6 @@ def test_gradient_against_finite_differences(computed, path):
         before, losses = leaf[index], []
         for step in 1e-6, -1e-6:
             leaf[index] = before + step
-            losses.append(cross_entropy(params, images))
+            losses.append(cross_entropy(params))
         leaf[index] = before
         assert ours[index] == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-3, abs=1e-5)
