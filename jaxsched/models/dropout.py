@@ -11,7 +11,7 @@ def dropout(activations: jax.Array, keys: jax.Array, *, layer: int, rate: float)
         y_i = x_i · m_i / (1 − rate), with m_i ~ Bernoulli(1 − rate) from fold_in(key_i, layer)
 
     A mask depends on nothing but the example's key and the layer: not on the batch around it, the
-    number of devices or the order of layers' execution.
+    number of devices or the order of execution.
 
     Args:
         activations: [B, ...].

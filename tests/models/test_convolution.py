@@ -109,7 +109,7 @@ def test_bfloat16_stays_bfloat16():
 
 
 def test_a_gradient_in_a_loop_costs_what_it_costs_outside():
-    """The stock convolution fails this about thirtyfold, so the margin of five is a safe one."""
+    """At this size the stock convolution costs 14 times as much in the loop, ours the same."""
     images = jax.random.normal(jax.random.key(0), (8, 16, 16, 16))
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 16, 16))
     loops = 8

@@ -139,9 +139,10 @@ def test_bfloat16_is_close_to_float32(draw_variables):
 
 
 def test_initial_weights():
-    params = CifarResNet(depth=8).build(10).init(jax.random.key(0), (8, 8, 3))["params"]
-    kernel = params["stage3_block1"]["conv1"]["kernel"]
-    assert kernel.shape == (3, 3, 32, 64)
+    model = ResNet(stages=(1,), width=64).build(10)
+    params = model.init(jax.random.key(0), (8, 8, 3))["params"]
+    kernel = params["stem_conv"]["kernel"]
+    assert kernel.shape == (3, 3, 3, 64)
     # The standard error of a standard deviation of n normal numbers is 1 / √(2n) of it.
     assert np.std(kernel) == pytest.approx(np.sqrt(2 / (9 * 64)), rel=5 / np.sqrt(2 * kernel.size))
     head = params["head"]

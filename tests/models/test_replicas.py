@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxsched.models import BottleneckResNet, CifarResNet, GroupNorm, ResNet, WideResNet
 
 AXIS = "devices"
+MESH = Mesh(jax.devices(), (AXIS,))
 EXAMPLES, CLASSES, SHAPE = 8, 3, (8, 8, 1)
 
 
@@ -43,12 +44,11 @@ def updates(network, axis_name):
 
 def sharded(network):
     """The same updates, rejected unless what comes out is the same on all devices."""
-    mesh = Mesh(jax.devices(), (AXIS,))
     split, same = PartitionSpec(AXIS), PartitionSpec()
     return jax.jit(
         jax.shard_map(
             updates(network, AXIS),
-            mesh=mesh,
+            mesh=MESH,
             in_specs=(same, split, split, split),
             out_specs=same,
             check_vma=True,
@@ -72,7 +72,9 @@ def test_four_devices_do_what_one_does(draw_variables):
     pmapped = jax.pmap(
         updates(network, AXIS), axis_name=AXIS, in_axes=(None, 0, 0, 0), out_axes=None
     )(variables, *split)
-    for other in together, pmapped:
+    spread = jax.device_put(batch(), NamedSharding(MESH, PartitionSpec(AXIS)))
+    by_mesh = jax.jit(updates(network, None))(variables, *spread)
+    for other in together, pmapped, by_mesh:
         compare = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4)
         jax.tree.map(compare, other, alone)
 
@@ -104,7 +106,7 @@ def test_the_proof_fails_without_the_axis_name():
         lambda variables, images, _, keys: network.build(CLASSES).train_logits(
             variables, images, keys
         )[1],
-        mesh=Mesh(jax.devices(), (AXIS,)),
+        mesh=MESH,
         in_specs=(PartitionSpec(), *(PartitionSpec(AXIS),) * 3),
         out_specs=PartitionSpec(),
     )
