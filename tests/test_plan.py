@@ -106,6 +106,15 @@ def test_a_schedule_in_epochs_changes_at_the_update_that_starts_its_epoch():
     np.testing.assert_allclose(values, [0.1, 0.02, 0.02, 0.004, 0.004, 0.0008], rtol=1e-6)
 
 
+@pytest.mark.parametrize("num_examples", [100, 1493, 50_000])
+def test_a_share_of_an_epoch_is_rounded_once(num_examples):
+    """Compiled too, so that a schedule may change at epoch 0.8 and mean example 80 of 100."""
+    plan = js.Plan((js.Phase(3, 1),), num_examples=num_examples)
+    steps = np.arange(num_examples)
+    ours = jax.jit(plan.epoch_at)(jnp.asarray(steps))
+    np.testing.assert_array_equal(ours, (steps / num_examples).astype(np.float32))
+
+
 def test_every_is_true_at_multiples_but_not_at_zero():
     assert [bool(js.every(3)(step)) for step in range(8)] == [step in (3, 6) for step in range(8)]
 
