@@ -42,11 +42,14 @@ class Driver:
         return jax.device_put(tree, self.replicated)
 
     def initialise(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Jits a function of host values, its results replicated and sharing no buffers.
+        """Jits a function of host values that runs rarely: its results replicated, none shared.
 
-        A state that starts on one device would cost the first update a second compilation.
+        A state that starts on one device would cost the first update a second compilation, and
+        one with shared buffers could not be donated. Compiled without optimisation: for the
+        drawing of initial weights that takes XLA several times longer than running it ever will.
         """
-        return jax.jit(function, out_shardings=self.replicated)
+        options = {"xla_backend_optimization_level": 0}
+        return jax.jit(function, out_shardings=self.replicated, compiler_options=options)
 
     def compile(
         self, program: Callable[..., Any], *arguments: Any, donate: Sequence[int] = ()
