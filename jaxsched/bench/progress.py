@@ -1,11 +1,7 @@
 """A progress bar over the updates of one run or of a whole study."""
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from jaxsched.train import Evaluation

@@ -88,16 +88,17 @@ def read_record(path: Path) -> Record:
         ValueError: when the file is no record or is damaged, with the line.
     """
     lines = path.read_text(encoding="utf-8").split("\n")
-    entries = []
+    entries, kinds = [], []
     for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is torn
         try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            entry = json.loads(line)
+            kinds.append(entry["kind"])
+            entries.append(entry)
+        except (json.JSONDecodeError, TypeError, KeyError) as error:
             raise ValueError(
-                f"{path}, line {number}: expected a record's line of JSON ({error}); move the "
-                "file away to run the experiment again."
+                f"{path}, line {number}: expected a record's line, JSON with a 'kind', got "
+                f"{line[:40]!r}; move the file away to run the experiment again."
             ) from error
-    kinds = [entry.get("kind") for entry in entries]
     has_end = kinds[-1:] == ["end"]
     rows = entries[1:-1] if has_end else entries[1:]
     if kinds[:1] not in ([], ["run"]) or any(row.get("kind") != "evaluation" for row in rows):

@@ -1,0 +1,73 @@
+"""The summaries on runs whose answers are known by heart."""
+
+import math
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxsched.bench import Record, summarise
+from jaxsched.bench.statistics import first_at_target
+
+
+def run(accuracies, *, name="a", seed=0, status="finished"):
+    rows = [
+        {
+            "step": 10 * n,
+            "examples": 320 * n,
+            "train_seconds": 0.5 * n,
+            "test_accuracy": accuracy,
+        }
+        for n, accuracy in enumerate(accuracies, start=1)
+    ]
+    return Record({"name": name, "seed": seed}, tuple(rows), {"status": status})
+
+
+def test_first_hit_counts_even_if_the_accuracy_falls_again():
+    assert first_at_target(run([0.5, 0.91, 0.7, 0.95]), 0.9)["step"] == 20
+    assert first_at_target(run([0.9]), 0.9)["step"] == 10
+    assert first_at_target(run([0.5, 0.89]), 0.9) is None
+    assert first_at_target(run([]), 0.9) is None
+
+
+def test_a_miss_counts_as_infinitely_long_and_is_never_dropped():
+    hit_10, hit_20, miss = run([0.9]), run([0.1, 0.9]), run([0.1, 0.1])
+    (summary,) = summarise([hit_10, hit_20, miss], target=0.9)
+    assert (summary.reached, summary.seeds) == (2, 3)
+    assert (summary.steps, summary.examples, summary.seconds) == (20, 640, 1.0)
+    (summary,) = summarise([hit_10, miss, miss], target=0.9)
+    assert (summary.reached, summary.steps, summary.seconds) == (1, None, None)
+    (summary,) = summarise([hit_10, miss], target=0.9)  # the middle of 10 and ∞ is ∞
+    assert summary.steps is None
+
+
+def test_final_accuracy_is_mean_and_sample_deviation_of_the_last_rows():
+    (summary,) = summarise([run([0.1, 0.90]), run([0.1, 0.94])], target=0.5)
+    assert summary.accuracy_mean == pytest.approx(0.92)
+    assert summary.accuracy_sd == pytest.approx(0.02 * math.sqrt(2))
+    (summary,) = summarise([run([0.9])], target=0.5)
+    assert (summary.accuracy_mean, summary.accuracy_sd) == (0.9, None)
+
+
+def test_a_diverged_run_is_a_miss_with_its_last_accuracy():
+    runs = [run([0.9]), run([0.1], status="diverged"), run([], status="diverged")]
+    (summary,) = summarise(runs, target=0.9)
+    assert (summary.diverged, summary.reached, summary.seeds) == (2, 1, 3)
+    assert summary.steps is None
+    assert summary.accuracy_mean == pytest.approx(0.5)
+
+
+def test_experiments_stay_in_the_order_of_their_first_record():
+    records = [run([0.9], name="b"), run([0.9], name="a"), run([0.9], name="b")]
+    assert [(s.name, s.seeds) for s in summarise(records, 0.5)] == [("b", 2), ("a", 1)]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(1, 50)), min_size=1, max_size=9))
+def test_the_median_is_that_of_the_sorted_hits_with_misses_last(hits):
+    runs = [
+        run([0.1] * (99 if hit is None else hit - 1) + [0.9] * (hit is not None)) for hit in hits
+    ]
+    (summary,) = summarise(runs, target=0.9)
+    median = statistics.median(math.inf if hit is None else 10 * hit for hit in hits)
+    assert summary.steps == (None if math.isinf(median) else median)

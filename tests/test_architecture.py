@@ -1,0 +1,115 @@
+"""The folders' order: imports run downwards only, and the library's part is light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxsched
+
+ROOT = Path(jaxsched.__file__).parent
+
+# What each part may import from the package, apart from itself.
+SCHEDULES = {"schedules"}
+LIBRARY = {*SCHEDULES, "plan"}
+ALLOWED = {
+    "schedules": set(),
+    "plan": SCHEDULES,
+    "optimizers": LIBRARY,
+    "models": set(),
+    "data": set(),
+    "train": {*LIBRARY, "optimizers", "models", "data"},
+    "bench": {*LIBRARY, "optimizers", "data", "train"},
+    "cli": {*LIBRARY, "train", "bench"},
+    "__init__": {*LIBRARY, "optimizers"},
+}
+
+
+def part(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_parts(path):
+    """The parts of the package that a file imports, by its syntax tree."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            assert node.level == 0, f"{path}: imports are absolute"
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "jaxsched":
+                yield rest.split(".")[0]
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_downwards_only(path):
+    allowed = ALLOWED[part(path)] | {part(path)}
+    assert set(imported_parts(path)) <= allowed
+
+
+def test_every_part_is_listed_and_real():
+    assert {part(path) for path in FILES} == set(ALLOWED)
+
+
+def imports_of(path):
+    tree = ast.walk(ast.parse(path.read_text()))
+    for node in tree:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+
+
+def test_statistics_know_no_jax():
+    for name in ("statistics", "records"):
+        assert "jax" not in set(imports_of(ROOT / "bench" / f"{name}.py"))
+
+
+def test_devices_are_named_in_one_file():
+    words = ("jax.pmap", "shard_map", "Mesh(", "jax.distributed", "NamedSharding(")
+    naming = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if any(word in line for line in code_lines(path) for word in words)
+    }
+    assert naming == {"train/parallel.py"}
+
+
+def code_lines(path):
+    """The file without its docstrings."""
+    tree = ast.parse(path.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree).splitlines()
+
+
+HEAVY = ("flax", "orbax", "tensorflow_datasets", "tensorflow", "matplotlib", "sklearn", "rich")
+
+
+def test_import_jaxsched_loads_nothing_heavy():
+    code = f"import sys, jaxsched; print([m for m in {HEAVY} if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
+def test_public_names_are_exported_one_by_one():
+    """`X as X` is what type checkers take as public; nothing else is in the namespace."""
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    exports = [
+        alias for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    ]
+    assert exports
+    assert all(alias.asname == alias.name for alias in exports)

@@ -1,0 +1,111 @@
+"""The command as a user types it, good and bad."""
+
+import json
+
+import pytest
+
+from jaxsched.cli import main
+
+CONFIG = """
+import jaxsched as js
+from jaxsched.data import Synthetic
+from jaxsched.models import CifarResNet
+from jaxsched.train import Experiment
+
+experiment = Experiment(
+    name="tiny",
+    model=CifarResNet(depth=8, width=2),
+    data=Synthetic(num_train=64, num_test=32),
+    phases=(js.Phase(epochs=1, batch_size=16),),
+    optimizer=js.SGD(js.OneCycle(0.1, duration=1)),
+    num_devices=1,
+)
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "tiny.py"
+    path.write_text(CONFIG)
+    return path
+
+
+def fails(arguments, capsys, code=2):
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    assert exit_.value.code == code
+    output = capsys.readouterr()
+    # the terminal wraps lines and frames them
+    return " ".join((output.err + output.out).replace("│", " ").split())
+
+
+def test_train_with_overrides_writes_a_record_of_what_ran(config, tmp_path, capsys):
+    main(
+        f"train {config} --optimizer.lr.peak 0.3 --seed 5 --phases.0.epochs 2 "
+        f"--workdir {tmp_path / 'out'}".split()
+    )
+    (record,) = (tmp_path / "out").glob("tiny-*-seed5.jsonl")
+    header, *rows, end = map(json.loads, record.read_text().splitlines())
+    assert header["config"]["optimizer"]["lr"]["peak"] == 0.3
+    assert header["config"]["phases"][0]["epochs"] == 2
+    assert header["source"] == CONFIG
+    assert [row["step"] for row in rows] == [4, 8]
+    assert end["status"] == "finished"
+    output = capsys.readouterr().out
+    assert "tiny: 8 updates" in output and "finished; record in" in output
+
+
+def test_a_finished_run_is_not_overwritten(config, tmp_path, capsys):
+    arguments = ["train", str(config), "--workdir", str(tmp_path)]
+    main(arguments)
+    (record,) = tmp_path.glob("tiny-*.jsonl")
+    before = record.read_bytes()
+    assert "holds a finished run; move it away" in fails(arguments, capsys)
+    assert record.read_bytes() == before
+
+
+def test_an_unknown_field_names_the_nearest_one(config, capsys):
+    output = fails(["train", config, "--optimizer.lr.peek", "0.3"], capsys)
+    assert "--optimizer.lr.peek" in output and "--optimizer.lr.peak" in output
+
+
+def test_a_value_of_the_wrong_kind_is_refused(config, capsys):
+    assert "--seed" in fails(["train", config, "--seed", "many"], capsys)
+    assert "invalid choice 'tpu'" in fails(["train", config, "--driver", "tpu"], capsys)
+    assert "batch_size=640" in fails(["train", config, "--phases.0.batch-size", "640"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("js.OneCycle(0.1", "js.OnCycle(0.1", "tiny.py, line 12: AttributeError: module"),
+        ("batch_size=16", "batch_size=", "tiny.py, line 11: SyntaxError"),
+        ("batch_size=16", "batch_size=0", "tiny.py, line 11: ValueError: Phase needs"),
+        ("experiment =", "experimant =", "under the name 'experiment', found no such name"),
+        ("experiment = Experiment(", "experiment = dict(", "found a dict; write `experiment ="),
+    ],
+)
+def test_an_error_in_the_config_file_shows_its_line(config, capsys, old, new, message):
+    config.write_text(CONFIG.replace(old, new))
+    output = fails(["train", config], capsys)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_files_that_are_not_there(tmp_path, capsys):
+    assert "does not exist" in fails(["train", tmp_path / "no.py"], capsys)
+    assert "does not exist" in fails(["bench", tmp_path / "no.py"], capsys)
+    (tmp_path / "notes.txt").write_text("")
+    assert "ending in .py" in fails(["train", tmp_path / "notes.txt"], capsys)
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["bench"]])
+def test_help_comes_from_the_docstrings(command, capsys):
+    output = fails([*command, "--help"], capsys, code=0)
+    assert "experiment" in output.lower()
+
+
+def test_help_of_a_config_lists_every_field(config, capsys):
+    output = fails(["train", config, "--help"], capsys, code=0)
+    for field in ("--optimizer.lr.peak", "--phases.0.batch-size", "--model.depth", "--seed"):
+        assert field in output
