@@ -1,0 +1,23 @@
+"""ResNet-8 on CIFAR-10 by 1cycle, ten epochs: what a CPU can do in a quarter of an hour.
+
+    jaxsched train configs/cifar10_resnet8.py --data.folder data
+
+`data` holds the official files (`cifar-10-batches-bin` or `cifar-10-batches-py`). What it reached
+where is in the README; the record is in `experiments/records`.
+"""
+
+import jaxsched as js
+from jaxsched.data import Cifar10
+from jaxsched.models import CifarResNet
+from jaxsched.train import Experiment
+
+EPOCHS = 10
+lr = js.OneCycle(peak=0.4, duration=EPOCHS)
+
+experiment = Experiment(
+    name="cifar10_resnet8",
+    model=CifarResNet(depth=8, width=16),
+    data=Cifar10(folder="data"),
+    phases=(js.Phase(epochs=EPOCHS, batch_size=128),),
+    optimizer=js.SGD(lr, momentum=lr.momentum(high=0.95, low=0.85), weight_decay=5e-4),
+)
