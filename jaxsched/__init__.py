@@ -4,6 +4,7 @@ What this module imports needs JAX and Optax alone; models, data, the trainer an
 in `jaxsched.models`, `.data`, `.train` and `.bench`.
 """
 
+from jaxsched.noise import noise_scale as noise_scale
 from jaxsched.optimizers import SGD as SGD
 from jaxsched.optimizers import Adam as Adam
 from jaxsched.optimizers import AdamW as AdamW

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from jaxsched import bench
 from jaxsched.plan import Plan
-from jaxsched.train import Experiment, Program
+from jaxsched.train import Experiment, Preview, Program
 from jaxsched.train.config_file import load_value
 
 
@@ -44,6 +44,19 @@ class Bench:
 
 
 @dataclass(frozen=True)
+class Plot:
+    """Draws learning rate, momentum, weight decay, batch size and noise scale of experiments.
+
+    Over the whole run, before anything is trained: as text here, and as a picture.
+    """
+
+    configs: tyro.conf.Positional[tuple[Path, ...]]
+    """Python files that hold an Experiment each under the name `experiment`."""
+    output: Path = Path("schedules.png")
+    """The picture."""
+
+
+@dataclass(frozen=True)
 class TrainOptions:
     """Trains one experiment and writes its record."""
 
@@ -57,13 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # What follows a config file are fields of its experiment, unknown before it is read.
     own = 2 if arguments[:1] == ["train"] else len(arguments)
-    command = tyro.cli(Train | Bench, args=arguments[:own], prog="jaxsched")
+    command = tyro.cli(Train | Bench | Plot, args=arguments[:own], prog="jaxsched")
     console = Console()
     try:
         if isinstance(command, Train):
             _train(command.config, arguments[own:], console)
-        else:
+        elif isinstance(command, Bench):
             _bench(command, console)
+        else:
+            _plot(command, console)
     except KeyboardInterrupt:
         console.print("interrupted; what had finished is kept, the same command goes on from there")
         sys.exit(130)
@@ -115,6 +130,22 @@ def _bench(command: Bench, console: Console) -> None:
         if bench.study_records(study, records):
             console.print(bench.write_report(study, records, folder))
             console.print(f"table, pictures and records in {folder}")
+
+
+def _plot(command: Plot, console: Console) -> None:
+    if not command.configs:
+        raise ValueError("plot needs at least one config file, got none.")
+    previews = {}
+    for config in command.configs:
+        experiment = load_value(config, "experiment", Experiment)
+        plan = experiment.plan(len(bench.load(experiment.data).train))
+        console.print(_plan_table(experiment, plan))
+        # Files may share an experiment's name; the name of the file tells them apart then.
+        name = config.stem if experiment.name in previews else experiment.name
+        previews[name] = Preview.of(experiment, plan)
+    print(bench.text_schedules(previews, colour=console.is_terminal))
+    bench.draw_schedules(previews, command.output)
+    console.print(f"picture in {command.output}")
 
 
 def _plan_table(experiment: Experiment, plan: Plan) -> Table:

@@ -17,13 +17,14 @@ LIBRARY = {*SCHEDULES, "plan"}
 ALLOWED = {
     "schedules": set(),
     "plan": SCHEDULES,
+    "noise": LIBRARY,
     "optimizers": LIBRARY,
     "models": set(),
     "data": set(),
-    "train": {*LIBRARY, "optimizers", "models", "data"},
+    "train": {*LIBRARY, "noise", "optimizers", "models", "data"},
     "bench": {*LIBRARY, "optimizers", "data", "train"},
     "cli": {*LIBRARY, "train", "bench"},
-    "__init__": {*LIBRARY, "optimizers"},
+    "__init__": {*LIBRARY, "noise", "optimizers"},
 }
 
 

@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from jaxsched.cli import main
 
@@ -99,7 +101,18 @@ def test_files_that_are_not_there(tmp_path, capsys):
     assert "ending in .py" in fails(["train", tmp_path / "notes.txt"], capsys)
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["bench"]])
+def test_plot_draws_several_configs_before_anything_is_trained(config, tmp_path, capsys):
+    other = tmp_path / "other.py"
+    other.write_text(CONFIG.replace("js.OneCycle(0.1,", "js.Cosine(0.2,"))
+    main(["plot", str(config), str(other), "--output", str(tmp_path / "plot.png")])
+    output = capsys.readouterr().out
+    assert "lr" in output and "noise scale" in output
+    assert "tiny" in output and "other" in output  # both have the name "tiny": told apart
+    assert "batch size: 16 throughout" in output
+    assert np.ptp(imread(tmp_path / "plot.png")) > 0.9  # ink on paper
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["bench"], ["plot"]])
 def test_help_comes_from_the_docstrings(command, capsys):
     output = fails([*command, "--help"], capsys, code=0)
     assert "experiment" in output.lower()

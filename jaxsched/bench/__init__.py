@@ -1,6 +1,8 @@
 """The benchmark: studies, their records, and what they say."""
 
 from jaxsched.bench.environment import environment as environment
+from jaxsched.bench.pictures import draw_schedules as draw_schedules
+from jaxsched.bench.pictures import text_schedules as text_schedules
 from jaxsched.bench.progress import Progress as Progress
 from jaxsched.bench.records import Record as Record
 from jaxsched.bench.records import RecordWriter as RecordWriter

@@ -1,26 +1,27 @@
-"""The pictures of a study: accuracy against updates, and the schedules that made it."""
+"""The pictures: accuracy against updates, and the schedules that made it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from uniplot import plot_to_string
 
 from jaxsched.bench.records import Record
 from jaxsched.bench.study import Study
-from jaxsched.plan import Plan
+from jaxsched.train import Preview
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; black is left for the target.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
-_POINTS = 1001
 
 
 def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
     """Test accuracy against updates: the median over seeds, the band its middle half."""
-    figure, (axis,) = _figure(rows=1)
+    figure = Figure(figsize=(7.5, 4.2), layout="constrained")
+    axis = _plain(figure.subplots())
     floor = study.target
-    for colour, experiment in zip(_colours(study), study.experiments, strict=True):
+    for number, experiment in enumerate(study.experiments):
         runs = [r for r in records if r.name == experiment.name and r.evaluations]
         if not runs:
             continue
@@ -29,13 +30,13 @@ def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
         steps = [row["step"] for row in runs[0].evaluations[:length]]
         accuracies = [[row["test_accuracy"] for row in run.evaluations[:length]] for run in runs]
         low, median, high = np.quantile(accuracies, (0.25, 0.5, 0.75), axis=0)
-        axis.plot(steps, 100 * median, color=colour, label=f"{experiment.name} (n={len(runs)})")
+        colour, label = _colour(number), f"{experiment.name} (n={len(runs)})"
+        axis.plot(steps, 100 * median, color=colour, label=label)
         axis.fill_between(steps, 100 * low, 100 * high, color=colour, alpha=0.15, linewidth=0)
         floor = min(floor, *median[length // 4 :])
     axis.axhline(100 * study.target, color="black", linewidth=1, linestyle="--")
-    axis.text(
-        0.005, 100 * study.target, "target", va="bottom", transform=axis.get_yaxis_transform()
-    )
+    where = axis.get_yaxis_transform()  # x as a share of the width, y in per cent
+    axis.text(0.005, 100 * study.target, "target", va="bottom", transform=where)
     # The first quarter starts from chance; drawn in full it would flatten all the rest.
     axis.set_ylim(bottom=100 * floor - 2)
     axis.set(xlabel="updates", ylabel="test accuracy, %", title=study.name)
@@ -43,34 +44,62 @@ def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def draw_schedules(study: Study, plans: Sequence[Plan], path: Path) -> None:
-    """Every scheduled hyper-parameter and the batch size against updates."""
-    names = list(dict.fromkeys(n for e in study.experiments for n in e.optimizer.schedules()))
-    figure, axes = _figure(rows=len(names) + 1)
-    for colour, experiment, plan in zip(_colours(study), study.experiments, plans, strict=True):
-        steps = np.unique(np.linspace(0, plan.total_steps, _POINTS).astype(int))
-        schedules = experiment.optimizer.schedules()
-        for axis, name in zip(axes, names, strict=False):
-            if name in schedules:
-                values = plan.schedule(schedules[name])(steps)
-                axis.plot(steps, values, color=colour, label=experiment.name)
-        sizes = [plan.batch_size_at(int(step)) for step in steps]
-        axes[-1].step(steps, sizes, color=colour, label=experiment.name, where="post")
-    for axis, name in zip(axes, [*names, "batch size"], strict=True):
-        axis.set_ylabel(name.replace("_", " "))
-    axes[0].legend(frameon=False)
-    axes[-1].set_xlabel("updates")
+def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
+    """Every hyper-parameter over the run, against updates and against epochs."""
+    names = _curve_names(previews)
+    figure = Figure(figsize=(10, 1.2 + 1.5 * len(names)), layout="constrained")
+    axes = figure.subplots(len(names), 2, sharex="col", sharey="row", squeeze=False)
+    for row, name in zip(axes, names, strict=True):
+        for number, shown in enumerate(previews.values()):
+            if name in shown.curves:
+                for axis, times in zip(row, (shown.steps, shown.epochs), strict=True):
+                    values = shown.curves[name]
+                    # A schedule holds its value until the next update.
+                    axis.step(times, values, color=_colour(number), where="post", alpha=0.85)
+        row[0].set_ylabel(name.replace("_", " "))
+    for axis in axes.flat:
+        _plain(axis)
+    axes[-1, 0].set_xlabel("updates")
+    axes[-1, 1].set_xlabel("epochs")
+    lines = axes[0, 0].get_lines()
+    figure.legend(lines, list(previews), loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, dpi=150)
 
 
-def _colours(study: Study) -> list[str]:
-    return [_COLOURS[i % len(_COLOURS)] for i in range(len(study.experiments))]
+def text_schedules(previews: Mapping[str, Preview], *, width: int = 68, colour: bool) -> str:
+    """The same against epochs, as text for a terminal."""
+    plots = []
+    for name in _curve_names(previews):
+        shown = {key: p for key, p in previews.items() if name in p.curves}
+        values = np.unique(np.concatenate([p.curves[name] for p in shown.values()]))
+        if len(values) == 1:
+            plots.append(f"{name.replace('_', ' ')}: {values[0]:.6g} throughout\n")
+            continue
+        text = plot_to_string(
+            xs=[p.epochs for p in shown.values()],
+            ys=[p.curves[name] for p in shown.values()],
+            title=name.replace("_", " "),
+            legend_labels=list(shown),
+            x_unit=" ep",
+            width=width,
+            height=8,
+            lines=True,
+            color=colour,
+            character_set="braille",
+        )
+        plots.append(text)
+    return "\n".join(plots)
 
 
-def _figure(rows: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(7.5, max(4.2, 1.7 * rows)), layout="constrained")
-    axes = list(figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.25, linewidth=0.6)
-    return figure, axes
+def _curve_names(previews: Mapping[str, Preview]) -> list[str]:
+    return list(dict.fromkeys(name for shown in previews.values() for name in shown.curves))
+
+
+def _colour(number: int) -> str:
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def _plain(axis: Axes) -> Axes:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(alpha=0.25, linewidth=0.6)
+    return axis

@@ -9,6 +9,7 @@ from jaxsched.bench.runner import load, study_records
 from jaxsched.bench.statistics import summarise
 from jaxsched.bench.study import Study
 from jaxsched.bench.table import markdown_table, terminal_table, write_json
+from jaxsched.train import Preview
 
 
 def write_report(study: Study, records_folder: Path, folder: Path) -> Table:
@@ -27,6 +28,7 @@ def write_report(study: Study, records_folder: Path, folder: Path) -> Table:
     write_json(study, summaries, folder / "summary.json")
     (folder / "summary.md").write_text(markdown_table(study, summaries), encoding="utf-8")
     draw_accuracy(study, records, folder / "accuracy.png")
-    plans = [e.plan(len(load(e.data).train)) for e in study.experiments]
-    draw_schedules(study, plans, folder / "schedules.png")
+    plans = {e.name: e.plan(len(load(e.data).train)) for e in study.experiments}
+    previews = {e.name: Preview.of(e, plans[e.name]) for e in study.experiments}
+    draw_schedules(previews, folder / "schedules.png")
     return terminal_table(study, summaries)
