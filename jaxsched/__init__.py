@@ -4,6 +4,8 @@ What this module imports needs JAX and Optax alone; models, data, the trainer an
 in `jaxsched.models`, `.data`, `.train` and `.bench`.
 """
 
+from jaxsched import compat as compat
+from jaxsched import schedules as schedules
 from jaxsched.noise import noise_scale as noise_scale
 from jaxsched.optimizers import SGD as SGD
 from jaxsched.optimizers import Adam as Adam
@@ -14,10 +16,29 @@ from jaxsched.optimizers import hyperparams as hyperparams
 from jaxsched.plan import Phase as Phase
 from jaxsched.plan import Plan as Plan
 from jaxsched.plan import every as every
+from jaxsched.plot import plot as plot
+from jaxsched.schedules import WSD as WSD
 from jaxsched.schedules import Constant as Constant
 from jaxsched.schedules import Cosine as Cosine
+from jaxsched.schedules import CosineRestarts as CosineRestarts
+from jaxsched.schedules import Cyclic as Cyclic
+from jaxsched.schedules import Exponential as Exponential
+from jaxsched.schedules import Function as Function
+from jaxsched.schedules import Interpolate as Interpolate
+from jaxsched.schedules import InverseSqrt as InverseSqrt
+from jaxsched.schedules import Linear as Linear
 from jaxsched.schedules import MultiStep as MultiStep
 from jaxsched.schedules import OneCycle as OneCycle
 from jaxsched.schedules import OneCycleMomentum as OneCycleMomentum
+from jaxsched.schedules import Polynomial as Polynomial
+from jaxsched.schedules import Power as Power
+from jaxsched.schedules import Product as Product
+from jaxsched.schedules import Rex as Rex
 from jaxsched.schedules import Schedule as Schedule
+from jaxsched.schedules import Sequence as Sequence
+from jaxsched.schedules import SmithOneCycle as SmithOneCycle
+from jaxsched.schedules import Step as Step
+from jaxsched.schedules import Stretch as Stretch
+from jaxsched.schedules import SWAConstant as SWAConstant
+from jaxsched.schedules import SWACyclic as SWACyclic
 from jaxsched.schedules import Warmup as Warmup

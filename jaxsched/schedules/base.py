@@ -1,6 +1,7 @@
 """What every schedule is: a frozen dataclass whose call is its formula."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, dataclass_transform
 
@@ -29,7 +30,9 @@ class Schedule:
     and past its end a schedule keeps its first and its last value.
 
     A schedule is a pytree of its numeric fields: `jax.vmap`, `jax.grad` and `jax.jit` see through
-    it, and a field that is passed as an array can change without a second compilation.
+    it, and a field that is passed as an array can change without a second compilation. A field that
+    stays a Python number keeps its 53 bits, which slow decays need: float32 cannot tell a rate of
+    0.99999999 from 1.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxsched as js
@@ -42,6 +45,14 @@ class Schedule:
         raise NotImplementedError
 
 
+if TYPE_CHECKING:
+    ScheduleLike: TypeAlias = Callable[[Any], ArrayLike]
+else:
+    # What a combinator takes: a schedule or any function of time. A command line can only build
+    # the former.
+    ScheduleLike: TypeAlias = Schedule
+
+
 def static(**kwargs: Any) -> Any:
     """A dataclass field that is part of the formula's form, not one of its numbers."""
     return dataclasses.field(metadata={_STATIC: True}, **kwargs)
@@ -52,28 +63,77 @@ def schedule(cls: T) -> T:
     """Makes a `Schedule` a frozen dataclass and a pytree whose leaves are its numbers."""
     cls = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(cls)
-    jax.tree_util.register_dataclass(
-        cls,
-        data_fields=[f.name for f in fields if _STATIC not in f.metadata],
-        meta_fields=[f.name for f in fields if _STATIC in f.metadata],
-    )
+    numbers = [f.name for f in fields if _STATIC not in f.metadata]
+    form = [f.name for f in fields if _STATIC in f.metadata]
+
+    def flatten_with_keys(self):
+        leaves = [(jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in numbers]
+        return leaves, tuple(getattr(self, name) for name in form)
+
+    def unflatten(fixed, leaves):
+        # Without `__init__`: JAX also puts axes, shapes and placeholders where the numbers were,
+        # and those must not be refused.
+        rebuilt = object.__new__(cls)
+        for name, value in zip((*numbers, *form), (*leaves, *fixed), strict=True):
+            object.__setattr__(rebuilt, name, value)
+        return rebuilt
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten)
     return cls
 
 
-def require(holds: Callable[..., Any], *values: Any, message: str) -> None:
-    """Raises `ValueError(message)` unless `holds(*values)`; values that are traced always pass.
+def is_known(*values: Any) -> bool:
+    """Whether all are Python or NumPy numbers, so that they can be looked at before tracing."""
+    return all(isinstance(value, bool | int | float | np.generic | np.ndarray) for value in values)
 
-    Checked only where every value is a Python or NumPy number: a traced value is not known yet,
-    and JAX rebuilds pytrees with placeholders in place of numbers.
-    """
-    known = (bool, int, float, np.generic, np.ndarray)
-    if all(isinstance(value, known) for value in values) and not np.all(holds(*values)):
+
+def require(holds: Callable[..., Any], *values: Any, message: str) -> None:
+    """Raises `ValueError(message)` unless `holds(*values)`; values that are traced always pass."""
+    if is_known(*values) and not np.all(holds(*values)):
         raise ValueError(message)
+
+
+def require_ascending(owner: str, what: str, times: Any) -> None:
+    """Raises `ValueError` when a time is earlier than the one before it."""
+    for before, after in itertools.pairwise(times):
+        require(
+            lambda a, b: a <= b,
+            before,
+            after,
+            message=f"{owner} needs {what} in ascending order, got {after} after {before}; "
+            "sort them.",
+        )
+
+
+def require_duration(owner: str, duration: Any) -> None:
+    """Raises `ValueError` when a duration is negative."""
+    require(
+        lambda duration: duration >= 0,
+        duration,
+        message=f"{owner} needs a duration of at least 0, got duration={duration}.",
+    )
 
 
 def as_float(value: ArrayLike) -> jax.Array:
     """`value` as a strongly typed float32 array."""
     return jnp.asarray(value).astype(jnp.float32)
+
+
+def as_time(value: ArrayLike) -> jax.Array:
+    """Whole numbers as signed integers while these can hold them, everything else as float32."""
+    if isinstance(value, int | np.integer | np.ndarray):
+        limits = jnp.iinfo(jax.dtypes.canonicalize_dtype(np.int64))
+        whole = np.asarray(value).dtype.kind in "iuO"
+        if whole and np.any((value < limits.min) | (value > limits.max)):
+            return as_float(np.asarray(value, np.float32))
+    array = jnp.asarray(value)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        return as_float(array)
+    signed = jnp.promote_types(jnp.int32, jnp.dtype(f"int{8 * array.dtype.itemsize}"))
+    if jnp.issubdtype(array.dtype, jnp.unsignedinteger):
+        most = min(jnp.iinfo(signed).max, jnp.iinfo(array.dtype).max)
+        array = jnp.minimum(array, jnp.asarray(most, array.dtype))
+    return array.astype(signed)
 
 
 def same_kind(t: ArrayLike, other: ArrayLike) -> tuple[jax.Array, jax.Array]:
@@ -82,27 +142,51 @@ def same_kind(t: ArrayLike, other: ArrayLike) -> tuple[jax.Array, jax.Array]:
     Float32 counts exactly only up to 2²⁴ = 16.8 million. Comparing and subtracting update counts
     as integers keeps a schedule exact beyond that.
     """
-    t, other = jnp.asarray(t), jnp.asarray(other)
+    t, other = as_time(t), as_time(other)
+    if t.dtype == other.dtype:
+        return t, other
     if jnp.issubdtype(t.dtype, jnp.integer) and jnp.issubdtype(other.dtype, jnp.integer):
-        dtype = jnp.promote_types(t.dtype, other.dtype)
-        return t.astype(dtype), other.astype(dtype)
+        wide = jnp.promote_types(t.dtype, other.dtype)
+        return t.astype(wide), other.astype(wide)
     return as_float(t), as_float(other)
+
+
+def since(t: ArrayLike, start: ArrayLike) -> jax.Array:
+    """The time that has passed since `start`; 0 before it, and never past the largest integer."""
+    t, start = same_kind(t, start)
+    if jnp.issubdtype(t.dtype, jnp.integer):
+        zero = jnp.zeros_like(start)
+        t = jnp.minimum(t, jnp.iinfo(t.dtype).max + jnp.minimum(start, zero))
+    return jnp.maximum(t, start) - start
+
+
+def laps(t: ArrayLike, length: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    """How many whole laps of `length` are over at `t`, and the time since the last one ended."""
+    t, length = same_kind(t, length)
+    t = jnp.maximum(t, jnp.zeros_like(t))
+    length = jnp.where(length > 0, length, jnp.ones_like(length))
+    if jnp.issubdtype(t.dtype, jnp.integer):
+        lap = t // length
+        return lap, t - lap * length
+    # Corrected by comparison: a quotient just below a whole number may round up to it.
+    lap = jnp.floor(t / length)
+    lap -= as_float(lap * length > t)
+    lap += as_float((lap + 1) * length <= t)
+    return lap, jnp.clip(t - lap * length, jnp.zeros_like(length), length)
 
 
 def done_and_left(t: ArrayLike, duration: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """The share of `duration` that is over at `t` and the share that is left, both in [0, 1].
 
     They add up to one, but each is computed by a division of its own, so that each is accurate
-    near its zero: one minus the other would lose all its digits there. A zero duration is over
-    from t = 0 on.
+    near its zero: one minus the other would lose all its digits there. A zero duration is always
+    over.
     """
     t, duration = same_kind(t, duration)
-    over = t >= duration
     t = jnp.clip(t, jnp.zeros_like(duration), duration)
+    some = duration > 0
     # The inner `where` keeps the gradient finite at a zero duration.
-    length = as_float(jnp.where(duration > 0, duration, jnp.ones_like(duration)))
-    done = jnp.where(over, 1.0, as_float(t) / length)
-    left = jnp.where(over, 0.0, as_float(duration - t) / length)
-    return jnp.where(duration > 0, done, as_float(over)), jnp.where(
-        duration > 0, left, as_float(~over)
-    )
+    length = as_float(jnp.where(some, duration, jnp.ones_like(duration)))
+    done = jnp.where(some, as_float(t) / length, 1.0)
+    left = jnp.where(some, as_float(duration - t) / length, 0.0)
+    return done, left

@@ -1,17 +1,16 @@
 """Half a cosine wave from a peak to an end."""
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxsched.schedules.base import (
     Number,
     Schedule,
-    as_float,
     done_and_left,
-    require,
+    require_duration,
     schedule,
 )
+from jaxsched.schedules.curve import blend, require_fall
 
 
 @schedule
@@ -21,7 +20,7 @@ class Cosine(Schedule):
     Formula:
         end + (peak − end) · ½(1 + cos(π t / duration)),   0 ≤ t ≤ duration
 
-    computed as sin²(½π (duration − t) / duration), the same function, which keeps its relative
+    computed with sin²(½π (duration − t) / duration), the same function, which keeps its relative
     accuracy in float32 down to the last update; ½(1 + cos) loses every digit there.
 
     Attributes:
@@ -46,21 +45,10 @@ class Cosine(Schedule):
     end: Number = 0.0
 
     def __post_init__(self):
-        require(
-            lambda duration: duration >= 0,
-            self.duration,
-            message=f"Cosine needs a duration of at least 0, got duration={self.duration}.",
-        )
-        require(
-            lambda end, peak: end <= peak,
-            self.end,
-            self.peak,
-            message=f"Cosine falls from peak to end, got peak={self.peak} and end={self.end}, "
-            "which would rise; swap them, or use Warmup to rise first.",
-        )
+        require_duration("Cosine", self.duration)
+        require_fall("Cosine", self.peak, self.end)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
         """The value at time `t`, float32, of the shape of `t`."""
-        _, left = done_and_left(t, self.duration)
-        end = as_float(self.end)
-        return end + (as_float(self.peak) - end) * jnp.sin(jnp.float32(0.5 * jnp.pi) * left) ** 2
+        done, left = done_and_left(t, self.duration)
+        return blend(self.peak, self.end, done, left, "cosine")

@@ -4,7 +4,15 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxsched.schedules.base import Number, Schedule, as_float, require, same_kind, schedule
+from jaxsched.schedules.base import (
+    Number,
+    Schedule,
+    as_float,
+    require_ascending,
+    same_kind,
+    schedule,
+)
+from jaxsched.schedules.powers import first_powers, require_factor
 
 
 @schedule
@@ -24,7 +32,7 @@ class MultiStep(Schedule):
         factor: what each milestone multiplies by; 0.1 and 0.2 are the usual choices.
 
     Raises:
-        ValueError: when the milestones do not ascend.
+        ValueError: when the milestones do not ascend, or the factor is negative.
 
     Source:
         The step schedule of He et al., "Deep residual learning" (arXiv 1512.03385), section 4.2.
@@ -40,19 +48,13 @@ class MultiStep(Schedule):
     factor: Number = 0.1
 
     def __post_init__(self):
-        for before, after in zip(self.milestones, self.milestones[1:], strict=False):
-            require(
-                lambda a, b: a <= b,
-                before,
-                after,
-                message=f"MultiStep needs milestones in ascending order, got {after} after "
-                f"{before} in {self.milestones}; sort them.",
-            )
+        require_ascending("MultiStep", "milestones", self.milestones)
+        require_factor("MultiStep", self.factor)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
         """The value at time `t`, float32, of the shape of `t`."""
-        passed = jnp.zeros(jnp.shape(t), jnp.float32)
+        passed = jnp.zeros(jnp.shape(t), jnp.int32)
         for milestone in self.milestones:
             now, then = same_kind(t, milestone)
-            passed += as_float(now >= then)
-        return as_float(self.value) * as_float(self.factor) ** passed
+            passed += (now >= then).astype(jnp.int32)
+        return as_float(self.value) * first_powers(self.factor, len(self.milestones))[passed]

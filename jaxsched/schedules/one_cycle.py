@@ -1,7 +1,5 @@
 """The 1cycle policy: the learning rate up and down once, and the momentum against it."""
 
-from typing import Literal, TypeAlias
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -10,46 +8,43 @@ from jaxsched.schedules.base import (
     Number,
     Schedule,
     as_float,
-    done_and_left,
     require,
-    same_kind,
+    require_duration,
     schedule,
     static,
 )
+from jaxsched.schedules.curve import Curve
+from jaxsched.schedules.interpolate import through
 
-Anneal: TypeAlias = Literal["cosine", "linear"]
 
-
-def _there_and_back(
+def _through_cycle(
     t: ArrayLike,
-    duration: ArrayLike,
-    rise: ArrayLike,
-    anneal: Anneal,
+    cycle: "OneCycle | OneCycleMomentum",
     values: tuple[ArrayLike, ArrayLike, ArrayLike],
 ) -> jax.Array:
-    """From the first value to the second during `rise · duration`, to the third in the rest."""
+    """From the first value to the second and on to the third, at the cycle's turning times.
+
+    In three phases the first value comes again before the third.
+    """
     first, second, third = map(as_float, values)
-    rise = as_float(rise)
-    now, turn = same_kind(t, rise * as_float(duration))
-    up, _ = done_and_left(now, turn)
-    _, left = done_and_left(t, duration)
-    down = jnp.clip(left / jnp.maximum(1.0 - rise, jnp.finfo(jnp.float32).tiny), 0.0, 1.0)
-    if anneal == "cosine":
-        up, down = (jnp.sin(jnp.float32(0.5 * jnp.pi) * share) ** 2 for share in (up, down))
-    return jnp.where(now < turn, first + (second - first) * up, third + (second - third) * down)
+    start, end = jnp.float32(0.0), as_float(cycle.duration)
+    turn = as_float(cycle.rise) * end
+    if cycle.three_phase:
+        times, heights = (start, turn, 2 * turn, end), (first, second, first, third)
+    else:
+        times, heights = (start, turn, end), (first, second, third)
+    return through(t, jnp.stack(times), jnp.stack(heights), cycle.anneal)
 
 
-def _require_one_cycle(name: str, duration: Number, rise: Number) -> None:
+def _require_cycle(name: str, cycle: "OneCycle | OneCycleMomentum") -> None:
+    """Raises `ValueError` when the cycle does not fit into its duration."""
+    require_duration(name, cycle.duration)
+    most = 0.5 if cycle.three_phase else 1
     require(
-        lambda duration: duration >= 0,
-        duration,
-        message=f"{name} needs a duration of at least 0, got duration={duration}.",
-    )
-    require(
-        lambda rise: (rise >= 0) & (rise <= 1),
-        rise,
-        message=f"{name} needs rise, the share of the duration at which it turns, within [0, 1], "
-        f"got rise={rise}.",
+        lambda rise: (rise >= 0) & (rise <= most),
+        cycle.rise,
+        message=f"{name} needs rise, the share of the duration at which it turns, within [0, "
+        f"{most}]{' to turn twice' if cycle.three_phase else ''}, got rise={cycle.rise}.",
     )
 
 
@@ -61,7 +56,8 @@ class OneCycle(Schedule):
         peak / div_factor → peak                       during the first rise · duration
         peak → peak / (div_factor · final_div_factor)  during the rest, and kept from then on
 
-    along half cosine waves or straight lines.
+    along half cosine waves or straight lines. In three phases the way down to peak / div_factor
+    takes as long as the way up, and only the rest leads to the last value.
 
     Attributes:
         peak: the highest value; the learning-rate range test finds it.
@@ -70,14 +66,16 @@ class OneCycle(Schedule):
         div_factor: peak / first value; 10 to 25.
         final_div_factor: first value / last value.
         anneal: "cosine" or "linear".
+        three_phase: whether the first value is reached again before the last descent, as in the
+            paper; then `rise` is at most ½.
 
     Raises:
-        ValueError: when the duration is negative or `rise` outside [0, 1].
+        ValueError: when the duration is negative or `rise` outside [0, 1] (½ for three phases).
 
     Source:
-        Smith and Topin, "Super-convergence" (arXiv 1708.07120), in the two-phase form that fastai
-        and torch's `OneCycleLR` made popular. Torch's turns one update earlier and ends at update
-        duration − 1.
+        Smith and Topin, "Super-convergence" (arXiv 1708.07120), three phases; the two-phase form
+        is fastai's. Torch's `OneCycleLR` turns one update earlier and ends at update
+        duration − 1: `js.compat.torch.OneCycleLR`. `SmithOneCycle` is what the author ran.
 
     Example:
         >>> import jaxsched as js
@@ -90,26 +88,27 @@ class OneCycle(Schedule):
     rise: Number = 0.3
     div_factor: Number = 25.0
     final_div_factor: Number = 1e4
-    anneal: Anneal = static(default="cosine")
+    anneal: Curve = static(default="cosine")
+    three_phase: bool = static(default=False)
 
     def __post_init__(self):
-        _require_one_cycle("OneCycle", self.duration, self.rise)
+        _require_cycle("OneCycle", self)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
         """The value at time `t`, float32, of the shape of `t`."""
         first = as_float(self.peak) / as_float(self.div_factor)
         values = (first, self.peak, first / as_float(self.final_div_factor))
-        return _there_and_back(t, self.duration, self.rise, self.anneal, values)
+        return _through_cycle(t, self, values)
 
     def momentum(self, high: Number = 0.95, low: Number = 0.85) -> "OneCycleMomentum":
         """The momentum that goes with this cycle: lowest where the learning rate is highest.
 
         Example:
             >>> import jaxsched as js
-            >>> js.OneCycle(0.1, duration=10).momentum()
-            OneCycleMomentum(duration=10, high=0.95, low=0.85, rise=0.3, anneal='cosine')
+            >>> js.OneCycle(0.1, duration=10, rise=0.5).momentum(high=0.95, low=0.8)(5)
+            Array(0.8, dtype=float32)
         """
-        return OneCycleMomentum(self.duration, high, low, self.rise, self.anneal)
+        return OneCycleMomentum(self.duration, high, low, self.rise, self.anneal, self.three_phase)
 
 
 @schedule
@@ -120,7 +119,8 @@ class OneCycleMomentum(Schedule):
         high → low    during the first rise · duration
         low → high    during the rest; high from then on
 
-    along half cosine waves or straight lines.
+    along half cosine waves or straight lines. In three phases it is back at `high` when the
+    learning rate is back at its first value.
 
     Attributes:
         duration: the time of the whole cycle, in the unit of t.
@@ -128,9 +128,11 @@ class OneCycleMomentum(Schedule):
         low: the value at the learning rate's peak; 0.85 or 0.8 (it barely matters which).
         rise: the share of the duration at which the learning rate peaks.
         anneal: "cosine" or "linear".
+        three_phase: whether the learning rate's cycle has three phases.
 
     Raises:
-        ValueError: when the duration is negative, `rise` outside [0, 1] or `low` above `high`.
+        ValueError: when the duration is negative, `rise` outside [0, 1] (½ for three phases) or
+            `low` above `high`.
 
     Source:
         Smith, "A disciplined approach to neural network hyper-parameters" (arXiv 1803.09820),
@@ -146,10 +148,11 @@ class OneCycleMomentum(Schedule):
     high: Number = 0.95
     low: Number = 0.85
     rise: Number = 0.3
-    anneal: Anneal = static(default="cosine")
+    anneal: Curve = static(default="cosine")
+    three_phase: bool = static(default=False)
 
     def __post_init__(self):
-        _require_one_cycle("OneCycleMomentum", self.duration, self.rise)
+        _require_cycle("OneCycleMomentum", self)
         require(
             lambda low, high: low <= high,
             self.low,
@@ -161,4 +164,4 @@ class OneCycleMomentum(Schedule):
     def __call__(self, t: ArrayLike) -> jax.Array:
         """The value at time `t`, float32, of the shape of `t`."""
         values = (self.high, self.low, self.high)
-        return _there_and_back(t, self.duration, self.rise, self.anneal, values)
+        return _through_cycle(t, self, values)

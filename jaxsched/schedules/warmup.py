@@ -7,12 +7,14 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    ScheduleLike,
     as_float,
     done_and_left,
-    require,
+    require_duration,
     same_kind,
     schedule,
 )
+from jaxsched.schedules.function import as_schedule
 
 
 @schedule
@@ -27,13 +29,13 @@ class Warmup(Schedule):
     60, and `Warmup(Cosine(0.1, 90), 5)` still ends at 90. The curve has no jump.
 
     Attributes:
-        schedule: what to warm up to.
+        schedule: what to warm up to; a schedule or any function of time.
         duration: how long the ramp is, in the unit of t; 5 epochs is usual for large batches.
         start: the value at t = 0. The first update uses it, so 0 spends that update on nothing;
             peak / (number of warm-up updates) is what "(t + 1) / W" warm-ups start at.
 
     Raises:
-        ValueError: when the duration is negative.
+        ValueError: when the duration is negative, or `schedule` is not callable.
 
     Source:
         Goyal et al., "Accurate, large minibatch SGD" (arXiv 1706.02677), section 2.2.
@@ -45,20 +47,17 @@ class Warmup(Schedule):
         Array([0.1 , 0.25, 0.4 , 0.4 ], dtype=float32)
     """
 
-    schedule: Schedule
+    schedule: ScheduleLike
     duration: Number
     start: Number = 0.0
 
     def __post_init__(self):
-        require(
-            lambda duration: duration >= 0,
-            self.duration,
-            message=f"Warmup needs a duration of at least 0, got duration={self.duration}.",
-        )
+        object.__setattr__(self, "schedule", as_schedule("Warmup", self.schedule))
+        require_duration("Warmup", self.duration)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
         """The value at time `t`, float32, of the shape of `t`."""
         done, left = done_and_left(t, self.duration)
-        ramp = as_float(self.start) * left + self.schedule(self.duration) * done
+        ramp = as_float(self.start) * left + as_float(self.schedule(self.duration)) * done
         now, end = same_kind(t, self.duration)
-        return jnp.where(now < end, ramp, self.schedule(t))
+        return jnp.where(now < end, ramp, as_float(self.schedule(t)))

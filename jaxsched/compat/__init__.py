@@ -1,0 +1,3 @@
+"""Other frameworks' names and conventions, as our schedules."""
+
+from jaxsched.compat import torch as torch

@@ -1,0 +1,401 @@
+"""torch's learning-rate schedulers under torch's names, as our schedules of the update count.
+
+Put the learning rate where torch has the optimizer, and pass the result to Optax:
+`torch.optim.lr_scheduler.StepLR(optimizer, 30)` is `js.compat.torch.StepLR(0.1, 30)`. The value at
+step t is the learning rate that torch uses for update t when `scheduler.step()` is called after
+every update, counted from 0. `last_epoch` is missing: a function of the step has no state to
+resume. ReduceLROnPlateau is missing: it is not a function of the step.
+
+Where torch and sense part, we go with sense:
+
+- Chained schedulers are the product of their factors, so that order does not matter. torch's
+  depends on order when a member does not multiply (a cosine with an `eta_min`) and is overwritten
+  by a member that sets the rate (LambdaLR, CyclicLR, OneCycleLR, warm restarts).
+- `OneCycleLR` keeps its last value. torch bounces back up on the call after the last update, and
+  raises on the next; it also divides by zero where `pct_start · total_steps` is 1.
+- `CosineAnnealingWarmRestarts` restarts where the integers say, as torch does when stepped once an
+  update. torch's `step(epoch)` finds the cycle by a float logarithm and misses some restarts.
+- A phase of no length is over at once. torch's ConstantLR, LinearLR and PolynomialLR with
+  `total_iters=0` stay at their first value for ever.
+- `CosineAnnealingLR` with `eta_min` above the learning rate rises in torch; so it does here, as in
+  torch it also swings back after `T_max`. `Cosine` does neither.
+"""
+
+# ruff: noqa: N802 (torch's names are the point)
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxsched import schedules as js
+from jaxsched.schedules import Schedule
+from jaxsched.schedules.base import ScheduleLike, as_float, laps
+from jaxsched.schedules.curve import Curve
+
+Strategy = Literal["cos", "linear"]
+_CURVES: dict[str, Curve] = {"cos": "cosine", "linear": "linear"}
+
+
+def _curve(owner: str, anneal_strategy: str) -> Curve:
+    """Our name of torch's annealing strategy."""
+    if anneal_strategy not in _CURVES:
+        raise ValueError(
+            f"{owner} needs an anneal_strategy of 'cos' or 'linear', got {anneal_strategy!r}."
+        )
+    return _CURVES[anneal_strategy]
+
+
+def LambdaLR(lr: float, /, lr_lambda: Callable[[Any], ArrayLike]) -> Schedule:
+    """lr · lr_lambda(t); the function must be written with jax.numpy where it branches.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.compat.torch.LambdaLR(0.5, lambda epoch: 1 / (1 + epoch))(1)
+        Array(0.25, dtype=float32)
+    """
+    return js.Product((js.Constant(lr), lr_lambda))
+
+
+def MultiplicativeLR(
+    lr: float, /, lr_lambda: Callable[[int], float], *, total_steps: int
+) -> Schedule:
+    """lr · lr_lambda(1) · … · lr_lambda(t).
+
+    Args:
+        lr: the base learning rate.
+        lr_lambda: the factor of a step, an ordinary Python function.
+        total_steps: how many steps there are. torch needs no such number because it multiplies as
+            it goes; a function of the step looks the product up in a table, whose last value
+            stays.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.compat.torch.MultiplicativeLR(1.0, lambda epoch: 0.5, total_steps=10)(3)
+        Array(0.125, dtype=float32)
+    """
+    if total_steps < 1:
+        raise ValueError(f"MultiplicativeLR needs total_steps of at least 1, got {total_steps}.")
+    factors = [1.0, *(lr_lambda(step) for step in range(1, total_steps + 1))]
+    return js.Interpolate(np.stack([np.arange(total_steps + 1.0), lr * np.cumprod(factors)], 1))
+
+
+def StepLR(lr: float, /, step_size: int, gamma: float = 0.1) -> Schedule:
+    """`Step`.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.compat.torch.StepLR(1.0, 30, gamma=0.5)
+        Step(value=1.0, every=30, factor=0.5)
+    """
+    return js.Step(lr, step_size, gamma)
+
+
+def MultiStepLR(lr: float, /, milestones: Iterable[int], gamma: float = 0.1) -> Schedule:
+    """`MultiStep`; as in torch the milestones may come in any order, and those below 0 never do.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.compat.torch.MultiStepLR(1.0, [60, 30])
+        MultiStep(value=1.0, milestones=(30, 60), factor=0.1)
+    """
+    return js.MultiStep(lr, tuple(sorted(m for m in milestones if m >= 0)), gamma)
+
+
+def ConstantLR(lr: float, /, factor: float = 1.0 / 3, total_iters: int = 5) -> Schedule:
+    """lr · factor before step total_iters, lr from then on.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.compat.torch.ConstantLR(1.0, 0.5, total_iters=4)(jnp.array([0, 3, 4]))
+        Array([0.5, 0.5, 1. ], dtype=float32)
+    """
+    if not 0 <= factor <= 1:
+        raise ValueError(f"ConstantLR needs a factor within [0, 1], got factor={factor}.")
+    return js.Sequence((js.Constant(lr * factor), js.Constant(lr)), (total_iters,))
+
+
+def LinearLR(
+    lr: float,
+    /,
+    start_factor: float = 1.0 / 3,
+    end_factor: float = 1.0,
+    total_iters: int = 5,
+) -> Schedule:
+    """`Linear` from lr · start_factor to lr · end_factor.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.compat.torch.LinearLR(0.5, start_factor=0.5, total_iters=4)
+        Linear(start=0.25, end=0.5, duration=4)
+    """
+    if not 0 < start_factor <= 1:
+        raise ValueError(
+            f"LinearLR needs a start_factor within (0, 1], as torch does, got {start_factor}; to "
+            "rise from 0 use Linear or Warmup."
+        )
+    if not 0 <= end_factor <= 1:
+        raise ValueError(f"LinearLR needs an end_factor within [0, 1], got {end_factor}.")
+    return js.Linear(lr * start_factor, lr * end_factor, total_iters)
+
+
+def ExponentialLR(lr: float, /, gamma: float) -> Schedule:
+    """`Exponential`.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.compat.torch.ExponentialLR(1.0, 0.95)
+        Exponential(value=1.0, rate=0.95)
+    """
+    return js.Exponential(lr, gamma)
+
+
+def PolynomialLR(lr: float, /, total_iters: int = 5, power: float = 1.0) -> Schedule:
+    """`Polynomial` to zero.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.compat.torch.PolynomialLR(1.0, 10, power=2.0)
+        Polynomial(start=1.0, end=0.0, duration=10, power=2.0)
+    """
+    return js.Polynomial(lr, 0.0, total_iters, power)
+
+
+def CosineAnnealingLR(lr: float, /, T_max: int, eta_min: float = 0.0) -> Schedule:
+    """A cosine wave of period 2 · T_max, which rises again after T_max, as torch's does.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.compat.torch.CosineAnnealingLR(1.0, T_max=10)(jnp.array([0, 10, 20]))
+        Array([1., 0., 1.], dtype=float32)
+    """
+    return js.Cyclic(lr, eta_min, up=T_max, curve="cosine")
+
+
+def CosineAnnealingWarmRestarts(
+    lr: float, /, T_0: int, T_mult: int = 1, eta_min: float = 0.0
+) -> Schedule:
+    """`CosineRestarts`.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.compat.torch.CosineAnnealingWarmRestarts(1.0, 10, T_mult=2)
+        CosineRestarts(peak=1.0, first=10, multiplier=2, end=0.0)
+    """
+    return js.CosineRestarts(lr, T_0, T_mult, eta_min)
+
+
+def CyclicLR(
+    lr: float,
+    /,
+    base_lr: float,
+    max_lr: float,
+    step_size_up: int = 2000,
+    step_size_down: int | None = None,
+    mode: Literal["triangular", "triangular2", "exp_range"] = "triangular",
+    gamma: float = 1.0,
+    scale_fn: Callable[[Any], ArrayLike] | None = None,
+    scale_mode: Literal["cycle", "iterations"] = "cycle",
+    cycle_momentum: bool = True,
+    base_momentum: float = 0.8,
+    max_momentum: float = 0.9,
+) -> tuple[Schedule, Schedule | None]:
+    """`Cyclic` and its momentum twin.
+
+    Args:
+        lr: the optimizer's learning rate, which torch overwrites by base_lr, and so do we.
+        base_lr: the lowest learning rate.
+        max_lr: the highest learning rate of the first cycle.
+        step_size_up: updates from base_lr to max_lr.
+        step_size_down: updates back; None for as many.
+        mode: "triangular", "triangular2" or "exp_range", unless there is a scale_fn.
+        gamma: the factor per update of "exp_range".
+        scale_fn: what multiplies the amplitude, written with jax.numpy; `mode` is ignored then.
+        scale_mode: whether scale_fn takes the cycle, counted from 1, or the update, from 0.
+        cycle_momentum: whether there is a momentum.
+        base_momentum: the lowest momentum, at max_lr.
+        max_momentum: the highest momentum, at base_lr.
+
+    Returns:
+        The learning rate and the momentum, None without cycle_momentum.
+
+    Example:
+        >>> import jaxsched as js
+        >>> lr, momentum = js.compat.torch.CyclicLR(0.5, 0.5, 1.0, step_size_up=4)
+        >>> lr(4), momentum(4)
+        (Array(1., dtype=float32), Array(0.8, dtype=float32))
+    """
+    down = step_size_up if step_size_down is None else step_size_down
+
+    def cycling(base: float, peak: float) -> Schedule:
+        if scale_fn is None:
+            return js.Cyclic(base, peak, step_size_up, step_size_down, mode, gamma)
+        scaled = _scaled_triangle(step_size_up, down, scale_fn, scale_mode)
+        return js.Function(lambda t: as_float(base) + as_float(peak - base) * scaled(t))
+
+    momentum = cycling(max_momentum, base_momentum) if cycle_momentum else None
+    return cycling(base_lr, max_lr), momentum
+
+
+def _scaled_triangle(
+    up: int, down: int, scale_fn: Callable[[Any], ArrayLike], scale_mode: str
+) -> Callable[[ArrayLike], ArrayLike]:
+    """The triangle from 0 to 1 and back times the caller's scale."""
+    triangle = js.Cyclic(0.0, 1.0, up, down)
+
+    def scaled(t: ArrayLike) -> ArrayLike:
+        of = laps(t, up + down)[0] + 1 if scale_mode == "cycle" else jnp.asarray(t)
+        return triangle(t) * as_float(scale_fn(of))
+
+    return scaled
+
+
+def OneCycleLR(
+    lr: float,
+    /,
+    max_lr: float,
+    total_steps: int | None = None,
+    epochs: int | None = None,
+    steps_per_epoch: int | None = None,
+    pct_start: float = 0.3,
+    anneal_strategy: Strategy = "cos",
+    cycle_momentum: bool = True,
+    base_momentum: float = 0.85,
+    max_momentum: float = 0.95,
+    div_factor: float = 25.0,
+    final_div_factor: float = 1e4,
+    three_phase: bool = False,
+) -> tuple[Schedule, Schedule | None]:
+    """torch's 1cycle: the peak at update pct_start · total_steps − 1, the last value at the last.
+
+    `OneCycle` instead turns at pct_start · total_steps and ends after the last update.
+
+    Args:
+        lr: the optimizer's learning rate, which torch overwrites, and so do we.
+        max_lr: the peak.
+        total_steps: updates in all; or
+        epochs: epochs in all, with
+        steps_per_epoch: updates in each.
+        pct_start: the share of the updates that the rise takes.
+        anneal_strategy: "cos" or "linear".
+        cycle_momentum: whether there is a momentum.
+        base_momentum: the lowest momentum, at the peak.
+        max_momentum: the highest momentum.
+        div_factor: max_lr / first learning rate.
+        final_div_factor: first / last learning rate.
+        three_phase: whether the first learning rate comes again before the last descent.
+
+    Returns:
+        The learning rate and the momentum, None without cycle_momentum.
+
+    Raises:
+        ValueError: when neither total_steps nor epochs with steps_per_epoch are given, or one is
+            not positive, or pct_start is outside [0, 1].
+
+    Example:
+        >>> import jaxsched as js
+        >>> lr, momentum = js.compat.torch.OneCycleLR(0.1, max_lr=1.0, total_steps=10)
+        >>> [round(float(lr(t)), 5) for t in (0, 1, 2, 3, 9)]
+        [0.04, 0.52, 1.0, 0.95048, 0.0]
+    """
+    if total_steps is None:
+        if epochs is None or steps_per_epoch is None:
+            raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch.")
+        total_steps = epochs * steps_per_epoch
+    if total_steps < 1:
+        raise ValueError(f"OneCycleLR needs at least one update, got total_steps={total_steps}.")
+    if not 0 <= pct_start <= 1:
+        raise ValueError(f"OneCycleLR needs pct_start within [0, 1], got pct_start={pct_start}.")
+    curve = _curve("OneCycleLR", anneal_strategy)
+    last, turn = total_steps - 1, pct_start * total_steps - 1
+
+    def cycle(first: float, second: float, third: float) -> Schedule:
+        if not three_phase:
+            return _pieces([(0, first), (turn, second), (last, third)], last, curve)
+        return _pieces([(0, first), (turn, second), (2 * turn, first), (last, third)], last, curve)
+
+    first_lr = max_lr / div_factor
+    lrs = cycle(first_lr, max_lr, first_lr / final_div_factor)
+    return lrs, cycle(max_momentum, base_momentum, max_momentum) if cycle_momentum else None
+
+
+def _pieces(points: list[tuple[float, float]], last: int, curve: Curve) -> Schedule:
+    """Through the points up to step `last`, and from then on what the curve has reached there."""
+    if points[1][0] <= 0:
+        # There is no update left for the rise: at step 0 torch is in the middle of the last fall.
+        points = points[-2:]
+    until = next(i for i, (time, _) in enumerate(points) if time >= last)
+    whole = js.Interpolate(tuple(points[: until + 1]), curve)
+    if points[until][0] == last:
+        return whole
+    return js.Function(lambda t: whole(jnp.minimum(t, last)))
+
+
+def SequentialLR(
+    lr: float, /, schedulers: Sequence[ScheduleLike], milestones: Sequence[int]
+) -> Schedule:
+    """`Sequence`: every scheduler starts again from its own base at its milestone.
+
+    Args:
+        lr: the optimizer's learning rate; the schedulers already hold theirs.
+        schedulers: schedules of this module, built with the same learning rate.
+        milestones: when each scheduler but the first begins.
+
+    Example:
+        >>> import jaxsched as js
+        >>> torch = js.compat.torch
+        >>> parts = [torch.ConstantLR(1.0, 0.5, 2), torch.ExponentialLR(1.0, 0.5)]
+        >>> torch.SequentialLR(1.0, parts, milestones=[4])(5)
+        Array(0.5, dtype=float32)
+    """
+    return js.Sequence(tuple(schedulers), tuple(milestones))
+
+
+def ChainedScheduler(lr: float, /, schedulers: Sequence[ScheduleLike]) -> Schedule:
+    """lr times the factor by which each scheduler departs from lr.
+
+    Args:
+        lr: the base learning rate that all the schedulers were built with.
+        schedulers: schedules of this module.
+
+    Example:
+        >>> import jaxsched as js
+        >>> torch = js.compat.torch
+        >>> parts = [torch.ConstantLR(0.5, 0.5, 2), torch.ExponentialLR(0.5, 0.5)]
+        >>> torch.ChainedScheduler(0.5, parts)(1)
+        Array(0.125, dtype=float32)
+    """
+    if not lr > 0:
+        raise ValueError(
+            f"ChainedScheduler needs a learning rate above 0 to know the factors, got lr={lr}."
+        )
+    if not schedulers:
+        raise ValueError("ChainedScheduler needs at least one scheduler, got none.")
+    factors = (js.Product((part, js.Constant(1 / lr))) for part in schedulers)
+    return js.Product((js.Constant(lr), *factors))
+
+
+def SWALR(
+    lr: float,
+    /,
+    swa_lr: float,
+    anneal_epochs: int = 10,
+    anneal_strategy: Strategy = "cos",
+) -> Schedule:
+    """From lr to swa_lr in anneal_epochs steps, counted from when it takes over.
+
+    Args:
+        lr: the learning rate in force when averaging starts.
+        swa_lr: the learning rate while weights are averaged.
+        anneal_epochs: how many steps the way takes.
+        anneal_strategy: "cos" or "linear".
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.compat.torch.SWALR(1.0, 0.5, 2, "linear")(jnp.array([0, 1, 2, 3]))
+        Array([1.  , 0.75, 0.5 , 0.5 ], dtype=float32)
+    """
+    curve = _curve("SWALR", anneal_strategy)
+    return js.Interpolate(((0, lr), (anneal_epochs, swa_lr)), curve)

@@ -1,0 +1,64 @@
+"""Pictures of schedules, drawn before anything is trained."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsched.schedules.base import ScheduleLike
+from jaxsched.schedules.function import as_schedule
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_RESOLUTION = 2001
+
+
+def plot(
+    schedules: ScheduleLike | Mapping[str, ScheduleLike],
+    duration: float,
+    *,
+    unit: str = "updates",
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draws one or several schedules over [0, duration] on shared axes.
+
+    A jump is drawn as one. Save the picture with `ax.figure.savefig("schedules.png")`.
+
+    Args:
+        schedules: a schedule or any function of time, or several by the name for the legend.
+        duration: how far to draw, in the schedules' unit of time.
+        unit: that unit, for the label of the axis.
+        ax: the Matplotlib axes to draw on; None makes a new figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: when the duration is not above 0, or something is not a schedule.
+
+    Example:
+        >>> import matplotlib; matplotlib.use("Agg")
+        >>> import jaxsched as js
+        >>> ax = js.plot({"cosine": js.Cosine(0.1, 90), "REX": js.Rex(0.1, 90)}, 90, unit="epochs")
+        >>> ax.get_xlabel(), [line.get_label() for line in ax.get_lines()]
+        ('epochs', ['cosine', 'REX'])
+    """
+    if not duration > 0:
+        raise ValueError(f"plot needs a duration above 0, got duration={duration}.")
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        _, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    named = schedules if isinstance(schedules, Mapping) else {"": schedules}
+    times = np.linspace(0, duration, _RESOLUTION)
+    for name, schedule in named.items():
+        values = as_schedule("plot", schedule)(jnp.asarray(times, jnp.float32))
+        ax.plot(times, np.asarray(values), label=name or None)
+    ax.set_xlabel(unit)
+    ax.set_xlim(0, duration)
+    ax.spines[["top", "right"]].set_visible(False)
+    if isinstance(schedules, Mapping):
+        ax.legend(frameon=False)
+    return ax

@@ -1,0 +1,111 @@
+"""Half cosine waves, each longer than the one before."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import (
+    Number,
+    Schedule,
+    as_float,
+    done_and_left,
+    laps,
+    require,
+    same_kind,
+    schedule,
+    since,
+    static,
+)
+from jaxsched.schedules.curve import blend, require_fall
+
+_LATEST = np.iinfo(np.int32).max
+_SMALLEST_GROWTH = 1.001
+
+
+@functools.cache
+def _cycles(multiplier: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where each cycle starts and how long it is, in lengths of the first, up to int32's limit."""
+    starts: list[float] = [0]
+    lengths: list[float] = [1]
+    while (start := starts[-1] + lengths[-1]) <= _LATEST:
+        starts.append(start)
+        lengths.append(lengths[-1] * multiplier)
+    whole = isinstance(multiplier, int)
+    return np.asarray(starts, np.int32 if whole else np.float32), np.asarray(lengths, np.float32)
+
+
+@schedule
+class CosineRestarts(Schedule):
+    """Falls along half a cosine wave, restarts at the peak, and does so in ever longer cycles.
+
+    Formula:
+        end + (peak − end) · ½(1 + cos(π Tcur / Ti)),   Ti = first · multiplierⁱ
+
+    with Tcur the time since cycle i began at first · (1 + multiplier + … + multiplierⁱ⁻¹). The
+    update at a restart is the first to use the peak again. The cycle is found by searching these
+    sums, which are exact integers where `first`, `multiplier` and t are.
+
+    Attributes:
+        peak: the value at the start of every cycle.
+        first: the length of the first cycle, in the unit of t.
+        multiplier: how much longer each cycle is than the one before. A Python number: it decides
+            how many cycles there are.
+        end: the value that every cycle falls to.
+
+    Raises:
+        ValueError: when `first` is not above 0, `end` is above `peak`, or the multiplier is
+            neither 1 nor at least 1.001.
+
+    Source:
+        Loshchilov and Hutter, "SGDR" (arXiv 1608.03983), equation 5.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.CosineRestarts(1.0, first=10, multiplier=2)(jnp.array([0, 10, 29, 30]))
+        Array([1.        , 1.        , 0.00615583, 1.        ], dtype=float32)
+    """
+
+    peak: Number
+    first: Number
+    multiplier: float = static(default=1)
+    end: Number = 0.0
+
+    def __post_init__(self):
+        require(
+            lambda first: first > 0,
+            self.first,
+            message=f"CosineRestarts needs a first cycle longer than 0, got first={self.first}.",
+        )
+        require_fall("CosineRestarts", self.peak, self.end)
+        grows = isinstance(self.multiplier, int | float) and self.multiplier >= _SMALLEST_GROWTH
+        if self.multiplier != 1 and not grows:
+            raise ValueError(
+                "CosineRestarts needs a Python number of 1 or at least 1.001 as multiplier, got "
+                f"{self.multiplier!r}; cycles that shrink would never end, and cycles that hardly "
+                "grow are multiplier=1."
+            )
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        now, length = self._cycle(t)
+        done, left = done_and_left(now, length)
+        return blend(self.peak, self.end, done, left, "cosine")
+
+    def _cycle(self, t: ArrayLike) -> tuple[jax.Array, ArrayLike]:
+        """The time since the cycle began, and the cycle's length."""
+        lap, now = laps(t, self.first)
+        if self.multiplier == 1:
+            return now, self.first
+        starts, lengths = (jnp.asarray(column) for column in _cycles(self.multiplier))
+        if jnp.issubdtype(lap.dtype, jnp.integer) and jnp.issubdtype(starts.dtype, jnp.integer):
+            # t // first ≥ start says the same as t ≥ first · start, and cannot overflow.
+            edges, here = same_kind(starts, lap)
+        else:
+            edges, here = as_float(self.first) * as_float(starts), as_float(t)
+        after = jnp.searchsorted(edges, here, side="right", method="scan_unrolled")
+        cycle = jnp.maximum(after - 1, 0)
+        first, start = same_kind(self.first, starts[cycle])
+        return since(t, first * start), as_float(self.first) * lengths[cycle]

@@ -1,0 +1,56 @@
+"""Any function of time as a schedule."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import Schedule, as_float, schedule, static
+
+
+@schedule
+class Function(Schedule):
+    """A plain function of time, such as an Optax schedule or a lambda, as a schedule.
+
+    The combinators wrap whatever callable they are given in it. The function is part of the form:
+    numbers it closes over are constants of the compiled program.
+
+    Formula:
+        fn(t)
+
+    Attributes:
+        fn: takes a time or an array of times, written with jax.numpy so that it can be traced.
+
+    Raises:
+        ValueError: when `fn` cannot be called.
+
+    Example:
+        >>> import optax, jaxsched as js
+        >>> js.Function(optax.linear_schedule(1.0, 0.0, 4))(1)
+        Array(0.75, dtype=float32)
+    """
+
+    fn: Callable[[Any], ArrayLike] = static()
+
+    def __post_init__(self):
+        if not callable(self.fn):
+            raise ValueError(f"Function needs a function of time, got {self.fn!r}.")
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        return jnp.broadcast_to(as_float(self.fn(t)), jnp.shape(t))
+
+
+def as_schedule(owner: str, part: Any) -> Schedule:
+    """A schedule as it is, any other function of time wrapped; raises `ValueError` otherwise."""
+    if isinstance(part, Schedule):
+        return part
+    if callable(part):
+        fn: Callable[[Any], ArrayLike] = part
+        return Function(fn)
+    raise ValueError(
+        f"{owner} needs a schedule or a function of time, got {part!r}; for a value that never "
+        f"changes pass Constant({part!r})."
+    )

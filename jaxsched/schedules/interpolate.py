@@ -1,0 +1,147 @@
+"""Through given points, along lines, half cosine waves or a monotone cubic."""
+
+from typing import Any, Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import (
+    Number,
+    Schedule,
+    as_float,
+    as_time,
+    done_and_left,
+    is_known,
+    require,
+    same_kind,
+    schedule,
+    since,
+    static,
+)
+from jaxsched.schedules.curve import blend
+
+Through: TypeAlias = Literal["linear", "cosine", "cubic"]
+
+
+def _column(numbers: Any) -> jax.Array:
+    """One array of many numbers: integers where all are, else float32."""
+    if isinstance(numbers, np.ndarray | jax.Array):
+        return as_time(numbers)
+    if is_known(*numbers):
+        return as_time(np.asarray(numbers))
+    times = [as_time(number) for number in numbers]
+    if all(jnp.issubdtype(time.dtype, jnp.integer) for time in times):
+        return jnp.stack(times)
+    return jnp.stack([as_float(time) for time in times])
+
+
+def _end_slope(
+    length: jax.Array, next_length: jax.Array, rise: jax.Array, next_rise: jax.Array
+) -> jax.Array:
+    """The one-sided three-point slope at an end, limited so that the curve stays monotone."""
+    slope = ((2 * length + next_length) * rise - length * next_rise) / (length + next_length)
+    slope = jnp.where(jnp.sign(slope) == jnp.sign(rise), slope, 0.0)
+    turns = jnp.sign(rise) != jnp.sign(next_rise)
+    return jnp.where(turns & (jnp.abs(slope) > 3 * jnp.abs(rise)), 3 * rise, slope)
+
+
+def monotone_slopes(lengths: jax.Array, rises: jax.Array) -> jax.Array:
+    """The slope at each point from the lengths [n−1] of the pieces and their mean slopes [n−1].
+
+    Inside, the weighted harmonic mean of the two neighbours, and 0 where they disagree in sign.
+    """
+    if len(rises) == 1:
+        return jnp.concatenate([rises, rises])
+    before, after = rises[:-1], rises[1:]
+    agree = before * after > 0
+    to_before = 2 * lengths[1:] + lengths[:-1]
+    to_after = lengths[1:] + 2 * lengths[:-1]
+    safe_before, safe_after = (jnp.where(agree, rise, 1.0) for rise in (before, after))
+    mean = (to_before + to_after) / (to_before / safe_before + to_after / safe_after)
+    first = _end_slope(lengths[0], lengths[1], rises[0], rises[1])
+    last = _end_slope(lengths[-1], lengths[-2], rises[-1], rises[-2])
+    return jnp.concatenate([first[None], jnp.where(agree, mean, 0.0), last[None]])
+
+
+def through(t: ArrayLike, times: jax.Array, values: jax.Array, curve: Through) -> jax.Array:
+    """The curve through (times[i], values[i]) at `t`; both arrays have shape [n], n ≥ 2."""
+    t, times = same_kind(t, times)
+    after = jnp.searchsorted(times, t, side="right", method="scan_unrolled")
+    piece = jnp.clip(after - 1, 0, len(times) - 2)
+    start, length = times[piece], times[piece + 1] - times[piece]
+    done, left = done_and_left(since(t, start), length)
+    first, last = values[piece], values[piece + 1]
+    if curve != "cubic":
+        return blend(first, last, done, left, curve)
+    lengths = as_float(jnp.diff(times))
+    slopes = monotone_slopes(lengths, jnp.diff(values) / lengths)
+    bend = as_float(length) * (slopes[piece] * left - slopes[piece + 1] * done)
+    return (
+        first * jnp.square(left) * (1 + 2 * done)
+        + last * jnp.square(done) * (1 + 2 * left)
+        + done * left * bend
+    )
+
+
+@schedule
+class Interpolate(Schedule):
+    """Passes through given points, and keeps the first and the last value outside them.
+
+    Formula:
+        between two points the straight line, half a cosine wave, or the cubic whose slopes are
+        the weighted harmonic means of the neighbouring pieces' slopes (PCHIP), which has no
+        extremum that the points do not have.
+
+    Attributes:
+        points: (time, value) pairs, at least two, in ascending order of time; an array of shape
+            [n, 2] will do. Except for "cubic" a time may come twice: the value jumps there, and
+            the update at that time is the first to use the later one.
+        curve: "linear", "cosine" or "cubic".
+
+    Raises:
+        ValueError: when there are fewer than two points, or their times do not ascend.
+
+    Source:
+        Fritsch and Butland, "A method for constructing local monotone piecewise cubic
+        interpolants" (1984), for "cubic".
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> triangle = js.Interpolate(((0, 0.2), (23, 1.0), (100, 0.07)))
+        >>> triangle(jnp.array([0, 23, 1000]))
+        Array([0.2 , 1.  , 0.07], dtype=float32)
+    """
+
+    points: tuple[tuple[Number, Number], ...] | np.ndarray | jax.Array
+    curve: Through = static(default="linear")
+
+    def __post_init__(self):
+        if len(self.points) < 2:
+            raise ValueError(
+                f"Interpolate needs at least two (time, value) points, got {self.points}; for one "
+                "value use Constant."
+            )
+        times, _ = self._columns()
+        rule = "strictly ascending" if self.curve == "cubic" else "ascending"
+        if isinstance(times, np.ndarray) or (isinstance(times, tuple) and is_known(*times)):
+            steps = np.diff(np.asarray(times, np.float64))
+            require(
+                lambda steps: steps > 0 if self.curve == "cubic" else steps >= 0,
+                steps,
+                message=f"Interpolate through a {self.curve} curve needs points in {rule} order "
+                f"of time, got times {tuple(times)}; sort them.",
+            )
+
+    def _columns(self) -> tuple[Any, Any]:
+        """The times and the values, tuples or arrays."""
+        if isinstance(self.points, tuple | list):
+            times, values = zip(*self.points, strict=True)
+            return times, values
+        return self.points[:, 0], self.points[:, 1]
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        times, values = self._columns()
+        return through(t, _column(times), as_float(_column(values)), self.curve)

@@ -1,0 +1,58 @@
+"""One over the square root of time."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import Number, Schedule, as_float, require, schedule, static
+
+
+@schedule
+class InverseSqrt(Schedule):
+    """Falls as one over the square root of time, without an end.
+
+    Formula:
+        shifted   peak / √(1 + t / timescale)            init2winit's and big_vision's
+        held      peak · √(timescale / max(t, timescale))   tensor2tensor's: flat, then falling
+
+    The transformer schedule d^−½ · min(t^−½, t · w^−1.5) is
+    `Warmup(InverseSqrt((d * w) ** -0.5, w, form="held"), w)`. big_vision's, which starts its clock
+    after the warm-up, is `Sequence((Linear(0, peak, w), InverseSqrt(peak, timescale)), (w,))`.
+
+    Attributes:
+        peak: the value at t = 0.
+        timescale: the time after which the value begins to fall ("held") or has fallen to
+            peak / √2 ("shifted"), in the unit of t; 10 000 updates is usual.
+        form: "shifted" or "held".
+
+    Raises:
+        ValueError: when the timescale is not above 0.
+
+    Source:
+        Vaswani et al., "Attention is all you need" (arXiv 1706.03762), equation 3; Zhai et al.,
+        "Scaling vision transformers" (arXiv 2106.04560), section 3.4.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.InverseSqrt(1.0, timescale=100)(jnp.array([0, 300, 9_900]))
+        Array([1. , 0.5, 0.1], dtype=float32)
+    """
+
+    peak: Number
+    timescale: Number
+    form: Literal["shifted", "held"] = static(default="shifted")
+
+    def __post_init__(self):
+        require(
+            lambda timescale: timescale > 0,
+            self.timescale,
+            message=f"InverseSqrt needs a timescale above 0, got timescale={self.timescale}.",
+        )
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        now, timescale = jnp.maximum(as_float(t), 0.0), as_float(self.timescale)
+        times = 1 + now / timescale if self.form == "shifted" else jnp.maximum(now / timescale, 1)
+        return as_float(self.peak) / jnp.sqrt(times)

@@ -1,0 +1,46 @@
+"""A straight line from one value to another."""
+
+import jax
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import Number, Schedule, done_and_left, require_duration, schedule
+from jaxsched.schedules.curve import blend
+
+
+@schedule
+class Linear(Schedule):
+    """Goes from a start to an end in a straight line, and stays there.
+
+    `Linear(peak, 0, duration)` after a warm-up is "D2Z", decay to zero.
+
+    Formula:
+        start + (end − start) · t / duration,   0 ≤ t ≤ duration
+
+    Attributes:
+        start: the value at t = 0.
+        end: the last value. It may be above `start`: a range test rises.
+        duration: the time at which `end` is reached, in the unit of t.
+
+    Raises:
+        ValueError: when the duration is negative.
+
+    Source:
+        Bergsma et al., "Straight to zero" (arXiv 2502.15938), for the decay to exactly zero.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.Linear(1.0, 0.0, duration=4)(jnp.array([-1, 0, 1, 4, 9]))
+        Array([1.  , 1.  , 0.75, 0.  , 0.  ], dtype=float32)
+    """
+
+    start: Number
+    end: Number
+    duration: Number
+
+    def __post_init__(self):
+        require_duration("Linear", self.duration)
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        done, left = done_and_left(t, self.duration)
+        return blend(self.start, self.end, done, left, "linear")

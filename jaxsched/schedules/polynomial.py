@@ -1,0 +1,64 @@
+"""A power of what is left."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import (
+    Number,
+    Schedule,
+    as_float,
+    done_and_left,
+    require,
+    require_duration,
+    schedule,
+)
+
+
+@schedule
+class Polynomial(Schedule):
+    """Goes from a start to an end as a power of the share that is left, and stays there.
+
+    Formula:
+        end + (start − end) · (1 − t / duration)^power,   0 ≤ t ≤ duration
+
+    Attributes:
+        start: the value at t = 0.
+        end: the last value.
+        duration: the time at which `end` is reached, in the unit of t.
+        power: 1 is a straight line; 0.9 and 2 are usual.
+
+    Raises:
+        ValueError: when the duration is negative or the power not above 0.
+
+    Source:
+        The "poly" policy of Caffe; Chen et al., "DeepLab" (arXiv 1606.00915), section 4.1.2.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.Polynomial(1.0, 0.0, duration=4, power=2)(jnp.array([0, 2, 4, 9]))
+        Array([1.  , 0.25, 0.  , 0.  ], dtype=float32)
+    """
+
+    start: Number
+    end: Number
+    duration: Number
+    power: Number
+
+    def __post_init__(self):
+        require_duration("Polynomial", self.duration)
+        require(
+            lambda power: power > 0,
+            self.power,
+            message=f"Polynomial needs a power above 0, got power={self.power}; at 0 it would "
+            "never leave its start: use Constant.",
+        )
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        _, left = done_and_left(t, self.duration)
+        # The inner `where` keeps the gradient with respect to the power finite at the end.
+        some = left > 0
+        remaining = jnp.where(some, jnp.where(some, left, 1.0) ** as_float(self.power), 0.0)
+        end = as_float(self.end)
+        return end + (as_float(self.start) - end) * remaining

@@ -1,0 +1,60 @@
+"""A power of time under a ceiling."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import Number, Schedule, as_float, require, schedule
+
+
+@schedule
+class Power(Schedule):
+    """Falls as a power of time, without an end, and is never above a peak.
+
+    Formula:
+        min(peak, amplitude · t^exponent)
+
+    Fitted over model sizes and token counts with t in tokens and amplitude = 4 · (sequences in a
+    batch). Warm-up and the cool-down over the last tenth are the combinators' business:
+    `Product((Warmup(Power(...), 1e8), WSD(1.0, duration, cooldown, end=0.01,
+    shape="exponential")))`.
+
+    Attributes:
+        peak: the ceiling; 0.02 in the paper (with µP).
+        amplitude: the value that the power alone would have at t = 1.
+        exponent: of time; −0.51 in the paper.
+
+    Raises:
+        ValueError: when the exponent is above 0, or the amplitude is negative.
+
+    Source:
+        Shen et al., "Power scheduler" (arXiv 2408.13359), equation 5.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.Power(0.5, amplitude=1.0, exponent=-0.5)(jnp.array([0, 1, 4, 100]))
+        Array([0.5, 0.5, 0.5, 0.1], dtype=float32)
+    """
+
+    peak: Number
+    amplitude: Number
+    exponent: Number = -0.51
+
+    def __post_init__(self):
+        require(
+            lambda exponent: exponent <= 0,
+            self.exponent,
+            message=f"Power falls, got exponent={self.exponent}, which would rise; negate it.",
+        )
+        require(
+            lambda amplitude: amplitude >= 0,
+            self.amplitude,
+            message=f"Power needs an amplitude of at least 0, got amplitude={self.amplitude}.",
+        )
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        now, peak = as_float(t), as_float(self.peak)
+        begun = now > 0
+        power = as_float(self.amplitude) * jnp.where(begun, now, 1.0) ** as_float(self.exponent)
+        return jnp.where(begun, jnp.minimum(peak, power), peak)

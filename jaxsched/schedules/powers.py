@@ -1,0 +1,68 @@
+"""Powers of a factor, accurate after millions of updates."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import Number, as_float, is_known, require
+
+# Beyond e^±64 nothing is left of a learning rate; growing powers stay finite there.
+_LARGEST_LOG = 64.0
+_LARGEST_COUNT = 2.0**31
+
+
+def require_factor(owner: str, factor: Number) -> None:
+    """Raises `ValueError` when a factor is negative."""
+    require(
+        lambda factor: factor >= 0,
+        factor,
+        message=f"{owner} needs a factor of at least 0, got {factor}.",
+    )
+
+
+def _split_log(factor: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    """log(factor) as a leading part of 12 bits and the rest; 0 for a factor of 0."""
+    if is_known(factor):
+        known = np.asarray(factor, np.float64)
+        log = np.log(np.where(known > 0, known, 1.0))
+        mantissa, exponent = np.frexp(log)
+        lead = np.ldexp(np.round(mantissa * 2**12) / 2**12, exponent)
+        return as_float(lead), as_float(log - lead)
+    factor = as_float(factor)
+    log = jnp.log(jnp.where(factor > 0, factor, 1.0))
+    bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(log), jnp.int32)
+    lead = jax.lax.bitcast_convert_type(bits & ~0xFFF, jnp.float32)
+    return lead, log - lead
+
+
+def first_powers(factor: ArrayLike, count: int) -> jax.Array:
+    """factor^0, factor^1, …, factor^count, float32 of shape [count + 1]."""
+    if is_known(factor):
+        known = np.full(count, factor, np.float64)
+        return as_float(np.concatenate([np.ones(1), np.cumprod(known)]))
+    return jnp.concatenate([jnp.ones(1), jnp.cumprod(jnp.full(count, as_float(factor)))])
+
+
+def powers(factor: ArrayLike, count: ArrayLike) -> jax.Array:
+    """factor^count for a count of at least 0, float32, within a few units in the last place.
+
+    `factor ** count` in float32 is wrong by count · 6e-8: the error of rounding the factor, raised
+    to the count. Here the exponent count · log(factor) is kept in two floats: the leading parts of
+    both factors have 12 bits each, so that their products are exact. A factor that is a Python
+    number enters with its full precision.
+
+    Example:
+        >>> print(f"{float(powers(0.999_999_9, 10_000_000)):.6f}, and 1/e is {np.exp(-1):.6f}")
+        0.367879, and 1/e is 0.367879
+    """
+    lead, rest = _split_log(factor)
+    count = jnp.minimum(as_float(count), _LARGEST_COUNT)
+    coarse = jnp.floor(count / 2**12) * 2**12
+    fine = count - coarse
+    whole = coarse * lead + fine * lead
+    lost = fine * lead - (whole - coarse * lead)
+    power = jnp.exp(jnp.minimum(whole, _LARGEST_LOG))
+    # Not exp(lost + …), which XLA would pull into the other exponential and round away.
+    power += power * jnp.expm1(lost + count * rest)
+    return jnp.where(as_float(factor) > 0, power, as_float(count <= 0))

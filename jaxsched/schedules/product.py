@@ -1,0 +1,48 @@
+"""Schedules multiplied."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import Schedule, ScheduleLike, as_float, schedule
+from jaxsched.schedules.function import as_schedule
+
+
+@schedule
+class Product(Schedule):
+    """The product of schedules, all on the same clock; their order does not matter.
+
+    Formula:
+        parts[0](t) · parts[1](t) · …
+
+    Attributes:
+        parts: the schedules, or any functions of time, at least one.
+
+    Raises:
+        ValueError: when there is no part, or one is not callable.
+
+    Source:
+        init2winit's "compound" schedules; torch's `ChainedScheduler`, without its dependence on
+        order.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> both = js.Product((js.Linear(1.0, 0.0, 4), js.MultiStep(1.0, (2,), 0.5)))
+        >>> both(jnp.array([0, 1, 2]))
+        Array([1.  , 0.75, 0.25], dtype=float32)
+    """
+
+    parts: tuple[ScheduleLike, ...]
+
+    def __post_init__(self):
+        if not self.parts:
+            raise ValueError("Product needs at least one part, got none.")
+        parts = tuple(as_schedule("Product", part) for part in self.parts)
+        object.__setattr__(self, "parts", parts)
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        value = jnp.ones(jnp.shape(t), jnp.float32)
+        for part in self.parts:
+            value *= as_float(part(t))
+        return value

@@ -1,0 +1,64 @@
+"""The reflected exponential decay."""
+
+import jax
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import (
+    Number,
+    Schedule,
+    as_float,
+    done_and_left,
+    require,
+    require_duration,
+    schedule,
+)
+from jaxsched.schedules.curve import require_fall
+
+
+@schedule
+class Rex(Schedule):
+    """Falls slowly at first and ever faster towards the end.
+
+    Formula:
+        end + (peak − end) · (1 − p) / (1 − alpha · p),   p = t / duration
+
+    Attributes:
+        peak: the value at t = 0.
+        duration: the time at which `end` is reached, in the unit of t.
+        end: the last value.
+        alpha: how late the fall comes: 0 is a straight line, ½ is the paper's, 0.9 is that of the
+            popular port (github.com/IvanVassi/REX_LR).
+
+    Raises:
+        ValueError: when the duration is negative, `end` is above `peak`, or alpha outside [0, 1).
+
+    Source:
+        Chen, Wolfe and Kyrillidis, "REX: Revisiting budgeted training with an improved schedule"
+        (arXiv 2107.04197), section 4.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.Rex(1.0, duration=4)(jnp.array([0, 2, 4, 9]))
+        Array([1.       , 0.6666667, 0.       , 0.       ], dtype=float32)
+    """
+
+    peak: Number
+    duration: Number
+    end: Number = 0.0
+    alpha: Number = 0.5
+
+    def __post_init__(self):
+        require_duration("Rex", self.duration)
+        require_fall("Rex", self.peak, self.end)
+        require(
+            lambda alpha: (alpha >= 0) & (alpha < 1),
+            self.alpha,
+            message=f"Rex needs alpha within [0, 1), got alpha={self.alpha}; at 1 it would never "
+            "fall: use Constant.",
+        )
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        _, left = done_and_left(t, self.duration)
+        alpha, end = as_float(self.alpha), as_float(self.end)
+        return end + (as_float(self.peak) - end) * left / ((1 - alpha) + alpha * left)

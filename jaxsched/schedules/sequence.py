@@ -1,0 +1,68 @@
+"""One schedule after another."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import (
+    Number,
+    Schedule,
+    ScheduleLike,
+    as_float,
+    require_ascending,
+    same_kind,
+    schedule,
+    since,
+)
+from jaxsched.schedules.function import as_schedule
+
+
+@schedule
+class Sequence(Schedule):
+    """Runs one schedule after another, each on a clock of its own.
+
+    Formula:
+        parts[0](t)                           t < boundaries[0]
+        parts[i](t − boundaries[i − 1])       boundaries[i − 1] ≤ t < boundaries[i]
+
+    The update at t = boundary is the next part's first, and that part sees time 0.
+
+    Attributes:
+        parts: the schedules, or any functions of time, in order.
+        boundaries: when each part but the first begins, in the unit of t, in ascending order; one
+            fewer than parts.
+
+    Raises:
+        ValueError: when there is no part, the number of boundaries does not fit, they do not
+            ascend, or a part is not callable.
+
+    Source:
+        `optax.join_schedules`, which accepts a wrong number of boundaries in silence.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> ramp = js.Sequence((js.Linear(0.0, 1.0, 4), js.Exponential(1.0, 0.5)), boundaries=(4,))
+        >>> ramp(jnp.array([0, 2, 4, 5]))
+        Array([0. , 0.5, 1. , 0.5], dtype=float32)
+    """
+
+    parts: tuple[ScheduleLike, ...]
+    boundaries: tuple[Number, ...]
+
+    def __post_init__(self):
+        parts = tuple(as_schedule("Sequence", part) for part in self.parts)
+        object.__setattr__(self, "parts", parts)
+        if len(self.boundaries) != len(parts) - 1:
+            raise ValueError(
+                f"Sequence needs one boundary between each two parts, {max(len(parts) - 1, 0)} for "
+                f"these {len(parts)} parts, got {len(self.boundaries)}: {self.boundaries}."
+            )
+        require_ascending("Sequence", "boundaries", self.boundaries)
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        value = as_float(self.parts[0](t))
+        for part, boundary in zip(self.parts[1:], self.boundaries, strict=True):
+            now, then = same_kind(t, boundary)
+            value = jnp.where(now >= then, as_float(part(since(t, boundary))), value)
+        return value

@@ -1,0 +1,52 @@
+"""A factor at regular intervals."""
+
+import jax
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import Number, Schedule, as_float, laps, require, schedule
+from jaxsched.schedules.powers import powers, require_factor
+
+
+@schedule
+class Step(Schedule):
+    """Multiplies the value by a factor after each interval.
+
+    Formula:
+        value · factor^⌊t / every⌋,   t ≥ 0
+
+    The update at t = every is the first to use the new value.
+
+    Attributes:
+        value: the value during the first interval.
+        every: the length of an interval, in the unit of t.
+        factor: what each interval multiplies by.
+
+    Raises:
+        ValueError: when `every` is not above 0, or the factor is negative.
+
+    Source:
+        Caffe's "step" policy; torch's `StepLR`.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.Step(1.0, every=30, factor=0.5)(jnp.array([0, 29, 30, 60]))
+        Array([1.  , 1.  , 0.5 , 0.25], dtype=float32)
+    """
+
+    value: Number
+    every: Number
+    factor: Number
+
+    def __post_init__(self):
+        require(
+            lambda every: every > 0,
+            self.every,
+            message=f"Step needs an interval above 0, got every={self.every}; for a value that "
+            "never changes use Constant.",
+        )
+        require_factor("Step", self.factor)
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        over, _ = laps(t, self.every)
+        return as_float(self.value) * powers(self.factor, over)

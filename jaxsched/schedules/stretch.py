@@ -1,0 +1,48 @@
+"""A schedule on a slower or a faster clock."""
+
+import jax
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import Number, Schedule, ScheduleLike, as_float, require, schedule
+from jaxsched.schedules.function import as_schedule
+
+
+@schedule
+class Stretch(Schedule):
+    """The same schedule, made longer or shorter as a whole.
+
+    Formula:
+        schedule(t / factor)
+
+    Attributes:
+        schedule: what to stretch; a schedule or any function of time.
+        factor: 2 makes everything in it last twice as long, ½ half as long. It is also the way
+            from one unit to another: `Stretch(of_epochs, updates_per_epoch)` is one of updates.
+
+    Raises:
+        ValueError: when the factor is not above 0, or `schedule` is not callable.
+
+    Source:
+        Composer's `scale_schedule_ratio`.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.Stretch(js.MultiStep(1.0, (30, 60), 0.5), 10)(jnp.array([299, 300, 600]))
+        Array([1.  , 0.5 , 0.25], dtype=float32)
+    """
+
+    schedule: ScheduleLike
+    factor: Number
+
+    def __post_init__(self):
+        object.__setattr__(self, "schedule", as_schedule("Stretch", self.schedule))
+        require(
+            lambda factor: factor > 0,
+            self.factor,
+            message=f"Stretch needs a factor above 0, got factor={self.factor}; to make it half "
+            "as long use 0.5.",
+        )
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        return as_float(self.schedule(as_float(t) / as_float(self.factor)))

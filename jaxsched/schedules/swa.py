@@ -1,0 +1,118 @@
+"""The learning rates of stochastic weight averaging."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import (
+    Number,
+    Schedule,
+    as_float,
+    done_and_left,
+    laps,
+    require,
+    require_duration,
+    same_kind,
+    schedule,
+)
+from jaxsched.schedules.curve import blend
+from jaxsched.schedules.interpolate import through
+
+
+@schedule
+class SWAConstant(Schedule):
+    """Holds a peak, comes down in a straight line before averaging starts, and stays there.
+
+    Formula:
+        peak          up to ½ · start
+        peak → swa    from ½ · start to 0.9 · start
+        swa           from then on; weights are averaged from `start` on
+
+    Attributes:
+        peak: the learning rate of the first half.
+        swa: the learning rate while weights are averaged; a tenth to a half of the peak.
+        start: the time at which averaging starts, in the unit of t; ¾ of the usual budget.
+
+    Raises:
+        ValueError: when `start` is negative.
+
+    Source:
+        Izmailov et al., "Averaging weights leads to wider optima and better generalization"
+        (arXiv 1803.05407), as in github.com/timgaripov/swa. torch's `SWALR` begins where the
+        learning rate happens to be: `js.compat.torch.SWALR`.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.SWAConstant(0.1, swa=0.05, start=100)(jnp.array([50, 70, 90, 300]))
+        Array([0.1  , 0.075, 0.05 , 0.05 ], dtype=float32)
+    """
+
+    peak: Number
+    swa: Number
+    start: Number
+
+    def __post_init__(self):
+        require_duration("SWAConstant", self.start)
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        times = as_float(self.start) * jnp.asarray([0.5, 0.9], jnp.float32)
+        return through(t, times, jnp.stack([as_float(self.peak), as_float(self.swa)]), "linear")
+
+
+@schedule
+class SWACyclic(Schedule):
+    """Falls in a straight line in every cycle and jumps back; weights are averaged at the lows.
+
+    Formula:
+        (1 − u) · high + u · low,   u = (t mod cycle + update) / cycle
+
+    The last update of every cycle uses `low`, and the weights after it are the ones to average.
+
+    Attributes:
+        high: the value that every cycle falls from.
+        low: the value at the last update of a cycle.
+        cycle: the length of a cycle, in the unit of t.
+        update: the length of one update in the unit of t: 1 where t counts updates, 1 / (updates
+            in an epoch) where it counts epochs.
+
+    Raises:
+        ValueError: when the cycle is not longer than 0, or shorter than one update, or `low` is
+            above `high`.
+
+    Source:
+        Izmailov et al. (arXiv 1803.05407), section 3.1.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.SWACyclic(1.0, 0.2, cycle=4)(jnp.array([0, 1, 2, 3, 4]))
+        Array([0.8, 0.6, 0.4, 0.2, 0.8], dtype=float32)
+    """
+
+    high: Number
+    low: Number
+    cycle: Number
+    update: Number = 1
+
+    def __post_init__(self):
+        require(
+            lambda cycle, update: (cycle > 0) & (update >= 0) & (update <= cycle),
+            self.cycle,
+            self.update,
+            message="SWACyclic needs a cycle of at least one update, got "
+            f"cycle={self.cycle} and update={self.update}.",
+        )
+        require(
+            lambda low, high: low <= high,
+            self.low,
+            self.high,
+            message=f"SWACyclic needs low <= high, got low={self.low}, high={self.high}; swap "
+            "them.",
+        )
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        _, now = laps(t, self.cycle)
+        now, update = same_kind(now, self.update)
+        done, left = done_and_left(now + update, self.cycle)
+        return blend(self.high, self.low, done, left, "linear")

@@ -1,0 +1,115 @@
+"""Warm up, stay, cool down."""
+
+from typing import Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxsched.schedules.base import (
+    Number,
+    Schedule,
+    as_float,
+    done_and_left,
+    require,
+    require_duration,
+    same_kind,
+    schedule,
+    since,
+    static,
+)
+from jaxsched.schedules.curve import half_wave, require_fall
+
+Cooldown: TypeAlias = Literal["linear", "1-sqrt", "cosine", "exponential", "1-square"]
+
+
+def _remaining(shape: Cooldown, done: jax.Array, left: jax.Array) -> jax.Array:
+    """The share of peak − end that remains, written so that it is accurate near 0."""
+    if shape == "1-sqrt":
+        # The inner `where` keeps the gradient finite where the cool-down begins.
+        root = jnp.sqrt(jnp.where(done > 0, done, 1.0))
+        return jnp.where(done > 0, left / (1 + root), 1.0)
+    if shape == "1-square":
+        return left * (1 + done)
+    return half_wave(left) if shape == "cosine" else left
+
+
+@schedule
+class WSD(Schedule):
+    """Warms up to a peak, stays there, and cools down at the very end.
+
+    Any point of the stable stretch can be the start of a cool-down, so the run can be made longer
+    without starting again.
+
+    Formula:
+        start + (peak − start) · t / warmup       t < warmup
+        peak                                      up to duration − cooldown
+        end + (peak − end) · f(u)                 u = the share of the cool-down that is over
+
+        linear 1 − u,  1-sqrt 1 − √u,  cosine ½(1 + cos πu),  1-square 1 − u²,
+        exponential peak · (end / peak)^u
+
+    Attributes:
+        peak: the value of the stable stretch.
+        duration: the time at which `end` is reached, in the unit of t.
+        cooldown: how long the cool-down is; 10 to 20 % of the duration.
+        warmup: how long the warm-up is.
+        end: the last value. "exponential" needs one above 0.
+        start: the value at t = 0 when there is a warm-up.
+        shape: of the cool-down; "1-sqrt" did best in Hägele et al., "exponential" is MiniCPM's.
+
+    Raises:
+        ValueError: when a duration is negative, warm-up and cool-down together are longer than
+            the run, `end` is above `peak`, or an exponential cool-down ends at 0.
+
+    Source:
+        Hu et al., "MiniCPM" (arXiv 2404.06395), section 4.2; Hägele et al., "Scaling laws and
+        compute-optimal training beyond fixed training durations" (arXiv 2405.18392), equation 1.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> wsd = js.WSD(1.0, duration=100, cooldown=20, warmup=10, shape="linear")
+        >>> wsd(jnp.array([0, 5, 10, 80, 90, 100]))
+        Array([0. , 0.5, 1. , 1. , 0.5, 0. ], dtype=float32)
+    """
+
+    peak: Number
+    duration: Number
+    cooldown: Number
+    warmup: Number = 0
+    end: Number = 0.0
+    start: Number = 0.0
+    shape: Cooldown = static(default="1-sqrt")
+
+    def __post_init__(self):
+        for duration in (self.duration, self.cooldown, self.warmup):
+            require_duration("WSD", duration)
+        require(
+            lambda duration, cooldown, warmup: warmup + cooldown <= duration,
+            self.duration,
+            self.cooldown,
+            self.warmup,
+            message=f"WSD needs warmup + cooldown <= duration, got warmup={self.warmup}, "
+            f"cooldown={self.cooldown}, duration={self.duration}; shorten one of the two.",
+        )
+        require_fall("WSD", self.peak, self.end)
+        if self.shape == "exponential":
+            require(
+                lambda end, peak: (end > 0) & (peak > 0),
+                self.end,
+                self.peak,
+                message="WSD with an exponential cool-down never reaches 0, got "
+                f"peak={self.peak} and end={self.end}; pass an end such as peak / 100.",
+            )
+
+    def __call__(self, t: ArrayLike) -> jax.Array:
+        """The value at time `t`, float32, of the shape of `t`."""
+        peak, end = as_float(self.peak), as_float(self.end)
+        warm, to_warm = done_and_left(t, self.warmup)
+        duration, cooldown = same_kind(self.duration, self.cooldown)
+        done, left = done_and_left(since(t, duration - cooldown), cooldown)
+        if self.shape == "exponential":
+            cool = peak * (end / peak) ** done
+        else:
+            cool = end + (peak - end) * _remaining(self.shape, done, left)
+        return jnp.where(to_warm > 0, as_float(self.start) * to_warm + peak * warm, cool)
