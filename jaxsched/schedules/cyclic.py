@@ -97,7 +97,8 @@ class Cyclic(Schedule):
         scale = self._scale(t, cycle)
         if self.mode == "exp_range" and self.exp_range_of == "bounds":
             return scale * blend(base, peak, above, below, self.curve)
-        return blend(base, base + (peak - base) * scale, above, below, self.curve)
+        turn = base * (1 - scale) + peak * scale
+        return blend(base, turn, above, below, self.curve)
 
     def _scale(self, t: ArrayLike, cycle: jax.Array) -> jax.Array:
         """What the mode multiplies the amplitude, or both bounds, by."""

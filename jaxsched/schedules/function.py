@@ -1,7 +1,7 @@
 """Any function of time as a schedule."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -48,8 +48,7 @@ def as_schedule(owner: str, part: Any) -> Schedule:
     if isinstance(part, Schedule):
         return part
     if callable(part):
-        fn: Callable[[Any], ArrayLike] = part
-        return Function(fn)
+        return Function(cast(Callable[[Any], ArrayLike], part))
     raise ValueError(
         f"{owner} needs a schedule or a function of time, got {part!r}; for a value that never "
         f"changes pass Constant({part!r})."

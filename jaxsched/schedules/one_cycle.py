@@ -1,13 +1,13 @@
 """The 1cycle policy: the learning rate up and down once, and the momentum against it."""
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxsched.schedules.base import (
     Number,
     Schedule,
     as_float,
+    is_known,
     require,
     require_duration,
     schedule,
@@ -27,13 +27,13 @@ def _through_cycle(
     In three phases the first value comes again before the third.
     """
     first, second, third = map(as_float, values)
-    start, end = jnp.float32(0.0), as_float(cycle.duration)
-    turn = as_float(cycle.rise) * end
+    rise, end = cycle.rise, cycle.duration
+    turn = rise * end if is_known(rise, end) else as_float(rise) * as_float(end)
     if cycle.three_phase:
-        times, heights = (start, turn, 2 * turn, end), (first, second, first, third)
+        times, heights = (0, turn, 2 * turn, end), (first, second, first, third)
     else:
-        times, heights = (start, turn, end), (first, second, third)
-    return through(t, jnp.stack(times), jnp.stack(heights), cycle.anneal)
+        times, heights = (0, turn, end), (first, second, third)
+    return through(t, times, heights, cycle.anneal)
 
 
 def _require_cycle(name: str, cycle: "OneCycle | OneCycleMomentum") -> None:

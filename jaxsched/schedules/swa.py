@@ -1,7 +1,6 @@
 """The learning rates of stochastic weight averaging."""
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxsched.schedules.base import (
@@ -9,6 +8,7 @@ from jaxsched.schedules.base import (
     Schedule,
     as_float,
     done_and_left,
+    is_known,
     laps,
     require,
     require_duration,
@@ -56,8 +56,8 @@ class SWAConstant(Schedule):
 
     def __call__(self, t: ArrayLike) -> jax.Array:
         """The value at time `t`, float32, of the shape of `t`."""
-        times = as_float(self.start) * jnp.asarray([0.5, 0.9], jnp.float32)
-        return through(t, times, jnp.stack([as_float(self.peak), as_float(self.swa)]), "linear")
+        start = self.start if is_known(self.start) else as_float(self.start)
+        return through(t, (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear")
 
 
 @schedule
