@@ -106,7 +106,8 @@ def _shares(
 ) -> tuple[jax.Array, jax.Array]:
     """The shares of the piece that are done and left at `t`; a piece of no length is done."""
     start, end = whole[piece], whole[piece + 1]
-    t = jnp.clip(t, start, end + 1)
+    # The maximum is for an end at the largest integer, to which no 1 can be added.
+    t = jnp.clip(t, start, jnp.maximum(end + 1, end))
     done = jnp.maximum(as_float(t - start) - rest[piece], 0.0)
     left = jnp.maximum(as_float(end - t) + rest[piece + 1], 0.0)
     length = as_float(end - start) + (rest[piece + 1] - rest[piece])

@@ -233,6 +233,15 @@ def chosen() -> list[dict[str, Any]]:
     return [trace(0.1, *case) for case in defaults + functions]
 
 
+def one_update_rise() -> str:
+    """What torch says to a rise that is exactly one update long."""
+    try:
+        trace(1.0, "OneCycleLR", {"max_lr": 1.0, "total_steps": 4, "pct_start": 0.25}, 1)
+    except ZeroDivisionError as error:
+        return type(error).__name__
+    return "nothing"
+
+
 def quirks() -> dict[str, Any]:
     """What torch does where `jaxsched.compat.torch` goes another way."""
     bounce = {"max_lr": 1.0, "total_steps": 10}
@@ -256,9 +265,19 @@ def quirks() -> dict[str, Any]:
             {"schedulers": [("CosineAnnealingLR", {"T_max": 10}), decay]},
             15,
         ),
+        "a pct_start of one update": one_update_rise(),
         "constant for no steps": trace(1.0, "ConstantLR", {"total_iters": 0}, 3),
         "linear for no steps": trace(1.0, "LinearLR", {"total_iters": 0}, 3),
         "polynomial for no steps": trace(1.0, "PolynomialLR", {"total_iters": 0}, 3),
+    }
+
+
+def conventions() -> dict[str, Any]:
+    """Which update is the first to use a new value."""
+    warm = {"start_factor": 0.25, "total_iters": 4}
+    return {
+        "milestones 3 and 6": trace(1.0, "MultiStepLR", {"milestones": [3, 6]}, 12),
+        "warm-up of 4 from a quarter": trace(1.0, "LinearLR", warm, 12),
     }
 
 
@@ -266,7 +285,12 @@ def record() -> None:
     """Writes the traces."""
     warnings.simplefilter("ignore", UserWarning)
     traces = drawn(random.Random(0)) + chosen()
-    recorded = {"torch": torch.__version__, "traces": traces, "quirks": quirks()}
+    recorded = {
+        "torch": torch.__version__,
+        "conventions": conventions(),
+        "quirks": quirks(),
+        "traces": traces,
+    }
     TRACES.write_text(json.dumps(recorded, separators=(",", ":")) + "\n")
     print(f"{len(traces)} traces, {TRACES.stat().st_size / 1e6:.2f} MB, torch {torch.__version__}")
 

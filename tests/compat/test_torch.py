@@ -1,8 +1,10 @@
 """torch's schedulers against what torch 2.13 did: recorded traces, hundreds of them."""
 
 import collections
+import importlib.util
 import json
 import pathlib
+import random
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,3 +62,146 @@ def check(trace):
 def test_every_recorded_trace(name):
     for trace in TRACES[name]:
         check(trace)
+
+
+def test_every_class_has_traces():
+    assert RECORDED["torch"].startswith("2.13")
+    ours = {name for name in vars(js.compat.torch) if name.endswith(("LR", "Scheduler"))}
+    ours |= {"CosineAnnealingWarmRestarts"}
+    assert set(TRACES) == ours
+
+
+def test_live_against_torch():
+    pytest.importorskip("torch")
+    path = HERE / "record_torch_traces.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    recorder = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recorder)
+    for trace in recorder.drawn(random.Random(1)):
+        check(json.loads(json.dumps(trace)))
+
+
+# Where torch and sense part: what torch does is recorded too, so that a change there is noticed.
+
+
+def quirk(name):
+    return np.asarray(RECORDED["quirks"][name]["lrs"])
+
+
+def values(schedule, steps):
+    return np.asarray(schedule(jnp.arange(steps)), np.float64)
+
+
+def test_one_cycle_does_not_bounce_after_its_end():
+    torch = quirk("one cycle after its end")
+    ours = values(js.compat.torch.OneCycleLR(1.0, max_lr=1.0, total_steps=10)[0], 12)
+    np.testing.assert_allclose(ours[:10], torch[:10], rtol=1e-6)
+    assert torch[10] > 1_000 * torch[9]
+    assert ours[11] == ours[10] == ours[9]
+
+
+def test_one_cycle_may_rise_for_one_update():
+    assert RECORDED["quirks"]["a pct_start of one update"] == "ZeroDivisionError"
+    lr, momentum = js.compat.torch.OneCycleLR(1.0, max_lr=1.0, total_steps=4, pct_start=0.25)
+    fall = np.array([1, 0.75, 0.25, 0, 0])
+    np.testing.assert_allclose(values(lr, 5), 4e-6 + (1 - 4e-6) * fall, rtol=1e-6)
+    np.testing.assert_allclose(values(momentum, 4), [0.85, 0.875, 0.925, 0.95], rtol=1e-6)
+
+
+def test_warm_restarts_come_where_the_integers_say():
+    assert RECORDED["quirks"]["restart by float logarithm"] < 1e-12  # torch: the minimum
+    ours = js.compat.torch.CosineAnnealingWarmRestarts(1.0, T_0=1, T_mult=3)
+    assert float(ours(121)) == 1.0
+
+
+def test_every_exact_restart():
+    for first in range(1, 8):
+        for multiplier in range(2, 8):
+            starts, lengths = [0], [first]
+            while starts[-1] + lengths[-1] < 2**31:
+                starts.append(starts[-1] + lengths[-1])
+                lengths.append(lengths[-1] * multiplier)
+            ours = js.compat.torch.CosineAnnealingWarmRestarts(1.0, first, multiplier)
+            # Padded to one length, so that each operation compiles once.
+            restarts = np.resize(np.asarray(starts[1:], np.int32), 32)
+            assert np.all(np.asarray(ours(restarts)) == 1.0)
+            one_before = np.pi / 2 / np.resize(np.asarray(lengths[:-1], np.float64), 32)
+            np.testing.assert_allclose(ours(restarts - 1), np.sin(one_before) ** 2, 1e-6, 1e-12)
+
+
+def chained(*order):
+    parts = {
+        "cosine": js.compat.torch.CosineAnnealingLR(1.0, T_max=100, eta_min=0.1),
+        "decay": js.compat.torch.ExponentialLR(1.0, gamma=0.99),
+    }
+    return values(js.compat.torch.ChainedScheduler(1.0, [parts[name] for name in order]), 100)
+
+
+def test_chained_is_the_product_in_any_order():
+    first, last = quirk("chained, cosine first"), quirk("chained, cosine last")
+    assert abs(first[50] - last[50]) > 4e-4  # torch: the order matters
+    t = np.arange(100)
+    product = (0.1 + 0.9 * (1 + np.cos(np.pi * t / 100)) / 2) * 0.99**t
+    np.testing.assert_allclose(chained("cosine", "decay"), product, rtol=1e-6)
+    np.testing.assert_allclose(chained("decay", "cosine"), product, rtol=1e-6)
+    assert product[50] == pytest.approx(0.33275, abs=5e-6)
+
+
+def test_chained_past_a_cosines_end_is_still_the_product():
+    torch = quirk("chained, past a cosine's end")
+    parts = [
+        js.compat.torch.CosineAnnealingLR(1.0, T_max=10),
+        js.compat.torch.ExponentialLR(1.0, gamma=0.99),
+    ]
+    ours = values(js.compat.torch.ChainedScheduler(1.0, parts), 15)
+    t = np.arange(15)
+    product = (1 + np.cos(np.pi * t / 10)) / 2 * 0.99**t
+    np.testing.assert_allclose(ours, product, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(torch[:11], product[:11], rtol=1e-6, atol=1e-12)
+    assert torch[11] > 1.05 * product[11]  # torch adds there what it should multiply
+
+
+@pytest.mark.parametrize(
+    ("name", "torch_stays_at", "ours_is_at"),
+    [("ConstantLR", 1 / 3, 1.0), ("LinearLR", 1 / 3, 1.0), ("PolynomialLR", 1.0, 0.0)],
+)
+def test_a_phase_of_no_length_is_over(name, torch_stays_at, ours_is_at):
+    recorded = {"ConstantLR": "constant", "LinearLR": "linear", "PolynomialLR": "polynomial"}
+    np.testing.assert_allclose(quirk(f"{recorded[name]} for no steps"), torch_stays_at)
+    assert (
+        values(getattr(js.compat.torch, name)(1.0, total_iters=0), 3).tolist() == [ours_is_at] * 3
+    )
+
+
+def test_a_product_of_factors_keeps_its_last_value_past_the_table():
+    lr = js.compat.torch.MultiplicativeLR(1.0, lambda step: 0.5, total_steps=3)
+    assert values(lr, 5).tolist() == [1.0, 0.5, 0.25, 0.125, 0.125]
+
+
+def test_no_momentum_without_cycle_momentum():
+    assert js.compat.torch.CyclicLR(1.0, 0.1, 1.0, cycle_momentum=False)[1] is None
+    assert js.compat.torch.OneCycleLR(1.0, 1.0, total_steps=9, cycle_momentum=False)[1] is None
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [
+        (lambda torch: torch.LinearLR(1.0, start_factor=0.0), "to rise from 0 use Linear"),
+        (lambda torch: torch.LinearLR(1.0, end_factor=2.0), "end_factor within"),
+        (lambda torch: torch.ConstantLR(1.0, factor=2.0), "factor within"),
+        (lambda torch: torch.OneCycleLR(1.0, 1.0), "total_steps, or epochs and steps_per_epoch"),
+        (lambda torch: torch.OneCycleLR(1.0, 1.0, total_steps=0), "at least one update"),
+        (lambda torch: torch.OneCycleLR(1.0, 1.0, 10, pct_start=2.0), "within"),
+        (lambda torch: torch.OneCycleLR(1.0, 1.0, 10, anneal_strategy="sin"), "'cos' or 'linear'"),
+        (lambda torch: torch.SWALR(1.0, 0.1, anneal_strategy="sin"), "'cos' or 'linear'"),
+        (lambda torch: torch.ChainedScheduler(1.0, []), "at least one"),
+        (lambda torch: torch.ChainedScheduler(0.0, [torch.StepLR(0.0, 1)]), "above 0"),
+        (lambda torch: torch.SequentialLR(1.0, [torch.StepLR(1.0, 1)], [3]), "0 for these 1"),
+        (lambda torch: torch.MultiplicativeLR(1.0, abs, total_steps=0), "at least 1"),
+        (lambda torch: torch.StepLR(1.0, 0), "every=0"),
+    ],
+)
+def test_impossible_arguments_are_refused(build, told):
+    with pytest.raises(ValueError, match=told):
+        build(js.compat.torch)
