@@ -116,6 +116,9 @@ def require_duration(owner: str, duration: Any) -> None:
 
 def as_float(value: ArrayLike) -> jax.Array:
     """`value` as a strongly typed float32 array."""
+    if isinstance(value, int | np.generic | np.ndarray):
+        # By NumPy: JAX refuses or truncates whole numbers beyond int32.
+        value = np.asarray(value, np.float32)
     return jnp.asarray(value).astype(jnp.float32)
 
 
@@ -125,7 +128,7 @@ def as_time(value: ArrayLike) -> jax.Array:
         limits = jnp.iinfo(jax.dtypes.canonicalize_dtype(np.int64))
         whole = np.asarray(value).dtype.kind in "iuO"
         if whole and np.any((value < limits.min) | (value > limits.max)):
-            return as_float(np.asarray(value, np.float32))
+            return as_float(value)
     array = jnp.asarray(value)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         return as_float(array)
@@ -168,6 +171,7 @@ def laps(t: ArrayLike, length: ArrayLike) -> tuple[jax.Array, jax.Array]:
     if jnp.issubdtype(t.dtype, jnp.integer):
         lap = t // length
         return lap, t - lap * length
+    t = jnp.minimum(t, jnp.finfo(t.dtype).max)
     # Corrected by comparison: a quotient just below a whole number may round up to it.
     lap = jnp.floor(t / length)
     lap -= as_float(lap * length > t)

@@ -46,7 +46,7 @@ class CosineRestarts(Schedule):
 
     with Tcur the time since cycle i began at first · (1 + multiplier + … + multiplierⁱ⁻¹). The
     update at a restart is the first to use the peak again. The cycle is found by searching these
-    sums, which are exact integers where `first`, `multiplier` and t are.
+    sums, which are exact where `first`, `multiplier` and t are integers, and float32 otherwise.
 
     Attributes:
         peak: the value at the start of every cycle.

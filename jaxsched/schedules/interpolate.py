@@ -104,8 +104,9 @@ def through(t: ArrayLike, times: Any, values: Any, curve: Through) -> jax.Array:
 def _shares(
     t: jax.Array, whole: jax.Array, rest: jax.Array, piece: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The shares of the piece that are done and left at `t`; a piece of no length is done."""
+    """The shares of the piece that are done and left at `t`; a piece of no length is a jump."""
     start, end = whole[piece], whole[piece + 1]
+    over = as_float(as_float(t) >= as_float(end) + rest[piece + 1])
     # The maximum is for an end at the largest integer, to which no 1 can be added.
     t = jnp.clip(t, start, jnp.maximum(end + 1, end))
     done = jnp.maximum(as_float(t - start) - rest[piece], 0.0)
@@ -114,8 +115,8 @@ def _shares(
     some = length > 0
     length = jnp.where(some, length, 1.0)
     return (
-        jnp.where(some, jnp.minimum(done / length, 1.0), 1.0),
-        jnp.where(some, jnp.minimum(left / length, 1.0), 0.0),
+        jnp.where(some, jnp.minimum(done / length, 1.0), over),
+        jnp.where(some, jnp.minimum(left / length, 1.0), 1 - over),
     )
 
 

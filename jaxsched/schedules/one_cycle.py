@@ -11,6 +11,7 @@ from jaxsched.schedules.base import (
     require,
     require_duration,
     schedule,
+    since,
     static,
 )
 from jaxsched.schedules.curve import Curve
@@ -33,7 +34,7 @@ def _through_cycle(
         times, heights = (0, turn, 2 * turn, end), (first, second, first, third)
     else:
         times, heights = (0, turn, end), (first, second, third)
-    return through(t, times, heights, cycle.anneal)
+    return through(since(t, 0), times, heights, cycle.anneal)
 
 
 def _require_cycle(name: str, cycle: "OneCycle | OneCycleMomentum") -> None:

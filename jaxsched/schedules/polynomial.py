@@ -13,6 +13,7 @@ from jaxsched.schedules.base import (
     require_duration,
     schedule,
 )
+from jaxsched.schedules.curve import blend
 
 
 @schedule
@@ -56,9 +57,13 @@ class Polynomial(Schedule):
 
     def __call__(self, t: ArrayLike) -> jax.Array:
         """The value at time `t`, float32, of the shape of `t`."""
-        _, left = done_and_left(t, self.duration)
+        done, left = done_and_left(t, self.duration)
         # The inner `where` keeps the gradient with respect to the power finite at the end.
         some = left > 0
-        remaining = jnp.where(some, jnp.where(some, left, 1.0) ** as_float(self.power), 0.0)
-        end = as_float(self.end)
-        return end + (as_float(self.start) - end) * remaining
+        power = as_float(self.power)
+        remaining = jnp.where(some, jnp.where(some, left, 1.0) ** power, 0.0)
+        # 1 − remaining loses its digits where little is gone.
+        early = done < 0.5
+        little = -jnp.expm1(power * jnp.log1p(-jnp.where(early, done, 0.0)))
+        gone = jnp.where(early, little, 1 - remaining)
+        return blend(self.start, self.end, gone, remaining, "linear")

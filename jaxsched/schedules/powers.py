@@ -64,5 +64,5 @@ def powers(factor: ArrayLike, count: ArrayLike) -> jax.Array:
     lost = fine * lead - (whole - coarse * lead)
     power = jnp.exp(jnp.minimum(whole, _LARGEST_LOG))
     # Not exp(lost + …), which XLA would pull into the other exponential and round away.
-    power += power * jnp.expm1(lost + count * rest)
+    power += power * jnp.expm1(jnp.clip(lost + count * rest, -1.0, 1.0))
     return jnp.where(as_float(factor) > 0, power, as_float(count <= 0))

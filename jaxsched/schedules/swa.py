@@ -14,6 +14,7 @@ from jaxsched.schedules.base import (
     require_duration,
     same_kind,
     schedule,
+    since,
 )
 from jaxsched.schedules.curve import blend
 from jaxsched.schedules.interpolate import through
@@ -57,7 +58,7 @@ class SWAConstant(Schedule):
     def __call__(self, t: ArrayLike) -> jax.Array:
         """The value at time `t`, float32, of the shape of `t`."""
         start = self.start if is_known(self.start) else as_float(self.start)
-        return through(t, (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear")
+        return through(since(t, 0), (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear")
 
 
 @schedule
