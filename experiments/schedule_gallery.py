@@ -27,7 +27,7 @@ COLOURS = ("#1f5fbf", "#e07b1a", "#2f9e77", "#b03a8c", "#8a8f98")
 LEGENDS: dict[str, Any] = {
     "Rex": "lower left",
     "OneCycleMomentum": "lower right",
-    "WSD": "lower left",
+    "WSD": (0.11, 0.04),
     "Sequence": "upper left",
 }
 POINTS = ((0, 0.1), (25, 1.0), (55, 0.5), (65, 0.45), (RUN, 0.0))

@@ -11,10 +11,13 @@ from scipy.interpolate import PchipInterpolator
 import jaxsched as js
 
 UPDATES = np.arange(120)
+LENGTH = 10_000
 
 
 def values(schedule, times=UPDATES):
-    return np.asarray(schedule(jnp.asarray(times)), np.float64)
+    """In float64; the times are repeated up to one length so that each operation compiles once."""
+    padded = jnp.asarray(np.resize(times, LENGTH))
+    return np.asarray(schedule(padded), np.float64)[: len(times)]
 
 
 def of_optax(schedule):
