@@ -11,13 +11,12 @@ from jaxsched.data import Cifar10
 from jaxsched.models import CifarResNet
 from jaxsched.train import Experiment
 
-EPOCHS = 10
-lr = js.OneCycle(peak=0.4, duration=EPOCHS)
+lr = js.OneCycle(peak=0.4, duration="100%")
 
 experiment = Experiment(
     name="cifar10_resnet8",
     model=CifarResNet(depth=8, width=16),
     data=Cifar10(folder="data"),
-    phases=(js.Phase(epochs=EPOCHS, batch_size=128),),
+    phases=(js.Phase(epochs=10, batch_size=128),),
     optimizer=js.SGD(lr, momentum=lr.momentum(high=0.95, low=0.85), weight_decay=5e-4),
 )

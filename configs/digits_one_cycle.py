@@ -8,14 +8,13 @@ from jaxsched.data import Augment, Digits
 from jaxsched.models import CifarResNet
 from jaxsched.train import Experiment
 
-EPOCHS = 20
-lr = js.OneCycle(peak=0.2, duration=EPOCHS)
+lr = js.OneCycle(peak=0.2, duration="100%")
 
 experiment = Experiment(
     name="digits_one_cycle",
     model=CifarResNet(depth=8, width=8),
     data=Digits(),
-    phases=(js.Phase(epochs=EPOCHS, batch_size=32),),
+    phases=(js.Phase(epochs=20, batch_size=32),),
     optimizer=js.SGD(lr, momentum=lr.momentum(high=0.95, low=0.85), weight_decay=5e-4),
     augment=Augment(pad=1, flip=False),
 )

@@ -11,15 +11,14 @@ from jaxsched.data import Augment, Digits
 from jaxsched.models import CifarResNet
 from jaxsched.train import Experiment
 
-EPOCHS = 20
 PEAK = 0.2
-one_cycle = js.OneCycle(PEAK, duration=EPOCHS)
+one_cycle = js.OneCycle(PEAK, duration="100%")
 
 constant = Experiment(
     name="constant",
     model=CifarResNet(depth=8, width=8),
     data=Digits(),
-    phases=(js.Phase(epochs=EPOCHS, batch_size=32),),
+    phases=(js.Phase(epochs=20, batch_size=32),),
     optimizer=js.SGD(lr=PEAK, momentum=0.9, weight_decay=5e-4),
     augment=Augment(pad=1, flip=False),
 )
@@ -35,9 +34,9 @@ study = Study(
     name="quickstart",
     experiments=(
         constant,
-        variant("multi_step", js.MultiStep(PEAK, milestones=(10, 15), factor=0.1)),
-        variant("cosine", js.Cosine(PEAK, duration=EPOCHS)),
-        variant("warmup_cosine", js.Warmup(js.Cosine(PEAK, duration=EPOCHS), duration=2)),
+        variant("multi_step", js.MultiStep(PEAK, milestones=("50%", "75%"), factor=0.1)),
+        variant("cosine", js.Cosine(PEAK, duration="100%")),
+        variant("warmup_cosine", js.Warmup(js.Cosine(PEAK, duration="100%"), duration="10%")),
         variant("one_cycle", one_cycle, one_cycle.momentum(high=0.95, low=0.85)),
     ),
     seeds=(0, 1, 2, 3, 4),

@@ -99,7 +99,7 @@ def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
     experiment = options.experiment
     dataset = bench.load(experiment.data)
     plan = experiment.plan(len(dataset.train))
-    console.print(_plan_table(experiment, plan))
+    _print_plan(experiment, plan, console)
     path = bench.record_path(options.workdir, experiment, experiment.seed)
     bench.refuse_finished(path)
     with bench.Progress(console) as progress:
@@ -139,7 +139,7 @@ def _plot(command: Plot, console: Console) -> None:
     for config in command.configs:
         experiment = load_value(config, "experiment", Experiment)
         plan = experiment.plan(len(bench.load(experiment.data).train))
-        console.print(_plan_table(experiment, plan))
+        _print_plan(experiment, plan, console)
         # Files may share an experiment's name; the name of the file tells them apart then.
         name = config.stem if experiment.name in previews else experiment.name
         previews[name] = Preview.of(experiment, plan)
@@ -148,8 +148,8 @@ def _plot(command: Plot, console: Console) -> None:
     console.print(f"picture in {command.output}")
 
 
-def _plan_table(experiment: Experiment, plan: Plan) -> Table:
-    """The plan as it will run."""
+def _print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
+    """Shows the plan as it will run: phases in updates, schedules in epochs."""
     table = Table(title=f"{experiment.name}: {plan.total_steps:,} updates")
     for column in ("phase", "epochs", "batch size", "updates", "first update"):
         table.add_column(column, justify="right")
@@ -161,7 +161,9 @@ def _plan_table(experiment: Experiment, plan: Plan) -> Table:
             str(number),
             *(f"{cell:,.5g}" if isinstance(cell, float) else f"{cell:,}" for cell in cells),
         )
-    return table
+    console.print(table)
+    for name, schedule in experiment.optimizer.schedules().items():
+        console.print(f"{name} = {plan.resolve(schedule)}")
 
 
 if __name__ == "__main__":

@@ -12,12 +12,14 @@ from optax import InjectStatefulHyperparamsState
 
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Schedule
+from jaxsched.schedules.base import ScheduleLike
+from jaxsched.schedules.function import as_schedule
 
 if TYPE_CHECKING:
-    ScheduleLike: TypeAlias = Schedule | float
+    Setting: TypeAlias = ScheduleLike | float
 else:
     # At run time the field holds a Schedule, which is what a command line can look into.
-    ScheduleLike: TypeAlias = Schedule
+    Setting: TypeAlias = Schedule
 
 Coupling: TypeAlias = Literal["l2", "times_lr", "independent"]
 Link: TypeAlias = tuple[str, optax.GradientTransformation]
@@ -29,13 +31,18 @@ _NONE = Constant(0.0)
 class Optimizer:
     """What becomes an Optax chain once the plan of a run is known.
 
-    Its schedules are functions of epochs. A bare number in place of a schedule is a `Constant`.
+    Its schedules are functions of epochs; their times may have a unit of their own, as text (see
+    `Plan.resolve`). In place of a schedule a bare number is a `Constant`, any other function of
+    epochs a `Function`.
     """
 
     def __post_init__(self):
         for spec in dataclasses.fields(self):
-            if spec.type is ScheduleLike and isinstance(getattr(self, spec.name), int | float):
-                object.__setattr__(self, spec.name, Constant(float(getattr(self, spec.name))))
+            if spec.type is Setting:
+                value = getattr(self, spec.name)
+                if isinstance(value, int | float):
+                    value = Constant(float(value))
+                object.__setattr__(self, spec.name, as_schedule(type(self).__name__, value))
 
     def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
         """The Optax chain of a run with this plan, its schedules in updates."""
@@ -89,9 +96,9 @@ class SGD(Optimizer):
         (-0.5, {'momentum': 0.8999999761581421, 'learning_rate': 0.5})
     """
 
-    lr: ScheduleLike
-    momentum: ScheduleLike = _NONE
-    weight_decay: ScheduleLike = _NONE
+    lr: Setting
+    momentum: Setting = _NONE
+    weight_decay: Setting = _NONE
     nesterov: bool = False
     coupling: Coupling = "l2"
 
@@ -135,11 +142,11 @@ class Adam(Optimizer):
         -0.25
     """
 
-    lr: ScheduleLike
-    b1: ScheduleLike = Constant(0.9)
-    b2: ScheduleLike = Constant(0.999)
+    lr: Setting
+    b1: Setting = Constant(0.9)
+    b2: Setting = Constant(0.999)
     eps: float = 1e-8
-    weight_decay: ScheduleLike = _NONE
+    weight_decay: Setting = _NONE
     coupling: Coupling = "l2"
 
     def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
@@ -171,7 +178,7 @@ class AdamW(Adam):
         'times_lr'
     """
 
-    weight_decay: ScheduleLike = Constant(0.01)
+    weight_decay: Setting = Constant(0.01)
     coupling: Coupling = "times_lr"
 
 
@@ -268,9 +275,9 @@ def _scheduled(
 
 def _chain(
     plan: Plan,
-    lr: ScheduleLike,
+    lr: Setting,
     memory: list[Link],
-    weight_decay: ScheduleLike,
+    weight_decay: Setting,
     coupling: Coupling,
 ) -> optax.GradientTransformationExtraArgs:
     """The chain in the order that the coupling of the weight decay asks for."""

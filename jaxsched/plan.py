@@ -12,6 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxsched.schedules import Schedule
+from jaxsched.schedules.units import Duration, resolve
+
 TimeFunction: TypeAlias = Callable[[ArrayLike], jax.Array]
 
 # The traced arithmetic keeps numbers below N in uint32 and needs two bits to spare.
@@ -200,19 +203,52 @@ class Plan:
         before, _ = self._epoch_and_example(jnp.maximum(step - 1, 0))
         return (now > before) | (step == 0)
 
-    def schedule(
-        self, value_of_epoch: Callable[[ArrayLike], jax.Array]
-    ) -> Callable[[ArrayLike], jax.Array]:
+    def schedule(self, value_of_epoch: TimeFunction) -> TimeFunction:
         """Turns a schedule in epochs into one in updates, as Optax wants it.
+
+        Times with a unit of their own are resolved, see `resolve`.
 
         Example:
             >>> import jaxsched as js
             >>> plan = js.Plan((js.Phase(50, 100),), num_examples=1000)
-            >>> lr = plan.schedule(js.MultiStep(1.0, milestones=(25,)))
+            >>> lr = plan.schedule(js.MultiStep(1.0, milestones=("50%",)))
             >>> [round(float(lr(step)), 6) for step in (249, 250)]
             [1.0, 0.1]
         """
+        if isinstance(value_of_epoch, Schedule):
+            value_of_epoch = self.resolve(value_of_epoch)
         return lambda step: value_of_epoch(self.epoch_at(step))
+
+    def resolve(self, schedule: Schedule) -> Schedule:
+        """The schedule with every time in epochs.
+
+        A time may be written with a unit, as text: "5 epochs", "500 updates", "1e6 examples" or
+        "30%", a share of the run. Updates are counted from the start of the run, at the batch sizes
+        that it has there.
+
+        Raises:
+            ValueError: when a time cannot be read, is negative, or names part of an update.
+
+        Example:
+            >>> import jaxsched as js
+            >>> plan = js.Plan((js.Phase(50, 100),), num_examples=1000)
+            >>> plan.resolve(js.Warmup(js.Cosine(0.1, "100%"), duration="25 updates"))
+            Warmup(schedule=Cosine(peak=0.1, duration=50.0, end=0.0), duration=2.5, start=0.0)
+        """
+        return resolve(schedule, self._in_epochs)
+
+    def _in_epochs(self, time: Duration) -> float:
+        """A time with a unit in epochs."""
+        if time.amount < 0 or (time.unit == "update" and time.amount % 1):
+            raise ValueError(
+                "expected a time of at least 0, and whole updates, got "
+                f"{time.amount:g} {time.unit}."
+            )
+        if time.unit == "update":
+            # By the clock itself, so that the change falls on this update to the last bit.
+            return float(self.epoch_at(int(time.amount)))
+        worth = {"epoch": 1.0, "example": 1 / self.num_examples, "%": self.total_epochs / 100}
+        return time.amount * worth[time.unit]
 
     def _epoch_and_example(self, step: ArrayLike) -> tuple[jax.Array, jax.Array]:
         """Whole epochs before update `step` and the place within its epoch of its first example.

@@ -16,6 +16,8 @@ SCHEDULES = {"schedules"}
 LIBRARY = {*SCHEDULES, "plan"}
 ALLOWED = {
     "schedules": set(),
+    "compat": SCHEDULES,
+    "plot": SCHEDULES,
     "plan": SCHEDULES,
     "noise": LIBRARY,
     "optimizers": LIBRARY,
@@ -24,7 +26,7 @@ ALLOWED = {
     "train": {*LIBRARY, "noise", "optimizers", "models", "data"},
     "bench": {*LIBRARY, "optimizers", "data", "train"},
     "cli": {*LIBRARY, "train", "bench"},
-    "__init__": {*LIBRARY, "noise", "optimizers"},
+    "__init__": {*LIBRARY, "compat", "noise", "optimizers", "plot"},
 }
 
 

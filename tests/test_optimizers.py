@@ -128,6 +128,19 @@ def test_hyperparams_found_in_a_nested_chain_and_refused_when_ambiguous():
         js.hyperparams(optax.chain(inner, inner).init(jnp.zeros(())))
 
 
+def test_a_setting_may_be_a_number_or_any_function_of_epochs():
+    schedules = js.SGD(lambda epoch: 1 / (1 + epoch), momentum=0.9).schedules()
+    assert schedules["momentum"] == js.Constant(0.9)
+    assert float(schedules["lr"](3)) == 0.25
+    with pytest.raises(ValueError, match=r"SGD needs a schedule or a function of time, got '0.1'"):
+        js.SGD("0.1")
+
+
+def test_times_with_a_unit_are_resolved_in_the_chain():
+    _, reports = descend(js.SGD(js.MultiStep(1.0, ("2%",))), [0.0] * 4)
+    assert [report["learning_rate"] for report in reports] == pytest.approx([1, 1, 0.1, 0.1])
+
+
 def test_unknown_coupling_is_refused():
     with pytest.raises(ValueError, match=r"must be one of .* got 'L2'"):
         js.SGD(0.1, weight_decay=0.1, coupling="L2").transformation(PLAN)

@@ -12,10 +12,13 @@ from jax.typing import ArrayLike
 
 if TYPE_CHECKING:
     Number: TypeAlias = ArrayLike
+    Time: TypeAlias = ArrayLike | str
 else:
-    # At run time a plain float, so that a command line can parse the field. An array or a tracer
-    # is as welcome: nothing converts the fields before the formula does.
+    # At run time plain, so that a command line can parse the field. An array or a tracer is as
+    # welcome: nothing converts the fields before the formula does. A time may be text with a unit
+    # ("30%", "500 updates"), which `jaxsched.Plan` turns into a number; see `units.py`.
     Number: TypeAlias = float
+    Time: TypeAlias = float | str
 
 T = TypeVar("T", bound=type)
 _STATIC = "static"
@@ -63,8 +66,8 @@ def schedule(cls: T) -> T:
     """Makes a `Schedule` a frozen dataclass and a pytree whose leaves are its numbers."""
     cls = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(cls)
-    numbers = [f.name for f in fields if _STATIC not in f.metadata]
-    form = [f.name for f in fields if _STATIC in f.metadata]
+    numbers = [f.name for f in fields if not is_static(f)]
+    form = [f.name for f in fields if is_static(f)]
 
     def flatten_with_keys(self):
         leaves = [(jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in numbers]
@@ -80,6 +83,11 @@ def schedule(cls: T) -> T:
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten)
     return cls
+
+
+def is_static(field: dataclasses.Field) -> bool:
+    """Whether a field of a schedule is part of its form."""
+    return _STATIC in field.metadata
 
 
 def is_known(*values: Any) -> bool:
@@ -114,16 +122,28 @@ def require_duration(owner: str, duration: Any) -> None:
     )
 
 
-def as_float(value: ArrayLike) -> jax.Array:
+def as_number(value: Time) -> ArrayLike:
+    """The value as it is; raises `ValueError` for a time with a unit, whose worth a plan knows."""
+    if isinstance(value, str):
+        raise ValueError(
+            f"a schedule can be evaluated once its times are numbers, got {value!r}; resolve it by "
+            "Plan.resolve(schedule), or give a number in the unit of t."
+        )
+    return value
+
+
+def as_float(value: Time) -> jax.Array:
     """`value` as a strongly typed float32 array."""
+    value = as_number(value)
     if isinstance(value, int | np.generic | np.ndarray):
         # By NumPy: JAX refuses or truncates whole numbers beyond int32.
         value = np.asarray(value, np.float32)
     return jnp.asarray(value).astype(jnp.float32)
 
 
-def as_time(value: ArrayLike) -> jax.Array:
+def as_time(value: Time) -> jax.Array:
     """Whole numbers as signed integers while these can hold them, everything else as float32."""
+    value = as_number(value)
     if isinstance(value, int | np.integer | np.ndarray):
         limits = jnp.iinfo(jax.dtypes.canonicalize_dtype(np.int64))
         whole = np.asarray(value).dtype.kind in "iuO"
@@ -139,7 +159,7 @@ def as_time(value: ArrayLike) -> jax.Array:
     return array.astype(signed)
 
 
-def same_kind(t: ArrayLike, other: ArrayLike) -> tuple[jax.Array, jax.Array]:
+def same_kind(t: Time, other: Time) -> tuple[jax.Array, jax.Array]:
     """Both as integers where both are, else both as float32.
 
     Float32 counts exactly only up to 2²⁴ = 16.8 million. Comparing and subtracting update counts
@@ -154,7 +174,7 @@ def same_kind(t: ArrayLike, other: ArrayLike) -> tuple[jax.Array, jax.Array]:
     return as_float(t), as_float(other)
 
 
-def since(t: ArrayLike, start: ArrayLike) -> jax.Array:
+def since(t: Time, start: Time) -> jax.Array:
     """The time that has passed since `start`; 0 before it, and never past the largest integer."""
     t, start = same_kind(t, start)
     if jnp.issubdtype(t.dtype, jnp.integer):
@@ -163,7 +183,7 @@ def since(t: ArrayLike, start: ArrayLike) -> jax.Array:
     return jnp.maximum(t, start) - start
 
 
-def laps(t: ArrayLike, length: ArrayLike) -> tuple[jax.Array, jax.Array]:
+def laps(t: Time, length: Time) -> tuple[jax.Array, jax.Array]:
     """How many whole laps of `length` are over at `t`, and the time since the last one ended."""
     t, length = same_kind(t, length)
     t = jnp.maximum(t, jnp.zeros_like(t))
@@ -179,7 +199,7 @@ def laps(t: ArrayLike, length: ArrayLike) -> tuple[jax.Array, jax.Array]:
     return lap, jnp.clip(t - lap * length, jnp.zeros_like(length), length)
 
 
-def done_and_left(t: ArrayLike, duration: ArrayLike) -> tuple[jax.Array, jax.Array]:
+def done_and_left(t: Time, duration: Time) -> tuple[jax.Array, jax.Array]:
     """The share of `duration` that is over at `t` and the share that is left, both in [0, 1].
 
     They add up to one, but each is computed by a division of its own, so that each is accurate

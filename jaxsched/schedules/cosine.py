@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    Time,
     done_and_left,
     require_duration,
     schedule,
@@ -41,7 +42,7 @@ class Cosine(Schedule):
     """
 
     peak: Number
-    duration: Number
+    duration: Time
     end: Number = 0.0
 
     def __post_init__(self):

@@ -10,7 +10,9 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    Time,
     as_float,
+    as_number,
     done_and_left,
     laps,
     require,
@@ -69,7 +71,7 @@ class CosineRestarts(Schedule):
     """
 
     peak: Number
-    first: Number
+    first: Time
     multiplier: float = static(default=1)
     end: Number = 0.0
 
@@ -98,7 +100,7 @@ class CosineRestarts(Schedule):
         """The time since the cycle began, and the cycle's length."""
         lap, now = laps(t, self.first)
         if self.multiplier == 1:
-            return now, self.first
+            return now, as_number(self.first)
         starts, lengths = (jnp.asarray(column) for column in _cycles(self.multiplier))
         if jnp.issubdtype(lap.dtype, jnp.integer) and jnp.issubdtype(starts.dtype, jnp.integer):
             # t // first ≥ start says the same as t ≥ first · start, and cannot overflow.

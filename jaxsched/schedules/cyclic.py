@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    Time,
     as_float,
     done_and_left,
     laps,
@@ -61,8 +62,8 @@ class Cyclic(Schedule):
 
     base: Number
     peak: Number
-    up: Number
-    down: Number | None = None
+    up: Time
+    down: Time | None = None
     mode: Literal["triangular", "triangular2", "exp_range"] = static(default="triangular")
     gamma: Number = 1.0
     exp_range_of: Literal["amplitude", "bounds"] = static(default="amplitude")

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxsched.schedules.base import Number, Schedule, as_float, require, schedule, static
+from jaxsched.schedules.base import Number, Schedule, Time, as_float, require, schedule, static
 
 
 @schedule
@@ -41,7 +41,7 @@ class InverseSqrt(Schedule):
     """
 
     peak: Number
-    timescale: Number
+    timescale: Time
     form: Literal["shifted", "held"] = static(default="shifted")
 
     def __post_init__(self):

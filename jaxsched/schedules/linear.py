@@ -3,7 +3,14 @@
 import jax
 from jax.typing import ArrayLike
 
-from jaxsched.schedules.base import Number, Schedule, done_and_left, require_duration, schedule
+from jaxsched.schedules.base import (
+    Number,
+    Schedule,
+    Time,
+    done_and_left,
+    require_duration,
+    schedule,
+)
 from jaxsched.schedules.curve import blend
 
 
@@ -35,7 +42,7 @@ class Linear(Schedule):
 
     start: Number
     end: Number
-    duration: Number
+    duration: Time
 
     def __post_init__(self):
         require_duration("Linear", self.duration)

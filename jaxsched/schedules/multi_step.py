@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    Time,
     as_float,
     require_ascending,
     same_kind,
@@ -44,7 +45,7 @@ class MultiStep(Schedule):
     """
 
     value: Number
-    milestones: tuple[Number, ...]
+    milestones: tuple[Time, ...]
     factor: Number = 0.1
 
     def __post_init__(self):

@@ -6,7 +6,9 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    Time,
     as_float,
+    as_number,
     is_known,
     require,
     require_duration,
@@ -28,7 +30,7 @@ def _through_cycle(
     In three phases the first value comes again before the third.
     """
     first, second, third = map(as_float, values)
-    rise, end = cycle.rise, cycle.duration
+    rise, end = cycle.rise, as_number(cycle.duration)
     turn = rise * end if is_known(rise, end) else as_float(rise) * as_float(end)
     if cycle.three_phase:
         times, heights = (0, turn, 2 * turn, end), (first, second, first, third)
@@ -85,7 +87,7 @@ class OneCycle(Schedule):
     """
 
     peak: Number
-    duration: Number
+    duration: Time
     rise: Number = 0.3
     div_factor: Number = 25.0
     final_div_factor: Number = 1e4
@@ -145,7 +147,7 @@ class OneCycleMomentum(Schedule):
         [0.95, 0.85, 0.9, 0.95]
     """
 
-    duration: Number
+    duration: Time
     high: Number = 0.95
     low: Number = 0.85
     rise: Number = 0.3

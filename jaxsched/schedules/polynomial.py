@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    Time,
     as_float,
     done_and_left,
     require,
@@ -43,7 +44,7 @@ class Polynomial(Schedule):
 
     start: Number
     end: Number
-    duration: Number
+    duration: Time
     power: Number
 
     def __post_init__(self):

@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    Time,
     as_float,
     done_and_left,
     require,
@@ -43,7 +44,7 @@ class Rex(Schedule):
     """
 
     peak: Number
-    duration: Number
+    duration: Time
     end: Number = 0.0
     alpha: Number = 0.5
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxsched.schedules.base import (
-    Number,
     Schedule,
     ScheduleLike,
+    Time,
     as_float,
     require_ascending,
     same_kind,
@@ -47,7 +47,7 @@ class Sequence(Schedule):
     """
 
     parts: tuple[ScheduleLike, ...]
-    boundaries: tuple[Number, ...]
+    boundaries: tuple[Time, ...]
 
     def __post_init__(self):
         parts = tuple(as_schedule("Sequence", part) for part in self.parts)

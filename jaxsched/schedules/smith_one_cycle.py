@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    Time,
     as_float,
     done_and_left,
     require,
@@ -50,7 +51,7 @@ class SmithOneCycle(Schedule):
 
     base: Number
     peak: Number
-    half: Number
+    half: Time
     divisor: Number = 1000.0
 
     def __post_init__(self):

@@ -3,7 +3,7 @@
 import jax
 from jax.typing import ArrayLike
 
-from jaxsched.schedules.base import Number, Schedule, as_float, laps, require, schedule
+from jaxsched.schedules.base import Number, Schedule, Time, as_float, laps, require, schedule
 from jaxsched.schedules.powers import powers, require_factor
 
 
@@ -34,7 +34,7 @@ class Step(Schedule):
     """
 
     value: Number
-    every: Number
+    every: Time
     factor: Number
 
     def __post_init__(self):

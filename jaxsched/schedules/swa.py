@@ -6,7 +6,9 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    Time,
     as_float,
+    as_number,
     done_and_left,
     is_known,
     laps,
@@ -50,14 +52,15 @@ class SWAConstant(Schedule):
 
     peak: Number
     swa: Number
-    start: Number
+    start: Time
 
     def __post_init__(self):
         require_duration("SWAConstant", self.start)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
         """The value at time `t`, float32, of the shape of `t`."""
-        start = self.start if is_known(self.start) else as_float(self.start)
+        start = as_number(self.start)
+        start = start if is_known(start) else as_float(start)
         return through(since(t, 0), (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear")
 
 
@@ -92,8 +95,8 @@ class SWACyclic(Schedule):
 
     high: Number
     low: Number
-    cycle: Number
-    update: Number = 1
+    cycle: Time
+    update: Time = 1
 
     def __post_init__(self):
         require(

@@ -8,6 +8,7 @@ from jaxsched.schedules.base import (
     Number,
     Schedule,
     ScheduleLike,
+    Time,
     as_float,
     done_and_left,
     require_duration,
@@ -48,7 +49,7 @@ class Warmup(Schedule):
     """
 
     schedule: ScheduleLike
-    duration: Number
+    duration: Time
     start: Number = 0.0
 
     def __post_init__(self):

@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxsched.schedules.base import (
     Number,
     Schedule,
+    Time,
     as_float,
     done_and_left,
     require,
@@ -74,9 +75,9 @@ class WSD(Schedule):
     """
 
     peak: Number
-    duration: Number
-    cooldown: Number
-    warmup: Number = 0
+    duration: Time
+    cooldown: Time
+    warmup: Time = 0
     end: Number = 0.0
     start: Number = 0.0
     shape: Cooldown = static(default="1-sqrt")
