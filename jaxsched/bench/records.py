@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,15 @@ class RecordWriter:
 
     Raises:
         FileExistsError: when the file holds a finished run.
+        OSError: when a line cannot be written.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any]):
         refuse_finished(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: TextIO = path.open("w", encoding="utf-8")
+        self._path = path
+        # Unbuffered, so that a line that could not be written is not tried again on closing.
+        self._file = path.open("wb", buffering=0)
         self._write("run", header)
 
     def evaluation(self, row: Mapping[str, Any]) -> None:
@@ -68,9 +71,20 @@ class RecordWriter:
         self._file.close()
 
     def _write(self, kind: str, content: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps({"kind": kind, **content}) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        line = (json.dumps({"kind": kind, **content}) + "\n").encode()
+        try:
+            written = self._file.write(line)
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OSError(self._failure(error)) from error
+        if written < len(line):
+            raise OSError(self._failure("the disk is full"))
+
+    def _failure(self, cause: object) -> str:
+        return (
+            f"cannot write to {self._path}: {cause}. The lines before are kept; make room and run "
+            "the same command again."
+        )
 
 
 def refuse_finished(path: Path) -> None:

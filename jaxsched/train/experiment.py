@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -126,6 +127,8 @@ def describe(value: Any) -> Any:
         return [describe(entry) for entry in value]
     if isinstance(value, np.generic | np.ndarray) or hasattr(value, "__jax_array__"):
         return np.asarray(value).tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no infinity
     if callable(value):
         return f"{value.__module__}:{value.__qualname__}"
     return value

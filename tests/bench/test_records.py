@@ -1,6 +1,8 @@
 """Records: what was written stays readable, whatever happened to the writer."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -78,3 +80,29 @@ def test_what_is_no_record_is_named_and_kept(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         RecordWriter(path, HEADER)
     assert path.read_text() == text
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from jaxsched.bench import RecordWriter
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # files end at 400 bytes, as on a disk that is full
+resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+with RecordWriter(Path(sys.argv[1]), {"name": "a"}) as writer:
+    for step in range(100):
+        writer.evaluation({"step": step})
+"""
+
+
+def test_a_full_disk_is_said_and_the_lines_before_are_kept(tmp_path):
+    path = tmp_path / "a.jsonl"
+    command = [sys.executable, "-c", FULL_DISK, str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert f"OSError: cannot write to {path}" in result.stderr
+    assert "make room and run the same command again" in result.stderr
+    record = read_record(path)
+    assert not record.is_complete
+    assert [row["step"] for row in record.evaluations] == list(range(len(record.evaluations)))
+    assert len(record.evaluations) > 5
