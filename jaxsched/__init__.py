@@ -42,3 +42,7 @@ from jaxsched.schedules import Stretch as Stretch
 from jaxsched.schedules import SWAConstant as SWAConstant
 from jaxsched.schedules import SWACyclic as SWACyclic
 from jaxsched.schedules import Warmup as Warmup
+from jaxsched.transforms import average_params as average_params
+from jaxsched.transforms import averaged_params as averaged_params
+from jaxsched.transforms import scale_by_abel as scale_by_abel
+from jaxsched.transforms import scale_by_plateau as scale_by_plateau

@@ -1,0 +1,9 @@
+"""Optax transformations with memory; know nothing but Optax and the clock."""
+
+from jaxsched.transforms.abel import ScaleByAbelState as ScaleByAbelState
+from jaxsched.transforms.abel import scale_by_abel as scale_by_abel
+from jaxsched.transforms.averaging import AverageParamsState as AverageParamsState
+from jaxsched.transforms.averaging import average_params as average_params
+from jaxsched.transforms.averaging import averaged_params as averaged_params
+from jaxsched.transforms.plateau import ScaleByPlateauState as ScaleByPlateauState
+from jaxsched.transforms.plateau import scale_by_plateau as scale_by_plateau

@@ -1,0 +1,217 @@
+"""ABEL: decays the learning rate when the weight norm bounces."""
+
+import operator
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from jaxsched.plan import TimeFunction
+from jaxsched.schedules.base import require
+from jaxsched.transforms.base import require_params, require_predicate, scale_updates
+
+Mask: TypeAlias = Any | Callable[[optax.Params], Any]
+
+
+class ScaleByAbelState(NamedTuple):
+    """What ABEL remembers: a few scalars."""
+
+    count: jax.Array  # int32[], updates done
+    scale: jax.Array  # f32[], the multiplier in force at the last update
+    squared_norm: jax.Array  # f32[], |w|² as last measured
+    change: jax.Array  # f32[], of |w|² between the last two measurements
+    num_measurements: jax.Array  # int32[]
+    num_decays: jax.Array  # int32[], the unconditional last one included
+    reached_minimum: jax.Array  # bool[], whether the next bounce decays
+
+
+def scale_by_abel(
+    decay_factor: ArrayLike,
+    at: TimeFunction,
+    last_decay_at: ArrayLike | None = None,
+    *,
+    mask: Mask | None = None,
+    floor: ArrayLike = 0.0,
+    dead_band: ArrayLike = 0.0,
+    guard_rising: bool = False,
+) -> optax.GradientTransformationExtraArgs:
+    """Multiplies updates by a scale that decays whenever the weight norm bounces twice.
+
+    With weight decay, |w|² of a network falls, turns, grows, and settles where gradient noise and
+    decay balance; once it turns again, this learning rate has no more to give. Put it after the
+    learning rate, outside the momentum buffer, so that a decay acts as a change of `lr` does.
+
+    Formula, algorithm 1 of the paper, at each measurement t:
+        Δₜ = |wₜ|² − |wₜ₋₁|²
+        if Δₜ · Δₜ₋₁ < 0:
+            if reached_minimum:  scale ← decay_factor · scale,  reached_minimum ← False
+            else:                reached_minimum ← True
+        and at update last_decay_at, whatever the flag:  scale ← decay_factor · scale
+
+    |w|² is measured on the incoming parameters of the updates where `at` is true, in float32; at
+    the first update of an epoch those are the weights at the end of the epoch before. A decay is in
+    force from the update that decides it on. Update 0 is never measured: nothing is trained yet.
+    Other updates cost a multiplication by a scalar.
+
+    How to choose: the base learning rate and the decay factor of a step schedule serve as they are
+    (the paper: 0.2 on CIFAR, 0.1 elsewhere). `last_decay_at` at 85 % of the training; its place
+    matters little. The state has no other end: to train longer, go on from a state before the last
+    decay. Without weight decay the norm does not bounce, and one late decay is all there is.
+
+    The rule takes the first turn for a minimum. Where the norm may rise first (warm-up, a small
+    learning rate), it would decay at minima from then on; `guard_rising` prevents that.
+
+    Args:
+        decay_factor: multiplies the scale at each decay, between 0 and 1.
+        at: which updates measure: a predicate over the update count, int32[] -> bool[], such as
+            `every(steps_per_epoch)` or a plan's `is_epoch_start`.
+        last_decay_at: the update of the unconditional decay; None for none.
+        mask: which parameters count in |w|²: a pytree of bools, of the parameters' structure or a
+            prefix of it, or a function from parameters to one; None for all.
+        floor: the scale never falls below it. The paper has none.
+        dead_band: a measurement within this share of the last one is ignored, as if not taken:
+            jitter is no bounce, while a slow drift adds up until it counts. The paper has none.
+        guard_rising: only a fall that turns into a rise sets the flag, and only a rise that turns
+            into a fall decays. Same as the paper's rule where the norm falls first.
+
+    Raises:
+        ValueError: when a number is out of its range, `at` is no predicate, the mask selects
+            nothing, or `update` is not given the parameters.
+
+    Source:
+        Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682), algorithm 1.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> tx = js.scale_by_abel(decay_factor=0.5, at=js.every(1))
+        >>> state, scales = tx.init(jnp.zeros(1)), []
+        >>> for w in (9.0, 3.0, 2.0, 4.0, 5.0, 4.5, 3.0):
+        ...     updates, state = tx.update(jnp.ones(1), state, jnp.array([w]))
+        ...     scales.append(float(updates[0]))
+        >>> scales
+        [1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
+    """
+    _require_numbers(decay_factor, last_decay_at, floor, dead_band)
+    require_predicate(at, "scale_by_abel")
+
+    def decayed(state: ScaleByAbelState) -> ScaleByAbelState:
+        scale = jnp.maximum(state.scale * decay_factor, floor).astype(jnp.float32)
+        return state._replace(scale=scale, num_decays=state.num_decays + 1)
+
+    def measured(state: ScaleByAbelState, params: optax.Params) -> ScaleByAbelState:
+        """The state after a measurement of these parameters."""
+        squared_norm = _squared_norm(params, mask)
+        change = squared_norm - state.squared_norm
+        has_change = state.num_measurements > 0
+        ignored = has_change & (jnp.abs(change) < dead_band * state.squared_norm)
+        # Signs, not the product of the changes, which may underflow.
+        turns = jnp.sign(change) * jnp.sign(state.change) < 0
+        is_minimum = turns & ((change > 0) if guard_rising else ~state.reached_minimum)
+        is_maximum = turns & state.reached_minimum & ((change < 0) if guard_rising else True)
+        new = state._replace(
+            squared_norm=squared_norm,
+            change=jnp.where(has_change, change, 0.0),
+            num_measurements=state.num_measurements + 1,
+            reached_minimum=(state.reached_minimum | is_minimum) & ~is_maximum,
+        )
+        return _select(ignored, state, _select(is_maximum, decayed(new), new))
+
+    def init(params: optax.Params) -> ScaleByAbelState:
+        _require_selection(params, mask)
+        return ScaleByAbelState(
+            count=jnp.zeros((), jnp.int32),
+            scale=jnp.ones((), jnp.float32),
+            squared_norm=jnp.zeros((), jnp.float32),
+            change=jnp.zeros((), jnp.float32),
+            num_measurements=jnp.zeros((), jnp.int32),
+            num_decays=jnp.zeros((), jnp.int32),
+            reached_minimum=jnp.zeros((), jnp.bool_),
+        )
+
+    def update(
+        updates: optax.Updates,
+        state: Any,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, ScaleByAbelState]:
+        del extra_args
+        params = require_params(params, "scale_by_abel")
+        count = state.count
+        measures = at(count) & (count > 0)
+        state = jax.lax.cond(measures, lambda: measured(state, params), lambda: state)
+        if last_decay_at is not None:
+            state = _select(count == last_decay_at, decayed(state), state)
+        state = state._replace(count=optax.safe_increment(count))
+        return scale_updates(updates, state.scale), state
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _require_numbers(
+    decay_factor: ArrayLike,
+    last_decay_at: ArrayLike | None,
+    floor: ArrayLike,
+    dead_band: ArrayLike,
+) -> None:
+    """Refuses numbers out of their range."""
+    require(
+        lambda factor: 0 < factor < 1,
+        decay_factor,
+        message=f"scale_by_abel needs a decay_factor between 0 and 1, got {decay_factor}.",
+    )
+    require(
+        lambda update: update >= 1 and update == int(update),
+        last_decay_at,
+        message="scale_by_abel needs last_decay_at to be a whole update count of at least 1, got "
+        f"{last_decay_at}; for a time in epochs use the plan's step_at.",
+    )
+    require(
+        lambda floor: 0 <= floor < 1,
+        floor,
+        message=f"scale_by_abel needs a floor from 0 to below 1, got {floor}; it is a share of "
+        "the scheduled learning rate.",
+    )
+    require(
+        lambda dead_band: 0 <= dead_band < 1,
+        dead_band,
+        message=f"scale_by_abel needs a dead_band from 0 to below 1, got {dead_band}; it is a "
+        "share of |w|².",
+    )
+
+
+def _resolve(mask: Mask | None, params: optax.Params) -> Any:
+    """The mask as a pytree of bools."""
+    if mask is None:
+        return jax.tree.map(lambda _: True, params)
+    return mask(params) if callable(mask) else mask
+
+
+def _require_selection(params: optax.Params, mask: Mask | None) -> None:
+    """Refuses a mask under which |w|² would be 0 for ever."""
+    if not any(jax.tree.leaves(_resolve(mask, params))):
+        raise ValueError(
+            "scale_by_abel needs a mask that selects at least one parameter, got none; "
+            "use mask=None for all of them."
+        )
+
+
+def _squared_norm(params: optax.Params, mask: Mask | None) -> jax.Array:
+    """The sum of squares of the selected parameters, float32."""
+
+    def of_leaf(w: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.square(w.astype(jnp.float32)))
+
+    def of_selected(selected: bool, subtree: Any) -> list[jax.Array]:
+        return [of_leaf(w) for w in jax.tree.leaves(subtree)] if selected else []
+
+    norms = jax.tree.leaves(jax.tree.map(of_selected, _resolve(mask, params), params))
+    return reduce(operator.add, norms)
+
+
+def _select(condition: jax.Array, chosen: Any, other: Any) -> Any:
+    """One of two states of the same structure."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), chosen, other)

@@ -1,0 +1,177 @@
+"""Averages of the parameters along the way: SWA, EMA and tail averages."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from jaxsched.plan import TimeFunction
+from jaxsched.schedules.base import require
+from jaxsched.transforms.base import require_params, require_predicate
+
+
+class AverageParamsState(NamedTuple):
+    """What averaging remembers: one copy of the parameters and two counters."""
+
+    count: jax.Array  # int32[], updates done
+    num_averaged: jax.Array  # int32[], parameters in the mean
+    mean: optax.Params  # f32, of the parameters' structure and shapes; 0 while none is in it
+
+
+def average_params(
+    at: TimeFunction, *, decay: ArrayLike | None = None
+) -> optax.GradientTransformationExtraArgs:
+    """Keeps a running mean of the parameters and passes the updates through.
+
+    It averages `params + updates`, the parameters that the update makes, so it must be the last of
+    its chain. Read the mean with `averaged_params`. Batch-norm statistics are not the average's:
+    re-estimate them before you evaluate it.
+
+    Formula, with n parameters in the mean so far:
+        mean ← mean + (w − mean) / (n + 1)                 decay None: all equal (SWA)
+        mean ← mean + (w − mean) · (1 − d),                else: exponential (EMA)
+            d = min(decay, (1 + n) / (10 + n)),  and 0 for n = 0
+
+    The warm-up of d lets the first parameters be forgotten early. The mean is float32 whatever the
+    parameters' dtype: in bfloat16 a decay of 0.9999 rounds to 1 and the mean would never move.
+    Memory: one float32 copy of the parameters. Updates that collect nothing compute nothing.
+
+    How to choose: SWA takes the weights at the end of each epoch of the last quarter of training,
+    at a constant, not too low learning rate. EMA takes every update or every few, with a decay of
+    1 − 1/(updates to remember). A tail average is an `at` that starts late. As update `step` makes
+    the weights after `step` + 1 updates, the ends of epochs from `start` on are
+
+        lambda step: (step >= start) & every(steps_per_epoch)(step + 1)
+
+    Args:
+        at: which updates collect: a predicate over the update count, int32[] -> bool[].
+        decay: of the exponential average, between 0 and 1; None for equal weights.
+
+    Raises:
+        ValueError: when the decay is out of its range, `at` is no predicate, or `update` is not
+            given the parameters.
+
+    Source:
+        Izmailov et al., "Averaging weights leads to wider optima and better generalization"
+        (arXiv 1803.05407), algorithm 1; the warm-up of the decay is
+        `tf.train.ExponentialMovingAverage`'s.
+
+    Example:
+        >>> import jax.numpy as jnp, optax, jaxsched as js
+        >>> tx = optax.chain(optax.sgd(0.5), js.average_params(lambda step: step >= 1))
+        >>> w = jnp.array(2.0)
+        >>> state = tx.init(w)
+        >>> for _ in range(3):  # w is 1.5, 1.0, 0.5
+        ...     updates, state = tx.update(jnp.ones(()), state, w)
+        ...     w = optax.apply_updates(w, updates)
+        >>> float(js.averaged_params(state, w))
+        0.75
+    """
+    if decay is not None:
+        require(
+            lambda decay: 0 < decay < 1,
+            decay,
+            message=f"average_params needs a decay between 0 and 1, got decay={decay}; "
+            "use decay=None for equal weights.",
+        )
+    require_predicate(at, "average_params")
+
+    def share_of_newest(num_averaged: jax.Array) -> jax.Array:
+        n = num_averaged.astype(jnp.float32)
+        if decay is None:
+            return 1 / (n + 1)
+        # The first is copied: the mean has nothing to remember yet.
+        return jnp.where(n == 0, 1.0, 1 - jnp.minimum(decay, (1 + n) / (10 + n)))
+
+    def collected(
+        state: AverageParamsState, updates: optax.Updates, params: optax.Params
+    ) -> AverageParamsState:
+        """The state after the parameters that these updates make."""
+        share = share_of_newest(state.num_averaged)
+        return state._replace(
+            num_averaged=state.num_averaged + 1,
+            mean=jax.tree.map(
+                lambda m, w, u: _moved(m, w.astype(jnp.float32) + u.astype(jnp.float32), share),
+                state.mean,
+                params,
+                updates,
+            ),
+        )
+
+    def init(params: optax.Params) -> AverageParamsState:
+        return AverageParamsState(
+            count=jnp.zeros((), jnp.int32),
+            num_averaged=jnp.zeros((), jnp.int32),
+            # Zeros, not the parameters: a buffer held twice cannot be donated.
+            mean=jax.tree.map(lambda w: jnp.zeros_like(w, dtype=jnp.float32), params),
+        )
+
+    def update(
+        updates: optax.Updates,
+        state: Any,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, AverageParamsState]:
+        del extra_args
+        params = require_params(params, "average_params")
+        count = state.count
+        state = jax.lax.cond(at(count), lambda: collected(state, updates, params), lambda: state)
+        return updates, state._replace(count=optax.safe_increment(count))
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _moved(mean: jax.Array, newest: jax.Array, share: jax.Array) -> jax.Array:
+    """The mean with the newest in it; its rounding error does not grow with the number averaged."""
+    return mean + (newest - mean) * share
+
+
+def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Params:
+    """The mean that `average_params` keeps in this state, or `params` while nothing is in it.
+
+    Found in any chain, however nested. Parameters that a mask kept from averaging are returned as
+    they are. Works under `jit`.
+
+    Args:
+        opt_state: the state of any Optax optimizer with one `average_params` in it.
+        params: the current parameters.
+
+    Returns:
+        Of the structure, shapes and dtypes of `params`.
+
+    Raises:
+        ValueError: when the state holds no average, or more than one.
+
+    Example:
+        >>> import jax.numpy as jnp, optax, jaxsched as js
+        >>> tx = optax.chain(optax.adam(0.1), js.average_params(js.every(1)))
+        >>> w = jnp.array([1.0, 2.0])
+        >>> js.averaged_params(tx.init(w), w)
+        Array([1., 2.], dtype=float32)
+    """
+
+    def is_average(node: Any) -> bool:
+        return isinstance(node, AverageParamsState)
+
+    found = [node for node in jax.tree.leaves(opt_state, is_leaf=is_average) if is_average(node)]
+    if len(found) != 1:
+        raise ValueError(
+            f"averaged_params needs a state with one average_params in it, got {len(found)}; "
+            "add average_params(at) as the last of the chain, or give it the part of the state "
+            "that you mean."
+        )
+    (average,) = found
+
+    def mean_or_current(mean: Any, current: Any) -> Any:
+        if isinstance(mean, optax.MaskedNode):
+            return current
+        return jnp.where(average.num_averaged > 0, mean.astype(current.dtype), current)
+
+    return jax.tree.map(
+        mean_or_current,
+        average.mean,
+        params,
+        is_leaf=lambda node: isinstance(node, optax.MaskedNode),
+    )

@@ -1,0 +1,31 @@
+"""What the transformations share: the predicate over updates, the scaling, the need for params."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxsched.plan import TimeFunction
+
+
+def require_predicate(at: TimeFunction, name: str) -> None:
+    """Refuses an `at` that is a number of updates where a predicate over them is meant."""
+    if not callable(at):
+        raise ValueError(
+            f"{name} needs at to be a predicate over the update count, got at={at!r}; "
+            f"for every {at} updates use jaxsched.every({at})."
+        )
+
+
+def require_params(params: optax.Params | None, name: str) -> optax.Params:
+    """The parameters; refuses an update that was not given them."""
+    if params is None:
+        raise ValueError(
+            f"{name} needs the current parameters, got params=None; "
+            "call tx.update(updates, state, params)."
+        )
+    return params
+
+
+def scale_updates(updates: optax.Updates, scale: jax.Array) -> optax.Updates:
+    """The updates times a float32 scalar, each in its own dtype."""
+    return jax.tree.map(lambda u: (jnp.asarray(u) * scale).astype(jnp.asarray(u).dtype), updates)

@@ -1,0 +1,216 @@
+"""Plateau: decays the learning rate when an evaluation stops improving."""
+
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.core import Tracer
+from jax.typing import ArrayLike
+
+from jaxsched.plan import TimeFunction
+from jaxsched.schedules.base import as_float, require
+from jaxsched.transforms.base import require_predicate, scale_updates
+
+Mode: TypeAlias = Literal["min", "max"]
+ThresholdMode: TypeAlias = Literal["rel", "abs"]
+
+
+class ScaleByPlateauState(NamedTuple):
+    """What the plateau rule remembers: a few scalars."""
+
+    count: jax.Array  # int32[], updates done
+    scale: jax.Array  # f32[], the multiplier in force at the last update
+    best: jax.Array  # f32[], the best value observed
+    num_bad: jax.Array  # int32[], observations since without an improvement
+    cooldown_left: jax.Array  # int32[], observations that will not count as bad
+
+
+def scale_by_plateau(
+    at: TimeFunction,
+    *,
+    factor: ArrayLike = 0.1,
+    patience: ArrayLike = 10,
+    threshold: ArrayLike = 1e-4,
+    threshold_mode: ThresholdMode = "rel",
+    cooldown: ArrayLike = 0,
+    mode: Mode = "min",
+    min_scale: ArrayLike = 0.0,
+    eps: ArrayLike = 1e-8,
+) -> optax.GradientTransformationExtraArgs:
+    """Multiplies updates by a scale that decays when a value has stopped improving.
+
+    torch's `ReduceLROnPlateau`: the same rule, names and defaults. The value comes with every
+    update, `tx.update(updates, state, params, value=value)`, the same on every device, and is
+    looked at where `at` is true; the scale multiplies every update. It composes with any schedule,
+    warm-up included. Put it after the learning rate, outside the momentum buffer.
+
+    Formula, at each observation:
+        better = value < best · (1 − threshold)     (rel, min; max: value > best · (1 + threshold))
+                 value < best − threshold           (abs, min; max: value > best + threshold)
+        best ← value, num_bad ← 0                    if better, else  num_bad ← num_bad + 1
+        num_bad ← 0, cooldown_left ← cooldown_left − 1           if cooldown_left > 0
+        if num_bad > patience:
+            scale ← max(factor · scale, min_scale)   unless that is a step of eps or less
+            num_bad ← 0,  cooldown_left ← cooldown
+
+    So the first decay comes with bad observation `patience` + 1; `optax.contrib.reduce_on_plateau`
+    and Keras decay one earlier. NaN is never better. A decay is in force from the update that
+    observes it on. Update 0 does not observe: there is nothing to evaluate yet.
+
+    Args:
+        at: which updates observe: a predicate over the update count, int32[] -> bool[], such as
+            `every(steps_per_epoch)` or a plan's `is_epoch_start`.
+        factor: multiplies the scale at each decay, between 0 and 1.
+        patience: bad observations that are borne before a decay.
+        threshold: how much better counts as better.
+        threshold_mode: "rel", a share of the best value, or "abs", in the value's own unit.
+        cooldown: observations after a decay that cannot count as bad.
+        mode: "min" for a loss, "max" for an accuracy.
+        min_scale: the scale never falls below it; torch's `min_lr` over its learning rate.
+        eps: a smaller step of the scale is not taken; torch's `eps` over its learning rate.
+
+    Raises:
+        ValueError: when a number is out of its range, a mode is unknown, `at` is no predicate, the
+            value is no scalar, or it is negative in "rel" mode. A share of a negative best value
+            points the wrong way, and torch's rule then never decays: use threshold_mode="abs". A
+            value that is traced, as under `jit`, cannot be refused; torch's rule is applied.
+        TypeError: when `update` is not given the value.
+
+    Source:
+        torch 2.13, `torch.optim.lr_scheduler.ReduceLROnPlateau`.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> tx = js.scale_by_plateau(js.every(1), factor=0.5, patience=2)
+        >>> state, scales = tx.init(jnp.zeros(1)), []
+        >>> for loss in (9.0, 3.0, 3.0, 3.0, 3.0, 3.0):
+        ...     updates, state = tx.update(jnp.ones(1), state, value=loss)
+        ...     scales.append(float(updates[0]))
+        >>> scales
+        [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
+    """
+    _require_numbers(factor, threshold, min_scale, eps)
+    _require_whole("patience", patience)
+    _require_whole("cooldown", cooldown)
+    _require_one_of("threshold_mode", threshold_mode, ("rel", "abs"))
+    _require_one_of("mode", mode, ("min", "max"))
+    require_predicate(at, "scale_by_plateau")
+    # The value that any other beats, and the direction in which to be better.
+    worst, sign = (jnp.inf, -1) if mode == "min" else (-jnp.inf, 1)
+
+    def is_better(value: jax.Array, best: jax.Array) -> jax.Array:
+        margin = sign * threshold
+        bar = best * (1 + margin) if threshold_mode == "rel" else best + margin
+        return value < bar if mode == "min" else value > bar
+
+    def observed(state: ScaleByPlateauState, value: jax.Array) -> ScaleByPlateauState:
+        """The state after an observation of this value."""
+        better = is_better(value, state.best)
+        cooling = state.cooldown_left > 0
+        num_bad = jnp.where(better | cooling, 0, state.num_bad + 1)
+        decays = num_bad > patience
+        smaller = jnp.maximum(state.scale * factor, min_scale).astype(jnp.float32)
+        takes_step = decays & (state.scale - smaller > eps)
+        cooldown_left = jnp.where(decays, cooldown, state.cooldown_left - cooling)
+        return state._replace(
+            scale=jnp.where(takes_step, smaller, state.scale),
+            best=jnp.where(better, value, state.best),
+            num_bad=jnp.where(decays, 0, num_bad),
+            cooldown_left=cooldown_left.astype(jnp.int32),
+        )
+
+    def init(params: optax.Params) -> ScaleByPlateauState:
+        del params
+        return ScaleByPlateauState(
+            count=jnp.zeros((), jnp.int32),
+            scale=jnp.ones((), jnp.float32),
+            best=jnp.full((), worst, jnp.float32),
+            num_bad=jnp.zeros((), jnp.int32),
+            cooldown_left=jnp.zeros((), jnp.int32),
+        )
+
+    def update(
+        updates: optax.Updates,
+        state: Any,
+        params: optax.Params | None = None,
+        *,
+        value: ArrayLike | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, ScaleByPlateauState]:
+        del params, extra_args
+        value = _require_value(value, threshold_mode)
+        count = state.count
+        observes = at(count) & (count > 0)
+        state = jax.lax.cond(observes, lambda: observed(state, value), lambda: state)
+        state = state._replace(count=optax.safe_increment(count))
+        return scale_updates(updates, state.scale), state
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _require_numbers(
+    factor: ArrayLike, threshold: ArrayLike, min_scale: ArrayLike, eps: ArrayLike
+) -> None:
+    """Refuses numbers out of their range."""
+    require(
+        lambda factor: 0 < factor < 1,
+        factor,
+        message=f"scale_by_plateau needs a factor between 0 and 1, got factor={factor}; it "
+        "multiplies, so a tenth is 0.1.",
+    )
+    require(
+        lambda threshold: threshold >= 0,
+        threshold,
+        message=f"scale_by_plateau needs a threshold of at least 0, got threshold={threshold}.",
+    )
+    require(
+        lambda min_scale: 0 <= min_scale < 1,
+        min_scale,
+        message=f"scale_by_plateau needs a min_scale from 0 to below 1, got min_scale={min_scale}; "
+        "it is the lowest learning rate over the scheduled one.",
+    )
+    require(
+        lambda eps: eps >= 0,
+        eps,
+        message=f"scale_by_plateau needs an eps of at least 0, got eps={eps}.",
+    )
+
+
+def _require_whole(name: str, number: ArrayLike) -> None:
+    """Refuses a number of observations that is not a whole one."""
+    require(
+        lambda number: number >= 0 and number == int(number),
+        number,
+        message=f"scale_by_plateau needs {name} to be a whole number of at least 0, got {number}.",
+    )
+
+
+def _require_one_of(name: str, choice: str, choices: tuple[str, str]) -> None:
+    """Refuses an unknown mode."""
+    if choice not in choices:
+        raise ValueError(f"scale_by_plateau needs {name} to be one of {choices}, got {choice!r}.")
+
+
+def _require_value(value: ArrayLike | None, threshold_mode: ThresholdMode) -> jax.Array:
+    """The value, float32; refuses one that is missing, no scalar or, in "rel" mode, negative."""
+    if value is None:
+        raise TypeError(
+            "scale_by_plateau needs the keyword argument 'value', the last evaluation; "
+            "call tx.update(updates, state, params, value=value)."
+        )
+    if jnp.shape(value) != ():
+        raise ValueError(
+            "scale_by_plateau needs value to be a scalar, the same on every device, got one of "
+            f"shape {jnp.shape(value)}; give its mean."
+        )
+    if threshold_mode == "rel" and not isinstance(value, Tracer):
+        require(
+            # Infinity stands for "no value yet", the worst in its mode.
+            lambda value: not -np.inf < value < 0,
+            np.asarray(value),
+            message=f"scale_by_plateau needs values of at least 0 in 'rel' mode, got {value}: a "
+            "share of a negative best value points the wrong way; use threshold_mode='abs'.",
+        )
+    return as_float(value)

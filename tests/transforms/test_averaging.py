@@ -1,0 +1,194 @@
+"""average_params against float64 means of the iterates and closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxsched as js
+from jaxsched.transforms import AverageParamsState
+
+NUM_UPDATES = 60
+
+
+def train(tx, w, read=js.averaged_params):
+    """Parameters after each update of a noisy quadratic, and what `read` makes of the last."""
+    rng = np.random.default_rng(0)
+    state, iterates = tx.init(w), []
+    update = jax.jit(tx.update)
+    for _ in range(NUM_UPDATES):
+        gradients = jax.tree.map(
+            lambda p: (p + jnp.asarray(rng.normal(size=p.shape), p.dtype)).astype(p.dtype), w
+        )
+        updates, state = update(gradients, state, w)
+        w = optax.apply_updates(w, updates)
+        iterates.append(w)
+    return iterates, read(state, w)
+
+
+def sgd_with_average(at, **options):
+    return optax.chain(optax.sgd(0.1, momentum=0.9), js.average_params(at, **options))
+
+
+def stacked(iterates, name):
+    return np.stack([np.asarray(w[name], np.float64) for w in iterates])
+
+
+def draw_params(dtype=jnp.float32):
+    rng = np.random.default_rng(1)
+    return {"kernel": jnp.asarray(rng.normal(size=(3, 4)), dtype), "bias": jnp.ones((4,), dtype)}
+
+
+AT = {
+    "every update": (lambda step: True, range(NUM_UPDATES)),
+    "epoch ends": (lambda step: js.every(7)(step + 1), range(6, NUM_UPDATES, 7)),
+    "tail of epoch ends": (
+        lambda step: (step >= 20) & js.every(7)(step + 1),
+        [i for i in range(NUM_UPDATES) if i >= 20 and (i + 1) % 7 == 0],
+    ),
+    "one": (lambda step: step == NUM_UPDATES - 1, [NUM_UPDATES - 1]),
+}
+
+
+@pytest.mark.parametrize("at", AT)
+def test_equal_average_is_the_mean_of_the_iterates(at):
+    predicate, collected = AT[at]
+    iterates, mean = train(sgd_with_average(predicate), draw_params())
+    for name in mean:
+        expected = stacked(iterates, name)[list(collected)].mean(axis=0)
+        np.testing.assert_allclose(mean[name], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.99])
+def test_exponential_average_against_float64(decay):
+    """The second of the decays is never reached: its warm-up still rules."""
+    predicate, collected = AT["epoch ends"]
+    iterates, mean = train(sgd_with_average(predicate, decay=decay), draw_params())
+    for name in mean:
+        samples = stacked(iterates, name)[list(collected)]
+        expected = samples[0]
+        for n, sample in enumerate(samples[1:], start=1):
+            d = min(decay, (1 + n) / (10 + n))
+            expected = d * expected + (1 - d) * sample
+        np.testing.assert_allclose(mean[name], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_bfloat16_parameters_are_averaged_in_float32():
+    """A constant weight step of 2⁻⁷ from 1: the mean lies between bfloat16's numbers."""
+    tx = js.average_params(lambda step: True)
+    w = jnp.ones((), jnp.bfloat16)
+    state = tx.init(w)
+    for _ in range(4):
+        updates, state = tx.update(jnp.asarray(2**-7, jnp.bfloat16), state, w)
+        w = optax.apply_updates(w, updates)
+    assert state.mean.dtype == jnp.float32
+    assert float(state.mean) == 1 + 2.5 * 2**-7
+    assert js.averaged_params(state, w).dtype == jnp.bfloat16
+
+
+def test_mean_of_many_keeps_its_digits():
+    tx = js.average_params(lambda step: True)
+    values = np.random.default_rng(2).normal(loc=100.0, size=20_000).astype(np.float32)
+
+    def step(state, value):
+        return tx.update(jnp.zeros(()), state, value)[1], None
+
+    state, _ = jax.lax.scan(step, tx.init(jnp.zeros(())), jnp.asarray(values))
+    assert float(state.mean) == pytest.approx(values.astype(np.float64).mean(), rel=1e-6)
+
+
+def test_slow_exponential_average_moves():
+    """A decay of 0.9999 in bfloat16 is 1; by the closed form 1 − Π d over n = 1 … 200."""
+    tx = js.average_params(lambda step: True, decay=0.9999)
+    w = jnp.zeros((), jnp.bfloat16)
+    _, state = tx.update(w, tx.init(w), w)
+
+    def step(state, _):
+        return tx.update(jnp.ones((), jnp.bfloat16), state, w)[1], None
+
+    n = np.arange(1, 201)
+    state, _ = jax.lax.scan(step, state, None, length=200)
+    expected = 1 - np.prod(np.minimum(0.9999, (1 + n) / (10 + n)))
+    assert float(state.mean) == pytest.approx(expected, rel=1e-5)
+    # Past the warm-up, from 0 to 1 in k updates: 1 − 0.9999ᵏ.
+    late = AverageParamsState(jnp.int32(0), jnp.int32(10**6), jnp.zeros(()))
+    late, _ = jax.lax.scan(step, late, None, length=200)
+    assert float(late.mean) == pytest.approx(1 - 0.9999**200, rel=1e-3)
+
+
+def test_updates_pass_through():
+    w = draw_params()
+    alone, _ = train(optax.sgd(0.1, momentum=0.9), w, read=lambda state, w: None)
+    averaged, _ = train(sgd_with_average(js.every(1)), w)
+    jax.tree.map(np.testing.assert_array_equal, alone, averaged)
+
+
+def nested_chains():
+    average = js.average_params(lambda step: step >= 30)
+    sgd = optax.sgd(0.1)
+
+    def factory(learning_rate):
+        return optax.chain(optax.sgd(learning_rate), average)
+
+    return {
+        "chain": optax.chain(optax.clip(10.0), optax.chain(optax.identity(), sgd, average)),
+        "named": optax.named_chain(("sgd", sgd), ("average", average)),
+        "injected": optax.inject_hyperparams(factory)(learning_rate=0.1),
+        "injected at": optax.chain(
+            sgd,
+            optax.inject_hyperparams(js.average_params, static_args=("at",))(
+                at=lambda step: step >= 30
+            ),
+        ),
+        "multi_steps": optax.MultiSteps(
+            optax.chain(sgd, js.average_params(lambda step: step >= 30)), every_k_schedule=1
+        ),
+        "masked": optax.chain(sgd, optax.masked(average, {"kernel": True, "bias": True})),
+    }
+
+
+@pytest.mark.parametrize("where", nested_chains())
+def test_average_is_found_wherever_it_is(where):
+    iterates, mean = train(nested_chains()[where], draw_params())
+    for name in mean:
+        np.testing.assert_allclose(mean[name], stacked(iterates, name)[30:].mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("mask", [{"kernel": True, "bias": False}, {"kernel": False, "bias": True}])
+def test_masked_parameters_are_returned_as_they_are(mask):
+    tx = optax.chain(optax.sgd(0.1), optax.masked(js.average_params(lambda step: True), mask))
+    iterates, mean = train(tx, draw_params())
+    for name, averaged in mask.items():
+        expected = stacked(iterates, name)
+        expected = expected.mean(axis=0) if averaged else expected[-1]
+        np.testing.assert_allclose(mean[name], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_parameters_while_nothing_is_averaged_also_under_jit():
+    tx = sgd_with_average(lambda step: step >= NUM_UPDATES)
+    iterates, mean = train(tx, draw_params(), read=jax.jit(js.averaged_params))
+    jax.tree.map(np.testing.assert_array_equal, mean, iterates[-1])
+
+
+def test_none_and_two_averages_are_refused():
+    w = draw_params()
+    with pytest.raises(ValueError, match=r"got 0; add average_params\(at\)"):
+        js.averaged_params(optax.sgd(0.1).init(w), w)
+    average = js.average_params(js.every(1))
+    with pytest.raises(ValueError, match="got 2"):
+        js.averaged_params(optax.chain(average, average).init(w), w)
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0, 1.5])
+def test_decay_out_of_range_is_refused(decay):
+    with pytest.raises(ValueError, match="decay between 0 and 1"):
+        js.average_params(js.every(1), decay=decay)
+
+
+def test_wrong_at_and_missing_params_are_refused():
+    with pytest.raises(ValueError, match=r"jaxsched\.every\(5\)"):
+        js.average_params(5)
+    tx = js.average_params(js.every(1))
+    with pytest.raises(ValueError, match=r"tx\.update\(updates, state, params\)"):
+        tx.update(jnp.ones(()), tx.init(jnp.ones(())))
