@@ -106,15 +106,15 @@ def scale_by_abel(
         """The state after a measurement of these parameters."""
         squared_norm = _squared_norm(params, mask)
         change = squared_norm - state.squared_norm
-        has_change = state.num_measurements > 0
-        ignored = has_change & (jnp.abs(change) < dead_band * state.squared_norm)
+        has_previous = state.num_measurements > 0
+        ignored = has_previous & (jnp.abs(change) < dead_band * state.squared_norm)
         # Signs, not the product of the changes, which may underflow.
         turns = jnp.sign(change) * jnp.sign(state.change) < 0
         is_minimum = turns & ((change > 0) if guard_rising else ~state.reached_minimum)
         is_maximum = turns & state.reached_minimum & ((change < 0) if guard_rising else True)
         new = state._replace(
             squared_norm=squared_norm,
-            change=jnp.where(has_change, change, 0.0),
+            change=jnp.where(has_previous, change, 0.0),
             num_measurements=state.num_measurements + 1,
             reached_minimum=(state.reached_minimum | is_minimum) & ~is_maximum,
         )

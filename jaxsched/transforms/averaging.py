@@ -82,8 +82,8 @@ def average_params(
         n = num_averaged.astype(jnp.float32)
         if decay is None:
             return 1 / (n + 1)
-        # The first is copied: the mean has nothing to remember yet.
-        return jnp.where(n == 0, 1.0, 1 - jnp.minimum(decay, (1 + n) / (10 + n)))
+        # 1 − d, without the digits that float32 loses in 1 − 0.9999. The first is copied.
+        return jnp.where(n == 0, 1.0, jnp.maximum(1 - decay, 9 / (10 + n)))
 
     def collected(
         state: AverageParamsState, updates: optax.Updates, params: optax.Params
