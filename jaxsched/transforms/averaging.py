@@ -36,7 +36,8 @@ def average_params(
 
     The warm-up of d lets the first parameters be forgotten early. The mean is float32 whatever the
     parameters' dtype: in bfloat16 a decay of 0.9999 rounds to 1 and the mean would never move.
-    Memory: one float32 copy of the parameters. Updates that collect nothing compute nothing.
+    Memory: one float32 copy of the parameters. Updates that collect nothing compute nothing more
+    than `optax.apply_updates`, which the compiler merges with your own.
 
     How to choose: SWA takes the weights at the end of each epoch of the last quarter of training,
     at a constant, not too low learning rate. EMA takes every update or every few, with a decay of
@@ -85,18 +86,14 @@ def average_params(
         # 1 − d, without the digits that float32 loses in 1 − 0.9999. The first is copied.
         return jnp.where(n == 0, 1.0, jnp.maximum(1 - decay, 9 / (10 + n)))
 
-    def collected(
-        state: AverageParamsState, updates: optax.Updates, params: optax.Params
-    ) -> AverageParamsState:
-        """The state after the parameters that these updates make."""
+    def collected(state: AverageParamsState, newest: optax.Params) -> AverageParamsState:
+        """The state with these parameters in the mean."""
         share = share_of_newest(state.num_averaged)
         return state._replace(
             num_averaged=state.num_averaged + 1,
+            # This form's rounding error does not grow with the number averaged.
             mean=jax.tree.map(
-                lambda m, w, u: _moved(m, w.astype(jnp.float32) + u.astype(jnp.float32), share),
-                state.mean,
-                params,
-                updates,
+                lambda m, w: m + (w.astype(jnp.float32) - m) * share, state.mean, newest
             ),
         )
 
@@ -117,15 +114,13 @@ def average_params(
         del extra_args
         params = require_params(params, "average_params")
         count = state.count
-        state = jax.lax.cond(at(count), lambda: collected(state, updates, params), lambda: state)
+        # Outside the branch: the compiler merges it with the caller's own, where inside it would
+        # keep both the parameters and the updates alive.
+        newest = optax.apply_updates(params, updates)
+        state = jax.lax.cond(at(count), lambda: collected(state, newest), lambda: state)
         return updates, state._replace(count=optax.safe_increment(count))
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def _moved(mean: jax.Array, newest: jax.Array, share: jax.Array) -> jax.Array:
-    """The mean with the newest in it; its rounding error does not grow with the number averaged."""
-    return mean + (newest - mean) * share
 
 
 def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Params:

@@ -87,6 +87,35 @@ def test_bfloat16_parameters_are_averaged_in_float32():
     assert js.averaged_params(state, w).dtype == jnp.bfloat16
 
 
+def test_averages_the_weights_that_bfloat16_makes():
+    """An update below half a unit in the last place moves no weight, and so no mean."""
+    tx = js.average_params(lambda step: True)
+    w = jnp.ones((), jnp.bfloat16)
+    _, state = tx.update(jnp.asarray(2**-12, jnp.bfloat16), tx.init(w), w)
+    assert float(state.mean) == 1.0
+
+
+@pytest.mark.parametrize("decay", [None, 0.9])
+def test_memory_is_one_copy_of_the_parameters(decay):
+    """Of the compiled step with donation: one copy among the arguments, none besides."""
+    w = jnp.ones((1024, 64))
+
+    def compiled_memory(tx):
+        def step(w, state):
+            updates, state = tx.update(jnp.sin(w), state, w)
+            return optax.apply_updates(w, updates), state
+
+        compiled = jax.jit(step, donate_argnums=(0, 1)).lower(w, tx.init(w)).compile()
+        return compiled.memory_analysis()
+
+    bare = compiled_memory(optax.sgd(0.1, momentum=0.9))
+    ours = compiled_memory(sgd_with_average(js.every(10), decay=decay))
+    scalars = 1024  # bytes; the copy has 256 times as many
+    assert 0 <= ours.argument_size_in_bytes - bare.argument_size_in_bytes - w.nbytes <= scalars
+    assert ours.temp_size_in_bytes <= bare.temp_size_in_bytes + scalars
+    assert ours.output_size_in_bytes - ours.alias_size_in_bytes <= scalars
+
+
 def test_mean_of_many_keeps_its_digits():
     tx = js.average_params(lambda step: True)
     values = np.random.default_rng(2).normal(loc=100.0, size=20_000).astype(np.float32)
