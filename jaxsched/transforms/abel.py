@@ -24,7 +24,7 @@ class ScaleByAbelState(NamedTuple):
     scale: jax.Array  # f32[], the multiplier in force at the last update
     squared_norm: jax.Array  # f32[], |w|² as last measured
     change: jax.Array  # f32[], of |w|² between the last two measurements
-    num_measurements: jax.Array  # int32[]
+    num_measurements: jax.Array  # int32[], those that the dead band ignored left out
     num_decays: jax.Array  # int32[], the unconditional last one included
     reached_minimum: jax.Array  # bool[], whether the next bounce decays
 
@@ -39,7 +39,7 @@ def scale_by_abel(
     dead_band: ArrayLike = 0.0,
     guard_rising: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
-    """Multiplies updates by a scale that decays whenever the weight norm bounces twice.
+    """Multiplies updates by a scale that decays when the weight norm turns down after a bounce.
 
     With weight decay, |w|² of a network falls, turns, grows, and settles where gradient noise and
     decay balance; once it turns again, this learning rate has no more to give. Put it after the

@@ -141,6 +141,17 @@ def test_floor_holds_for_every_decay():
     np.testing.assert_allclose(scales(tx, norms), [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2, 0.2])
 
 
+def test_one_vmap_sweeps_the_numbers():
+    """Traced numbers cannot be checked, and work."""
+    norms = [9, 4, 9, 4, 9]
+
+    def last_scale(decay_factor, last_decay_at):
+        return measure(js.scale_by_abel(decay_factor, EVERY_UPDATE, last_decay_at), norms).scale[-1]
+
+    ours = jax.vmap(last_scale)(jnp.array([0.5, 0.25, 0.5]), jnp.array([2, 2, 9]))
+    np.testing.assert_array_equal(ours, [0.25, 0.0625, 0.5])
+
+
 def test_last_decay_needs_no_measurement_and_adds_to_a_bounce():
     tx = js.scale_by_abel(0.5, js.every(4), last_decay_at=6)
     update = jax.jit(tx.update)
