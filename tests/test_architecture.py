@@ -20,13 +20,14 @@ ALLOWED = {
     "plot": SCHEDULES,
     "plan": SCHEDULES,
     "noise": LIBRARY,
+    "transforms": LIBRARY,
     "optimizers": LIBRARY,
     "models": set(),
     "data": set(),
     "train": {*LIBRARY, "noise", "optimizers", "models", "data"},
     "bench": {*LIBRARY, "optimizers", "data", "train"},
     "cli": {*LIBRARY, "train", "bench"},
-    "__init__": {*LIBRARY, "compat", "noise", "optimizers", "plot"},
+    "__init__": {*LIBRARY, "compat", "noise", "optimizers", "plot", "transforms"},
 }
 
 
