@@ -129,6 +129,20 @@ def describe(value: Any) -> Any:
         return np.asarray(value).tolist()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no infinity
-    if callable(value):
-        return f"{value.__module__}:{value.__qualname__}"
-    return value
+    return _describe_function(value) if callable(value) else value
+
+
+def _describe_function(function: Any) -> str:
+    """Its name and a digest of its code, so that two lambdas of one file are told apart.
+
+    The plain values that it closes over count, global variables do not.
+    """
+    name = f"{function.__module__}:{function.__qualname__}"
+    code = getattr(function, "__code__", None)
+    if code is None:  # built in
+        return name
+    plain = (int, float, str, bytes, type(None), tuple)
+    closed = [cell.cell_contents for cell in function.__closure__ or ()]
+    values = [v for v in (*code.co_consts, *closed) if isinstance(v, plain)]
+    content = repr((code.co_code, code.co_names, function.__defaults__, values))
+    return f"{name}@{hashlib.sha256(content.encode()).hexdigest()[:8]}"
