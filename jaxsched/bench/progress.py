@@ -24,7 +24,7 @@ class Progress:
             TimeRemainingColumn(),
             console=console,
         )
-        self._task = self._bar.add_task("", total=None, accuracy="")
+        self._task = self._bar.add_task("", total=None, accuracy="", visible=False)
         self._done_before = 0
 
     def __enter__(self) -> "Progress":
@@ -35,8 +35,8 @@ class Progress:
         self._bar.stop()
 
     def start(self, total_updates: int) -> None:
-        """Sets how many updates there are to make in all."""
-        self._bar.update(self._task, total=total_updates)
+        """Shows the bar, for so many updates in all."""
+        self._bar.update(self._task, total=total_updates, visible=True)
 
     def show(self, what: str) -> None:
         """Says what runs now."""

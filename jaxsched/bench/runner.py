@@ -105,6 +105,8 @@ def run_study(study: Study, folder: Path, *, source_text: str, progress: Progres
         progress: what shows how far it is.
     """
     missing = [run for run in _runs(study, folder) if not _is_complete(run)]
+    if not missing:
+        return
     progress.start(sum(_total_steps(run.experiment) for run in missing))
     for experiment in study.experiments:
         runs = [run for run in missing if run.experiment == experiment]

@@ -10,7 +10,7 @@ from rich.table import Table
 from jaxsched.bench.statistics import Summary
 from jaxsched.bench.study import Study
 
-_COLUMNS = ("", "steps to target", "examples", "seconds", "reached", "final accuracy")
+_COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
 
 
 def terminal_table(study: Study, summaries: Sequence[Summary]) -> Table:
@@ -47,9 +47,9 @@ def _cells(summary: Summary) -> tuple[str, ...]:
     if summary.accuracy_mean is None:
         accuracy = "none"
     elif summary.accuracy_sd is None:
-        accuracy = f"{summary.accuracy_mean:.2%}"
+        accuracy = f"{100 * summary.accuracy_mean:.2f}"
     else:
-        accuracy = f"{summary.accuracy_mean:.2%} ± {100 * summary.accuracy_sd:.2f}"
+        accuracy = f"{100 * summary.accuracy_mean:.2f} ± {100 * summary.accuracy_sd:.2f}"
     diverged = f", {summary.diverged} diverged" if summary.diverged else ""
     return (
         summary.name,

@@ -119,15 +119,26 @@ def test_an_interrupted_study_keeps_what_had_finished_and_goes_on(tmp_path):
         "endless = dataclasses.replace(short, name='endless', phases=(js.Phase(100_000, 16),))\n"
         "study = Study(name='long', experiments=(short, endless), seeds=(0,), target=0.5)\n"
     )
-    command = [sys.executable, "-m", "jaxsched.cli", "bench", str(file), "--workdir", str(tmp_path)]
+    # Under a test run in the background, processes are born deaf to Ctrl-C.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"from jaxsched.cli import main; main(['bench', {str(file)!r}, '--workdir', "
+        f"{str(tmp_path)!r}])"
+    )
+    command = [sys.executable, "-c", program]
     records = tmp_path / "long" / "records"
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 120
-    while not any(p.name.startswith("endless") for p in records.glob("*.jsonl")):
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
-        time.sleep(0.2)
-    os.kill(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            deadline = time.monotonic() + 240
+            while not any(p.name.startswith("endless") for p in records.glob("*.jsonl")):
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.2)
+            os.kill(process.pid, signal.SIGINT)
+            output, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 130, output
     assert "what had finished is kept" in output
     assert "Traceback" not in output
