@@ -80,10 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             _plot(command, console)
     except KeyboardInterrupt:
-        console.print("interrupted; what had finished is kept, the same command goes on from there")
+        print("interrupted; what had finished is kept, the same command goes on from there")
         sys.exit(130)
     except (ValueError, OSError, ImportError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -115,7 +115,7 @@ def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
             on_evaluation=progress.evaluation,
             on_updates=progress.updates,
         )
-    console.print(f"{outcome.reason or outcome.status}; record in {path}")
+    print(f"{outcome.reason or outcome.status}; record in {path}")
 
 
 def _bench(command: Bench, console: Console) -> None:
@@ -129,7 +129,7 @@ def _bench(command: Bench, console: Console) -> None:
     finally:
         if bench.study_records(study, records):
             console.print(bench.write_report(study, records, folder))
-            console.print(f"table, pictures and records in {folder}")
+            print(f"table, pictures and records in {folder}")
 
 
 def _plot(command: Plot, console: Console) -> None:
@@ -145,7 +145,7 @@ def _plot(command: Plot, console: Console) -> None:
         previews[name] = Preview.of(experiment, plan)
     print(bench.text_schedules(previews, colour=console.is_terminal))
     bench.draw_schedules(previews, command.output)
-    console.print(f"picture in {command.output}")
+    print(f"picture in {command.output}")
 
 
 def _print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
@@ -156,14 +156,11 @@ def _print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
     for number, segment in enumerate(plan.segments, start=1):
         updates = segment.end_step - segment.start_step
         epochs = updates * segment.batch_size / plan.num_examples
-        cells = (epochs, segment.batch_size, updates, segment.start_step)
-        table.add_row(
-            str(number),
-            *(f"{cell:,.5g}" if isinstance(cell, float) else f"{cell:,}" for cell in cells),
-        )
+        counts = (segment.batch_size, updates, segment.start_step)
+        table.add_row(str(number), f"{epochs:.5g}", *(f"{count:,}" for count in counts))
     console.print(table)
     for name, schedule in experiment.optimizer.schedules().items():
-        console.print(f"{name} = {plan.resolve(schedule)}")
+        print(f"{name} = {plan.resolve(schedule)}")
 
 
 if __name__ == "__main__":

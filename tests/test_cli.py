@@ -94,6 +94,11 @@ def test_an_error_in_the_config_file_shows_its_line(config, capsys, old, new, me
     assert "Traceback" not in output
 
 
+def test_a_message_is_shown_as_it_is_brackets_and_all(config, capsys):
+    config.write_text(CONFIG.replace("js.OneCycle(0.1, duration=1)", "'[bold]/tmp[/x]'"))
+    assert "got '[bold]/tmp[/x]'" in fails(["train", config], capsys)
+
+
 def test_files_that_are_not_there(tmp_path, capsys):
     assert "does not exist" in fails(["train", tmp_path / "no.py"], capsys)
     assert "does not exist" in fails(["bench", tmp_path / "no.py"], capsys)

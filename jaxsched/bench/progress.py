@@ -56,4 +56,4 @@ class Progress:
         self._done_before += total_updates
         self.updates(0)
         if reason:
-            self._console.print(f"{self._bar.tasks[0].description}: {reason}")
+            self._console.print(f"{self._bar.tasks[0].description}: {reason}", markup=False)

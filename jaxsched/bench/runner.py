@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,7 +60,7 @@ def record_run(
         "total_steps": program.plan.total_steps,
         "compile_seconds": program.compile_seconds,
         "environment": environment(len(program.driver.devices)),
-        "command": " ".join(sys.argv),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     with RecordWriter(path, header) as writer:
