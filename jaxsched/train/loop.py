@@ -6,10 +6,9 @@ the hyper-parameters in force, hand over the row. Only the first counts as train
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax
 
@@ -19,9 +18,9 @@ from jaxsched.train.program import Program
 from jaxsched.train.state import TrainState
 from jaxsched.train.sums import Sums
 
-# Updates a dispatch: many enough that the host never holds the device up, few enough that progress
-# and an interrupt come through within seconds.
-_UPDATES_PER_DISPATCH = 64
+# Long enough that what a dispatch costs the host does not count, short enough that progress and an
+# interrupt come through at once.
+_DISPATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -110,11 +109,11 @@ def train(
         >>> outcome.status, [row.step for row in rows]
         ('finished', [4, 8])
     """
-    state, step = program.init(seed), 0
+    state, step, pace = program.init(seed), 0, _Pace()
     train_seconds = evaluation_seconds = 0.0
     for mark in program.experiment.evaluation_steps(program.plan.num_examples):
         start = time.perf_counter()
-        state, sums = _updates_until(mark, program, state, step, seed, on_updates)
+        state, sums = _updates_until(mark, program, state, int(step), seed, pace, on_updates)
         sums, step = jax.device_get((sums, state.step))
         train_seconds += time.perf_counter() - start
         if not math.isfinite(sums.loss):
@@ -133,46 +132,58 @@ def train(
     return Outcome("finished", "", state)
 
 
+class _Pace:
+    """How many updates make a dispatch of about `_DISPATCH_SECONDS`, from those done so far."""
+
+    def __init__(self):
+        self.updates = 1
+        self._before: tuple[int, float] | None = None
+
+    def done(self, step: int) -> None:
+        """Takes that the updates before `step` are done now."""
+        now = time.perf_counter()
+        if self._before is not None:
+            step_before, then = self._before
+            rate = (step - step_before) / max(now - then, 1e-6)
+            self.updates = max(1, min(2 * self.updates, int(_DISPATCH_SECONDS * rate)))
+        self._before = (step, now)
+
+    def pause(self) -> None:
+        """Takes that something else comes before the next update."""
+        self._before = None
+
+
 def _updates_until(
     mark: int,
     program: Program,
     state: TrainState,
     step: int,
     seed: int,
+    pace: _Pace,
     on_updates: Callable[[int], None],
 ) -> tuple[TrainState, Sums]:
     """Makes all updates from `step` to `mark`; returns before the last two dispatches are done."""
+    plan = program.plan
     sums, sums_before = program.zero_sums(), None
-    for epoch, dispatches in groupby(_dispatches(program.plan, step, mark), lambda d: d.epoch):
+    while step < mark:
+        epoch = plan.examples_at(step) // plan.num_examples
+        epoch_end = min(mark, plan.step_at((epoch + 1) * plan.num_examples))
         order = program.order(seed, epoch)
-        for dispatch in dispatches:
-            count = dispatch.end - dispatch.start
+        while step < epoch_end:
+            phase_end = next(s.end_step for s in plan.segments if step < s.end_step)
+            count = min(pace.updates, epoch_end - step, phase_end - step)
             state, sums = program.update(
-                state, sums, seed=seed, order=order, step=dispatch.start, count=count
+                state, sums, seed=seed, order=order, step=step, count=count
             )
             if sums_before is not None:
                 # The device has the next dispatch already, so this wait costs it nothing.
                 jax.block_until_ready(sums_before)
-                on_updates(dispatch.start)
+                pace.done(step)
+                on_updates(step)
             sums_before = sums
+            step += count
+    pace.pause()
     return state, sums
-
-
-class _Dispatch(NamedTuple):
-    epoch: int  # in which all its updates start
-    start: int  # the first update
-    end: int  # one past the last
-
-
-def _dispatches(plan: Plan, step: int, mark: int) -> Iterator[_Dispatch]:
-    """The updates from `step` to `mark` in stretches of one epoch and one batch size."""
-    while step < mark:
-        epoch = plan.examples_at(step) // plan.num_examples
-        next_epoch = plan.step_at((epoch + 1) * plan.num_examples)
-        phase_end = next(s.end_step for s in plan.segments if step < s.end_step)
-        end = min(mark, next_epoch, phase_end, step + _UPDATES_PER_DISPATCH)
-        yield _Dispatch(epoch, step, end)
-        step = end
 
 
 def _evaluation(

@@ -107,6 +107,19 @@ def test_evaluation_counts_every_test_image_once(program):
     assert rows[-1].test_accuracy == (logits.argmax(1) == test.labels).mean()
 
 
+def test_progress_only_tells_of_updates_that_are_done(program):
+    steps, marks = [], []
+    train(
+        program,
+        seed=0,
+        on_updates=steps.append,
+        on_evaluation=lambda row: marks.append((row.step, list(steps))),
+    )
+    assert steps == sorted(set(steps)) and len(steps) >= 3
+    for mark, so_far in marks:
+        assert so_far[-1] < mark  # the last dispatch is told by the evaluation itself
+
+
 def test_a_seed_is_a_run(program):
     (first, _), (again, _), (other, _) = (run(program, seed) for seed in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, first.state, again.state)
