@@ -1,9 +1,8 @@
-"""ResNet-8 on CIFAR-10 by 1cycle, ten epochs: what a CPU can do in a quarter of an hour.
+"""ResNet-8 on CIFAR-10 by 1cycle, ten epochs.
 
     jaxsched train configs/cifar10_resnet8.py --data.folder data
 
-`data` holds the official files (`cifar-10-batches-bin` or `cifar-10-batches-py`). What it reached
-where is in the README; the record is in `experiments/records`.
+`data` holds the official files (`cifar-10-batches-bin` or `cifar-10-batches-py`).
 """
 
 import jaxsched as js
