@@ -6,33 +6,6 @@ from jaxsched.data.cifar_files import Archive, read_official
 from jaxsched.data.dataset import Dataset, Source
 from jaxsched.data.split import check_share, evaluation_split
 
-_CIFAR10 = Archive(
-    name="CIFAR-10",
-    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
-    train_records=10_000,
-    test=("test_batch",),
-    test_records=10_000,
-    label_bytes=1,
-    label_key="labels",
-    num_classes=10,
-    binary_folder="cifar-10-batches-bin",
-    python_folder="cifar-10-batches-py",
-)
-
-_CIFAR100 = Archive(
-    name="CIFAR-100",
-    train=("train",),
-    train_records=50_000,
-    test=("test",),
-    test_records=10_000,
-    label_bytes=2,  # the coarse label, then the fine one
-    label_key="fine_labels",
-    num_classes=100,
-    binary_folder="cifar-100-binary",
-    python_folder="cifar-100-python",
-)
-
-# Both in the order of the labels.
 # fmt: off
 _CIFAR10_CLASSES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -52,6 +25,36 @@ _CIFAR100_CLASSES = (
     "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
 )
 # fmt: on
+
+_CIFAR10 = Archive(
+    name="CIFAR-10",
+    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+    train_records=10_000,
+    test=("test_batch",),
+    test_records=10_000,
+    label_bytes=1,
+    label_key="labels",
+    class_names=_CIFAR10_CLASSES,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2023, 0.1994, 0.2010),
+    binary_folder="cifar-10-batches-bin",
+    python_folder="cifar-10-batches-py",
+)
+
+_CIFAR100 = Archive(
+    name="CIFAR-100",
+    train=("train",),
+    train_records=50_000,
+    test=("test",),
+    test_records=10_000,
+    label_bytes=2,  # the coarse label, then the fine one
+    label_key="fine_labels",
+    class_names=_CIFAR100_CLASSES,
+    mean=(0.5071, 0.4865, 0.4409),
+    std=(0.2673, 0.2564, 0.2762),
+    binary_folder="cifar-100-binary",
+    python_folder="cifar-100-python",
+)
 
 
 @dataclass(frozen=True)
@@ -92,17 +95,7 @@ class Cifar10(Source):
 
     def load(self) -> Dataset:
         """Reads all files; faults are errors that name the file."""
-        train, test = read_official(_CIFAR10, self.folder)
-        train, test, evaluated_on = evaluation_split(train, test, self.validation)
-        return Dataset(
-            name=_CIFAR10.name,
-            train=train,
-            test=test,
-            evaluated_on=evaluated_on,
-            class_names=_CIFAR10_CLASSES,
-            mean=(0.4914, 0.4822, 0.4465),
-            std=(0.2023, 0.1994, 0.2010),
-        )
+        return _load(_CIFAR10, self.folder, self.validation)
 
 
 @dataclass(frozen=True)
@@ -139,14 +132,19 @@ class Cifar100(Source):
 
     def load(self) -> Dataset:
         """Reads both files; faults are errors that name the file."""
-        train, test = read_official(_CIFAR100, self.folder)
-        train, test, evaluated_on = evaluation_split(train, test, self.validation)
-        return Dataset(
-            name=_CIFAR100.name,
-            train=train,
-            test=test,
-            evaluated_on=evaluated_on,
-            class_names=_CIFAR100_CLASSES,
-            mean=(0.5071, 0.4865, 0.4409),
-            std=(0.2673, 0.2564, 0.2762),
-        )
+        return _load(_CIFAR100, self.folder, self.validation)
+
+
+def _load(archive: Archive, folder: str, validation: float) -> Dataset:
+    """The archive's files, split as asked for."""
+    train, test = read_official(archive, folder)
+    train, test, evaluated_on = evaluation_split(train, test, validation)
+    return Dataset(
+        name=archive.name,
+        train=train,
+        test=test,
+        evaluated_on=evaluated_on,
+        class_names=archive.class_names,
+        mean=archive.mean,
+        std=archive.std,
+    )

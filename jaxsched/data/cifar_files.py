@@ -27,7 +27,9 @@ class Archive:
         test_records: how many images each of them holds.
         label_bytes: bytes in front of an image in the binary layout; the last is the label.
         label_key: of the labels in the Python layout.
-        num_classes: one more than the largest label.
+        class_names: in the order of the labels.
+        mean: of images / 255, one a channel, as customary.
+        std: likewise.
         binary_folder: which the binary archive unpacks to.
         python_folder: which the Python archive unpacks to.
     """
@@ -39,7 +41,9 @@ class Archive:
     test_records: int
     label_bytes: int
     label_key: str
-    num_classes: int
+    class_names: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
     binary_folder: str
     python_folder: str
 
@@ -174,7 +178,7 @@ def _read_split(archive: Archive, layout: _Layout, stems: tuple[str, ...], recor
     for number, path in enumerate(layout.files(stems)):
         here = slice(number * records, (number + 1) * records)
         pixels, found = layout.read(path, archive, records)
-        _check_labels(path, found, archive.num_classes)
+        _check_labels(path, found, len(archive.class_names))
         images[here] = pixels.reshape(records, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
         labels[here] = found
     return Images(images, labels)
