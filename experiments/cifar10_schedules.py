@@ -1,11 +1,12 @@
 """Three schedules for a ResNet-8 on real CIFAR-10, three epochs each: who is first at 65 %?
 
-    jaxsched bench experiments/cifar10_schedules.py --workdir experiments/results
+    jaxsched bench experiments/cifar10_schedules.py
 
 `data` holds the official files (`cifar-10-batches-bin` or `cifar-10-batches-py`). The size is for a
-CPU: six runs take 25 minutes on 2 cores. On a GPU set EPOCHS to 30 and more SEEDS; published
-single runs of a ResNet-18 on the original pixels are 93.76 (multi-step, 50 epochs), 93.91 (cosine,
-50 epochs) and 94.65 and 93.77 (1cycle, 50 and 30 epochs), from "Experiments with CIFAR10, part 2".
+CPU: the six runs took 24 minutes on 2 cores, with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 set. On a
+GPU set EPOCHS to 30 and more SEEDS; published single runs of a ResNet-18 on the original pixels are
+93.76 (multi-step, 50 epochs), 93.91 (cosine, 50 epochs) and 94.65 and 93.77 (1cycle, 50 and 30
+epochs), from "Experiments with CIFAR10, part 2".
 """
 
 import dataclasses
