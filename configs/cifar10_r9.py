@@ -3,11 +3,11 @@
     jaxsched train configs/cifar10_r9.py --data.folder data
     jaxsched train configs/cifar10_r9.py --phases.0.epochs 3 --phases.0.batch-size 32
 
-The first is for a GPU. The second is a few epochs on a CPU, where small batches are faster (75
-images a second at 32 against 45 at 128 on 2 cores). `data` holds the official files. The recipe is
-the best of "Experiments with CIFAR10, part 2" (1cycle to 0.1, 50 epochs, weight decay 5e-4), which
-reports 94.65 % in 50 epochs and 93.77 % in 30 for the ResNet-18 on the original pixels; for R9 it
-reports 93.01 % in 50 epochs of another schedule. Single runs all.
+The first is for a GPU. The second is a few epochs on a CPU, where small batches are faster. `data`
+holds the official files. The recipe is the best of "Experiments with CIFAR10, part 2" (1cycle to
+0.1, 50 epochs, weight decay 5e-4), which reports 94.65 % in 50 epochs and 93.77 % in 30 for the
+ResNet-18 on the original pixels; for R9 it reports 93.01 % in 50 epochs of another schedule. Single
+runs all.
 """
 
 import jaxsched as js

@@ -97,15 +97,14 @@ def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
         config=(tyro.conf.AvoidSubcommands,),
     )
     experiment = options.experiment
-    dataset = bench.load(experiment.data)
-    plan = experiment.plan(len(dataset.train))
+    plan = bench.planned(experiment)
     _print_plan(experiment, plan, console)
     path = bench.record_path(options.workdir, experiment, experiment.seed)
     bench.refuse_finished(path)
     with bench.Progress(console) as progress:
         progress.start(plan.total_steps)
         progress.show(f"{experiment.name}: compiling")
-        program = Program(experiment, dataset)
+        program = Program(experiment, bench.load(experiment.data))
         progress.show(f"{experiment.name}, seed {experiment.seed}")
         outcome = bench.record_run(
             program,
@@ -121,13 +120,13 @@ def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
 def _bench(command: Bench, console: Console) -> None:
     study = load_value(command.study, "study", bench.Study)
     folder = command.workdir / study.name
-    records = folder / "records"
+    records_folder = folder / "records"
     source_text = command.study.read_text(encoding="utf-8")
     try:
         with bench.Progress(console) as progress:
-            bench.run_study(study, records, source_text=source_text, progress=progress)
+            bench.run_study(study, records_folder, source_text=source_text, progress=progress)
     finally:
-        if bench.study_records(study, records):
+        if records := bench.study_records(study, records_folder):
             console.print(bench.write_report(study, records, folder))
             print(f"table, pictures and records in {folder}")
 
@@ -138,7 +137,7 @@ def _plot(command: Plot, console: Console) -> None:
     previews = {}
     for config in command.configs:
         experiment = load_value(config, "experiment", Experiment)
-        plan = experiment.plan(len(bench.load(experiment.data).train))
+        plan = bench.planned(experiment)
         _print_plan(experiment, plan, console)
         # Files may share an experiment's name; the name of the file tells them apart then.
         name = config.stem if experiment.name in previews else experiment.name

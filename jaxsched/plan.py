@@ -172,6 +172,23 @@ class Plan:
         updates = math.ceil(Fraction(example - segment.start_example, segment.batch_size))
         return segment.start_step + updates
 
+    def place_at(self, step: int) -> tuple[int, int]:
+        """The epoch that the update after `step` updates starts in, and its place in it."""
+        return divmod(self.examples_at(step), self.num_examples)
+
+    def alike_until(self, step: int) -> int:
+        """One past the last update that shares the epoch and the phase of the one after `step`.
+
+        Example:
+            >>> import jaxsched as js
+            >>> plan = js.Plan((js.Phase(1.5, 100), js.Phase(1, 50)), num_examples=1000)
+            >>> plan.alike_until(0), plan.alike_until(10), plan.alike_until(15)
+            (10, 15, 25)
+        """
+        epoch, _ = self.place_at(step)
+        next_epoch = self.step_at((epoch + 1) * self.num_examples)
+        return min(next_epoch, self._segment(step).end_step)
+
     def batch_size_at(self, step: int) -> int:
         """The batch size of the update that follows `step` updates."""
         return self._segment(step).batch_size

@@ -44,6 +44,9 @@ def test_plan_equals_walking_through_the_stream(plan):
     assert plan.total_steps == len(updates)
     assert [plan.examples_at(s) for s in range(len(updates))] == first.tolist()
     assert plan.examples_at(plan.total_steps) == end
+    assert [plan.place_at(s) for s in range(len(updates))] == [
+        divmod(int(example), plan.num_examples) for example in first
+    ]
     assert [plan.batch_size_at(s) for s in range(len(updates))] == [size for _, size in updates]
     epochs = first // plan.num_examples
     epoch_at = np.asarray(plan.epoch_at(steps))[: len(updates)]
@@ -62,6 +65,23 @@ def test_step_at_is_the_first_update_at_or_after_the_example(plan, example):
         assert plan.step_at(example) == later[0]
     elif example <= end:
         assert plan.step_at(example) == len(updates)
+
+
+@settings(max_examples=60, deadline=None)
+@given(plans())
+def test_stretches_of_one_epoch_and_one_phase_make_up_the_plan(plan):
+    updates, _ = walk(plan.phases, plan.num_examples)
+    phase_ends = {segment.end_step for segment in plan.segments}
+    step = 0
+    while step < len(updates):
+        end = plan.alike_until(step)
+        kinds = {(first // plan.num_examples, size) for first, size in updates[step:end]}
+        assert len(kinds) == 1
+        # and none is shorter than it must be
+        next_epoch = updates[end][0] // plan.num_examples if end < len(updates) else None
+        assert end in phase_ends or next_epoch > updates[step][0] // plan.num_examples
+        step = end
+    assert step == len(updates)
 
 
 PUBLISHED = [  # Smith et al., figure 5; the counts of the text are "~80,000", "~29,000", …

@@ -15,7 +15,7 @@ class Record:
     Attributes:
         header: name, seed, digest and config of the experiment, source text, environment.
         evaluations: the rows, in order; see `jaxsched.train.Evaluation`.
-        end: status, reason and seconds; None where the run was cut off.
+        end: status and reason; None where the run was cut off.
     """
 
     header: Mapping[str, Any]

@@ -13,6 +13,7 @@ from jaxsched.bench.progress import Progress
 from jaxsched.bench.records import Record, RecordWriter, read_record
 from jaxsched.bench.study import Study
 from jaxsched.data import Dataset, Source
+from jaxsched.plan import Plan
 from jaxsched.train import Evaluation, Experiment, Outcome, Program, describe, train
 
 
@@ -20,6 +21,11 @@ from jaxsched.train import Evaluation, Experiment, Outcome, Program, describe, t
 def load(source: Source) -> Dataset:
     """The source's data set, kept in memory while a study's experiments share it."""
     return source.load()
+
+
+def planned(experiment: Experiment) -> Plan:
+    """The experiment's plan on its own data."""
+    return experiment.plan(len(load(experiment.data).train))
 
 
 def record_path(folder: Path, experiment: Experiment, seed: int) -> Path:
@@ -86,10 +92,6 @@ def _runs(study: Study, folder: Path) -> Iterator[_Run]:
             yield _Run(experiment, seed, record_path(folder, experiment, seed))
 
 
-def _total_steps(experiment: Experiment) -> int:
-    return experiment.plan(len(load(experiment.data).train)).total_steps
-
-
 def _is_complete(run: _Run) -> bool:
     return run.path.exists() and read_record(run.path).is_complete
 
@@ -108,7 +110,7 @@ def run_study(study: Study, folder: Path, *, source_text: str, progress: Progres
     missing = [run for run in _runs(study, folder) if not _is_complete(run)]
     if not missing:
         return
-    progress.start(sum(_total_steps(run.experiment) for run in missing))
+    progress.start(sum(planned(run.experiment).total_steps for run in missing))
     for experiment in study.experiments:
         runs = [run for run in missing if run.experiment == experiment]
         if not runs:
@@ -130,4 +132,5 @@ def run_study(study: Study, folder: Path, *, source_text: str, progress: Progres
 
 def study_records(study: Study, folder: Path) -> list[Record]:
     """The finished records of a study, in its order; other files in the folder are left alone."""
-    return [read_record(run.path) for run in _runs(study, folder) if _is_complete(run)]
+    records = [read_record(run.path) for run in _runs(study, folder) if run.path.exists()]
+    return [record for record in records if record.is_complete]

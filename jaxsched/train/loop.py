@@ -166,12 +166,11 @@ def _updates_until(
     plan = program.plan
     sums, sums_before = program.zero_sums(), None
     while step < mark:
-        epoch = plan.examples_at(step) // plan.num_examples
-        epoch_end = min(mark, plan.step_at((epoch + 1) * plan.num_examples))
+        epoch, _ = plan.place_at(step)
+        stretch_end = min(mark, plan.alike_until(step))
         order = program.order(seed, epoch)
-        while step < epoch_end:
-            phase_end = next(s.end_step for s in plan.segments if step < s.end_step)
-            count = min(pace.updates, epoch_end - step, phase_end - step)
+        while step < stretch_end:
+            count = min(pace.updates, stretch_end - step)
             state, sums = program.update(
                 state, sums, seed=seed, order=order, step=step, count=count
             )

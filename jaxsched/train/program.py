@@ -83,7 +83,7 @@ class Program:
             step: the first update.
             count: how many.
         """
-        epoch, place = divmod(self.plan.examples_at(step), self.plan.num_examples)
+        epoch, place = self.plan.place_at(step)
         program = self._updates[self.plan.batch_size_at(step)]
         numbers = (np.int32(number) for number in (seed, epoch, place, count))
         return program(state, sums, *numbers, order, *self._train)

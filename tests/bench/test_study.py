@@ -89,7 +89,7 @@ def test_what_is_finished_is_not_run_again_and_what_is_cut_off_is(finished):
 
 
 def test_report(finished):
-    table = write_report(study, finished / "records", finished)
+    table = write_report(study, study_records(study, finished / "records"), finished)
     assert table.row_count == 2
     summary = json.loads((finished / "summary.json").read_text())
     assert (summary["study"], summary["target"]) == ("pair", 0.3)
