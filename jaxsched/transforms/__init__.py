@@ -7,3 +7,6 @@ from jaxsched.transforms.averaging import average_params as average_params
 from jaxsched.transforms.averaging import averaged_params as averaged_params
 from jaxsched.transforms.plateau import ScaleByPlateauState as ScaleByPlateauState
 from jaxsched.transforms.plateau import scale_by_plateau as scale_by_plateau
+from jaxsched.transforms.swag import SwagState as SwagState
+from jaxsched.transforms.swag import sample_swag as sample_swag
+from jaxsched.transforms.swag import swag as swag

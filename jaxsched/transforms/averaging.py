@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from jaxsched.plan import TimeFunction
 from jaxsched.schedules.base import require
-from jaxsched.transforms.base import require_params, require_predicate
+from jaxsched.transforms.base import find_states, require_params, require_predicate
 
 
 class AverageParamsState(NamedTuple):
@@ -80,30 +80,15 @@ def average_params(
     require_predicate(at, "average_params")
 
     def share_of_newest(num_averaged: jax.Array) -> jax.Array:
-        n = num_averaged.astype(jnp.float32)
         if decay is None:
-            return 1 / (n + 1)
+            return equal_share(num_averaged)
+        n = num_averaged.astype(jnp.float32)
         # 1 − d, without the digits that float32 loses in 1 − 0.9999. The first is copied.
         return jnp.where(n == 0, 1.0, jnp.maximum(1 - decay, 9 / (10 + n)))
 
     def collected(state: AverageParamsState, newest: optax.Params) -> AverageParamsState:
         """The state with these parameters in the mean."""
-        share = share_of_newest(state.num_averaged)
-        return state._replace(
-            num_averaged=state.num_averaged + 1,
-            # This form's rounding error does not grow with the number averaged.
-            mean=jax.tree.map(
-                lambda m, w: m + (w.astype(jnp.float32) - m) * share, state.mean, newest
-            ),
-        )
-
-    def init(params: optax.Params) -> AverageParamsState:
-        return AverageParamsState(
-            count=jnp.zeros((), jnp.int32),
-            num_averaged=jnp.zeros((), jnp.int32),
-            # Zeros, not the parameters: a buffer held twice cannot be donated.
-            mean=jax.tree.map(lambda w: jnp.zeros_like(w, dtype=jnp.float32), params),
-        )
+        return with_newest(state, newest, share_of_newest(state.num_averaged))
 
     def update(
         updates: optax.Updates,
@@ -120,17 +105,45 @@ def average_params(
         state = jax.lax.cond(at(count), lambda: collected(state, newest), lambda: state)
         return updates, state._replace(count=optax.safe_increment(count))
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformationExtraArgs(empty_average, update)
+
+
+def empty_average(params: optax.Params) -> AverageParamsState:
+    """The state with nothing in the mean."""
+    return AverageParamsState(
+        count=jnp.zeros((), jnp.int32),
+        num_averaged=jnp.zeros((), jnp.int32),
+        # Zeros, not the parameters: a buffer held twice cannot be donated.
+        mean=jax.tree.map(lambda w: jnp.zeros_like(w, dtype=jnp.float32), params),
+    )
+
+
+def equal_share(num_averaged: jax.Array) -> jax.Array:
+    """The share of one more in a mean of equal weights, f32[]."""
+    return 1 / (num_averaged.astype(jnp.float32) + 1)
+
+
+def with_newest(
+    average: AverageParamsState, newest: optax.Params, share: jax.Array
+) -> AverageParamsState:
+    """The average with these parameters in it too, at this share of the mean."""
+    return average._replace(
+        num_averaged=average.num_averaged + 1,
+        # This form's rounding error does not grow with the number averaged.
+        mean=jax.tree.map(
+            lambda m, w: m + (w.astype(jnp.float32) - m) * share, average.mean, newest
+        ),
+    )
 
 
 def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Params:
-    """The mean that `average_params` keeps in this state, or `params` while nothing is in it.
+    """The mean that `average_params` or `swag` keeps in this state, or `params` while it is empty.
 
     Found in any chain, however nested. Parameters that a mask kept from averaging are returned as
     they are. Works under `jit`.
 
     Args:
-        opt_state: the state of any Optax optimizer with one `average_params` in it.
+        opt_state: the state of any Optax optimizer with one `average_params` or `swag` in it.
         params: the current parameters.
 
     Returns:
@@ -147,15 +160,12 @@ def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Pa
         Array([1., 2.], dtype=float32)
     """
 
-    def is_average(node: Any) -> bool:
-        return isinstance(node, AverageParamsState)
-
-    found = [node for node in jax.tree.leaves(opt_state, is_leaf=is_average) if is_average(node)]
+    found = find_states(opt_state, AverageParamsState)
     if len(found) != 1:
         raise ValueError(
             f"averaged_params needs a state with one average_params in it, got {len(found)}; "
-            "add average_params(at) as the last of the chain, or give it the part of the state "
-            "that you mean."
+            "add average_params(at) or swag(at) as the last of the chain, or give it the part of "
+            "the state that you mean."
         )
     (average,) = found
 

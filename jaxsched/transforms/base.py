@@ -1,10 +1,14 @@
-"""What the transformations share: the predicate over updates, the scaling, the need for params."""
+"""What the transformations share: predicates, the need for params, scaling, finding a state."""
+
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxsched.plan import TimeFunction
+
+State = TypeVar("State")
 
 
 def require_predicate(at: TimeFunction, name: str) -> None:
@@ -29,3 +33,12 @@ def require_params(params: optax.Params | None, name: str) -> optax.Params:
 def scale_updates(updates: optax.Updates, scale: jax.Array) -> optax.Updates:
     """The updates times a float32 scalar, each in its own dtype."""
     return jax.tree.map(lambda u: (jnp.asarray(u) * scale).astype(jnp.asarray(u).dtype), updates)
+
+
+def find_states(opt_state: optax.OptState, kind: type[State]) -> list[State]:
+    """Every state of this class in the state of any chain, however nested."""
+
+    def is_kind(node: object) -> bool:
+        return isinstance(node, kind)
+
+    return [node for node in jax.tree.leaves(opt_state, is_leaf=is_kind) if is_kind(node)]

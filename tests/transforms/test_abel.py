@@ -285,6 +285,44 @@ def test_learns_from_the_whole_of_sharded_weights():
     assert found == [1, *SCALES]
 
 
+def test_sharded_kernel_and_replicated_bias_decide_as_on_one_device():
+    """Whole numbers, whose sums of squares are exact however the devices share them out."""
+    rng = np.random.default_rng(6)
+    drawn = {"kernel": rng.integers(-9, 10, (60, 8, 3)), "bias": rng.integers(-9, 10, (60, 4))}
+    drawn = jax.tree.map(lambda w: w.astype(np.float32), drawn)
+    mesh = Mesh(np.array(jax.devices()[:4]), ("shard",))
+    placed = {"kernel": NamedSharding(mesh, P("shard")), "bias": NamedSharding(mesh, P())}
+    tx = js.scale_by_abel(0.5, EVERY_UPDATE, dead_band=0.01)
+
+    def run(place, place_state):
+        update, found, num_compiled = jax.jit(tx.update), [], []
+        state = place_state(tx.init(jax.tree.map(lambda w: w[0], drawn)))
+        for i in range(60):
+            w = place(jax.tree.map(lambda w, i=i: w[i], drawn))
+            updates, state = update(w, state, w)
+            found.append(jax.tree.map(np.asarray, state))
+            num_compiled.append(update._cache_size())
+        # The cache is the function's: it already holds what another run compiled.
+        assert len(set(num_compiled)) == 1
+        return found, updates
+
+    expected, _ = run(lambda w: w, lambda state: state)
+    ours, updates = run(
+        lambda w: jax.device_put(w, placed),
+        lambda state: jax.device_put(state, NamedSharding(mesh, P())),
+    )
+    jax.tree.map(np.testing.assert_array_equal, ours, expected)
+    assert updates["kernel"].sharding.is_equivalent_to(placed["kernel"], 2)
+    assert updates["bias"].sharding.is_equivalent_to(placed["bias"], 1)
+    # The walk bounces, and its norms are those of the whole trees.
+    assert int(ours[-1].num_decays) > 5
+    assert {bool(state.reached_minimum) for state in ours} == {False, True}
+    squared = (drawn["kernel"] ** 2).sum((1, 2)) + (drawn["bias"] ** 2).sum(1)
+    norms = [float(state.squared_norm) for state in ours]
+    assert [norm in squared for norm in norms[1:]] == [True] * 59
+    assert norms[-1] == squared[-1]
+
+
 def test_a_norm_that_is_not_finite_decides_nothing():
     norms = [9, 4, 9, np.inf, np.nan, 4, 9, 9]
     assert scales(js.scale_by_abel(0.5, EVERY_UPDATE), norms) == [1.0] * 8

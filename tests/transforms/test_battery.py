@@ -22,6 +22,7 @@ TRANSFORMATIONS = {
     "plateau_options": js.scale_by_plateau(AT, mode="max", threshold_mode="abs", cooldown=2),
     "swa": js.average_params(AT),
     "ema": js.average_params(AT, decay=0.9),
+    "swag": js.swag(AT, rank=2),
     "all": optax.chain(
         optax.trace(0.9),
         optax.scale_by_learning_rate(js.Cosine(0.1, duration=10)),
