@@ -4,7 +4,8 @@ Put the learning rate where torch has the optimizer, and pass the result to Opta
 `torch.optim.lr_scheduler.StepLR(optimizer, 30)` is `js.compat.torch.StepLR(0.1, 30)`. The value at
 step t is the learning rate that torch uses for update t when `scheduler.step()` is called after
 every update, counted from 0. `last_epoch` is missing: a function of the step has no state to
-resume. ReduceLROnPlateau is missing: it is not a function of the step.
+resume. `ReduceLROnPlateau` alone is no schedule, because it is not a function of the step: it is an
+Optax transformation, to put after the learning rate.
 
 Where torch and sense part, we go with sense:
 
@@ -19,6 +20,9 @@ Where torch and sense part, we go with sense:
   `total_iters=0` stay at their first value for ever.
 - `CosineAnnealingLR` with `eta_min` above the learning rate rises in torch; so it does here, as in
   torch it also swings back after `T_max`. `Cosine` does neither.
+- `ReduceLROnPlateau` refuses a `min_lr` that is not below the learning rate, with which torch never
+  decays. It multiplies whatever the schedule says; in torch a scheduler that sets the rate
+  (LambdaLR, CyclicLR, OneCycleLR, warm restarts) overwrites its decays.
 """
 
 # ruff: noqa: N802 (torch's names are the point)
@@ -28,12 +32,15 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.typing import ArrayLike
 
 from jaxsched import schedules as js
+from jaxsched.plan import TimeFunction
 from jaxsched.schedules import Schedule
-from jaxsched.schedules.base import ScheduleLike, as_float, laps
+from jaxsched.schedules.base import ScheduleLike, as_float, laps, require
 from jaxsched.schedules.curve import Curve
+from jaxsched.transforms import scale_by_plateau
 
 Strategy = Literal["cos", "linear"]
 _CURVES: dict[str, Curve] = {"cos": "cosine", "linear": "linear"}
@@ -399,3 +406,94 @@ def SWALR(
     """
     curve = _curve("SWALR", anneal_strategy)
     return js.Interpolate(((0, lr), (anneal_epochs, swa_lr)), curve)
+
+
+def ReduceLROnPlateau(
+    lr: float,
+    /,
+    mode: Literal["min", "max"] = "min",
+    factor: float = 0.1,
+    patience: int = 10,
+    threshold: float = 1e-4,
+    threshold_mode: Literal["rel", "abs"] = "rel",
+    cooldown: int = 0,
+    min_lr: float = 0.0,
+    eps: float = 1e-8,
+    *,
+    at: TimeFunction,
+) -> optax.GradientTransformationExtraArgs:
+    """`scale_by_plateau`, an Optax transformation: it goes after the learning rate in the chain.
+
+    What torch's user gives to `scheduler.step(value)` comes with every update, as `value=`, and is
+    looked at where `at` is true. For an evaluation after each epoch of 391 updates:
+
+        plateau = js.compat.torch.ReduceLROnPlateau(lr, at=js.every(391), patience=5)
+        tx = optax.chain(optax.sgd(lr), plateau)
+        updates, state = tx.update(gradients, state, params, value=loss)
+
+    Formula:
+        scale_by_plateau(at, …, min_scale=min_lr / lr, eps=eps / lr)
+
+    Args:
+        lr: the base learning rate, which min_lr and eps are measured by; where the chain has a
+            schedule, the rate that it warms up to.
+        mode: "min" for a loss, "max" for an accuracy.
+        factor: multiplies the learning rate at each decay, between 0 and 1.
+        patience: bad values that are borne before a decay.
+        threshold: how much better counts as better.
+        threshold_mode: "rel", a share of the best value, or "abs", in the value's own unit.
+        cooldown: values after a decay that cannot count as bad.
+        min_lr: the learning rate never falls below it.
+        eps: a smaller step of the learning rate is not taken.
+        at: before which updates torch's user calls `scheduler.step(value)`: a predicate over the
+            update count, int32[] -> bool[]. Never before update 0.
+
+    Raises:
+        ValueError: when lr is not above 0, min_lr is not from 0 to below lr or not one number, eps
+            is negative, or `scale_by_plateau` refuses the rest.
+
+    Example:
+        >>> import jax.numpy as jnp, optax, jaxsched as js
+        >>> plateau = js.compat.torch.ReduceLROnPlateau(0.5, "min", 0.5, 1, at=js.every(1))
+        >>> tx = optax.chain(optax.sgd(0.5), plateau)
+        >>> state, steps = tx.init(jnp.ones(())), []
+        >>> for loss in (9.0, 3.0, 3.0, 3.0, 3.0):
+        ...     updates, state = tx.update(jnp.ones(()), state, value=loss)
+        ...     steps.append(float(updates))
+        >>> steps
+        [-0.5, -0.5, -0.5, -0.25, -0.25]
+    """
+    require(
+        lambda lr: lr > 0,
+        lr,
+        message=f"ReduceLROnPlateau needs a learning rate above 0 to know the shares, got lr={lr}.",
+    )
+    if np.ndim(min_lr) > 0:
+        raise ValueError(
+            f"ReduceLROnPlateau needs one number as min_lr, got min_lr={min_lr}; where groups of "
+            "parameters differ, give each its own ReduceLROnPlateau by optax.partition."
+        )
+    require(
+        lambda min_lr, lr: 0 <= min_lr < lr,
+        min_lr,
+        lr,
+        message=f"ReduceLROnPlateau needs a min_lr from 0 to below the learning rate lr={lr}, got "
+        f"min_lr={min_lr}; from lr on nothing would ever decay: lower it, or leave "
+        "ReduceLROnPlateau out.",
+    )
+    require(
+        lambda eps: eps >= 0,
+        eps,
+        message=f"ReduceLROnPlateau needs an eps of at least 0, got eps={eps}.",
+    )
+    return scale_by_plateau(
+        at,
+        factor=factor,
+        patience=patience,
+        threshold=threshold,
+        threshold_mode=threshold_mode,
+        cooldown=cooldown,
+        mode=mode,
+        min_scale=min_lr / lr,
+        eps=eps / lr,
+    )
