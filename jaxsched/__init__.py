@@ -6,6 +6,10 @@ in `jaxsched.models`, `.data`, `.train` and `.bench`.
 
 from jaxsched import compat as compat
 from jaxsched import schedules as schedules
+from jaxsched.memory import Abel as Abel
+from jaxsched.memory import Averaging as Averaging
+from jaxsched.memory import Plateau as Plateau
+from jaxsched.memory import Swag as Swag
 from jaxsched.noise import noise_scale as noise_scale
 from jaxsched.optimizers import SGD as SGD
 from jaxsched.optimizers import Adam as Adam
@@ -44,5 +48,7 @@ from jaxsched.schedules import SWACyclic as SWACyclic
 from jaxsched.schedules import Warmup as Warmup
 from jaxsched.transforms import average_params as average_params
 from jaxsched.transforms import averaged_params as averaged_params
+from jaxsched.transforms import sample_swag as sample_swag
 from jaxsched.transforms import scale_by_abel as scale_by_abel
 from jaxsched.transforms import scale_by_plateau as scale_by_plateau
+from jaxsched.transforms import swag as swag

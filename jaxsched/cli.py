@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import tyro
 from rich.console import Console
@@ -12,7 +12,16 @@ from rich.table import Table
 
 from jaxsched import bench
 from jaxsched.plan import Plan
-from jaxsched.train import Experiment, Preview, Program
+from jaxsched.train import (
+    Checkpoints,
+    Experiment,
+    Preempted,
+    Preview,
+    Program,
+    Saving,
+    Signals,
+    Start,
+)
 from jaxsched.train.config_file import load_value
 
 
@@ -23,6 +32,9 @@ class Train:
     Any field of the experiment can be set after the config file:
     `jaxsched train configs/digits_one_cycle.py --optimizer.lr.peak 0.3 --seed 1`;
     `jaxsched train configs/digits_one_cycle.py --help` lists them.
+
+    SIGTERM and Ctrl-C save the run and end it with 143 and 130; the same command with --resume goes
+    on as if nothing had happened.
     """
 
     config: tyro.conf.Positional[Path]
@@ -57,24 +69,59 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Diagnose:
+    """Says whether the weight norm bounces, and so whether a complex schedule is worth it.
+
+    A run at the experiment's highest learning rate that ends as soon as the answer is known. Any
+    field of the experiment can be set after the config file.
+    """
+
+    config: tyro.conf.Positional[Path]
+    """A Python file that holds an Experiment under the name `experiment`."""
+
+
+@dataclass(frozen=True)
 class TrainOptions:
     """Trains one experiment and writes its record."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     workdir: Path = Path("runs/train")
-    """The record is written in here."""
+    """The record is written in here, and the checkpoints to a folder of its name."""
+    resume: bool = False
+    """Go on with this very run where it was saved last."""
+    start_from: Path | None = None
+    """Go on from this checkpoint, of a run of another experiment that may differ in all but the
+    shapes of what is trained: a longer one from its `before_last_decay`, say."""
+    checkpoint_minutes: float = 10.0
+    """How often the run is saved at least."""
+
+
+@dataclass(frozen=True)
+class DiagnoseOptions:
+    """Says whether the weight norm bounces, and so whether a complex schedule is worth it."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    workdir: Path = Path("runs/diagnose")
+    """The record and the picture are written in here."""
+    epochs: float | None = None
+    """How long to look at most; by default as long as the experiment trains."""
+
+
+Options = TypeVar("Options", TrainOptions, DiagnoseOptions)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command; ends with 0, with 2 on bad input, with 130 on an interrupt."""
+    """Runs the command; ends with 0, with 2 on bad input, with 128 + its number on a signal."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # What follows a config file are fields of its experiment, unknown before it is read.
-    own = 2 if arguments[:1] == ["train"] else len(arguments)
-    command = tyro.cli(Train | Bench | Plot, args=arguments[:own], prog="jaxsched")
+    own = 2 if arguments[:1] in (["train"], ["diagnose"]) else len(arguments)
+    command = tyro.cli(Train | Bench | Plot | Diagnose, args=arguments[:own], prog="jaxsched")
     console = Console()
     try:
         if isinstance(command, Train):
             _train(command.config, arguments[own:], console)
+        elif isinstance(command, Diagnose):
+            _diagnose(command.config, arguments[own:], console)
         elif isinstance(command, Bench):
             _bench(command, console)
         else:
@@ -82,29 +129,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("interrupted; what had finished is kept, the same command goes on from there")
         sys.exit(130)
+    except Preempted as stop:
+        print(f"{stop}; the same command with --resume goes on from there")
+        sys.exit(128 + stop.number)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 
 def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
-    experiment = load_value(config, "experiment", Experiment)
-    options = tyro.cli(
-        TrainOptions,
-        default=TrainOptions(experiment),
-        args=overrides,
-        prog=f"jaxsched train {config}",
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    options = _options(config, overrides, TrainOptions, "train")
     experiment = options.experiment
     plan = bench.planned(experiment)
     _print_plan(experiment, plan, console)
     path = bench.record_path(options.workdir, experiment, experiment.seed)
     bench.refuse_finished(path)
-    with bench.Progress(console) as progress:
+    start = Start(path.with_suffix(""), options.resume, options.start_from)
+    start.check(experiment, path)
+    with (
+        bench.Progress(console) as progress,
+        Signals() as signals,
+        Checkpoints(start.folder) as checkpoints,
+    ):
         progress.start(plan.total_steps)
         progress.show(f"{experiment.name}: compiling")
         program = Program(experiment, bench.load(experiment.data))
+        every_seconds = 60 * options.checkpoint_minutes
         progress.show(f"{experiment.name}, seed {experiment.seed}")
         outcome = bench.record_run(
             program,
@@ -113,8 +163,39 @@ def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
             source_text=config.read_text(encoding="utf-8"),
             on_evaluation=progress.evaluation,
             on_updates=progress.updates,
+            start=start.position(checkpoints, program),
+            saving=Saving(
+                checkpoints, program, experiment.seed, signals, every_seconds=every_seconds
+            ),
         )
     print(f"{outcome.reason or outcome.status}; record in {path}")
+
+
+def _diagnose(config: Path, overrides: Sequence[str], console: Console) -> None:
+    options = _options(config, overrides, DiagnoseOptions, "diagnose")
+    plan = bench.planned(options.experiment)
+    experiment = bench.diagnosed(options.experiment, plan, options.epochs)
+    _print_plan(experiment, bench.planned(experiment), console)
+    with bench.Progress(console) as progress:
+        diagnosis = bench.diagnose(
+            experiment,
+            options.workdir,
+            source_text=config.read_text(encoding="utf-8"),
+            progress=progress,
+        )
+    print(diagnosis.text)
+    print(f"picture in {diagnosis.picture}, record in {diagnosis.record}")
+
+
+def _options(config: Path, overrides: Sequence[str], kind: type[Options], command: str) -> Options:
+    """The options after a config file, which are also the fields of its experiment."""
+    return tyro.cli(
+        kind,
+        default=kind(load_value(config, "experiment", Experiment)),
+        args=overrides,
+        prog=f"jaxsched {command} {config}",
+        config=(tyro.conf.AvoidSubcommands,),
+    )
 
 
 def _bench(command: Bench, console: Console) -> None:

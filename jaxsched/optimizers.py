@@ -1,19 +1,24 @@
 """The optimizer spec: from schedules in epochs to one named Optax chain, and back to values."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from optax import InjectStatefulHyperparamsState
 
+from jaxsched.memory import Abel, Averaging, Plateau, Swag
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Schedule
 from jaxsched.schedules.base import ScheduleLike
 from jaxsched.schedules.function import as_schedule
+from jaxsched.transforms import ScaleByAbelState, ScaleByPlateauState
+from jaxsched.transforms.base import find_states
 
 if TYPE_CHECKING:
     Setting: TypeAlias = ScheduleLike | float
@@ -34,7 +39,19 @@ class Optimizer:
     Its schedules are functions of epochs; their times may have a unit of their own, as text (see
     `Plan.resolve`). In place of a schedule a bare number is a `Constant`, any other function of
     epochs a `Function`.
+
+    What has a memory comes last in every chain, in this order and under these names, and stands
+    outside the momentum buffer: a decay acts as a change of `lr` does.
+
+    Attributes:
+        abel: decays when the weight norm bounces.
+        plateau: decays when evaluations stop improving.
+        averaging: keeps a mean of the weights, or a Gaussian.
     """
+
+    abel: Abel | None = field(default=None, kw_only=True)
+    plateau: Plateau | None = field(default=None, kw_only=True)
+    averaging: Averaging | Swag | None = field(default=None, kw_only=True)
 
     def __post_init__(self):
         for spec in dataclasses.fields(self):
@@ -44,8 +61,36 @@ class Optimizer:
                     value = Constant(float(value))
                 object.__setattr__(self, spec.name, as_schedule(type(self).__name__, value))
 
-    def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
-        """The Optax chain of a run with this plan, its schedules in updates."""
+    def transformation(
+        self, plan: Plan, evaluation_steps: Sequence[int] = ()
+    ) -> optax.GradientTransformationExtraArgs:
+        """The Optax chain of a run, its schedules in updates.
+
+        Args:
+            plan: of the run.
+            evaluation_steps: the updates before which an evaluation comes, for `plateau`.
+
+        Raises:
+            ValueError: when a time does not fit into the run.
+        """
+        links = self.links(plan)
+        if self.abel is not None:
+            links.append(("abel", self.abel.transformation(plan)))
+        if self.plateau is not None:
+            links.append(("plateau", self.plateau.transformation(evaluation_steps)))
+        if self.averaging is not None:
+            links.append(("averaging", self.averaging.transformation(plan)))
+        return optax.named_chain(*links)
+
+    def norm_rates(self, opt_state: optax.OptState) -> tuple[jax.Array, jax.Array] | None:
+        """How fast the last update moved along the gradient and shrank the weights.
+
+        None where the change of |w|² has no such terms, as for Adam.
+        """
+        del opt_state
+
+    def links(self, plan: Plan) -> list[Link]:
+        """The chain without what has a memory, its schedules in updates; the names are API."""
         raise NotImplementedError
 
     def schedules(self) -> dict[str, Schedule]:
@@ -102,16 +147,32 @@ class SGD(Optimizer):
     nesterov: bool = False
     coupling: Coupling = "l2"
 
-    def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
-        """The Optax chain of a run with this plan, its schedules in updates."""
+    def links(self, plan: Plan) -> list[Link]:
+        """The chain up to the learning rate; see `Optimizer.links`."""
 
         def trace(momentum):
             return optax.trace(decay=momentum, nesterov=self.nesterov)
 
-        memory = []
+        memory: list[Link] = []
         if self.momentum != _NONE:
             memory.append(("momentum", _scheduled(trace, plan, momentum=self.momentum)))
-        return _chain(plan, self.lr, memory, self.weight_decay, self.coupling)
+        return _links(plan, self.lr, memory, self.weight_decay, self.coupling)
+
+    def norm_rates(self, opt_state: optax.OptState) -> tuple[jax.Array, jax.Array]:
+        """The effective learning rate, and the share of w that an update takes off it.
+
+        Formula:
+            η = lr / (1 − momentum),   the share is η · weight_decay       (coupling "l2")
+
+        A gradient acts through the momentum buffer over 1 / (1 − momentum) updates; η is what it
+        adds up to. Decay outside the buffer takes lr · weight_decay, or weight_decay.
+        """
+        found = hyperparams(opt_state)
+        scales = math.prod(found.get(name, 1.0) for name in ("abel_scale", "plateau_scale"))
+        rate = found["learning_rate"] * scales
+        effective = rate / (1 - found.get("momentum", 0.0))
+        per_decay = {"l2": effective, "times_lr": rate, "independent": jnp.asarray(scales)}
+        return effective, per_decay[self.coupling] * found.get("weight_decay", 0.0)
 
 
 @dataclass(frozen=True)
@@ -149,14 +210,14 @@ class Adam(Optimizer):
     weight_decay: Setting = _NONE
     coupling: Coupling = "l2"
 
-    def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
-        """The Optax chain of a run with this plan, its schedules in updates."""
+    def links(self, plan: Plan) -> list[Link]:
+        """The chain up to the learning rate; see `Optimizer.links`."""
 
         def scale_by_adam(b1, b2):
             return optax.scale_by_adam(b1=b1, b2=b2, eps=self.eps)
 
         moments = ("moments", _scheduled(scale_by_adam, plan, b1=self.b1, b2=self.b2))
-        return _chain(plan, self.lr, [moments], self.weight_decay, self.coupling)
+        return _links(plan, self.lr, [moments], self.weight_decay, self.coupling)
 
 
 @dataclass(frozen=True)
@@ -201,9 +262,9 @@ class FromOptax(Optimizer):
     factory: Callable[..., optax.GradientTransformation]
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
-    def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
-        """The factory's transformation for a run with this plan, its schedules in updates."""
-        return _scheduled(self.factory, plan, **self.arguments)
+    def links(self, plan: Plan) -> list[Link]:
+        """The factory's transformation, as `optimizer`; see `Optimizer.links`."""
+        return [("optimizer", _scheduled(self.factory, plan, **self.arguments))]
 
     def schedules(self) -> dict[str, Schedule]:
         """Its schedules in epochs, by the name of the factory's argument."""
@@ -213,8 +274,9 @@ class FromOptax(Optimizer):
 def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:
     """The hyper-parameters that the update which made this state used, by name.
 
-    Found wherever `optax.inject_hyperparams` keeps them, in any chain, however nested. A fresh
-    state holds those of the first update.
+    Found wherever `optax.inject_hyperparams` keeps them, in any chain, however nested; the scales
+    of `scale_by_abel` and `scale_by_plateau`, which multiply the learning rate, are `abel_scale`
+    and `plateau_scale`. A fresh state holds those of the first update.
 
     Args:
         opt_state: the state of any Optax optimizer.
@@ -233,27 +295,49 @@ def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:
         0.5
     """
     found: dict[str, jax.Array] = {}
-    for injected in _injected_states(opt_state):
-        for name, value in injected.hyperparams.items():
-            if name in found:
-                raise ValueError(
-                    f"hyperparams expects each name once in the state, got {name!r} twice; "
-                    "give it the part of the state that you mean."
-                )
-            found[name] = jnp.asarray(value)
+    for name, value in _settings(opt_state):
+        if name in found:
+            raise ValueError(
+                f"hyperparams expects each name once in the state, got {name!r} twice; "
+                "give it the part of the state that you mean."
+            )
+        found[name] = jnp.asarray(value)
     return found
+
+
+def learning_rate_in_force(hyperparameters: Mapping[str, Any]) -> Any:
+    """The scheduled learning rate times all that scales it; None for an optimizer without one.
+
+    Args:
+        hyperparameters: what `hyperparams` found.
+
+    Example:
+        >>> from jaxsched.optimizers import learning_rate_in_force
+        >>> learning_rate_in_force({"learning_rate": 0.5, "momentum": 0.9, "abel_scale": 0.5})
+        0.25
+    """
+    if "learning_rate" not in hyperparameters:
+        return None
+    factors = ("learning_rate", "abel_scale", "plateau_scale")
+    return math.prod(hyperparameters[name] for name in factors if name in hyperparameters)
+
+
+def _settings(opt_state: optax.OptState) -> Iterator[tuple[str, ArrayLike]]:
+    """Name and value of every hyper-parameter in the state."""
+    for injected in _injected_states(opt_state):
+        yield from injected.hyperparams.items()
+    for abel in find_states(opt_state, ScaleByAbelState):
+        yield "abel_scale", abel.scale
+    for plateau in find_states(opt_state, ScaleByPlateauState):
+        yield "plateau_scale", plateau.scale
 
 
 def _injected_states(opt_state: Any) -> Iterator[InjectStatefulHyperparamsState]:
     """Every state of an `inject_hyperparams`, outer before inner."""
 
-    def is_injected(node: Any) -> bool:
-        return isinstance(node, InjectStatefulHyperparamsState)
-
-    for node in jax.tree.leaves(opt_state, is_leaf=is_injected):
-        if is_injected(node):
-            yield node
-            yield from _injected_states(node.inner_state)
+    for state in find_states(opt_state, InjectStatefulHyperparamsState):
+        yield state
+        yield from _injected_states(state.inner_state)
 
 
 def _scheduled(
@@ -273,14 +357,14 @@ def _scheduled(
     )
 
 
-def _chain(
+def _links(
     plan: Plan,
     lr: Setting,
     memory: list[Link],
     weight_decay: Setting,
     coupling: Coupling,
-) -> optax.GradientTransformationExtraArgs:
-    """The chain in the order that the coupling of the weight decay asks for."""
+) -> list[Link]:
+    """The links in the order that the coupling of the weight decay asks for."""
     rate = [("learning_rate", _scheduled(optax.scale_by_learning_rate, plan, learning_rate=lr))]
     shrink = []
     if weight_decay != _NONE:
@@ -298,4 +382,4 @@ def _chain(
     }
     if coupling not in orders:
         raise ValueError(f"coupling must be one of {list(orders)}, got {coupling!r}.")
-    return optax.named_chain(*orders[coupling])
+    return orders[coupling]

@@ -13,7 +13,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxsched.schedules import Schedule
-from jaxsched.schedules.units import Duration, resolve
+from jaxsched.schedules.base import Time
+from jaxsched.schedules.units import Duration, as_duration, resolve
 
 TimeFunction: TypeAlias = Callable[[ArrayLike], jax.Array]
 
@@ -172,6 +173,27 @@ class Plan:
         updates = math.ceil(Fraction(example - segment.start_example, segment.batch_size))
         return segment.start_step + updates
 
+    def first_step(self, time: Time) -> int:
+        """The first update that starts at or after a time.
+
+        Args:
+            time: in epochs, or text with a unit, see `resolve`.
+
+        Raises:
+            ValueError: when the time cannot be read, is negative, or names part of an update.
+
+        Example:
+            >>> import jaxsched as js
+            >>> plan = js.Plan((js.Phase(20, 100),), num_examples=1000)
+            >>> plan.first_step(1.25), plan.first_step("85%"), plan.first_step("7 updates")
+            (13, 170, 7)
+        """
+        duration = as_duration(time)
+        epochs = self._in_epochs(duration)
+        if duration.unit == "update":
+            return int(duration.amount)
+        return self.step_at(round(epochs * self.num_examples))
+
     def place_at(self, step: int) -> tuple[int, int]:
         """The epoch that the update after `step` updates starts in, and its place in it."""
         return divmod(self.examples_at(step), self.num_examples)
@@ -219,6 +241,30 @@ class Plan:
         now, _ = self._epoch_and_example(step)
         before, _ = self._epoch_and_example(jnp.maximum(step - 1, 0))
         return (now > before) | (step == 0)
+
+    def every_epochs(self, n: int, start: int = 0) -> TimeFunction:
+        """The predicate that is true at the updates that end a stretch of `n` epochs.
+
+        Stretches are counted from the epoch in which update `start` starts; updates before it never
+        count. What such an update makes are the weights at the end of an epoch. The predicate takes
+        and returns arrays of any shape.
+
+        Example:
+            >>> import jax.numpy as jnp, jaxsched as js
+            >>> plan = js.Plan((js.Phase(20, 100),), num_examples=1000)
+            >>> steps = jnp.arange(plan.total_steps)
+            >>> steps[plan.every_epochs(2, start=150)(steps)]
+            Array([169, 189], dtype=int32)
+        """
+        first = self.place_at(start)[0]
+
+        def ends_stretch(step: ArrayLike) -> jax.Array:
+            after = jnp.asarray(step) + 1
+            epoch, _ = self._epoch_and_example(after)
+            whole = (epoch - np.uint32(first)) % np.uint32(n) == 0
+            return (after > start) & self.is_epoch_start(after) & whole
+
+        return ends_stretch
 
     def schedule(self, value_of_epoch: TimeFunction) -> TimeFunction:
         """Turns a schedule in epochs into one in updates, as Optax wants it.

@@ -1,5 +1,10 @@
 """The benchmark: studies, their records, and what they say."""
 
+from jaxsched.bench.bounce import Bounce as Bounce
+from jaxsched.bench.bounce import find_bounce as find_bounce
+from jaxsched.bench.diagnosis import Diagnosis as Diagnosis
+from jaxsched.bench.diagnosis import diagnose as diagnose
+from jaxsched.bench.diagnosis import diagnosed as diagnosed
 from jaxsched.bench.environment import environment as environment
 from jaxsched.bench.pictures import draw_schedules as draw_schedules
 from jaxsched.bench.pictures import text_schedules as text_schedules

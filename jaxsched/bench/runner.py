@@ -4,9 +4,9 @@ import datetime
 import functools
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxsched.bench.environment import environment
 from jaxsched.bench.progress import Progress
@@ -14,7 +14,16 @@ from jaxsched.bench.records import Record, RecordWriter, read_record
 from jaxsched.bench.study import Study
 from jaxsched.data import Dataset, Source
 from jaxsched.plan import Plan
-from jaxsched.train import Evaluation, Experiment, Outcome, Program, describe, train
+from jaxsched.train import (
+    Evaluation,
+    Experiment,
+    Outcome,
+    Position,
+    Program,
+    Saving,
+    describe,
+    train,
+)
 
 
 @functools.lru_cache(maxsize=2)
@@ -41,6 +50,9 @@ def record_run(
     source_text: str,
     on_evaluation: Callable[[Evaluation], None],
     on_updates: Callable[[int], None],
+    stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
+    start: Position | None = None,
+    saving: Saving | None = None,
 ) -> Outcome:
     """Trains with this seed and writes the record.
 
@@ -51,12 +63,46 @@ def record_run(
         source_text: of the config or study file.
         on_evaluation: takes each row once it is on disk.
         on_updates: takes the number of updates done.
+        stop: see `train`.
+        start: where to go on from; its rows are written first, so that the record is that of a run
+            that was never interrupted.
+        saving: see `train`.
 
     Raises:
         FileExistsError: when `path` holds a finished run.
+        Preempted: when a signal ended the run, which is saved.
     """
+    with RecordWriter(path, _header(program, seed, source_text, start)) as writer:
+
+        def write(row: Evaluation) -> None:
+            writer.evaluation(describe(row))
+            on_evaluation(row)
+
+        for row in start.rows if start else ():
+            write(row)
+        outcome = train(
+            program,
+            seed,
+            on_evaluation=write,
+            on_updates=on_updates,
+            stop=stop,
+            start=start,
+            saving=saving,
+        )
+        writer.end(
+            status=outcome.status,
+            reason=outcome.reason,
+            average_on_all=describe(outcome.average_on_all),
+        )
+    return outcome
+
+
+def _header(
+    program: Program, seed: int, source_text: str, start: Position | None
+) -> dict[str, Any]:
+    """The first line of a record: what was run, from where on, and with what."""
     experiment = program.experiment
-    header = {
+    return {
         "name": experiment.name,
         "seed": seed,
         "digest": experiment.digest(),
@@ -64,20 +110,19 @@ def record_run(
         "source": source_text,
         "evaluated_on": program.dataset.evaluated_on,
         "total_steps": program.plan.total_steps,
+        "initial_layers": initial_layers(program, seed) if experiment.weight_norms else None,
         "compile_seconds": program.compile_seconds,
+        "resumed_at": start.step if start else None,
         "environment": environment(len(program.driver.devices)),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    with RecordWriter(path, header) as writer:
 
-        def write(row: Evaluation) -> None:
-            writer.evaluation(describe(row))
-            on_evaluation(row)
 
-        outcome = train(program, seed, on_evaluation=write, on_updates=on_updates)
-        writer.end(status=outcome.status, reason=outcome.reason)
-    return outcome
+def initial_layers(program: Program, seed: int) -> dict[str, float]:
+    """|w|² of each layer before the first update."""
+    norms = program.squared_norms(program.init(seed))
+    return dict(zip(program.layer_names, norms.tolist(), strict=True))
 
 
 class _Run(NamedTuple):

@@ -11,5 +11,6 @@ from jaxsched.data.dataset import Source as Source
 from jaxsched.data.dataset import channel_statistics as channel_statistics
 from jaxsched.data.digits import Digits as Digits
 from jaxsched.data.order import epoch_order as epoch_order
+from jaxsched.data.subset import Subset as Subset
 from jaxsched.data.synthetic import Synthetic as Synthetic
 from jaxsched.data.tfds import Tfds as Tfds

@@ -115,7 +115,7 @@ class LinenNetwork(Network):
     norm: Norm
 
     def module(self, num_classes: int, layers: Layers) -> nn.Module:
-        """The Linen module. In evaluation its `keys` are None."""
+        """The Linen module. Its `keys` are None where nothing is dropped."""
         raise NotImplementedError
 
     @property
@@ -130,11 +130,12 @@ class LinenNetwork(Network):
         if num_classes < 2:
             raise ValueError(f"A classifier needs at least 2 classes, got {num_classes=}.")
 
-        def module(train: bool) -> nn.Module:
-            return self.module(num_classes, Layers(self.norm, dtype, axis_name, train))
+        def module(train: bool, norm: Norm = self.norm) -> nn.Module:
+            return self.module(num_classes, Layers(norm, dtype, axis_name, train))
 
         evaluate: Callable[..., Any] = module(train=False).apply
         train: Callable[..., Any] = module(train=True).apply
+        measure: Callable[..., Any] = module(train=True, norm=self.norm.without_memory()).apply
 
         def init(key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
             self._check_image(image_shape)
@@ -151,7 +152,11 @@ class LinenNetwork(Network):
         def eval_logits(variables: Variables, images: jax.Array) -> jax.Array:
             return evaluate(variables, images, None)
 
-        return Model(init, train_logits, eval_logits)
+        def batch_moments(variables: Variables, images: jax.Array) -> BatchStats:
+            _, updated = measure(variables, images, None, mutable=["batch_stats"])
+            return updated.get("batch_stats", {})
+
+        return Model(init, train_logits, eval_logits, batch_moments)
 
     def _check_image(self, image_shape: tuple[int, int, int]) -> None:
         """Raises ValueError for what is no image shape, or too small a one."""

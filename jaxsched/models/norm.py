@@ -39,6 +39,10 @@ class BatchNorm:
     momentum: float = 0.9
     epsilon: float = 1e-5
 
+    def without_memory(self) -> "BatchNorm":
+        """The same norm with running statistics that are always the last batch's."""
+        return dataclasses.replace(self, momentum=0.0)
+
     def check_width(self, width: int) -> None:
         """Batch norm takes any number of channels."""
 
@@ -95,6 +99,10 @@ class GroupNorm:
 
     group_size: int = 4
     epsilon: float = 1e-5
+
+    def without_memory(self) -> "GroupNorm":
+        """The same norm: it has no running statistics."""
+        return self
 
     def check_width(self, width: int) -> None:
         """Raises ValueError unless `width` channels, and so any multiple, divide into groups."""

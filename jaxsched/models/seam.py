@@ -1,4 +1,4 @@
-"""What the trainer knows of a network: three pure functions, and the spec that builds them."""
+"""What the trainer knows of a network: four pure functions, and the spec that builds them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -10,12 +10,13 @@ from jax.typing import DTypeLike
 Params: TypeAlias = dict[str, Any]
 BatchStats: TypeAlias = dict[str, Any]
 # Everything a network remembers, float32: "params", which the optimizer updates, and "batch_stats",
-# the running means and variances, {} for a network without batch norm.
+# the running means and variances, {} for a network without batch norm. Each of its norms is a dict
+# of a "mean" and a "var", nested as the network is.
 Variables: TypeAlias = dict[str, dict[str, Any]]
 
 
 class Model(NamedTuple):
-    """A network as three pure functions; all that a train step or an evaluation needs.
+    """A network as four pure functions; all that training and evaluation need.
 
     B is the number of examples (on this device, under a mapped axis), H × W × C the image shape.
 
@@ -27,6 +28,8 @@ class Model(NamedTuple):
             statistics; each example's dropout comes from its own typed PRNG key alone.
         eval_logits: `(variables, images f32[B, H, W, C]) -> logits f32[B, classes]`. Normalises by
             the running statistics and drops nothing.
+        batch_moments: `(variables, images f32[B, H, W, C]) -> batch_stats`. Normalises by this
+            batch, drops nothing, and returns the batch's own means and (biased) variances.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -40,6 +43,7 @@ class Model(NamedTuple):
     init: Callable[[jax.Array, tuple[int, int, int]], Variables]
     train_logits: Callable[[Variables, jax.Array, jax.Array], tuple[jax.Array, BatchStats]]
     eval_logits: Callable[[Variables, jax.Array], jax.Array]
+    batch_moments: Callable[[Variables, jax.Array], BatchStats]
 
 
 class Network:
@@ -47,7 +51,7 @@ class Network:
 
     It prints as the code that made it, compares, hashes, and can be overridden from a typed
     command line. To train a network of your own, write such a dataclass; its `build` may use any
-    library that can give the three functions of `Model`.
+    library that can give the four functions of `Model`.
 
     Example:
         >>> from jaxsched.models import CifarResNet

@@ -44,6 +44,17 @@ def parse_time(text: str) -> Duration:
         ) from None
 
 
+def as_duration(time: Time) -> Duration:
+    """A time of an experiment with its unit; a bare number is in epochs.
+
+    Example:
+        >>> from jaxsched.schedules.units import as_duration
+        >>> as_duration(2), as_duration("2 updates")
+        (Duration(amount=2, unit='epoch'), Duration(amount=2.0, unit='update'))
+    """
+    return parse_time(time) if isinstance(time, str) else Duration(cast(float, time), "epoch")
+
+
 def resolve(schedule: Schedule, in_own_unit: Callable[[Duration], float]) -> Schedule:
     """The schedule with every time that has a unit turned into a number.
 

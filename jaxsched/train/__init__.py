@@ -1,10 +1,17 @@
 """The trainer: an experiment, compiled, and the loop that runs it."""
 
+from jaxsched.train.checkpoints import Checkpoints as Checkpoints
+from jaxsched.train.ensemble import evaluate_ensemble as evaluate_ensemble
+from jaxsched.train.evaluation import Evaluation as Evaluation
 from jaxsched.train.experiment import Experiment as Experiment
 from jaxsched.train.experiment import describe as describe
-from jaxsched.train.loop import Evaluation as Evaluation
 from jaxsched.train.loop import Outcome as Outcome
 from jaxsched.train.loop import train as train
+from jaxsched.train.position import Position as Position
 from jaxsched.train.preview import Preview as Preview
 from jaxsched.train.program import Program as Program
+from jaxsched.train.resuming import Start as Start
+from jaxsched.train.saving import Saving as Saving
+from jaxsched.train.signals import Preempted as Preempted
+from jaxsched.train.signals import Signals as Signals
 from jaxsched.train.state import TrainState as TrainState

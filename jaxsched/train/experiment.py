@@ -32,6 +32,8 @@ class Experiment:
         augment: crop and flip of the training images.
         label_smoothing: share of the target spread over all classes.
         evaluate_every: epochs between evaluations; there is always one at the end.
+        weight_norms: whether rows also hold |w|² of each layer and, for SGD, the terms of its
+            change; the terms cost three reductions over the weights an update.
         precision: what the network computes in. Parameters, batch statistics and loss are float32.
         driver: "jit" splits the batch over a mesh of devices, "pmap" maps over them; same result.
         num_devices: how many local devices to use; all by default.
@@ -64,6 +66,7 @@ class Experiment:
     augment: Augment = Augment()
     label_smoothing: float = 0.0
     evaluate_every: float = 1.0
+    weight_norms: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     driver: Literal["jit", "pmap"] = "jit"
     num_devices: int | None = None

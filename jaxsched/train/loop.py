@@ -1,21 +1,28 @@
 """The loop of a run: which updates are dispatched when, and what happens at each evaluation.
 
-At an evaluation mark the order is fixed: wait for the updates and read their sums, evaluate, read
-the hyper-parameters in force, hand over the row. Only the first counts as training time.
+At an evaluation mark the order is fixed: wait for the updates and read their sums, re-estimate the
+average's batch-norm statistics, evaluate the weights and their average, hand over the row, let
+plateau observe, save. The first two count as training time.
 """
 
+import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 
-from jaxsched.optimizers import hyperparams
-from jaxsched.plan import Plan
+from jaxsched.models import Variables
+from jaxsched.train.evaluation import Evaluation, Measured, make_row, num_averaged
+from jaxsched.train.moments import relative_error
+from jaxsched.train.position import Position
 from jaxsched.train.program import Program
+from jaxsched.train.saving import Saving
 from jaxsched.train.state import TrainState
+from jaxsched.train.stopping import abel_has_gained_its_last
 from jaxsched.train.sums import Sums
 
 # Long enough that what a dispatch costs the host does not count, short enough that progress and an
@@ -24,38 +31,18 @@ _DISPATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What is known at one evaluation: a row of the record.
+class AverageOnAll:
+    """The final average with statistics of all training examples, beside those of a part of them.
 
     Attributes:
-        step: updates made.
-        examples: examples that they took.
-        epoch: examples / N.
-        train_seconds: spent on updates so far, without compilation and evaluation.
-        evaluation_seconds: spent on evaluations so far.
-        batch_size: of the last update.
-        learning_rate: that the last update used; None for an optimizer that has none.
-        momentum: that the last update used; Adam's b1; 0 without momentum.
-        weight_decay: that the last update used; 0 without.
-        train_loss: mean over the examples since the evaluation before, augmented, as trained on.
-        train_accuracy: likewise.
-        test_loss: mean over the test set.
+        test_loss: with the statistics of all examples.
         test_accuracy: likewise.
+        statistics_error: of the statistics that the last evaluation used, see `relative_error`.
     """
 
-    step: int
-    examples: int
-    epoch: float
-    train_seconds: float
-    evaluation_seconds: float
-    batch_size: int
-    learning_rate: float | None
-    momentum: float
-    weight_decay: float
-    train_loss: float
-    train_accuracy: float
     test_loss: float
     test_accuracy: float
+    statistics_error: float
 
 
 @dataclass(frozen=True)
@@ -63,14 +50,17 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        status: "finished", or "diverged" when a loss was not finite.
-        reason: in words, where it diverged.
+        status: "finished", "stopped" when its rule to stop early said so, or "diverged" when a
+            loss was not finite.
+        reason: in words, where it did not finish.
         state: the last state.
+        average_on_all: for a run with averaging, unless it diverged.
     """
 
-    status: Literal["finished", "diverged"]
+    status: Literal["finished", "stopped", "diverged"]
     reason: str
     state: TrainState
+    average_on_all: AverageOnAll | None = None
 
 
 def train(
@@ -79,8 +69,11 @@ def train(
     *,
     on_evaluation: Callable[[Evaluation], None],
     on_updates: Callable[[int], None] = lambda step: None,
+    stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
+    start: Position | None = None,
+    saving: Saving | None = None,
 ) -> Outcome:
-    """Runs an experiment from its first update to its last.
+    """Runs an experiment from its first update, or from where it was saved, to its last.
 
     The host runs ahead of the device by one dispatch and never waits for a single update.
 
@@ -89,6 +82,9 @@ def train(
         seed: of this run; the experiment's own is not looked at.
         on_evaluation: takes each row as soon as it is known.
         on_updates: takes the number of updates that are certainly done, a few times a second.
+        stop: says from the rows so far why to end the run here; "" to go on.
+        start: where to go on from; the result is that of a run that was never interrupted.
+        saving: saves the run on its way.
 
     Example:
         >>> import jaxsched as js
@@ -109,27 +105,161 @@ def train(
         >>> outcome.status, [row.step for row in rows]
         ('finished', [4, 8])
     """
-    state, step, pace = program.init(seed), 0, _Pace()
-    train_seconds = evaluation_seconds = 0.0
-    for mark in program.experiment.evaluation_steps(program.plan.num_examples):
-        start = time.perf_counter()
-        state, sums = _updates_until(mark, program, state, int(step), seed, pace, on_updates)
-        sums, step = jax.device_get((sums, state.step))
-        train_seconds += time.perf_counter() - start
+    run = _Run(program, seed, start or Position.first(program, seed), on_updates, saving)
+    abel = program.experiment.optimizer.abel
+    for mark in (m for m in program.evaluation_steps if m > run.step):
+        rows = run.position.rows
+        if reason := stop(rows) or abel_has_gained_its_last(rows, abel):
+            return run.end("stopped", reason)
+        sums = run.advance(mark)
         if not math.isfinite(sums.loss):
-            reason = f"diverged at update {step - 1}: the training loss is not finite"
-            return Outcome("diverged", reason, state)
+            reason = f"diverged at update {run.step - 1}: the training loss is not finite"
+            return Outcome("diverged", reason, run.position.state)
+        row = run.evaluate(sums)
+        if not math.isfinite(row.test_loss):
+            reason = f"diverged at update {row.step - 1}: the test loss after it is not finite"
+            return Outcome("diverged", reason, run.position.state)
+        on_evaluation(row)
+        run.observe(row)
+    return run.end("finished", "")
 
-        start = time.perf_counter()
-        test_sums = jax.device_get(program.evaluate(state))
-        evaluation_seconds += time.perf_counter() - start
-        if not math.isfinite(test_sums.loss):
-            reason = f"diverged at update {step - 1}: the test loss after it is not finite"
-            return Outcome("diverged", reason, state)
 
-        seconds = (train_seconds, evaluation_seconds)
-        on_evaluation(_evaluation(program.plan, int(step), state, sums, test_sums, seconds))
-    return Outcome("finished", "", state)
+class _Run:
+    """A run under way: its position, and the steps that move it on."""
+
+    def __init__(
+        self,
+        program: Program,
+        seed: int,
+        start: Position,
+        on_updates: Callable[[int], None],
+        saving: Saving | None,
+    ):
+        self.program, self.seed, self.position = program, seed, start
+        self.step = start.step
+        self._on_updates, self._saving, self._pace = on_updates, saving, _Pace()
+        self._epoch_order: tuple[int, jax.Array] | None = None
+
+    def advance(self, mark: int) -> Sums:
+        """Makes the updates up to `mark`, or to the first loss that is not finite; their sums."""
+        begin, seconds, before = time.perf_counter(), self.position.train_seconds, None
+        while self.step < mark:
+            self._dispatch(min(mark, self._next_stop()))
+            if before is not None:
+                # The device has the next dispatch already, so this wait costs it nothing.
+                jax.block_until_ready(before.sums)
+                self._pace.done(before.step)
+                self._on_updates(before.step)
+            before = _Dispatched(self.step, self.position.sums)
+            # At the mark itself it is saved with the evaluation, so that none is made twice.
+            if self._saving and self.step < mark and self._saving.is_due(self.step):
+                self._move(train_seconds=seconds + time.perf_counter() - begin)
+                self._saving.save(self.step, self.position)
+                self._pace.pause()
+        sums, step = jax.device_get((self.position.sums, self.position.state.step))
+        self.step = int(step)
+        self._move(train_seconds=seconds + time.perf_counter() - begin)
+        self._pace.pause()
+        return sums
+
+    def evaluate(self, sums: Sums) -> Evaluation:
+        """The row of this mark, whose updates added up to `sums`."""
+        program, position = self.program, self.position
+        begin = time.perf_counter()
+        average = self._average() if num_averaged(position.state.opt_state) else None
+        jax.block_until_ready(average)
+        middle = time.perf_counter()
+        test = program.evaluate(position.state.variables)
+        averaged = None if average is None else program.evaluate(average)
+        norms = program.squared_norms(position.state)
+        measured = jax.device_get(Measured(sums, test, averaged, norms))
+        self._move(
+            sums=program.zero_sums(),
+            train_seconds=position.train_seconds + middle - begin,
+            evaluation_seconds=position.evaluation_seconds + time.perf_counter() - middle,
+        )
+        return make_row(
+            program.plan,
+            position.state,
+            measured,
+            program.layer_names if program.experiment.weight_norms else None,
+            seconds=(self.position.train_seconds, self.position.evaluation_seconds),
+        )
+
+    def observe(self, row: Evaluation) -> None:
+        """Lets plateau see the row, keeps it, and saves where that is due."""
+        plateau, state = self.program.experiment.optimizer.plateau, self.position.state
+        if plateau is not None:
+            value = np.float32(getattr(row, plateau.metric))
+            observed = self.program.driver.replicate(value)
+            state = dataclasses.replace(state, observed=observed)
+        self._move(state=state, rows=(*self.position.rows, row))
+        if self._saving and self._saving.is_due_after(row):
+            self._saving.save(self.step, self.position)
+
+    def end(self, status: Literal["finished", "stopped"], reason: str) -> Outcome:
+        """The outcome of a run that did not diverge; its last state is saved."""
+        if self._saving:
+            self._saving.save(self.step, self.position)
+        return Outcome(status, reason, self.position.state, self._average_on_all())
+
+    def _average_on_all(self) -> AverageOnAll | None:
+        """The last average, evaluated with the statistics of all training examples."""
+        if not num_averaged(self.position.state.opt_state):
+            return None
+        some, whole = self._average(), self._average(self.program.plan.num_examples)
+        test = jax.device_get(self.program.evaluate(whole))
+        error = relative_error(some["batch_stats"], whole["batch_stats"])
+        return AverageOnAll(test.mean_loss, test.accuracy, float(error))
+
+    def _next_stop(self) -> int:
+        """Where the updates from here on stop being alike, or the run is saved on its way."""
+        stops = self._saving.stops if self._saving else ()
+        end = self.program.plan.alike_until(self.step)
+        return min((end, *(stop for stop in stops if stop > self.step)))
+
+    def _dispatch(self, until: int) -> None:
+        """Makes some of the updates up to `until`, without waiting for them."""
+        count = min(self._pace.updates, until - self.step)
+        state, sums = self.program.update(
+            self.position.state,
+            self.position.sums,
+            seed=self.seed,
+            order=self._order(),
+            step=self.step,
+            count=count,
+        )
+        self.step += count
+        self._move(state=state, sums=sums)
+
+    def _average(self, num_examples: int | None = None) -> Variables:
+        """The average with statistics of the examples that come next, the experiment's number."""
+        averaging = self.program.experiment.optimizer.averaging
+        assert averaging is not None
+        return self.program.reestimate(
+            self.program.averaged_params(self.position.state),
+            seed=self.seed,
+            order=self._order(),
+            step=self.step,
+            num_examples=num_examples or averaging.statistics_examples,
+        )
+
+    def _order(self) -> jax.Array:
+        """The order of the epoch that the next update starts in."""
+        epoch, _ = self.program.plan.place_at(self.step)
+        if self._epoch_order is None or self._epoch_order[0] != epoch:
+            self._epoch_order = (epoch, self.program.order(self.seed, epoch))
+        return self._epoch_order[1]
+
+    def _move(self, **changes: Any) -> None:
+        self.position = self.position._replace(**changes)
+
+
+class _Dispatched(NamedTuple):
+    """A dispatch that the device may still be at."""
+
+    step: int
+    sums: Sums
 
 
 class _Pace:
@@ -151,63 +281,3 @@ class _Pace:
     def pause(self) -> None:
         """Takes that something else comes before the next update."""
         self._before = None
-
-
-def _updates_until(
-    mark: int,
-    program: Program,
-    state: TrainState,
-    step: int,
-    seed: int,
-    pace: _Pace,
-    on_updates: Callable[[int], None],
-) -> tuple[TrainState, Sums]:
-    """Makes all updates from `step` to `mark`; returns before the last two dispatches are done."""
-    plan = program.plan
-    sums, sums_before = program.zero_sums(), None
-    while step < mark:
-        epoch, _ = plan.place_at(step)
-        stretch_end = min(mark, plan.alike_until(step))
-        order = program.order(seed, epoch)
-        while step < stretch_end:
-            count = min(pace.updates, stretch_end - step)
-            state, sums = program.update(
-                state, sums, seed=seed, order=order, step=step, count=count
-            )
-            if sums_before is not None:
-                # The device has the next dispatch already, so this wait costs it nothing.
-                jax.block_until_ready(sums_before)
-                pace.done(step)
-                on_updates(step)
-            sums_before = sums
-            step += count
-    pace.pause()
-    return state, sums
-
-
-def _evaluation(
-    plan: Plan,
-    step: int,
-    state: TrainState,
-    train: Sums,
-    test: Sums,
-    seconds: tuple[float, float],
-) -> Evaluation:
-    """The row of an evaluation after `step` updates; what was in force is read from the state."""
-    in_force = {name: float(value) for name, value in hyperparams(state.opt_state).items()}
-    examples = plan.examples_at(step)
-    return Evaluation(
-        step=step,
-        examples=examples,
-        epoch=examples / plan.num_examples,
-        train_seconds=seconds[0],
-        evaluation_seconds=seconds[1],
-        batch_size=plan.batch_size_at(step - 1),
-        learning_rate=in_force.get("learning_rate"),
-        momentum=in_force.get("momentum", in_force.get("b1", 0.0)),
-        weight_decay=in_force.get("weight_decay", 0.0),
-        train_loss=train.mean_loss,
-        train_accuracy=train.accuracy,
-        test_loss=test.mean_loss,
-        test_accuracy=test.accuracy,
-    )

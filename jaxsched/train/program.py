@@ -1,6 +1,7 @@
 """An experiment made executable: its data on device and its programs compiled."""
 
 import time
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -9,11 +10,15 @@ import numpy as np
 from jax import lax
 
 from jaxsched.data import Dataset, epoch_order, example_keys, normalise
+from jaxsched.models import Params, Variables
 from jaxsched.train.experiment import Experiment
+from jaxsched.train.moments import Pooled, even_batches
+from jaxsched.train.norms import NormChange, layer_names, squared_norms
 from jaxsched.train.parallel import Shard, check_divisible, make_driver
 from jaxsched.train.state import TrainState, init_state
 from jaxsched.train.step import Batch, make_update
 from jaxsched.train.sums import Sums, cross_entropy
+from jaxsched.transforms import averaged_params
 
 # Enough to keep a GPU busy; a CPU is indifferent. Rounded up to a multiple of the devices.
 _EVALUATION_BATCH = 512
@@ -31,6 +36,8 @@ class Program:
 
     Attributes:
         plan: the experiment's phases on this data.
+        evaluation_steps: the updates after which it is evaluated.
+        layer_names: the layers that `squared_norms` speaks of.
         compile_seconds: what tracing, compiling and placing the data took.
 
     Raises:
@@ -44,11 +51,16 @@ class Program:
         self.plan = experiment.plan(len(dataset.train))
         self.driver = make_driver(experiment.driver, experiment.num_devices)
         check_divisible(self.plan.batch_sizes, len(self.driver.devices))
+        self._moment_batches = even_batches(
+            self.plan.num_examples, _EVALUATION_BATCH, len(self.driver.devices)
+        )
+        self._norm_rates = experiment.optimizer.norm_rates if experiment.weight_norms else None
         self._dtype = jnp.dtype(experiment.precision)
         self._model = experiment.model.build(
             dataset.num_classes, dtype=self._dtype, axis_name=self.driver.axis_name
         )
-        self._tx = experiment.optimizer.transformation(self.plan)
+        self.evaluation_steps = experiment.evaluation_steps(len(dataset.train))
+        self._tx = experiment.optimizer.transformation(self.plan, self.evaluation_steps)
         self._init = self.driver.initialise(self._init_state)
         self._order = self.driver.initialise(self._order_of_two_epochs)
         start = time.perf_counter()
@@ -88,17 +100,51 @@ class Program:
         numbers = (np.int32(number) for number in (seed, epoch, place, count))
         return program(state, sums, *numbers, order, *self._train)
 
-    def evaluate(self, state: TrainState) -> Sums:
+    def evaluate(self, variables: Variables) -> Sums:
         """Loss and hits over the test images, on device."""
-        return self._evaluation(state, *self._test)
+        return self._evaluation(variables, *self._test)
+
+    def reestimate(
+        self, params: Params, *, seed: int, order: jax.Array, step: int, num_examples: int
+    ) -> Variables:
+        """Any parameters, with batch-norm statistics re-estimated for them.
+
+        The statistics are those of training examples as the updates from `step` on would see them:
+        augmented, in batches that normalise themselves, pooled over all of them.
+
+        Args:
+            params: such as an average, on every device.
+            seed: of the run.
+            order: of the epoch that update `step` starts in.
+            step: how many updates are done.
+            num_examples: how many to look at, up to a batch; never more than there are.
+        """
+        epoch, place = self.plan.place_at(step)
+        wanted = min(num_examples, self.plan.num_examples)
+        num_batches = -(-wanted // self._moment_batches[-1].size)
+        numbers = (np.int32(number) for number in (seed, epoch, place, num_batches))
+        return self._reestimation(params, *numbers, order, *self._train)
+
+    def averaged_params(self, state: TrainState) -> Params:
+        """The mean of the weights that the chain keeps; only for an experiment with averaging."""
+        return self._average(state)
+
+    def probabilities(self, variables: Variables) -> jax.Array:
+        """What the network gives each class for each test image, f32[images, classes]."""
+        return self._prediction(variables, self._test[0])
+
+    def squared_norms(self, state: TrainState) -> jax.Array:
+        """|w|² of each layer, f32[layers], on device."""
+        return self._norms(state)
 
     def _compile(self) -> None:
         train, test = self.dataset.train, self.dataset.test
         self._train = self.driver.replicate((train.images, train.labels))
         self._test = self.driver.replicate((test.images, test.labels))
-        self._zero = self.driver.initialise(Sums.zero)
-        state, sums, order = self.init(0), self.zero_sums(), self.order(0, 0)
-        number = np.int32(0)
+        state, order, number = self.init(0), self.order(0, 0), np.int32(0)
+        self.layer_names = layer_names(state.params)
+        self._zero = self.driver.initialise(lambda: self._zero_sums(state))
+        sums = self.zero_sums()
         self._updates = {
             size: self.driver.compile(
                 self._updates_program(size),
@@ -107,7 +153,19 @@ class Program:
             )
             for size in self.plan.batch_sizes
         }
-        self._evaluation = self.driver.compile(self._evaluation_program(), state, *self._test)
+        self._evaluation = self.driver.compile(
+            self._evaluation_program(), state.variables, *self._test
+        )
+        self._norms = self.driver.compile(lambda _, state: squared_norms(state.params), state)
+        if self.experiment.optimizer.averaging is not None:
+            self._average = self.driver.compile(
+                lambda _, state: averaged_params(state.opt_state, state.params), state
+            )
+            _ = self._reestimation  # compiled before the clock runs
+
+    def _zero_sums(self, state: TrainState) -> Sums:
+        rates = self._norm_rates(state.opt_state) if self._norm_rates else None
+        return Sums.zero(NormChange.zero(state.params) if rates is not None else None)
 
     def _init_state(self, seed: jax.Array) -> TrainState:
         shape = self.dataset.train.images.shape[1:]
@@ -120,6 +178,25 @@ class Program:
     def _normalise(self, images: jax.Array) -> jax.Array:
         return normalise(images, self.dataset.mean, self.dataset.std, self._dtype)
 
+    def _batch(
+        self,
+        places: jax.Array,
+        seed: jax.Array,
+        epoch: jax.Array,
+        order: jax.Array,
+        images: jax.Array,
+        labels: jax.Array,
+    ) -> Batch:
+        """The examples at these places of two epochs, augmented as these epochs do."""
+        examples = order[places]
+        epochs = epoch + places // self.plan.num_examples
+        keys = example_keys(_stream(seed, "augmentation"), epochs, examples)
+        return Batch(
+            images=self._normalise(self.experiment.augment(images, examples, keys)),
+            labels=labels[examples],
+            keys=example_keys(_stream(seed, "dropout"), epochs, examples),
+        )
+
     def _updates_program(self, batch_size: int):
         """Many updates at one batch size, all of which start in one epoch."""
         update = make_update(
@@ -127,18 +204,8 @@ class Program:
             self._tx,
             label_smoothing=self.experiment.label_smoothing,
             axis_name=self.driver.axis_name,
+            norm_rates=self._norm_rates,
         )
-
-        def batch_at(shard: Shard, place, seed, epoch, order, images, labels) -> Batch:
-            places = shard(place + jnp.arange(batch_size))
-            examples = order[places]
-            epochs = epoch + places // self.plan.num_examples
-            keys = example_keys(_stream(seed, "augmentation"), epochs, examples)
-            return Batch(
-                images=self._normalise(self.experiment.augment(images, examples, keys)),
-                labels=labels[examples],
-                keys=example_keys(_stream(seed, "dropout"), epochs, examples),
-            )
 
         def program(shard: Shard, state, sums, seed, epoch, place, count, *data: Any):
             def unfinished(carry):
@@ -147,7 +214,8 @@ class Program:
 
             def advance(carry):
                 done, state, sums = carry
-                batch = batch_at(shard, place + done * batch_size, seed, epoch, *data)
+                places = shard(place + done * batch_size + jnp.arange(batch_size))
+                batch = self._batch(places, seed, epoch, *data)
                 state, batch_sums = update(state, batch)
                 return done + 1, state, sums + batch_sums
 
@@ -161,11 +229,13 @@ class Program:
         num_devices, num_images = len(self.driver.devices), len(self.dataset.test)
         batch_size = -(-min(_EVALUATION_BATCH, num_images) // num_devices) * num_devices
 
-        def program(shard: Shard, state: TrainState, images: jax.Array, labels: jax.Array) -> Sums:
+        def program(
+            shard: Shard, variables: Variables, images: jax.Array, labels: jax.Array
+        ) -> Sums:
             def add_batch(index, sums):
                 places = shard(index * batch_size + jnp.arange(batch_size))
                 examples = jnp.minimum(places, num_images - 1)
-                logits = self._model.eval_logits(state.variables, self._normalise(images[examples]))
+                logits = self._model.eval_logits(variables, self._normalise(images[examples]))
                 losses = cross_entropy(logits, labels[examples])
                 batch_sums = Sums.of(logits, labels[examples], losses, counts=places < num_images)
                 if self.driver.axis_name is not None:
@@ -175,6 +245,43 @@ class Program:
             return lax.fori_loop(0, -(-num_images // batch_size), add_batch, Sums.zero())
 
         return program
+
+    @cached_property
+    def _reestimation(self):
+        """Parameters, and a pass over examples for their batch-norm statistics."""
+
+        def program(
+            shard: Shard, params: Params, seed, epoch, place, num_batches, *data: Any
+        ) -> Variables:
+            stats = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like.batch_stats)
+            variables, pooled = {"params": params, "batch_stats": stats}, Pooled.none(stats)
+            for size, count in self._moment_batches:
+
+                def add_batch(index, pooled, size=size, place=place):
+                    places = shard(place + index * size + jnp.arange(size))
+                    batch = self._batch(places, seed, epoch, *data)
+                    return pooled.add(self._model.batch_moments(variables, batch.images), size)
+
+                count = jnp.minimum(num_batches, count)
+                pooled = lax.fori_loop(0, count, add_batch, pooled)
+                place, num_batches = place + size * count, num_batches - count
+            return {"params": params, "batch_stats": pooled.batch_stats}
+
+        like, numbers = self.init(0), (np.int32(0),) * 4
+        return self.driver.compile(program, like.params, *numbers, self.order(0, 0), *self._train)
+
+    @cached_property
+    def _prediction(self):
+        """The probabilities, batch after batch; each device computes all of them."""
+
+        def program(_: Shard, variables: Variables, images: jax.Array) -> jax.Array:
+            def of_image(image):
+                logits = self._model.eval_logits(variables, self._normalise(image[None]))
+                return jax.nn.softmax(logits[0])
+
+            return lax.map(of_image, images, batch_size=_EVALUATION_BATCH)
+
+        return self.driver.compile(program, self.init(0).variables, self._test[0])
 
 
 # What each stream of random numbers is folded in with: fixed, because they define a seed's run.

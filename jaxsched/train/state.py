@@ -22,12 +22,15 @@ class TrainState:
         params: the trained parameters, float32.
         batch_stats: running statistics of the batch norms, float32.
         opt_state: the state of the Optax chain.
+        observed: f32[], the value of the last evaluation that a plateau looks at; infinite, and
+            not looked at, before the first.
     """
 
     step: jax.Array
     params: Any
     batch_stats: Any
     opt_state: optax.OptState
+    observed: jax.Array
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -58,4 +61,5 @@ def init_state(
         params=variables["params"],
         batch_stats=variables["batch_stats"],
         opt_state=tx.init(variables["params"]),
+        observed=jnp.full((), jnp.inf, jnp.float32),
     )

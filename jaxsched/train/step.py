@@ -8,6 +8,7 @@ import optax
 from jax import lax
 
 from jaxsched.models import Model
+from jaxsched.train.norms import NormChange
 from jaxsched.train.state import TrainState
 from jaxsched.train.sums import Sums, cross_entropy
 
@@ -20,6 +21,7 @@ class Batch(NamedTuple):
     keys: jax.Array  # key<>[B], one an example, for dropout
 
 
+NormRates: TypeAlias = Callable[[optax.OptState], tuple[jax.Array, jax.Array] | None]
 Update: TypeAlias = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
 
 
@@ -29,6 +31,7 @@ def make_update(
     *,
     label_smoothing: float = 0.0,
     axis_name: str | None = None,
+    norm_rates: NormRates | None = None,
 ) -> Update:
     """The function from a state and a batch to the next state and the batch's sums.
 
@@ -41,6 +44,8 @@ def make_update(
         tx: the Optax chain.
         label_smoothing: see `cross_entropy`.
         axis_name: the mapped axis over replicas, if there is one.
+        norm_rates: from the state of `tx` to η and η λ of the update that made it, or to None
+            where there are none; the sums then hold a `NormChange`. None measures nothing.
     """
 
     def update(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
@@ -59,12 +64,16 @@ def make_update(
         if axis_name is not None:
             grads = lax.pmean(grads, axis_name)
             sums = lax.psum(sums, axis_name)
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params, value=state.observed)
+        rates = norm_rates(opt_state) if norm_rates is not None else None
+        if rates is not None:
+            sums = sums._replace(norm_change=NormChange.of(grads, state.params, rates))
         state = TrainState(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
             batch_stats=batch_stats,
             opt_state=opt_state,
+            observed=state.observed,
         )
         return state, sums
 

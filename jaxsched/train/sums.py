@@ -1,13 +1,13 @@
 """Metrics as sums: they leave the device added up, and means are taken on the host."""
 
+import operator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-# No update has this number: a run has fewer than 2³¹.
-NEVER = jnp.iinfo(jnp.int32).max
+from jaxsched.train.norms import NormChange
 
 
 class Sums(NamedTuple):
@@ -16,11 +16,13 @@ class Sums(NamedTuple):
     loss: jax.Array  # f32[]
     correct: jax.Array  # int32[]
     count: jax.Array  # int32[]
+    norm_change: NormChange | None = None  # of the updates made, where they measure it
 
     @classmethod
-    def zero(cls) -> "Sums":
+    def zero(cls, norm_change: NormChange | None = None) -> "Sums":
         """Of no example."""
-        return cls(jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+        zero = jnp.zeros((), jnp.int32)
+        return cls(jnp.zeros((), jnp.float32), zero, zero, norm_change)
 
     @classmethod
     def of(
@@ -49,7 +51,7 @@ class Sums(NamedTuple):
 
     def __add__(self, other: "Sums") -> "Sums":  # type: ignore[override]
         """Of both."""
-        return Sums(*(a + b for a, b in zip(self, other, strict=True)))
+        return jax.tree.map(operator.add, self, other)
 
     @property
     def mean_loss(self) -> float:

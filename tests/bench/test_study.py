@@ -71,6 +71,7 @@ def test_every_experiment_ran_with_every_seed(finished):
         "kind": "end",
         "status": "diverged",
         "reason": "diverged at update 1: the training loss is not finite",
+        "average_on_all": None,
     }
 
 

@@ -1,0 +1,31 @@
+"""WRN-16-4 on CIFAR-10 with ABEL: no schedule but the weight norm's bounces.
+
+    jaxsched diagnose configs/cifar10_wrn16_4_abel.py --data.folder data --epochs 40
+    jaxsched train configs/cifar10_wrn16_4_abel.py --data.folder data
+    jaxsched train configs/cifar10_wrn16_4_abel.py --data.folder data --phases.0.epochs 300 \
+        --start-from runs/train/cifar10_wrn16_4_abel-DIGEST-seed0/before_last_decay
+
+For a GPU; not run yet. The third command goes on from the state before the last decay of the
+second, for a longer run. `data` holds the official files. The paper has a WRN-28-10 (3.8 % test
+error with ABEL, 3.7 % by steps, 3.5 % by cosine; table 1) and gives the decay factor 0.2 for
+CIFAR; rate, batch size and weight decay are the usual ones of the network.
+"""
+
+import jaxsched as js
+from jaxsched.data import Cifar10
+from jaxsched.models import WideResNet
+from jaxsched.train import Experiment
+
+experiment = Experiment(
+    name="cifar10_wrn16_4_abel",
+    model=WideResNet(depth=16, widen=4),
+    data=Cifar10(folder="data"),
+    phases=(js.Phase(epochs=200, batch_size=128),),
+    optimizer=js.SGD(
+        0.1,
+        momentum=0.9,
+        weight_decay=5e-4,
+        nesterov=True,
+        abel=js.Abel(decay_factor=0.2, last_decay="85%"),
+    ),
+)

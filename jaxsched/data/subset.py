@@ -1,0 +1,40 @@
+"""A part of another source: fewer examples of the same images."""
+
+from dataclasses import dataclass, replace
+
+from jaxsched.data.dataset import Dataset, Images, Source
+
+
+@dataclass(frozen=True)
+class Subset(Source):
+    """The first training examples of another source, in file order; it is evaluated on as before.
+
+    CIFAR's files are shuffled, so that classes come out about even.
+
+    Attributes:
+        source: whose examples.
+        num_train: how many training examples to keep.
+
+    Raises:
+        ValueError: when there are not that many.
+
+    Example:
+        >>> from jaxsched.data import Digits, Subset
+        >>> part = Subset(Digits(), num_train=500).load()
+        >>> len(part.train), len(part.test)
+        (500, 304)
+    """
+
+    source: Source
+    num_train: int
+
+    def load(self) -> Dataset:
+        """Loads the source and drops the rest."""
+        whole = self.source.load()
+        if not 1 <= self.num_train <= len(whole.train):
+            raise ValueError(
+                f"Subset needs num_train within 1 … {len(whole.train)}, what {whole.name} has to "
+                f"train on, got {self.num_train}."
+            )
+        kept = slice(self.num_train)
+        return replace(whole, train=Images(whole.train.images[kept], whole.train.labels[kept]))

@@ -1,0 +1,114 @@
+"""Where a run goes on from: its own last checkpoint, that of another run, or its beginning."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxsched.train.checkpoints import Checkpoints, restore_named, saved_steps
+from jaxsched.train.experiment import Experiment, describe
+from jaxsched.train.position import Position
+from jaxsched.train.program import Program
+
+
+@dataclass(frozen=True)
+class Start:
+    """The user's choice of where a run starts, checked before anything compiles.
+
+    Attributes:
+        folder: of this very run's checkpoints.
+        resume: go on from the newest of them.
+        start_from: else go on from this one, of a run of another experiment.
+    """
+
+    folder: Path
+    resume: bool = False
+    start_from: Path | None = None
+
+    def check(self, experiment: Experiment, record: Path) -> None:
+        """Refuses a choice that would lose a checkpoint, or that there is none for.
+
+        Args:
+            experiment: to be run.
+            record: of its run; those of others lie beside it.
+
+        Raises:
+            ValueError: with what to do instead.
+        """
+        has_checkpoints = bool(saved_steps(self.folder))
+        if not self.resume and has_checkpoints:
+            raise ValueError(
+                f"{self.folder} holds checkpoints of this very run; go on from them with --resume, "
+                "or move the folder away to start anew."
+            )
+        if self.resume and not has_checkpoints and self.start_from is None:
+            raise ValueError(
+                f"--resume needs a checkpoint of this very run, got none in {self.folder}."
+                f"{_nearest(experiment, record)}"
+            )
+
+    def position(self, checkpoints: Checkpoints, program: Program) -> Position | None:
+        """Where the run starts; None for its beginning.
+
+        Args:
+            checkpoints: of this very run.
+            program: the experiment, compiled.
+
+        Raises:
+            ValueError: when the checkpoint does not fit the experiment.
+        """
+        first = Position.first(program, seed=0)  # for the shapes: a checkpoint has to have them
+        snapshot = checkpoints.restore(first.arrays) if self.resume else None
+        if snapshot is None and self.start_from is not None:
+            snapshot = restore_named(self.start_from, first.arrays)
+            _require_same_clock(program, snapshot.step, snapshot.content)
+        return None if snapshot is None else Position.of(snapshot)
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """Each field in which two descriptions of experiments differ, with both values.
+
+    Example:
+        >>> list(differences({"lr": {"peak": 0.1}, "seed": 0}, {"lr": {"peak": 0.2}, "seed": 0}))
+        ['lr.peak: 0.1 -> 0.2']
+    """
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in dict.fromkeys((*before, *after)):
+            place = f"{path}.{name}" if path else str(name)
+            yield from differences(before.get(name), after.get(name), place)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, pair in enumerate(zip(before, after, strict=True)):
+            yield from differences(*pair, f"{path}.{index}")
+    elif before != after:
+        yield f"{path}: {before} -> {after}"
+
+
+def _nearest(experiment: Experiment, record: Path) -> str:
+    """What sets the most similar run in the folder apart; nothing where there is none."""
+    found = []
+    for other in record.parent.glob(f"{experiment.name}-*.jsonl"):
+        first_line = other.read_text(encoding="utf-8").partition("\n")[0]
+        config = json.loads(first_line)["config"] if first_line else {}
+        found.append((list(differences(config, describe(experiment))), other))
+    if not found:
+        return ""
+    changes, other = min(found, key=lambda pair: len(pair[0]))
+    return (
+        f" The nearest run, {other.stem}, differs in: {'; '.join(changes)}. To go on from it all "
+        f"the same, name its checkpoint: --start-from {other.with_suffix('')}/STEP."
+    )
+
+
+def _require_same_clock(program: Program, step: int, content: Mapping[str, Any]) -> None:
+    """Refuses a checkpoint whose updates took other examples than this experiment's plan says."""
+    plan = program.plan
+    ours = (plan.examples_at(step), plan.num_examples)
+    theirs = (content["examples"], content["num_examples"])
+    if ours != theirs or step >= plan.total_steps:
+        raise ValueError(
+            f"the checkpoint was made after {step} updates and {theirs[0]} examples of a set of "
+            f"{theirs[1]}; this experiment has {plan.total_steps} updates and needs {ours[0]} "
+            f"examples of {ours[1]} for those. Keep the phases up to there as they were, and give "
+            "more epochs after them."
+        )

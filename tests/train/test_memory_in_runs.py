@@ -1,0 +1,211 @@
+"""ABEL, plateau and averaging in whole runs, against what their rows and plain NumPy say."""
+
+import dataclasses
+import time
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+import jaxsched as js
+from jaxsched.train import Program, train
+from jaxsched.train.stopping import abel_has_gained_its_last
+
+PHASES = (js.Phase(epochs=3, batch_size=16), js.Phase(epochs=3, batch_size=24))
+
+
+def run(experiment, seed=0, **options):
+    rows = []
+    program = Program(experiment, experiment.data.load())
+    outcome = train(program, seed, on_evaluation=rows.append, **options)
+    return program, outcome, rows
+
+
+@pytest.fixture(scope="module")
+def remembering(experiment):
+    """Every memory at once, over two batch sizes; the norm bounces within the six epochs."""
+    optimizer = js.SGD(
+        0.3,
+        momentum=0.9,
+        weight_decay=0.02,
+        abel=js.Abel(0.5, last_decay=5),
+        plateau=js.Plateau(factor=0.8, patience=0, threshold=0.05),
+        averaging=js.Averaging(start=3, statistics_examples=50),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        # 100 examples then make more batches than one.
+        patch.setattr("jaxsched.train.program._EVALUATION_BATCH", 40)
+        yield dataclasses.replace(experiment, optimizer=optimizer, phases=PHASES)
+
+
+@pytest.fixture(scope="module")
+def remembered(remembering):
+    return run(remembering)
+
+
+def abel_scales(norms, factor, last_epoch):
+    """Algorithm 1 on the norms after epochs 1, 2, …: the scale in force during the epoch after."""
+    scale, reached_minimum, scales = 1.0, False, [1.0]
+    for t in range(1, len(norms)):
+        if t >= 2 and (norms[t] - norms[t - 1]) * (norms[t - 1] - norms[t - 2]) < 0:
+            scale *= factor if reached_minimum else 1
+            reached_minimum = not reached_minimum
+        if t + 1 == last_epoch:
+            scale *= factor
+        scales.append(scale)
+    return scales
+
+
+def test_abel_decays_as_the_norms_of_the_rows_say(remembered):
+    _, _, rows = remembered
+    norms = [row.squared_norm for row in rows]
+    expected = abel_scales(norms, factor=0.5, last_epoch=5)
+    # The row of an epoch has what its last update used, decided by the norms up to its beginning.
+    assert [row.abel["scale"] for row in rows] == [1.0, *expected[:-1]]
+    for row, before in zip(rows[1:], rows, strict=False):
+        assert row.abel["squared_norm"] == pytest.approx(before.squared_norm, rel=1e-6)
+
+
+def test_plateau_decays_as_the_losses_of_the_rows_say(remembered):
+    _, _, rows = remembered
+    best, scale, expected = np.inf, 1.0, [1.0]
+    for row in rows[:-1]:
+        if row.test_loss < best * 0.95:
+            best = row.test_loss
+        else:
+            scale *= 0.8
+        expected.append(scale)
+    assert [row.plateau["scale"] for row in rows] == pytest.approx(expected, rel=1e-6)
+    assert expected[-1] < 1  # there was something to see
+
+
+def test_the_learning_rate_of_a_row_is_the_one_in_force(remembered):
+    _, _, rows = remembered
+    for row in rows:
+        scale = row.abel["scale"] * row.plateau["scale"]
+        assert row.learning_rate == pytest.approx(0.3 * scale, rel=1e-6)
+
+
+def test_the_average_is_that_of_the_runs_that_end_where_it_collects(experiment):
+    """Runs ended after epochs 4, 5 and 6 against one that averages these."""
+    plain = dataclasses.replace(
+        experiment, optimizer=js.SGD(0.1, momentum=0.9), phases=(js.Phase(6, 20),)
+    )
+    optimizer = dataclasses.replace(plain.optimizer, averaging=js.Averaging(start=3))
+    _, outcome, rows = run(dataclasses.replace(plain, optimizer=optimizer))
+    program, ends = Program(plain, plain.data.load()), []
+    for epochs in (4, 5, 6):
+
+        def stop(rows, epochs=epochs):
+            return "here" if len(rows) == epochs else ""
+
+        ended = train(program, 0, on_evaluation=lambda row: None, stop=stop)
+        ends.append(ended.state.params)
+    ours = js.averaged_params(outcome.state.opt_state, outcome.state.params)
+    mean = jax.tree.map(lambda *w: np.mean([np.float64(x) for x in w], axis=0), *ends)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, mean)
+    # Averaging does not touch the run itself.
+    jax.tree.map(np.testing.assert_array_equal, outcome.state.params, ends[-1])
+    assert [row.num_averaged for row in rows] == [0, 0, 0, 1, 2, 3]
+
+
+def test_rows_hold_both_accuracies_once_there_is_an_average(remembered):
+    program, outcome, rows = remembered
+    assert [row.averaged_test_loss is None for row in rows] == [True] * 3 + [False] * 3
+    step = program.plan.total_steps
+    order = program.order(0, program.plan.place_at(step)[0])
+    params = program.averaged_params(outcome.state)
+    some, all_ = (
+        program.reestimate(params, seed=0, order=order, step=step, num_examples=n)
+        for n in (50, 100)
+    )
+    assert rows[-1].averaged_test_loss == pytest.approx(program.evaluate(some).mean_loss)
+    end = outcome.average_on_all
+    assert end.test_loss == pytest.approx(program.evaluate(all_).mean_loss)
+    assert 0 < end.statistics_error < 0.5
+
+
+def test_re_estimation_is_on_the_clock(remembered, monkeypatch):
+    """A second's work within it is a second's training."""
+    program, _, rows = remembered
+    quick = program.reestimate
+
+    def reestimate(*args, **kwargs):
+        time.sleep(1)
+        return quick(*args, **kwargs)
+
+    monkeypatch.setattr(program, "reestimate", reestimate)
+    again = []
+    train(program, 0, on_evaluation=again.append)
+    assert again[-1].train_seconds > rows[-1].train_seconds / 2 + 3
+    assert again[-1].evaluation_seconds < 3
+
+
+def test_memory_is_the_same_on_four_devices(remembering, remembered):
+    _, _, rows = run(dataclasses.replace(remembering, driver="pmap", num_devices=4))
+    for ours, alone in zip(rows, remembered[2], strict=True):
+        assert ours.abel["scale"] == alone.abel["scale"]
+        assert ours.plateau["num_bad"] == alone.plateau["num_bad"]
+        assert ours.squared_norm == pytest.approx(alone.squared_norm, rel=1e-4)
+        assert ours.test_loss == pytest.approx(alone.test_loss, rel=1e-2)
+
+
+def test_a_run_ends_where_its_caller_says(program):
+    rows = []
+    outcome = train(
+        program,
+        0,
+        on_evaluation=rows.append,
+        stop=lambda rows: "enough" if len(rows) == 2 else "",
+    )
+    assert (outcome.status, outcome.reason, len(rows)) == ("stopped", "enough", 2)
+
+
+def row(epoch, accuracy, decays):
+    """A row with 1000 examples an epoch, as far as the rule looks at it."""
+    return SimpleNamespace(
+        step=epoch * 10,
+        epoch=epoch,
+        examples=epoch * 1000,
+        batch_size=100,
+        test_accuracy=accuracy,
+        abel={"num_decays": decays},
+    )
+
+
+ABEL = js.Abel(stop_below=0.01, stop_after=2)
+GAINED = [row(1, 0.5, 0), row(2, 0.6, 0), row(3, 0.7, 1), row(4, 0.71, 1)]
+LAST = [*GAINED, row(5, 0.715, 2)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "stops"),
+    [
+        ([], False),
+        (GAINED[:2], False),  # no decay yet
+        (GAINED, False),  # gained 0.11
+        (LAST, False),  # 0.005, but one epoch after the decay only
+        ([*LAST, row(6, 0.716, 2)], True),
+        ([*LAST, row(6, 0.73, 2)], False),
+        ([*LAST, row(6, 0.716, 2), row(7, 0.8, 3)], False),  # another decay since
+        ([row(1, 0.5, 1), row(9, 0.5, 1)], False),  # nothing before the decay to compare with
+    ],
+)
+def test_a_run_stops_when_a_decay_gained_too_little(rows, stops):
+    reason = abel_has_gained_its_last(rows, ABEL)
+    assert bool(reason) == stops
+    if stops:
+        assert "decay 2 has gained 0.60% accuracy, less than stop_below=1.00%" in reason
+    assert not abel_has_gained_its_last(rows, js.Abel(stop_after=2))
+    assert not abel_has_gained_its_last(rows, None)
+
+
+def test_abel_stops_a_real_run(experiment):
+    """Nothing gains 100 %: one epoch after the first decay there is no point in going on."""
+    abel = js.Abel(0.5, last_decay=2, stop_below=1.0, stop_after=1)
+    optimizer = js.SGD(0.1, momentum=0.9, abel=abel)
+    stopping = dataclasses.replace(experiment, optimizer=optimizer, phases=(js.Phase(9, 20),))
+    _, outcome, rows = run(stopping)
+    assert outcome.status == "stopped"
+    assert rows[-1].epoch == 3
