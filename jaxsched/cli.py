@@ -145,7 +145,7 @@ def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
     path = bench.record_path(options.workdir, experiment, experiment.seed)
     bench.refuse_finished(path)
     start = Start(path.with_suffix(""), options.resume, options.start_from)
-    start.check(experiment, path)
+    start.check(experiment, plan, path)
     with (
         bench.Progress(console) as progress,
         Signals() as signals,

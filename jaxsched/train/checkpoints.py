@@ -85,7 +85,7 @@ class Checkpoints:
             ValueError: when the folder has later steps, which this run did not make.
             OSError: when this save or the one before cannot be written.
         """
-        later = [there for there in self._steps() if there > step]
+        later = [there for there in saved_steps(self.folder) if there > step]
         if later:
             raise ValueError(
                 f"{self.folder}: expected no checkpoint after update {step}, which is to be "
@@ -126,7 +126,7 @@ class Checkpoints:
         """
         self.wait()
         damaged: list[tuple[Path, _DamagedError]] = []
-        for step in reversed(self._steps()):
+        for step in reversed(saved_steps(self.folder)):
             path = self.folder / str(step)
             try:
                 snapshot = restore_named(path, like)
@@ -195,19 +195,16 @@ class Checkpoints:
             "content": dict(content),
         }
         with _written_to(self.folder):
+            _require_room(self.folder, arrays)
             # Orbax copies NumPy arrays before it returns, so these may be views of what is donated.
             items = ocp.args.Composite(
                 arrays=ocp.args.StandardSave(arrays), content=ocp.args.JsonSave(_sealed(record))
             )
             self._writer.save(path, args=items)
 
-    def _steps(self) -> list[int]:
-        """Those on disk, in order."""
-        return saved_steps(self.folder)
-
     def _prune(self) -> None:
         """Removes what is neither among the newest nor the best."""
-        steps = self._steps()
+        steps = saved_steps(self.folder)
         if len(steps) <= self._keep:
             return
         accuracies = {step: _accuracy(self.folder / str(step)) for step in steps}
@@ -250,11 +247,6 @@ def restore_named(path: Path, like: Any) -> Snapshot:
         50
     """
     path = path.absolute()
-    if not path.is_dir():
-        raise FileNotFoundError(
-            f"{path}: expected the folder of a checkpoint, got none; give one such as "
-            "RUN/before_last_decay."
-        )
     record = _read_record(path)
     _check_alike(path, record["layout"], _layout(like))
     restoring = ocp.args.StandardRestore(jax.tree.map(_abstract, like))
@@ -262,6 +254,20 @@ def restore_named(path: Path, like: Any) -> Snapshot:
     if _crc32(jax.device_get(arrays)) != record["crc32"]:
         raise _DamagedError(path, "the arrays differ from those that were saved")
     return Snapshot(record["step"], arrays, record["content"])
+
+
+def read_content(path: Path) -> tuple[int, dict[str, Any]]:
+    """The step of a checkpoint and what was saved beside its arrays, without reading these.
+
+    Args:
+        path: such as `RUN/before_last_decay`.
+
+    Raises:
+        FileNotFoundError: when there is no such folder.
+        ValueError: when it is damaged.
+    """
+    record = _read_record(path.absolute())
+    return record["step"], record["content"]
 
 
 class _DamagedError(ValueError):
@@ -273,6 +279,11 @@ class _DamagedError(ValueError):
 
 
 def _read_record(path: Path) -> dict[str, Any]:
+    if not path.is_dir():
+        raise FileNotFoundError(
+            f"{path}: expected the folder of a checkpoint, got none; give one such as "
+            "RUN/before_last_decay."
+        )
     sealed = _read_item(path, "content", ocp.args.JsonRestore())
     record = sealed.get("record") if isinstance(sealed, dict) else None
     if record is None or sealed != _sealed(record):
@@ -373,6 +384,15 @@ def _written_to(folder: Path) -> Iterator[None]:
             f"cannot write a checkpoint to {folder}: {_cause(error)}. Those before are kept; make "
             "room and resume the run."
         ) from error
+
+
+def _require_room(folder: Path, arrays: Any) -> None:
+    """Finds out beforehand: when a write fails midway, Orbax prints tracebacks of its own."""
+    leaves = jax.tree.leaves(arrays)
+    needed = sum(leaf.nbytes for leaf in leaves) + 1024 * (len(leaves) + 64)  # with metadata
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(f"it takes up to {needed / 1e6:.1f} MB, {free / 1e6:.1f} MB are free")
 
 
 def _cause(error: Exception) -> str:

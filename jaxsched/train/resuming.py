@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxsched.train.checkpoints import Checkpoints, restore_named, saved_steps
+from jaxsched.plan import Plan
+from jaxsched.train.checkpoints import Checkpoints, read_content, restore_named, saved_steps
 from jaxsched.train.experiment import Experiment, describe
 from jaxsched.train.position import Position
 from jaxsched.train.program import Program
@@ -26,14 +27,16 @@ class Start:
     resume: bool = False
     start_from: Path | None = None
 
-    def check(self, experiment: Experiment, record: Path) -> None:
-        """Refuses a choice that would lose a checkpoint, or that there is none for.
+    def check(self, experiment: Experiment, plan: Plan, record: Path) -> None:
+        """Refuses a choice that would lose a checkpoint, or whose checkpoint is none or another's.
 
         Args:
             experiment: to be run.
+            plan: of the experiment.
             record: of its run; those of others lie beside it.
 
         Raises:
+            FileNotFoundError: when there is nothing to start from.
             ValueError: with what to do instead.
         """
         has_checkpoints = bool(saved_steps(self.folder))
@@ -47,6 +50,8 @@ class Start:
                 f"--resume needs a checkpoint of this very run, got none in {self.folder}."
                 f"{_nearest(experiment, record)}"
             )
+        if self.start_from is not None:
+            _require_same_clock(plan, *read_content(self.start_from))
 
     def position(self, checkpoints: Checkpoints, program: Program) -> Position | None:
         """Where the run starts; None for its beginning.
@@ -56,13 +61,12 @@ class Start:
             program: the experiment, compiled.
 
         Raises:
-            ValueError: when the checkpoint does not fit the experiment.
+            ValueError: when the checkpoint's arrays are not the experiment's.
         """
         first = Position.first(program, seed=0)  # for the shapes: a checkpoint has to have them
         snapshot = checkpoints.restore(first.arrays) if self.resume else None
         if snapshot is None and self.start_from is not None:
             snapshot = restore_named(self.start_from, first.arrays)
-            _require_same_clock(program, snapshot.step, snapshot.content)
         return None if snapshot is None else Position.of(snapshot)
 
 
@@ -100,9 +104,8 @@ def _nearest(experiment: Experiment, record: Path) -> str:
     )
 
 
-def _require_same_clock(program: Program, step: int, content: Mapping[str, Any]) -> None:
+def _require_same_clock(plan: Plan, step: int, content: Mapping[str, Any]) -> None:
     """Refuses a checkpoint whose updates took other examples than this experiment's plan says."""
-    plan = program.plan
     ours = (plan.examples_at(step), plan.num_examples)
     theirs = (content["examples"], content["num_examples"])
     if ours != theirs or step >= plan.total_steps:
