@@ -1,4 +1,4 @@
-"""What ABEL and averaging add to an update: their chain against bare optax.sgd, side by side.
+"""What memory adds to an update: an experiment's whole chain against bare optax.sgd, side by side.
 
 python experiments/transform_cost.py
 
@@ -21,6 +21,15 @@ from jaxsched.models import CifarResNet
 BATCH_SIZE = 128
 NUM_ROUNDS = 15
 LR = js.OneCycle(0.1, duration=10_000)
+# As an experiment has it: everything scheduled, everything that remembers, averaged each epoch.
+EVERYTHING = js.SGD(
+    js.OneCycle(0.1, duration="100%"),
+    momentum=js.OneCycle(0.1, duration="100%").momentum(0.95, 0.85),
+    weight_decay=js.Cosine(5e-4, duration="100%"),
+    abel=js.Abel(0.2),
+    plateau=js.Plateau(),
+    averaging=js.Averaging(start=0),
+)
 
 
 def chains(steps_per_epoch: int) -> dict[str, optax.GradientTransformation]:
@@ -29,6 +38,8 @@ def chains(steps_per_epoch: int) -> dict[str, optax.GradientTransformation]:
     at_start = js.every(steps_per_epoch)
     abel = js.scale_by_abel(0.2, at_start)
     average = js.average_params(lambda step: at_start(step + 1))
+    plan = js.Plan((js.Phase(1000, 1),), num_examples=steps_per_epoch)
+    marks = range(steps_per_epoch, plan.total_steps, steps_per_epoch)
     return {
         "sgd": sgd,
         "sgd + abel": optax.chain(sgd, abel),
@@ -36,6 +47,7 @@ def chains(steps_per_epoch: int) -> dict[str, optax.GradientTransformation]:
         "weight decay + sgd + abel + average": optax.chain(
             optax.add_decayed_weights(5e-4), sgd, abel, average
         ),
+        "an experiment's, with everything": EVERYTHING.transformation(plan, marks),
     }
 
 
@@ -47,8 +59,10 @@ def make_round(
 ) -> Callable[[], float]:
     """A function that does an epoch of jitted updates and returns the seconds of one."""
 
+    tx = optax.with_extra_args_support(tx)
+
     def step(params, state):
-        updates, state = tx.update(gradient(params), state, params)
+        updates, state = tx.update(gradient(params), state, params, value=jnp.float32(1.0))
         return optax.apply_updates(params, updates), state
 
     update = jax.jit(step, donate_argnums=(0, 1))

@@ -229,7 +229,7 @@ def _plot(command: Plot, console: Console) -> None:
 
 
 def _print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
-    """Shows the plan as it will run: phases in updates, schedules in epochs."""
+    """Shows the plan as it will run: phases in updates, schedules in epochs, what has a memory."""
     table = Table(title=f"{experiment.name}: {plan.total_steps:,} updates")
     for column in ("phase", "epochs", "batch size", "updates", "first update"):
         table.add_column(column, justify="right")
@@ -241,6 +241,8 @@ def _print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
     console.print(table)
     for name, schedule in experiment.optimizer.schedules().items():
         print(f"{name} = {plan.resolve(schedule)}")
+    for name, memory in experiment.optimizer.memories().items():
+        print(f"{name} = {memory}")
 
 
 if __name__ == "__main__":

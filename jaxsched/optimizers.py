@@ -93,6 +93,11 @@ class Optimizer:
         """The chain without what has a memory, its schedules in updates; the names are API."""
         raise NotImplementedError
 
+    def memories(self) -> dict[str, Abel | Plateau | Averaging | Swag]:
+        """What it has that remembers, by the name of its link, in the chain's order."""
+        specs = {"abel": self.abel, "plateau": self.plateau, "averaging": self.averaging}
+        return {name: spec for name, spec in specs.items() if spec is not None}
+
     def schedules(self) -> dict[str, Schedule]:
         """Its schedules in epochs, by the name of their field."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

@@ -117,7 +117,40 @@ def test_plot_draws_several_configs_before_anything_is_trained(config, tmp_path,
     assert np.ptp(imread(tmp_path / "plot.png")) > 0.9  # ink on paper
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["bench"], ["plot"]])
+def test_diagnose_says_whether_the_norm_bounces_and_does_not_run_twice(config, tmp_path, capsys):
+    arguments = f"diagnose {config} --workdir {tmp_path / 'out'} --epochs 4".split()
+    decay = ["--optimizer.weight-decay.value", "0.5"]
+    main([*arguments, *decay])
+    output = capsys.readouterr().out
+    assert "tiny_diagnosis: 16 updates" in output
+    assert "lr = Constant(value=0.0" in output  # the highest rate of the cycle's four updates
+    assert "Up to epoch 4, |w|² fell by" in output and "Not decided: it may still turn." in output
+    (record,) = (tmp_path / "out").glob("tiny_diagnosis-*.jsonl")
+    (picture,) = (tmp_path / "out").glob("tiny_diagnosis-*.png")
+    assert np.ptp(imread(picture)) > 0.9  # ink on paper
+    header, *rows, _ = map(json.loads, record.read_text().splitlines())
+    assert (
+        set(header["initial_layers"])
+        == set(rows[0]["layers"])
+        == {*rows[0]["norm_change"]["decay"]}
+    )
+    written = record.stat().st_mtime_ns
+    main([*arguments, *decay])
+    assert record.stat().st_mtime_ns == written
+
+    main(arguments)
+    assert "no weight decay, and without it no bounce" in capsys.readouterr().out
+
+
+def test_what_has_a_memory_is_shown_with_the_plan(config, capsys):
+    config.write_text(
+        CONFIG.replace("js.SGD(js.OneCycle(0.1, duration=1)", "js.SGD(0.1, abel=js.Abel()")
+    )
+    main(["plot", str(config), "--output", str(config.with_suffix(".png"))])
+    assert "abel = Abel(decay_factor=0.1, last_decay='85%'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["bench"], ["plot"], ["diagnose"]])
 def test_help_comes_from_the_docstrings(command, capsys):
     output = fails([*command, "--help"], capsys, code=0)
     assert "experiment" in output.lower()

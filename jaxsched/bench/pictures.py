@@ -17,7 +17,10 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 
 
 def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
-    """Test accuracy against updates: the median over seeds, the band its middle half."""
+    """Test accuracy against updates: the median over seeds, the band its middle half.
+
+    That of the averaged weights, where there is an average, is dotted.
+    """
     figure = Figure(figsize=(7.5, 4.2), layout="constrained")
     axis = _plain(figure.subplots())
     floor = study.target
@@ -34,6 +37,7 @@ def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
         axis.plot(steps, 100 * median, color=colour, label=label)
         axis.fill_between(steps, 100 * low, 100 * high, color=colour, alpha=0.15, linewidth=0)
         floor = min(floor, *median[length // 4 :])
+        _draw_average(axis, runs, length, colour)
     axis.axhline(100 * study.target, color="black", linewidth=1, linestyle="--")
     where = axis.get_yaxis_transform()  # x as a share of the width, y in per cent
     axis.text(0.005, 100 * study.target, "target", va="bottom", transform=where)
@@ -42,6 +46,18 @@ def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
     axis.set(xlabel="updates", ylabel="test accuracy, %", title=study.name)
     axis.legend(frameon=False, loc="lower right")
     figure.savefig(path, dpi=150)
+
+
+def _draw_average(axis: Axes, runs: Sequence[Record], length: int, colour: str) -> None:
+    """The median accuracy of the averaged weights, from the first evaluation that has any."""
+    rows = zip(*(run.evaluations[:length] for run in runs), strict=True)
+    points = [
+        (row[0]["step"], 100 * np.median([of_run["averaged_test_accuracy"] for of_run in row]))
+        for row in rows
+        if all(of_run.get("averaged_test_accuracy") is not None for of_run in row)
+    ]
+    if points:
+        axis.plot(*zip(*points, strict=True), color=colour, linestyle=":", label="… averaged")
 
 
 def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:

@@ -49,7 +49,9 @@ class Progress:
     def evaluation(self, row: Evaluation) -> None:
         """Takes a row of this run."""
         self.updates(row.step)
-        self._bar.update(self._task, accuracy=f"accuracy {row.test_accuracy:.2%}")
+        average = row.averaged_test_accuracy
+        averaged = "" if average is None else f", averaged {average:.2%}"
+        self._bar.update(self._task, accuracy=f"accuracy {row.test_accuracy:.2%}{averaged}")
 
     def end_run(self, total_updates: int, reason: str) -> None:
         """Counts this run as done; says why where it ended early."""

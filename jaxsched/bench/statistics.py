@@ -26,6 +26,8 @@ class Summary:
         seconds: median training seconds to the target, without compilation and evaluation.
         accuracy_mean: of the last evaluations, the mean; a run that diverged counts with its last.
         accuracy_sd: of the last evaluations, the standard deviation (n − 1); None for one run.
+        averaged_mean: `accuracy_mean` of the averaged weights; None where a run has no average.
+        averaged_sd: likewise.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Summary:
     seconds: float | None
     accuracy_mean: float | None
     accuracy_sd: float | None
+    averaged_mean: float | None = None
+    averaged_sd: float | None = None
 
 
 def first_at_target(record: Record, target: float) -> Mapping[str, Any] | None:
@@ -75,7 +79,7 @@ def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
         value = statistics.median(math.inf if hit is None else float(hit[column]) for hit in hits)
         return value if math.isfinite(value) else None
 
-    final = [record.evaluations[-1]["test_accuracy"] for record in records if record.evaluations]
+    final, averaged = (_last(records, f"{which}test_accuracy") for which in ("", "averaged_"))
     return Summary(
         name=name,
         seeds=len(records),
@@ -88,4 +92,14 @@ def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
         seconds=median("train_seconds"),
         accuracy_mean=statistics.fmean(final) if final else None,
         accuracy_sd=statistics.stdev(final) if len(final) > 1 else None,
+        averaged_mean=statistics.fmean(averaged) if averaged else None,
+        averaged_sd=statistics.stdev(averaged) if len(averaged) > 1 else None,
     )
+
+
+def _last(records: Sequence[Record], column: str) -> list[float]:
+    """What the last evaluations say; nothing where one of them does not say it."""
+    rows = [record.evaluations[-1] for record in records if record.evaluations]
+    if any(row.get(column) is None for row in rows):
+        return []
+    return [row[column] for row in rows]

@@ -11,21 +11,24 @@ from jaxsched.bench.statistics import Summary
 from jaxsched.bench.study import Study
 
 _COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
+_AVERAGED = "averaged, %"  # only in tables where there is an average
 
 
 def terminal_table(study: Study, summaries: Sequence[Summary]) -> Table:
     """The table as the terminal shows it."""
     table = Table(title=_title(study))
-    for column in _COLUMNS:
+    columns, *rows = _cells(summaries)
+    for column in columns:
         table.add_column(column, justify="right" if column else "left")
-    for summary in summaries:
-        table.add_row(*_cells(summary))
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
 def markdown_table(study: Study, summaries: Sequence[Summary]) -> str:
     """The table as Markdown."""
-    rows = [_COLUMNS, ("---", *["---:"] * (len(_COLUMNS) - 1)), *map(_cells, summaries)]
+    columns, *cells = _cells(summaries)
+    rows = [columns, ("---", *["---:"] * (len(columns) - 1)), *cells]
     return f"{_title(study)}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -40,16 +43,20 @@ def _title(study: Study) -> str:
     return f"{study.name}: median over seeds to reach {study.target:.1%} test accuracy"
 
 
-def _cells(summary: Summary) -> tuple[str, ...]:
+def _cells(summaries: Sequence[Summary]) -> list[tuple[str, ...]]:
+    """The heading and a row each."""
+    has_average = any(summary.averaged_mean is not None for summary in summaries)
+    rows = [_COLUMNS, *map(_row, summaries)]
+    if not has_average:
+        return rows
+    averaged = [_AVERAGED, *(_spread(s.averaged_mean, s.averaged_sd) for s in summaries)]
+    return [(*row, cell) for row, cell in zip(rows, averaged, strict=True)]
+
+
+def _row(summary: Summary) -> tuple[str, ...]:
     def number(value: float | None, form: str) -> str:
         return "missed" if value is None else format(value, form)
 
-    if summary.accuracy_mean is None:
-        accuracy = "none"
-    elif summary.accuracy_sd is None:
-        accuracy = f"{100 * summary.accuracy_mean:.2f}"
-    else:
-        accuracy = f"{100 * summary.accuracy_mean:.2f} ± {100 * summary.accuracy_sd:.2f}"
     diverged = f", {summary.diverged} diverged" if summary.diverged else ""
     return (
         summary.name,
@@ -57,5 +64,12 @@ def _cells(summary: Summary) -> tuple[str, ...]:
         number(summary.examples, ",.0f"),
         number(summary.seconds, ".1f"),
         f"{summary.reached}/{summary.seeds}{diverged}",
-        f"{accuracy} (n={summary.seeds})",
+        f"{_spread(summary.accuracy_mean, summary.accuracy_sd)} (n={summary.seeds})",
     )
+
+
+def _spread(mean: float | None, sd: float | None) -> str:
+    """Mean ± sd in per cent, as far as they are known."""
+    if mean is None:
+        return "none"
+    return f"{100 * mean:.2f}" if sd is None else f"{100 * mean:.2f} ± {100 * sd:.2f}"

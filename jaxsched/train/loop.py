@@ -153,9 +153,12 @@ class _Run:
             before = _Dispatched(self.step, self.position.sums)
             # At the mark itself it is saved with the evaluation, so that none is made twice.
             if self._saving and self.step < mark and self._saving.is_due(self.step):
-                self._move(train_seconds=seconds + time.perf_counter() - begin)
+                jax.block_until_ready(self.position.sums)
+                seconds += time.perf_counter() - begin
+                self._move(train_seconds=seconds)
                 self._saving.save(self.step, self.position)
                 self._pace.pause()
+                begin = time.perf_counter()  # saving is not training
         sums, step = jax.device_get((self.position.sums, self.position.state.step))
         self.step = int(step)
         self._move(train_seconds=seconds + time.perf_counter() - begin)

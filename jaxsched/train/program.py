@@ -274,12 +274,17 @@ class Program:
     def _prediction(self):
         """The probabilities, batch after batch; each device computes all of them."""
 
-        def program(_: Shard, variables: Variables, images: jax.Array) -> jax.Array:
-            def of_image(image):
-                logits = self._model.eval_logits(variables, self._normalise(image[None]))
-                return jax.nn.softmax(logits[0])
+        num_images = len(self.dataset.test)
+        size = min(_EVALUATION_BATCH, num_images)
+        places = jnp.arange(-(-num_images // size) * size).reshape(-1, size)
 
-            return lax.map(of_image, images, batch_size=_EVALUATION_BATCH)
+        def program(_: Shard, variables: Variables, images: jax.Array) -> jax.Array:
+            def of_batch(places):
+                batch = self._normalise(images[jnp.minimum(places, num_images - 1)])
+                return jax.nn.softmax(self._model.eval_logits(variables, batch))
+
+            found = lax.map(of_batch, places)
+            return found.reshape(-1, found.shape[-1])[:num_images]
 
         return self.driver.compile(program, self.init(0).variables, self._test[0])
 
