@@ -5,9 +5,9 @@
 `data` holds the official files. The SWA run of "Experiments with CIFAR10, part 2": 20 epochs of
 1cycle to 0.1 and 10 of SWA at 0.01, against 30 epochs of 1cycle. Sized for a CPU: the first 5,000
 images and a ResNet-8 of width 8; the four runs take about 15 minutes on one core. On a GPU set
-NETWORK to R18, DATA to all of CIFAR-10, BATCH_SIZE to 128 and give more SEEDS; published single runs
-of a ResNet-18 on the original pixels are 94.14 % (20 + 10 epochs), 94.45 % (20 + 20) and, by 1cycle
-alone, 93.77 % (30 epochs).
+NETWORK to R18, DATA to all of CIFAR-10, BATCH_SIZE to 128 and give more SEEDS; published single
+runs of a ResNet-18 on the original pixels are 94.14 % (20 + 10 epochs), 94.45 % (20 + 20) and, by
+1cycle alone, 93.77 % (30 epochs).
 """
 
 import dataclasses
