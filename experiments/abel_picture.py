@@ -50,20 +50,23 @@ def mean_over_seeds(records: Sequence[Record], column: str) -> tuple[Any, Any]:
 def draw(runs: Runs, path: Path) -> None:
     """A column a setting: accuracy above, |w|² below."""
     figure = Figure(figsize=(12, 6), layout="constrained")
-    axes = figure.subplots(2, len(SETTINGS), sharex=True, sharey="row", squeeze=False)
+    axes = figure.subplots(2, len(SETTINGS), sharex=True, squeeze=False)
+    for axis in axes[0, 1:]:
+        axis.sharey(axes[0, 0])
     for column, (setting, title) in zip(axes.T, SETTINGS.items(), strict=True):
         for schedule, colour in SCHEDULES.items():
             records = runs.get((schedule, setting))
             if not records:
                 continue
+            # Without a bounce ABEL is the late decay: both lines have to be seen.
+            style: dict[str, Any] = {"color": colour, "ls": "--" if schedule == "abel" else "-"}
             epochs, accuracy = mean_over_seeds(records, "test_accuracy")
-            label = f"{schedule} (n={len(records)})"
-            column[0].plot(epochs, 100 * accuracy, color=colour, label=label)
+            column[0].plot(epochs, 100 * accuracy, label=schedule, **style)
             epochs, norm = mean_over_seeds(records, "squared_norm")
-            column[1].plot(epochs, norm, color=colour)
+            column[1].plot(epochs, norm, **style)
         column[0].set_title(title)
         column[1].set_xlabel("epochs")
-        column[1].set_yscale("log")
+        column[1].set_ylim(bottom=0)
     axes[0, 0].set_ylabel("test accuracy, %")
     axes[1, 0].set_ylabel("|w|²")
     for axis in axes.flat:
