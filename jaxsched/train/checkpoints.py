@@ -65,7 +65,7 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.folder)
         _remove_unfinished(self.folder)
-        self._writer = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler())
+        self._writer = _writer()
         logging.getLogger("absl").addFilter(_is_not_of_orbax)
 
     def save(
@@ -187,19 +187,21 @@ class Checkpoints:
         if path.exists():
             return
         arrays = jax.device_get(arrays)
-        record = {
-            "step": step,
-            "accuracy": None if accuracy is None else float(accuracy),
-            "layout": _layout(arrays),
-            "crc32": _crc32(arrays),
-            "content": dict(content),
-        }
+        record = _sealed(
+            {
+                "step": step,
+                "accuracy": None if accuracy is None else float(accuracy),
+                "layout": _layout(arrays),
+                "crc32": _crc32(arrays),
+                "content": dict(content),
+            }
+        )
+        # Orbax copies NumPy arrays before it returns, so these may be views of what is donated.
+        items = ocp.args.Composite(
+            arrays=ocp.args.StandardSave(arrays), content=ocp.args.JsonSave(record)
+        )
         with _written_to(self.folder):
             _require_room(self.folder, arrays)
-            # Orbax copies NumPy arrays before it returns, so these may be views of what is donated.
-            items = ocp.args.Composite(
-                arrays=ocp.args.StandardSave(arrays), content=ocp.args.JsonSave(_sealed(record))
-            )
             self._writer.save(path, args=items)
 
     def _prune(self) -> None:
@@ -285,10 +287,11 @@ def _read_record(path: Path) -> dict[str, Any]:
             "RUN/before_last_decay."
         )
     sealed = _read_item(path, "content", ocp.args.JsonRestore())
-    record = sealed.get("record") if isinstance(sealed, dict) else None
-    if record is None or sealed != _sealed(record):
+    sealed = sealed if isinstance(sealed, dict) else {}
+    # By checksums alone: a NaN would make a record differ from itself.
+    if sealed.get("crc32") != _sealed(sealed.get("record"))["crc32"]:
         raise _DamagedError(path, "its content differs from what was saved")
-    return record
+    return sealed["record"]
 
 
 def _read_item(path: Path, name: str, restoring: ocp.args.CheckpointArgs) -> Any:
@@ -299,7 +302,7 @@ def _read_item(path: Path, name: str, restoring: ocp.args.CheckpointArgs) -> Any
         raise _DamagedError(path, _cause(error)) from error
 
 
-def _sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+def _sealed(record: Any) -> dict[str, Any]:
     """The record with its checksum; a copy, because it is written when the caller has gone on."""
     text = json.dumps(record)
     return {"record": json.loads(text), "crc32": zlib.crc32(text.encode())}
@@ -371,6 +374,16 @@ def _lock(folder: Path) -> int:
     # Padded and in place: nothing of the process before remains, and a full disk has room for it.
     os.pwrite(file, f"{os.getpid():<20}".encode(), 0)
     return file
+
+
+def _writer() -> ocp.AsyncCheckpointer:
+    # A folder that cannot be made in the background would leave Orbax's threads waiting for it,
+    # and the process unable to end, for five minutes.
+    options = ocp.AsyncOptions(create_directories_asynchronously=False)
+    items = ocp.CompositeCheckpointHandler(
+        composite_options=ocp.CompositeOptions(async_options=options)
+    )
+    return ocp.AsyncCheckpointer(items, async_options=options)
 
 
 @contextlib.contextmanager
