@@ -21,7 +21,7 @@ def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
 
     That of the averaged weights, where there is an average, is dotted.
     """
-    figure = Figure(figsize=(7.5, 4.2), layout="constrained")
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
     axis = _plain(figure.subplots())
     floor = study.target
     for number, experiment in enumerate(study.experiments):
@@ -44,7 +44,8 @@ def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
     # The first quarter starts from chance; drawn in full it would flatten all the rest.
     axis.set_ylim(bottom=100 * floor - 2)
     axis.set(xlabel="updates", ylabel="test accuracy, %", title=study.name)
-    axis.legend(frameon=False, loc="lower right")
+    # Beside the axes: within them it may cover a curve, wherever it stands.
+    figure.legend(frameon=False, loc="outside right center")
     figure.savefig(path, dpi=150)
 
 
