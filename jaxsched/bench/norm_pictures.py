@@ -11,14 +11,15 @@ from matplotlib.ticker import LogLocator, NullLocator
 from uniplot import plot_to_string
 
 from jaxsched.bench.bounce import Bounce
+from jaxsched.bench.pictures import COLOURS, plain
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
 # As the paper draws them: its ten heaviest layers carry about half of |w|².
 _HEAVIEST = 10
 
-# Five of Okabe and Ito's colours, each for two layers: the second one is dashed, or hatched.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+# Each for two layers: the second one is dashed, or hatched.
+_COLOURS = COLOURS[:5]
 _REST = "0.85"
 _TERMS = {"gradient": _COLOURS[1], "decay": _COLOURS[0], "alignment": _COLOURS[2]}
 _SUM = _COLOURS[3]
@@ -58,9 +59,7 @@ def draw_norms(rows: Rows, initial_layers: Mapping[str, float], bounce: Bounce, 
     _draw_growth(growth, epochs, {name: layers[name] for name in heaviest})
     _draw_shares(shares, epochs, layers, heaviest)
     for axis in (total, terms, growth, shares):
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.25, linewidth=0.6)
-        axis.set_xlabel("epochs")
+        plain(axis).set_xlabel("epochs")
         axis.set_xlim(0, epochs[-1])
     bands = shares.collections[: len(heaviest)]
     # About 140 letters fit; an entry takes 8 more than its name.

@@ -13,7 +13,7 @@ from jaxsched.bench.study import Study
 from jaxsched.train import Preview
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; black is left for the target.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 
 
 def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
@@ -22,7 +22,7 @@ def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
     That of the averaged weights, where there is an average, is dotted.
     """
     figure = Figure(figsize=(9, 4.2), layout="constrained")
-    axis = _plain(figure.subplots())
+    axis = plain(figure.subplots())
     floor = study.target
     for number, experiment in enumerate(study.experiments):
         runs = [r for r in records if r.name == experiment.name and r.evaluations]
@@ -75,7 +75,7 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
                     axis.step(times, values, color=_colour(number), where="post", alpha=0.85)
         row[0].set_ylabel(name.replace("_", " "))
     for axis in axes.flat:
-        _plain(axis)
+        plain(axis)
     axes[-1, 0].set_xlabel("updates")
     axes[-1, 1].set_xlabel("epochs")
     lines = axes[0, 0].get_lines()
@@ -113,10 +113,11 @@ def _curve_names(previews: Mapping[str, Preview]) -> list[str]:
 
 
 def _colour(number: int) -> str:
-    return _COLOURS[number % len(_COLOURS)]
+    return COLOURS[number % len(COLOURS)]
 
 
-def _plain(axis: Axes) -> Axes:
+def plain(axis: Axes) -> Axes:
+    """The axes with a light grid and without a frame."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.25, linewidth=0.6)
     return axis
