@@ -47,7 +47,7 @@ IMAGE_SHAPE = (224, 224, 3)
 NUM_TRAIN, NUM_CLASSES = 1_281_167, 1000  # ImageNet
 BATCH_SIZES = tuple(256 * 2**power for power in range(9))
 
-UTILISATION = 0.4  # share of the peak while convolving: what makes the v3-512 run below come out
+UTILISATION = 0.4  # share of the peak while convolving; with it the first of PUBLISHED comes out
 PASSES = 14  # over each convolution's output, in bf16: 5 forward, 9 backward, with batch norm
 SAVED = 2  # tensors of that size kept for the backward pass: it, and what it becomes
 LAUNCH = 0.2e-3  # seconds an update
@@ -242,9 +242,17 @@ _MULTIPLY_ADDS = {"conv_general_dilated": _of_convolution, "dot_general": _of_pr
 
 def compute_seconds(work: Work, chip: Chip, per_chip: float) -> float:
     """Forward and backward pass on a chip: the longer of arithmetic and memory traffic."""
-    arithmetic = work.flop / (UTILISATION * chip.peak)
-    traffic = PASSES * 2 * work.elements / chip.memory_bandwidth
-    return per_chip * max(arithmetic, traffic)
+    return per_chip * max(arithmetic_seconds(work, chip), traffic_seconds(work, chip))
+
+
+def arithmetic_seconds(work: Work, chip: Chip) -> float:
+    """Of one image, were there nothing to read."""
+    return work.flop / (UTILISATION * chip.peak)
+
+
+def traffic_seconds(work: Work, chip: Chip) -> float:
+    """Of one image, were there nothing to compute."""
+    return PASSES * 2 * work.elements / chip.memory_bandwidth
 
 
 def all_reduce_seconds(slice_: Slice, num_bytes: float) -> float:
@@ -425,7 +433,10 @@ def main() -> None:
     content = (
         "ResNet-50 at 224 on TPU v5e, by `python experiments/pod.py`: **computed, not measured.**\n"
         f"\n{work.flop / 1e9:.2f} GFLOP of training an image, {work.parameters:,} parameters, "
-        f"{work.norms} batch norms. A host is taken to decode {DECODED:,} images/s.\n\n"
+        f"{work.norms} batch norms. An image's arithmetic takes "
+        f"{1e3 * arithmetic_seconds(work, V5E):.2f} ms, its memory traffic "
+        f"{1e3 * traffic_seconds(work, V5E):.2f} ms; the longer counts. A host is taken to decode "
+        f"{DECODED:,} images/s.\n\n"
         f"{update_table(work)}\n\n{plan_table(work)}\n\n"
         f"The same formula on TPU v3 at batch 32,768:\n\n{checks}\n"
     )

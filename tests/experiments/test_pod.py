@@ -1,8 +1,6 @@
 """The pod on paper: what is counted, against known figures; what is computed, in closed form."""
 
 import dataclasses
-import importlib.util
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +9,10 @@ import pytest
 import jaxsched as js
 from jaxsched.models import RESNET50, CifarResNet
 
-PATH = Path(__file__).parents[2] / "experiments" / "pod.py"
-
 
 @pytest.fixture(scope="module")
-def pod():
-    spec = importlib.util.spec_from_file_location("pod", PATH)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def pod(load_experiment):
+    return load_experiment("pod")
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +120,18 @@ def test_compute_is_the_larger_of_arithmetic_and_traffic(pod, work):
     fed = dataclasses.replace(chip, memory_bandwidth=1e15)
     assert pod.compute_seconds(work, fed, 1) == pytest.approx(arithmetic)
     assert pod.compute_seconds(work, starved, 1) == pytest.approx(traffic)
+
+
+def test_an_update_by_hand(pod, work):
+    """8,192 images on the whole pod: 32 a chip, bound by memory traffic."""
+    update = pod.update_of(work, pod.SLICES[256], 8192)
+    gradient = 4 * 25_557_032
+    assert update.compute == pytest.approx(32 * 14 * 2 * 11_113_984 / 819e9)
+    assert update.fixed == pytest.approx(0.2e-3 + 5 * gradient / 819e9)
+    assert update.gradient == pytest.approx(2 * 255 / 256 * gradient / 200e9 + 32e-6)
+    assert update.norms == pytest.approx(2 * 53 * 32e-6)
+    assert update.waiting == 0
+    assert update.seconds == pytest.approx(sum(update))
 
 
 @pytest.mark.parametrize("chips", [8, 256])
