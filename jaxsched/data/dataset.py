@@ -46,6 +46,43 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return self.images.shape[1:]
+
+
+class Records:
+    """One split of a data set whose images are read, and decoded, when their turn comes.
+
+    For data that is too large for the devices' memory. It is read in other threads and, pickled, in
+    other processes.
+    """
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels, which all its images share."""
+        raise NotImplementedError
+
+    def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
+        """Reads one example.
+
+        Args:
+            example: which, in 0 … len − 1.
+            random: for whatever is random in the reading, such as a crop: of the run, the epoch and
+                the example alone. None in evaluation, which is never random.
+
+        Returns:
+            The image, uint8[H, W, C], and its label.
+
+        Raises:
+            ValueError: when it cannot be read, with the file or the record.
+        """
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -72,15 +109,15 @@ class Dataset:
     """
 
     name: str
-    train: Images
-    test: Images
+    train: Images | Records
+    test: Images | Records
     evaluated_on: str
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def __post_init__(self):
-        shape, test_shape = self.train.images.shape[1:], self.test.images.shape[1:]
+        shape, test_shape = self.train.image_shape, self.test.image_shape
         if shape != test_shape:
             raise ValueError(
                 f"{self.name} needs images of one shape, got {list(shape)} in train and "
@@ -92,7 +129,10 @@ class Dataset:
                 f"{self.name} needs a mean and a positive std for each of its {shape[-1]} "
                 f"channels, got mean={self.mean}, std={self.std}; a std of 0 is a constant channel."
             )
-        for split, labels in ("train", self.train.labels), (self.evaluated_on, self.test.labels):
+        for split, examples in ("train", self.train), (self.evaluated_on, self.test):
+            if not isinstance(examples, Images):
+                continue  # known when they are read
+            labels = examples.labels
             if labels.min() < 0 or labels.max() >= self.num_classes:
                 raise ValueError(
                     f"{self.name} needs labels in 0 ... {self.num_classes - 1}, got "

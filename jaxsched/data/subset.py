@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from jaxsched.data.dataset import Dataset, Images, Source
+import numpy as np
+
+from jaxsched.data.dataset import Dataset, Images, Records, Source
 
 
 @dataclass(frozen=True)
@@ -36,5 +38,29 @@ class Subset(Source):
                 f"Subset needs num_train within 1 … {len(whole.train)}, what {whole.name} has to "
                 f"train on, got {self.num_train}."
             )
-        kept = slice(self.num_train)
-        return replace(whole, train=Images(whole.train.images[kept], whole.train.labels[kept]))
+        return replace(whole, train=_first(whole.train, self.num_train))
+
+
+def _first(examples: Images | Records, count: int) -> Images | Records:
+    if isinstance(examples, Images):
+        return Images(examples.images[:count], examples.labels[:count])
+    return _First(examples, count)
+
+
+class _First(Records):
+    """The first examples of a split."""
+
+    def __init__(self, records: Records, count: int):
+        self._records, self._count = records, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return self._records.image_shape
+
+    def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
+        """See `Records.read`."""
+        return self._records.read(example, random)
