@@ -5,12 +5,14 @@ from jaxsched.data.augment import example_keys as example_keys
 from jaxsched.data.augment import normalise as normalise
 from jaxsched.data.cifar import Cifar10 as Cifar10
 from jaxsched.data.cifar import Cifar100 as Cifar100
+from jaxsched.data.crop import RandomResizedCrop as RandomResizedCrop
 from jaxsched.data.dataset import Dataset as Dataset
 from jaxsched.data.dataset import Images as Images
 from jaxsched.data.dataset import Records as Records
 from jaxsched.data.dataset import Source as Source
 from jaxsched.data.dataset import channel_statistics as channel_statistics
 from jaxsched.data.digits import Digits as Digits
+from jaxsched.data.image_folder import ImageFolder as ImageFolder
 from jaxsched.data.order import epoch_order as epoch_order
 from jaxsched.data.reading import Reading as Reading
 from jaxsched.data.streamed import Streamed as Streamed

@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 import grain
 import numpy as np
+from absl import flags
 
 from jaxsched.data.dataset import Records
 
-_THREADS = 16
-# Read ahead, in batches; also what the batches waiting for the devices take of the host's memory.
+# Read ahead by all workers together, in batches; also what the batches waiting for the devices take
+# of the host's memory.
 _BATCHES_AHEAD = 16
 
 
@@ -30,11 +31,13 @@ class Reading:
             random.
         batch_size: examples a batch.
         seed: of the run.
-        workers: processes to read in. 0 reads in threads of this process, which is enough where
+        workers: processes to read in; they import the main script anew, so that it needs an
+            `if __name__ == "__main__"`. 0 reads in threads of this process, which is enough where
             decoding is cheap: Python runs one thread at a time but for the decoding itself.
 
     Raises:
-        ValueError: when the examples make no whole number of batches.
+        ValueError: when the examples make no whole number of batches; in a read, as `Records.read`.
+        RuntimeError: in a read, when a worker was killed.
 
     Example:
         >>> import numpy as np
@@ -63,20 +66,24 @@ class Reading:
         batches = grain.MapDataset.source(_Requests(records, examples, epochs, seed)).batch(
             batch_size
         )
-        options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_BATCHES_AHEAD)
+        ahead = max(2, _BATCHES_AHEAD // max(1, workers))
+        options = grain.ReadOptions(num_threads=ahead, prefetch_buffer_size=ahead)
         dataset = batches.to_iter_dataset(options)
         if workers:
+            if not flags.FLAGS.is_parsed():
+                flags.FLAGS.mark_as_parsed()  # Grain's own, by their defaults
             # Whole batches go to one worker after another, so their number changes none of them.
             dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
-        self._iterator = iter(dataset)
+        self._iterator, self._workers = iter(dataset), workers
 
     def start(self) -> None:
         """Begins to read before the first batch is asked for."""
         self._iterator.start_prefetch()
 
     def __iter__(self) -> Iterator[HostBatch]:
-        for images, labels in self._iterator:
-            yield HostBatch(images, labels)
+        for batch in self._iterator:
+            # Copied out of the memory that is shared with a worker, which is then free again.
+            yield HostBatch(*map(np.array, batch) if self._workers else batch)
 
     def close(self) -> None:
         """Stops reading."""
