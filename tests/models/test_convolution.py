@@ -49,7 +49,7 @@ def geometries(draw):
         kernel.append(side)
         pads.append(pad)
         sides.append(draw(st.integers(max(1, side - sum(pad)), 9)))
-    batch, channels, features = draw(st.integers(1, 3)), draw(st.integers(1, 6)), draw(st.integers(1, 3))
+    batch, channels, features = (draw(st.integers(1, most)) for most in (3, 6, 3))
     strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     return (batch, *sides, channels), (*kernel, channels, features), strides, tuple(pads)
 
