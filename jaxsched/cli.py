@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -35,7 +34,6 @@ from jaxsched.train import (
     make_driver,
     require_same,
     split_cpu,
-    train,
 )
 from jaxsched.train.config_file import load_value
 
@@ -195,11 +193,11 @@ def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
         profile = None
         if options.profile is not None:
             profile = stack.enter_context(Profile(path.with_suffix(".profile"), *options.profile))
-        text = config.read_text(encoding="utf-8")
-        run = partial(bench.record_run, path=path, source_text=text) if is_main() else train
-        outcome = run(
+        outcome = bench.record_run(
             program,
             seed,
+            path,
+            source_text=config.read_text(encoding="utf-8"),
             on_evaluation=progress.evaluation,
             on_updates=progress.updates,
             start=start.position(checkpoints, program),

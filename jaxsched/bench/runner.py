@@ -1,5 +1,6 @@
 """Runs on record: one of an experiment, and all of a study."""
 
+import contextlib
 import datetime
 import functools
 import shlex
@@ -23,6 +24,7 @@ from jaxsched.train import (
     Program,
     Saving,
     describe,
+    from_main,
     train,
 )
 
@@ -58,6 +60,8 @@ def record_run(
 ) -> Outcome:
     """Trains with this seed and writes the record.
 
+    Of several processes that train together the main one writes it; all of them call this.
+
     Args:
         program: the experiment, compiled.
         seed: of this run.
@@ -75,11 +79,21 @@ def record_run(
         FileExistsError: when `path` holds a finished run.
         Preempted: when a signal ended the run, which is saved.
     """
-    with RecordWriter(path, _header(program, seed, source_text, start)) as writer:
+    header, writers = _header(program, seed, source_text, start), []
+    with contextlib.ExitStack() as stack:
+
+        def on_main(function: Callable[[RecordWriter], None]) -> None:
+            # Where the main process cannot write, the others must not go on without it.
+            from_main(program.driver, lambda: function(writers[0]))
 
         def write(row: Evaluation) -> None:
-            writer.evaluation(describe(row))
+            on_main(lambda writer: writer.evaluation(describe(row)))
             on_evaluation(row)
+
+        def begin() -> None:
+            writers.append(stack.enter_context(RecordWriter(path, header)))
+
+        from_main(program.driver, begin)
 
         for row in start.rows if start else ():
             write(row)
@@ -93,13 +107,14 @@ def record_run(
             saving=saving,
             profile=profile,
         )
-        writer.end(
-            status=outcome.status,
-            reason=outcome.reason,
-            average_on_all=describe(outcome.average_on_all),
-            images_per_second=outcome.images_per_second,
-            peak_memory=peak_memory(program),
-        )
+        end = {
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "average_on_all": describe(outcome.average_on_all),
+            "images_per_second": outcome.images_per_second,
+            "peak_memory": peak_memory(program),
+        }
+        on_main(lambda writer: writer.end(**end))
     return outcome
 
 

@@ -8,7 +8,7 @@ from jaxsched.train.checkpoints import Checkpoints
 from jaxsched.train.evaluation import Evaluation
 from jaxsched.train.experiment import describe
 from jaxsched.train.position import Position
-from jaxsched.train.processes import Wishes
+from jaxsched.train.processes import Wishes, from_main
 from jaxsched.train.program import Program
 from jaxsched.train.signals import Preempted, Signals
 
@@ -43,6 +43,7 @@ class Saving:
     ):
         plan, abel = program.plan, program.experiment.optimizer.abel
         self._checkpoints, self._signals, self._plan = checkpoints, signals, plan
+        self._driver = program.driver
         self._last_decay_at = abel.last_decay_at(plan) if abel else None
         self._identity = {"experiment": describe(program.experiment), "seed": seed}
         self._every_seconds, self._saved = every_seconds, time.monotonic()
@@ -65,27 +66,29 @@ class Saving:
         return is_best or self.is_due(row.step, agreed)
 
     def save(self, step: int, position: Position, agreed: Wishes) -> None:
-        """Saves the run.
+        """Saves the run, on the main process.
 
         Raises:
             Preempted: once it is saved, when a signal has come.
-            OSError: when it cannot be written; what was saved before is kept.
+            OSError: when it cannot be written; what was saved before is kept. On processes that
+                save nothing it is a ValueError.
         """
-        if self._checkpoints is not None:
-            self._write(self._checkpoints, step, position)
+        from_main(self._driver, lambda: self._write(step, position, to_the_end=bool(agreed.signal)))
         self._saved = time.monotonic()
         if agreed.signal:
-            if self._checkpoints is not None:
-                self._checkpoints.wait()
             raise Preempted(step, agreed.signal)
 
-    def _write(self, checkpoints: Checkpoints, step: int, position: Position) -> None:
+    def _write(self, step: int, position: Position, *, to_the_end: bool) -> None:
+        checkpoints = self._checkpoints
+        assert checkpoints is not None
         content = {**self._identity, **self._content(step, position)}
         if step == self._last_decay_at:
             checkpoints.save_named(self.BEFORE_LAST_DECAY, step, position.arrays, content)
         rows = position.rows
         accuracy = rows[-1].test_accuracy if rows and rows[-1].step == step else None
         checkpoints.save(step, position.arrays, content, accuracy=accuracy)
+        if to_the_end:
+            checkpoints.wait()
 
     def _content(self, step: int, position: Position) -> Mapping[str, Any]:
         return {

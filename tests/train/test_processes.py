@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -52,8 +53,8 @@ def write_config(folder, name, data, driver="jit", devices=2):
     return folder / f"{name}.py"
 
 
-def start(config, workdir, *arguments):
-    """A process with two virtual devices that trains."""
+def start(config, workdir, *arguments, file_size=resource.RLIM_INFINITY):
+    """A process with two virtual devices that trains and can write files of so many bytes."""
     command = [sys.executable, "-c", "from jaxsched.cli import main; main()", "train", str(config)]
     environment = os.environ | {
         "JAX_NUM_CPU_DEVICES": "2",
@@ -63,19 +64,20 @@ def start(config, workdir, *arguments):
     return subprocess.Popen(
         [*command, "--workdir", str(workdir), *arguments],
         env=environment,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def start_two(config, workdir, *arguments, seeds=(0, 0)):
+def start_two(config, workdir, *arguments, seeds=(0, 0), **limits):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     together = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", *arguments]
     return [
-        start(config, workdir, *together, "--process-id", str(i), "--seed", str(seed))
+        start(config, workdir, *together, "--process-id", str(i), "--seed", str(seed), **limits)
         for i, seed in enumerate(seeds)
     ]
 
@@ -179,6 +181,13 @@ def test_what_one_process_refuses_all_refuse(folder, alone):
     config = folder / "alone.py"
     for text in outputs(start_two(config, folder / "alone"), code=2):
         assert "holds a finished run" in text
+
+
+def test_where_the_main_process_cannot_write_all_end(folder, together):
+    """Its first row finds no room; the other process does not wait for it."""
+    config = folder / "together.py"
+    for text in outputs(start_two(config, folder / "no_room", file_size=3000), code=2):
+        assert "cannot write to" in text
 
 
 def test_processes_with_different_experiments_are_refused(folder):
