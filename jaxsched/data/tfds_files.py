@@ -32,8 +32,8 @@ def open_prepared(name: str, data_dir: str | None) -> Any:
         return builder_from_files(name, data_dir=str(folder))
     except DatasetNotFoundError as error:
         raise FileNotFoundError(
-            f"{name} is not prepared in {folder / name.split(':')[0]}. Prepare it once, where there "
-            f"are a network and TensorFlow: tfds build {name} --data_dir={folder} "
+            f"{name} is not prepared in {folder / name.split(':')[0]}. Prepare it once, where "
+            f"there are a network and TensorFlow: tfds build {name} --data_dir={folder} "
             "--file_format=array_record; or give the data_dir that holds it."
         ) from error
 
