@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 
 import numpy as np
@@ -115,6 +118,42 @@ def test_reading_starts_ahead_and_ends_early():
         thread.join(10)
         assert not thread.is_alive()
     assert len(seen) < 800
+
+
+def test_a_script_with_workers_ends_without_a_word_and_leaves_no_shared_memory(tmp_path):
+    """Read to the end and broken off; what is left over, Python says when it ends."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import multiprocessing
+            import numpy as np
+            from jaxsched.data import Digits, Reading, Streamed
+
+            if __name__ == "__main__":
+                train = Streamed(Digits()).load().train
+                for most in (5, 100):
+                    reading = Reading(
+                        train, np.arange(80), None, batch_size=8, seed=0, workers=1
+                    )
+                    for count, _ in enumerate(reading):
+                        if count == most:
+                            break
+                    reading.close()
+                assert not multiprocessing.active_children()
+                multiprocessing.Event().wait(0.5)  # Grain frees in a thread of its own
+                print(count)
+            """
+        )
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (result.stdout, result.stderr, result.returncode) == ("9\n", "", 0)
 
 
 def test_examples_that_make_no_whole_batches_are_refused():
