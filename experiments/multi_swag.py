@@ -46,10 +46,7 @@ experiment = Experiment(
 def member(program: Program, params: Params, seed: int) -> Variables:
     """The parameters with statistics of all training examples."""
     step = program.plan.total_steps
-    order = program.order(seed, program.plan.place_at(step)[0])
-    return program.reestimate(
-        params, seed=seed, order=order, step=step, num_examples=program.plan.num_examples
-    )
+    return program.reestimate(params, seed=seed, step=step, num_examples=program.plan.num_examples)
 
 
 def draws(program: Program, state: TrainState, seed: int) -> list[Variables]:

@@ -43,10 +43,7 @@ def main() -> None:
     program = Program(experiment, experiment.data.load())
     state = train(program, 0, on_evaluation=print).state
     params, step = program.averaged_params(state), program.plan.total_steps
-    order = program.order(0, program.plan.place_at(step)[0])
-    networks = {
-        n: program.reestimate(params, seed=0, order=order, step=step, num_examples=n) for n in SIZES
-    }
+    networks = {n: program.reestimate(params, seed=0, step=step, num_examples=n) for n in SIZES}
     rows = []
     for n, network in networks.items():
         error = relative_error(network["batch_stats"], networks[SIZES[-1]]["batch_stats"])

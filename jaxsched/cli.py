@@ -1,10 +1,14 @@
 """The `jaxsched` command: thin, its help made from the docstrings of what it calls."""
 
+import contextlib
+import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 from rich.console import Console
@@ -15,12 +19,23 @@ from jaxsched.plan import Plan
 from jaxsched.train import (
     Checkpoints,
     Experiment,
+    Outcome,
     Preempted,
     Preview,
+    Profile,
     Program,
     Saving,
     Signals,
     Start,
+    connect,
+    describe,
+    from_main,
+    is_main,
+    largest_batch_size,
+    make_driver,
+    require_same,
+    split_cpu,
+    train,
 )
 from jaxsched.train.config_file import load_value
 
@@ -94,6 +109,23 @@ class TrainOptions:
     shapes of what is trained: a longer one from its `before_last_decay`, say."""
     checkpoint_minutes: float = 10.0
     """How often the run is saved at least."""
+    batch_size: Literal["max"] | None = None
+    """The largest that the devices' memory has room for, with a margin of a tenth, instead of the
+    experiment's; the learning rate is not changed."""
+    read_workers: int = 0
+    """Processes that read and decode streamed data; by default this process does, in threads."""
+    profile: tuple[int, int] | None = None
+    """Trace the updates from the first number up to the second, for XProf and ui.perfetto.dev,
+    into a folder beside the record."""
+    distributed: bool = False
+    """One run over several processes, each started with this same command: which ones is found out
+    from SLURM, Kubernetes or the TPU pod."""
+    coordinator: str | None = None
+    """Likewise, but said by hand: HOST:PORT of the first process."""
+    processes: int | None = None
+    """How many there are."""
+    process_id: int | None = None
+    """Which of them this one is, from 0. The first one writes the record and the checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     own = 2 if arguments[:1] in (["train"], ["diagnose"]) else len(arguments)
     command = tyro.cli(Train | Bench | Plot | Diagnose, args=arguments[:own], prog="jaxsched")
     console = Console()
+    split_cpu()
     try:
         if isinstance(command, Train):
             _train(command.config, arguments[own:], console)
@@ -139,36 +172,91 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
     options = _options(config, overrides, TrainOptions, "train")
-    experiment = options.experiment
+    if options.distributed or options.coordinator is not None:
+        connect(options.coordinator, options.processes, options.process_id)
+    console.quiet = not is_main()
+    experiment, seed = options.experiment, options.experiment.seed
+    if options.batch_size == "max":
+        experiment = _fitted(experiment, console)
     plan = bench.planned(experiment)
     _print_plan(experiment, plan, console)
-    path = bench.record_path(options.workdir, experiment, experiment.seed)
-    bench.refuse_finished(path)
+    path = bench.record_path(options.workdir, experiment, seed)
     start = Start(path.with_suffix(""), options.resume, options.start_from)
-    start.check(experiment, plan, path)
-    with (
-        bench.Progress(console) as progress,
-        Signals() as signals,
-        Checkpoints(start.folder) as checkpoints,
-    ):
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(bench.Progress(console))
+        signals = stack.enter_context(Signals())
+        checkpoints = _open(start, experiment, plan, path, stack)
         progress.start(plan.total_steps)
         progress.show(f"{experiment.name}: compiling")
-        program = Program(experiment, bench.load(experiment.data))
+        data = bench.load(experiment.data)
+        program = Program(experiment, data, read_workers=options.read_workers)
         every_seconds = 60 * options.checkpoint_minutes
-        progress.show(f"{experiment.name}, seed {experiment.seed}")
-        outcome = bench.record_run(
+        progress.show(f"{experiment.name}, seed {seed}")
+        profile = None
+        if options.profile is not None:
+            profile = stack.enter_context(Profile(path.with_suffix(".profile"), *options.profile))
+        text = config.read_text(encoding="utf-8")
+        run = partial(bench.record_run, path=path, source_text=text) if is_main() else train
+        outcome = run(
             program,
-            experiment.seed,
-            path,
-            source_text=config.read_text(encoding="utf-8"),
+            seed,
             on_evaluation=progress.evaluation,
             on_updates=progress.updates,
             start=start.position(checkpoints, program),
-            saving=Saving(
-                checkpoints, program, experiment.seed, signals, every_seconds=every_seconds
-            ),
+            saving=Saving(checkpoints, program, seed, signals, every_seconds=every_seconds),
+            profile=profile,
         )
-    print(f"{outcome.reason or outcome.status}; record in {path}")
+    _say(f"{outcome.reason or outcome.status}; record in {path}", console)
+    if outcome.rows:
+        _say(_costs(program, outcome), console)
+
+
+def _costs(program: Program, outcome: Outcome) -> str:
+    """What the run took, in words."""
+    last = outcome.rows[-1]
+    memory = [f"{size / 1e9:.2f} GB ({of})" for of, size in bench.peak_memory(program).items()]
+    return (
+        f"compiled in {program.compile_seconds:.1f} s, trained in {last.train_seconds:.1f} s "
+        f"({outcome.images_per_second:,.0f} images/s), evaluated in {last.evaluation_seconds:.1f} "
+        f"s; peak memory {', '.join(memory)}"
+    )
+
+
+def _fitted(experiment: Experiment, console: Console) -> Experiment:
+    """The experiment with the largest batch size that fits."""
+    if len(experiment.phases) != 1:
+        raise ValueError(
+            f"--batch-size max needs an experiment of one phase, got {len(experiment.phases)}; "
+            "leave it out, or one phase in."
+        )
+    program = Program(experiment, bench.load(experiment.data))
+    size = largest_batch_size(program)
+    memory = program.driver.memory()
+    _say(f"batch size {size:,}, the largest that fits {memory / 1e9:.1f} GB a device", console)
+    (phase,) = experiment.phases
+    return dataclasses.replace(experiment, phases=(dataclasses.replace(phase, batch_size=size),))
+
+
+def _open(
+    start: Start, experiment: Experiment, plan: Plan, record: Path, stack: contextlib.ExitStack
+) -> Checkpoints | None:
+    """The run's checkpoints, on the main process, once all processes may start."""
+    driver = make_driver(experiment.driver, experiment.num_devices)
+    require_same(driver, "experiment", json.dumps(describe(experiment)))
+    opened = []
+
+    def check() -> None:
+        bench.refuse_finished(record)
+        start.check(experiment, plan, record)
+        opened.append(stack.enter_context(Checkpoints(start.folder)))
+
+    from_main(driver, check)
+    return opened[0] if opened else None
+
+
+def _say(text: str, console: Console) -> None:
+    """Prints a line as it is, however long, where the console is not quiet."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _diagnose(config: Path, overrides: Sequence[str], console: Console) -> None:
@@ -240,9 +328,9 @@ def _print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
         table.add_row(str(number), f"{epochs:.5g}", *(f"{count:,}" for count in counts))
     console.print(table)
     for name, schedule in experiment.optimizer.schedules().items():
-        print(f"{name} = {plan.resolve(schedule)}")
+        _say(f"{name} = {plan.resolve(schedule)}", console)
     for name, memory in experiment.optimizer.memories().items():
-        print(f"{name} = {memory}")
+        _say(f"{name} = {memory}", console)
 
 
 if __name__ == "__main__":

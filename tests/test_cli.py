@@ -66,6 +66,27 @@ def test_a_finished_run_is_not_overwritten(config, tmp_path, capsys):
     assert record.read_bytes() == before
 
 
+def test_the_largest_batch_is_found_and_some_updates_are_traced(config, tmp_path, capsys):
+    text = f"train {config} --batch-size max --phases.0.epochs 4 --profile 1 3 --workdir {tmp_path}"
+    main(text.split())
+    output = capsys.readouterr().out
+    assert "batch size 64, the largest that fits" in output  # of 64 examples
+    assert "images/s), evaluated in" in output and "GB (process)" in output
+    (record,) = tmp_path.glob("tiny-*.jsonl")
+    header, *rows, _ = map(json.loads, record.read_text().splitlines())
+    assert header["config"]["phases"][0]["batch_size"] == 64
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert list(record.with_suffix(".profile").rglob("perfetto_trace.json.gz"))
+
+
+def test_the_largest_batch_of_several_phases_is_refused(tmp_path, capsys):
+    path = tmp_path / "two.py"
+    phase = "js.Phase(epochs=1, batch_size=16),"
+    path.write_text(CONFIG.replace(phase, phase + phase))
+    output = fails(["train", path, "--batch-size", "max"], capsys)
+    assert "--batch-size max needs an experiment of one phase, got 2" in output
+
+
 def test_an_unknown_field_names_the_nearest_one(config, capsys):
     output = fails(["train", config, "--optimizer.lr.peek", "0.3"], capsys)
     assert "--optimizer.lr.peek" in output and "--optimizer.lr.peak" in output

@@ -6,6 +6,7 @@ from jaxsched.bench.diagnosis import Diagnosis as Diagnosis
 from jaxsched.bench.diagnosis import diagnose as diagnose
 from jaxsched.bench.diagnosis import diagnosed as diagnosed
 from jaxsched.bench.environment import environment as environment
+from jaxsched.bench.environment import peak_memory as peak_memory
 from jaxsched.bench.pictures import draw_schedules as draw_schedules
 from jaxsched.bench.pictures import text_schedules as text_schedules
 from jaxsched.bench.progress import Progress as Progress

@@ -2,12 +2,16 @@
 
 import os
 import platform
+import resource
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
+
+from jaxsched.train import Program
 
 _PACKAGES = ("jaxsched", "jax", "jaxlib", "flax", "optax", "numpy")
 
@@ -34,6 +38,16 @@ def environment(num_devices: int | None = None) -> dict[str, Any]:
         "device": devices[0].device_kind,
         "num_devices": num_devices or len(devices),
     }
+
+
+def peak_memory(program: Program) -> dict[str, int]:
+    """The most bytes in use at a time: of this whole process and, but for a CPU, of a device."""
+    # Linux counts in KiB, macOS in bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    found = {"process": unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+    if (device := program.driver.peak_memory()) is not None:
+        found["device"] = device
+    return found
 
 
 def _commit() -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxsched.bench.environment import environment
+from jaxsched.bench.environment import environment, peak_memory
 from jaxsched.bench.progress import Progress
 from jaxsched.bench.records import Record, RecordWriter, read_record
 from jaxsched.bench.study import Study
@@ -19,6 +19,7 @@ from jaxsched.train import (
     Experiment,
     Outcome,
     Position,
+    Profile,
     Program,
     Saving,
     describe,
@@ -53,6 +54,7 @@ def record_run(
     stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
     start: Position | None = None,
     saving: Saving | None = None,
+    profile: Profile | None = None,
 ) -> Outcome:
     """Trains with this seed and writes the record.
 
@@ -67,6 +69,7 @@ def record_run(
         start: where to go on from; its rows are written first, so that the record is that of a run
             that was never interrupted.
         saving: see `train`.
+        profile: see `train`.
 
     Raises:
         FileExistsError: when `path` holds a finished run.
@@ -88,11 +91,14 @@ def record_run(
             stop=stop,
             start=start,
             saving=saving,
+            profile=profile,
         )
         writer.end(
             status=outcome.status,
             reason=outcome.reason,
             average_on_all=describe(outcome.average_on_all),
+            images_per_second=outcome.images_per_second,
+            peak_memory=peak_memory(program),
         )
     return outcome
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 
@@ -139,9 +140,9 @@ def normalise(
     """The images with every channel at mean 0 and standard deviation 1 over the training set.
 
     Formula:
-        (images / 255 − mean) / std
+        (images / 255 − mean) / std  =  (images − 255 mean) · 1 / (255 std)
 
-    computed in float32 and then cast.
+    computed in float32, as on the right, and then cast.
 
     Args:
         images: uint8[B, H, W, C].
@@ -170,6 +171,8 @@ def normalise(
             f"mean={mean}, std={std}."
         )
     shape = (1,) * (images.ndim - 1) + (channels,)
-    centre = jnp.asarray(mean, jnp.float32).reshape(shape)
-    spread = jnp.asarray(std, jnp.float32).reshape(shape)
-    return ((images.astype(jnp.float32) / 255 - centre) / spread).astype(dtype)
+    # A difference times a factor has one value, whereas a product minus a term has two: with one
+    # rounding or with two, as the compiler likes, which may be another one in another program.
+    centre = jnp.asarray(255 * np.asarray(mean), jnp.float32).reshape(shape)
+    factor = jnp.asarray(1 / (255 * np.asarray(std)), jnp.float32).reshape(shape)
+    return ((images.astype(jnp.float32) - centre) * factor).astype(dtype)

@@ -16,6 +16,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+# One process writes and reads, whatever the number of those that train.
+_ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
 # How Orbax marks a folder that is not whole: it gets its name when all of it is written.
 _UNFINISHED = ".orbax-checkpoint-tmp"
 
@@ -33,7 +35,8 @@ class Checkpoints:
 
     A checkpoint is written in the background and is there as a whole or not at all, whenever the
     process is killed. Everything in it is checksummed. The arrays may be donated as soon as `save`
-    has returned. Each is a folder, `FOLDER/STEP` or `FOLDER/NAME`, for `restore_named`.
+    has returned. Each is a folder, `FOLDER/STEP` or `FOLDER/NAME`, for `restore_named`. Of several
+    processes that train together only the first has it.
 
     Args:
         folder: is made; no other process can use it before `close`.
@@ -118,8 +121,7 @@ class Checkpoints:
         Damaged ones that are newer are named in a warning and set aside.
 
         Args:
-            like: arrays or abstract arrays of the same structure; the restored ones lie where
-                these do.
+            like: arrays or abstract arrays of the same structure; the restored ones are NumPy's.
 
         Raises:
             ValueError: when it is another network's, or when all steps are damaged.
@@ -232,8 +234,7 @@ def restore_named(path: Path, like: Any) -> Snapshot:
 
     Args:
         path: such as `RUN/before_last_decay`.
-        like: arrays or abstract arrays of the same structure; the restored ones lie where these
-            do.
+        like: arrays or abstract arrays of the same structure; the restored ones are NumPy's.
 
     Raises:
         FileNotFoundError: when there is no such folder.
@@ -251,9 +252,9 @@ def restore_named(path: Path, like: Any) -> Snapshot:
     path = path.absolute()
     record = _read_record(path)
     _check_alike(path, record["layout"], _layout(like))
-    restoring = ocp.args.StandardRestore(jax.tree.map(_abstract, like))
-    arrays = _read_item(path, "arrays", restoring)
-    if _crc32(jax.device_get(arrays)) != record["crc32"]:
+    numpys = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
+    arrays = _read_item(path, "arrays", ocp.args.StandardRestore(numpys))
+    if _crc32(arrays) != record["crc32"]:
         raise _DamagedError(path, "the arrays differ from those that were saved")
     return Snapshot(record["step"], arrays, record["content"])
 
@@ -296,7 +297,9 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def _read_item(path: Path, name: str, restoring: ocp.args.CheckpointArgs) -> Any:
     try:
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+        options = ocp.CompositeOptions(multiprocessing_options=_ALONE)
+        items = ocp.CompositeCheckpointHandler(composite_options=options)
+        with ocp.Checkpointer(items, multiprocessing_options=_ALONE) as reader:
             return reader.restore(path, args=ocp.args.Composite(**{name: restoring}))[name]
     except Exception as error:  # of Orbax, TensorStore, the JSON reader or the system
         raise _DamagedError(path, _cause(error)) from error
@@ -331,14 +334,6 @@ def _check_alike(path: Path, found: Mapping[str, str], expected: Mapping[str, st
             f"{'; '.join(differences[:3])}{more}. Use the experiment that it was saved by, or "
             "another folder."
         )
-
-
-def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
-    """What tells Orbax where to put an array: where `leaf` lies, or where new ones come to lie."""
-    sharding = getattr(leaf, "sharding", None)
-    if sharding is None:
-        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
 def _crc32(arrays: Any) -> int:
@@ -381,9 +376,11 @@ def _writer() -> ocp.AsyncCheckpointer:
     # and the process unable to end, for five minutes.
     options = ocp.AsyncOptions(create_directories_asynchronously=False)
     items = ocp.CompositeCheckpointHandler(
-        composite_options=ocp.CompositeOptions(async_options=options)
+        composite_options=ocp.CompositeOptions(
+            multiprocessing_options=_ALONE, async_options=options
+        )
     )
-    return ocp.AsyncCheckpointer(items, async_options=options)
+    return ocp.AsyncCheckpointer(items, async_options=options, multiprocessing_options=_ALONE)
 
 
 @contextlib.contextmanager

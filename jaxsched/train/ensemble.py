@@ -30,14 +30,14 @@ def evaluate_ensemble(program: Program, members: Iterable[Variables]) -> tuple[f
         Wilson and Izmailov, "Bayesian deep learning and a probabilistic perspective of
         generalization" (arXiv 2002.08791), section 3.
     """
-    total, count = None, 0
+    total, count, labels = 0.0, 0, None
     for member in members:
-        probabilities = np.asarray(program.probabilities(member), np.float64)
-        total = probabilities if total is None else total + probabilities
+        prediction = program.predict(member)
+        total, labels = total + np.float64(prediction.probabilities), prediction.labels
         count += 1
-    if total is None:
+    if labels is None:
         raise ValueError("evaluate_ensemble needs at least one member, got none.")
-    mean, labels = total / count, program.dataset.test.labels
+    mean = np.asarray(total / count)
     of_label = mean[np.arange(len(labels)), labels]
     # A probability that float32 rounded to 0 must not make the loss infinite.
     loss = -np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean()

@@ -6,6 +6,7 @@ plateau observe, save. The first two count as training time.
 """
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from jaxsched.models import Variables
 from jaxsched.train.evaluation import Evaluation, Measured, make_row, num_averaged
 from jaxsched.train.moments import relative_error
 from jaxsched.train.position import Position
+from jaxsched.train.processes import Wishes, ask
+from jaxsched.train.profiling import Profile
 from jaxsched.train.program import Program
 from jaxsched.train.saving import Saving
 from jaxsched.train.state import TrainState
@@ -54,13 +57,20 @@ class Outcome:
             loss was not finite.
         reason: in words, where it did not finish.
         state: the last state.
+        rows: all evaluations.
         average_on_all: for a run with averaging, unless it diverged.
     """
 
     status: Literal["finished", "stopped", "diverged"]
     reason: str
     state: TrainState
+    rows: tuple[Evaluation, ...]
     average_on_all: AverageOnAll | None = None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Trained on a second, compilation and evaluation apart; None before an evaluation."""
+        return self.rows[-1].examples / self.rows[-1].train_seconds if self.rows else None
 
 
 def train(
@@ -72,6 +82,7 @@ def train(
     stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
     start: Position | None = None,
     saving: Saving | None = None,
+    profile: Profile | None = None,
 ) -> Outcome:
     """Runs an experiment from its first update, or from where it was saved, to its last.
 
@@ -85,6 +96,7 @@ def train(
         stop: says from the rows so far why to end the run here; "" to go on.
         start: where to go on from; the result is that of a run that was never interrupted.
         saving: saves the run on its way.
+        profile: traces some updates.
 
     Example:
         >>> import jaxsched as js
@@ -105,7 +117,7 @@ def train(
         >>> outcome.status, [row.step for row in rows]
         ('finished', [4, 8])
     """
-    run = _Run(program, seed, start or Position.first(program, seed), on_updates, saving)
+    run = _Run(program, seed, start or Position.first(program, seed), on_updates, saving, profile)
     abel = program.experiment.optimizer.abel
     for mark in (m for m in program.evaluation_steps if m > run.step):
         rows = run.position.rows
@@ -114,11 +126,11 @@ def train(
         sums = run.advance(mark)
         if not math.isfinite(sums.loss):
             reason = f"diverged at update {run.step - 1}: the training loss is not finite"
-            return Outcome("diverged", reason, run.position.state)
+            return run.diverged(reason)
         row = run.evaluate(sums)
         if not math.isfinite(row.test_loss):
             reason = f"diverged at update {row.step - 1}: the test loss after it is not finite"
-            return Outcome("diverged", reason, run.position.state)
+            return run.diverged(reason)
         on_evaluation(row)
         run.observe(row)
     return run.end("finished", "")
@@ -134,29 +146,32 @@ class _Run:
         start: Position,
         on_updates: Callable[[int], None],
         saving: Saving | None,
+        profile: Profile | None,
     ):
         self.program, self.seed, self.position = program, seed, start
-        self.step = start.step
+        self.step, self._updates = start.step, 1
         self._on_updates, self._saving, self._pace = on_updates, saving, _Pace()
-        self._epoch_order: tuple[int, jax.Array] | None = None
+        self._profile = profile
 
     def advance(self, mark: int) -> Sums:
         """Makes the updates up to `mark`, or to the first loss that is not finite; their sums."""
         begin, seconds, before = time.perf_counter(), self.position.train_seconds, None
         while self.step < mark:
+            answer = self._ask()
             self._dispatch(min(mark, self._next_stop()))
             if before is not None:
                 # The device has the next dispatch already, so this wait costs it nothing.
                 jax.block_until_ready(before.sums)
                 self._pace.done(before.step)
                 self._on_updates(before.step)
-            before = _Dispatched(self.step, self.position.sums)
+            before, agreed = _Dispatched(self.step, self.position.sums), answer()
+            self._updates = -agreed.fewer_updates
             # At the mark itself it is saved with the evaluation, so that none is made twice.
-            if self._saving and self.step < mark and self._saving.is_due(self.step):
+            if self._saving and self.step < mark and self._saving.is_due(self.step, agreed):
                 jax.block_until_ready(self.position.sums)
                 seconds += time.perf_counter() - begin
                 self._move(train_seconds=seconds)
-                self._saving.save(self.step, self.position)
+                self._saving.save(self.step, self.position, agreed)
                 self._pace.pause()
                 begin = time.perf_counter()  # saving is not training
         sums, step = jax.device_get((self.position.sums, self.position.state.step))
@@ -197,14 +212,21 @@ class _Run:
             observed = self.program.driver.replicate(value)
             state = dataclasses.replace(state, observed=observed)
         self._move(state=state, rows=(*self.position.rows, row))
-        if self._saving and self._saving.is_due_after(row):
-            self._saving.save(self.step, self.position)
+        agreed = self._ask()()
+        if self._saving and self._saving.is_due_after(row, agreed):
+            self._saving.save(self.step, self.position, agreed)
 
     def end(self, status: Literal["finished", "stopped"], reason: str) -> Outcome:
         """The outcome of a run that did not diverge; its last state is saved."""
         if self._saving:
-            self._saving.save(self.step, self.position)
-        return Outcome(status, reason, self.position.state, self._average_on_all())
+            self._saving.save(self.step, self.position, self._ask()())
+        return Outcome(
+            status, reason, self.position.state, self.position.rows, self._average_on_all()
+        )
+
+    def diverged(self, reason: str) -> Outcome:
+        """The outcome of a run whose loss is not finite; nothing is saved of that."""
+        return Outcome("diverged", reason, self.position.state, self.position.rows)
 
     def _average_on_all(self) -> AverageOnAll | None:
         """The last average, evaluated with the statistics of all training examples."""
@@ -216,24 +238,28 @@ class _Run:
         return AverageOnAll(test.mean_loss, test.accuracy, float(error))
 
     def _next_stop(self) -> int:
-        """Where the updates from here on stop being alike, or the run is saved on its way."""
-        stops = self._saving.stops if self._saving else ()
+        """Where the updates from here on stop being alike, or something comes between them."""
+        stops = (part.stops for part in (self._saving, self._profile) if part is not None)
+        stops = itertools.chain.from_iterable(stops)
         end = self.program.plan.alike_until(self.step)
         return min((end, *(stop for stop in stops if stop > self.step)))
 
     def _dispatch(self, until: int) -> None:
         """Makes some of the updates up to `until`, without waiting for them."""
-        count = min(self._pace.updates, until - self.step)
+        count = min(self._updates, until - self.step)
+        if self._profile is not None:
+            self._profile.before(self.step, self.position.sums)
         state, sums = self.program.update(
             self.position.state,
             self.position.sums,
             seed=self.seed,
-            order=self._order(),
             step=self.step,
             count=count,
         )
         self.step += count
         self._move(state=state, sums=sums)
+        if self._profile is not None:
+            self._profile.after(self.step, sums)
 
     def _average(self, num_examples: int | None = None) -> Variables:
         """The average with statistics of the examples that come next, the experiment's number."""
@@ -242,17 +268,15 @@ class _Run:
         return self.program.reestimate(
             self.program.averaged_params(self.position.state),
             seed=self.seed,
-            order=self._order(),
             step=self.step,
             num_examples=num_examples or averaging.statistics_examples,
         )
 
-    def _order(self) -> jax.Array:
-        """The order of the epoch that the next update starts in."""
-        epoch, _ = self.program.plan.place_at(self.step)
-        if self._epoch_order is None or self._epoch_order[0] != epoch:
-            self._epoch_order = (epoch, self.program.order(self.seed, epoch))
-        return self._epoch_order[1]
+    def _ask(self) -> Callable[[], Wishes]:
+        """Asks all processes how to go on; all of them have to ask at the same update."""
+        updates = self._pace.updates
+        wishes = self._saving.wishes(updates) if self._saving else Wishes(-updates, 0, 0)
+        return ask(self.program.driver, wishes)
 
     def _move(self, **changes: Any) -> None:
         self.position = self.position._replace(**changes)

@@ -1,6 +1,8 @@
-"""Devices: the only file that knows of meshes, `pmap` and shardings."""
+"""Devices and processes: the only file that knows of meshes, `pmap` and `jax.distributed`."""
 
+import os
 from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any, Literal, TypeAlias
 
 import jax
@@ -10,20 +12,25 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "replicas"
+# A CPU's cores make better use of parts of a batch than of the whole, but a part of fewer pixels
+# than 32 images of CIFAR costs more to add up than it gains (experiments/throughput.py).
+_PIXELS_WORTH_A_CPU_DEVICE = 32 * 32 * 32
+# Each has a copy of the data.
+_MOST_CPU_DEVICES = 16
 
 Shard: TypeAlias = Callable[[jax.Array], jax.Array]
 
 
 class Driver:
-    """How a program runs on several devices: every argument and result is a copy on each.
+    """How a program runs on several devices, of one process or of several.
 
     A program is a function `(shard, *arguments) -> results`; `shard` takes what is the whole
     batch's along the leading axis and gives this replica's part of it, so that each example is
-    worked on once. Everything else is the same on every replica. Both drivers keep this contract
-    and give the same results.
+    worked on once. Arguments placed by `divide` are this replica's part already. Everything else is
+    the same on every replica. Both drivers keep this contract and give the same results.
 
     Args:
-        devices: the devices to use.
+        devices: the devices to use, those of each process together and as many of each.
 
     Attributes:
         axis_name: the mapped axis to reduce over by name; None where the compiler does it.
@@ -33,13 +40,72 @@ class Driver:
 
     def __init__(self, devices: Sequence[Any]):
         self.devices = list(devices)
+        self._num_local = len(self.devices) // jax.process_count()
         self.mesh = Mesh(np.array(self.devices), (AXIS,))
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
         self.split = NamedSharding(self.mesh, PartitionSpec(AXIS))
 
     def replicate(self, tree: Any) -> Any:
-        """A copy of every array on every device."""
-        return jax.device_put(tree, self.replicated)
+        """A copy of every array on every device; every process gives the same arrays."""
+
+        def place(array: Any) -> jax.Array:
+            return jax.make_array_from_process_local_data(self.replicated, np.asarray(array))
+
+        return jax.tree.map(place, tree)
+
+    def own_rows(self, size: int) -> slice:
+        """Which rows of a batch the devices of this process work on."""
+        rows = size // jax.process_count()
+        return slice(jax.process_index() * rows, (jax.process_index() + 1) * rows)
+
+    def divide(self, rows: np.ndarray) -> jax.Array:
+        """A batch over all devices, of which this process gives its `own_rows`."""
+        return jax.make_array_from_process_local_data(self.split, self._by_device(rows))
+
+    def divided_zeros(self, shape: Sequence[int], dtype: Any) -> jax.Array:
+        """A batch of this shape over all devices, to compile for."""
+        return self.divide(np.zeros((shape[0] // jax.process_count(), *shape[1:]), dtype))
+
+    def _by_device(self, rows: np.ndarray) -> np.ndarray:
+        """This process's rows as an argument has them."""
+        return rows
+
+    def largest(self, values: np.ndarray) -> jax.Array | np.ndarray:
+        """The largest of each value over the processes, without waiting for them."""
+        if jax.process_count() == 1:
+            return values
+        rows = np.broadcast_to(values, (self._num_local, *values.shape))
+        return self._largest(jax.make_array_from_process_local_data(self.split, rows))
+
+    @cached_property
+    def _largest(self) -> Callable[[jax.Array], jax.Array]:
+        return jax.jit(lambda rows: rows.max(axis=0), out_shardings=self.replicated)
+
+    def memory_of(self, compiled: Any) -> int:
+        """Bytes of each device that a compiled program takes while it runs."""
+        found = getattr(compiled, "func", compiled).memory_analysis()
+        kept = found.argument_size_in_bytes + found.output_size_in_bytes
+        return kept - found.alias_size_in_bytes + found.temp_size_in_bytes
+
+    def memory(self) -> int:
+        """Bytes that each device has; of a CPU, its share of the machine's memory."""
+        stats = self._local_device().memory_stats()
+        if stats is not None:
+            return stats["bytes_limit"]
+        machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return machine // self._num_local
+
+    def peak_memory(self) -> int | None:
+        """The most bytes of a device in use at a time; None of a CPU, which does not say."""
+        stats = self._local_device().memory_stats()
+        return None if stats is None else stats["peak_bytes_in_use"]
+
+    def _local_device(self) -> Any:
+        return next(d for d in self.devices if d.process_index == jax.process_index())
+
+    def gather(self, tree: Any) -> Any:
+        """In a program: the whole batch's rows, from this replica's part of them."""
+        return tree
 
     def initialise(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Jits a function of host values that runs rarely: its results replicated, none shared.
@@ -52,14 +118,19 @@ class Driver:
         return jax.jit(function, out_shardings=self.replicated, compiler_options=options)
 
     def compile(
-        self, program: Callable[..., Any], *arguments: Any, donate: Sequence[int] = ()
+        self,
+        program: Callable[..., Any],
+        *arguments: Any,
+        donate: Sequence[int] = (),
+        split: Sequence[int] = (),
     ) -> Callable[..., Any]:
         """Compiles a program for arguments like these, ahead of time.
 
         Args:
             program: `(shard, *arguments) -> results`.
-            *arguments: arrays placed by `replicate`, or NumPy scalars.
+            *arguments: arrays placed by `replicate`, NumPy scalars, or what `divide` gives.
             donate: which of them the program may overwrite.
+            split: which of them `divide` places.
 
         Returns:
             `(*arguments) -> results`; arguments of another shape are an error, not a compilation.
@@ -70,8 +141,8 @@ class Driver:
 class JitDriver(Driver):
     """One program over a mesh: the compiler splits the batch and adds the reductions."""
 
-    def compile(self, program, *arguments, donate=()):
-        """See `Driver.compile`."""
+    def compile(self, program, *arguments, donate=(), split=()):
+        """See `Driver.compile`; how an argument is split is known from its placement."""
 
         def shard(rows: jax.Array) -> jax.Array:
             return lax.with_sharding_constraint(rows, self.split)
@@ -88,7 +159,15 @@ class PmapDriver(Driver):
 
     axis_name = AXIS
 
-    def compile(self, program, *arguments, donate=()):
+    def _by_device(self, rows: np.ndarray) -> np.ndarray:
+        """With an axis of devices, which `pmap` takes away."""
+        return rows.reshape(self._num_local, -1, *rows.shape[1:])
+
+    def gather(self, tree):
+        """See `Driver.gather`."""
+        return jax.tree.map(lambda rows: lax.all_gather(rows, AXIS, tiled=True), tree)
+
+    def compile(self, program, *arguments, donate=(), split=()):
         """See `Driver.compile`."""
 
         def replica(index, *arguments):
@@ -101,32 +180,52 @@ class PmapDriver(Driver):
         mapped = jax.pmap(
             replica,
             axis_name=AXIS,
-            in_axes=(0,) + (None,) * len(arguments),
+            in_axes=(0, *(0 if i in split else None for i in range(len(arguments)))),
             out_axes=None,
             devices=self.devices,
             donate_argnums=tuple(position + 1 for position in donate),
         )
         indices = jax.device_put(jnp.arange(len(self.devices)), self.split)
-        compiled = mapped.lower(indices, *arguments).compile()
-        return lambda *arguments: compiled(indices, *arguments)
+        return partial(mapped.lower(indices, *arguments).compile(), indices)
 
 
 DRIVERS = {"jit": JitDriver, "pmap": PmapDriver}
 
 
-def make_driver(name: Literal["jit", "pmap"], num_devices: int | None = None) -> Driver:
-    """The driver of this name over the first `num_devices` local devices, all by default.
+def make_driver(
+    name: Literal["jit", "pmap"],
+    num_devices: int | None = None,
+    *,
+    batch_sizes: Sequence[int] = (),
+    pixels: int = 1,
+) -> Driver:
+    """The driver of this name over the first `num_devices` devices of each process.
+
+    By default all of them; the virtual devices of a CPU only where that is faster.
+
+    Args:
+        name: of the driver.
+        num_devices: of each process; None for the default.
+        batch_sizes: that will be split over the devices.
+        pixels: of an image.
 
     Raises:
         ValueError: when there are fewer devices.
     """
-    devices = jax.local_devices()
-    if num_devices is not None and not 1 <= num_devices <= len(devices):
+    available, processes = jax.local_device_count(), jax.process_count()
+    if num_devices is None and jax.default_backend() == "cpu":
+        rows = [size // processes for size in batch_sizes]
+        worthwhile = min(rows, default=1) * pixels // _PIXELS_WORTH_A_CPU_DEVICE
+        counts = range(1, min(available, worthwhile) + 1)
+        divisors = (n for n in counts if all(part % n == 0 for part in rows))
+        num_devices = max(divisors, default=1)
+    if num_devices is not None and not 1 <= num_devices <= available:
         raise ValueError(
-            f"num_devices must be within 1 … {len(devices)}, the local devices, got "
+            f"num_devices must be within 1 … {available}, the local devices, got "
             f"num_devices={num_devices}."
         )
-    return DRIVERS[name](devices[:num_devices])
+    devices = [d for i in range(processes) for d in jax.local_devices(i)[:num_devices]]
+    return DRIVERS[name](devices)
 
 
 def check_divisible(batch_sizes: Sequence[int], num_devices: int) -> None:
@@ -138,3 +237,46 @@ def check_divisible(batch_sizes: Sequence[int], num_devices: int) -> None:
                 f"batch_size must divide by the number of devices, got batch_size={size}, "
                 f"devices={num_devices}; use {f'{below} or ' if below else ''}{above}."
             )
+
+
+def split_cpu() -> None:
+    """Makes two virtual devices of each core, so that `make_driver` can split batches over them.
+
+    To be called before anything else uses a device. It leaves alone what the user has chosen by
+    JAX_NUM_CPU_DEVICES or XLA_FLAGS, and GPUs and TPUs.
+    """
+    chosen = jax.config.values["jax_num_cpu_devices"] != -1
+    if not chosen and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        cores = len(os.sched_getaffinity(0))
+        jax.config.update("jax_num_cpu_devices", min(2 * cores, _MOST_CPU_DEVICES))
+
+
+def connect(
+    coordinator: str | None = None, processes: int | None = None, process_id: int | None = None
+) -> None:
+    """Makes this process one of several that train together, each with its own devices.
+
+    To be called before anything else uses a device. What is not given is found out from the
+    environment: of SLURM, Kubernetes, Open MPI, or a TPU pod.
+
+    Args:
+        coordinator: host and port of the first process, "10.0.0.1:1234".
+        processes: how many there are.
+        process_id: which of them this one is, from 0.
+
+    Raises:
+        ValueError: when something is not given and the environment does not say it either.
+    """
+    try:
+        jax.distributed.initialize(coordinator, processes, process_id)
+    except ValueError as error:
+        raise ValueError(
+            f"cannot find out which processes train together ({error}); give --coordinator "
+            "HOST:PORT, --processes and --process-id, or start the command by srun, on a TPU pod "
+            "or as an indexed job of Kubernetes."
+        ) from error
+
+
+def is_main() -> bool:
+    """Whether this is the one process that prints, records and saves."""
+    return jax.process_index() == 0

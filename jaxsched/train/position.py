@@ -24,9 +24,9 @@ class Position(NamedTuple):
         return cls(program.init(seed), program.zero_sums())
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> "Position":
-        """What a checkpoint holds."""
-        state, sums = snapshot.arrays
+    def of(cls, snapshot: Snapshot, program: Program) -> "Position":
+        """What a checkpoint holds, on the program's devices."""
+        state, sums = program.driver.replicate(snapshot.arrays)
         content = snapshot.content
         rows = ({k: v for k, v in row.items() if k != "type"} for row in content["rows"])
         seconds = (content["train_seconds"], content["evaluation_seconds"])

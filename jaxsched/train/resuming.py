@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from jaxsched.plan import Plan
-from jaxsched.train.checkpoints import Checkpoints, read_content, restore_named, saved_steps
+from jaxsched.train.checkpoints import (
+    Checkpoints,
+    Snapshot,
+    read_content,
+    restore_named,
+    saved_steps,
+)
 from jaxsched.train.experiment import Experiment, describe
 from jaxsched.train.position import Position
+from jaxsched.train.processes import from_main
 from jaxsched.train.program import Program
 
 
@@ -53,21 +60,27 @@ class Start:
         if self.start_from is not None:
             _require_same_clock(plan, *read_content(self.start_from))
 
-    def position(self, checkpoints: Checkpoints, program: Program) -> Position | None:
+    def position(self, checkpoints: Checkpoints | None, program: Program) -> Position | None:
         """Where the run starts; None for its beginning.
 
+        The main process reads the checkpoint and gives it to the others.
+
         Args:
-            checkpoints: of this very run.
+            checkpoints: of this very run; None on other processes than the main one.
             program: the experiment, compiled.
 
         Raises:
             ValueError: when the checkpoint's arrays are not the experiment's.
         """
         first = Position.first(program, seed=0)  # for the shapes: a checkpoint has to have them
-        snapshot = checkpoints.restore(first.arrays) if self.resume else None
-        if snapshot is None and self.start_from is not None:
-            snapshot = restore_named(self.start_from, first.arrays)
-        return None if snapshot is None else Position.of(snapshot)
+        snapshot = from_main(program.driver, lambda: self._snapshot(checkpoints, first.arrays))
+        return None if snapshot is None else Position.of(snapshot, program)
+
+    def _snapshot(self, checkpoints: Checkpoints | None, like: Any) -> Snapshot | None:
+        found = checkpoints.restore(like) if checkpoints and self.resume else None
+        if found is None and self.start_from is not None:
+            return restore_named(self.start_from, like)
+        return found
 
 
 def differences(before: Any, after: Any, path: str = "") -> Iterator[str]:

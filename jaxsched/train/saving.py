@@ -8,6 +8,7 @@ from jaxsched.train.checkpoints import Checkpoints
 from jaxsched.train.evaluation import Evaluation
 from jaxsched.train.experiment import describe
 from jaxsched.train.position import Position
+from jaxsched.train.processes import Wishes
 from jaxsched.train.program import Program
 from jaxsched.train.signals import Preempted, Signals
 
@@ -19,7 +20,7 @@ class Saving:
     run can go on from it.
 
     Args:
-        checkpoints: of this run.
+        checkpoints: of this run; None on a process that is not the main one and saves nothing.
         program: the experiment, compiled.
         seed: of the run.
         signals: on which the run is saved and ends.
@@ -33,7 +34,7 @@ class Saving:
 
     def __init__(
         self,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | None,
         program: Program,
         seed: int,
         signals: Signals,
@@ -49,33 +50,42 @@ class Saving:
         decays = () if self._last_decay_at is None else (self._last_decay_at,)
         self.stops = (*(segment.start_step for segment in plan.segments[1:]), *decays)
 
-    def is_due(self, step: int) -> bool:
-        """Whether to save between two dispatches."""
+    def wishes(self, updates: int) -> Wishes:
+        """What this process wants: it alone knows its clock and its signals."""
         is_late = time.monotonic() - self._saved > self._every_seconds
-        return is_late or step in self.stops or self._signals.received is not None
+        return Wishes(-updates, int(is_late), self._signals.received or 0)
 
-    def is_due_after(self, row: Evaluation) -> bool:
+    def is_due(self, step: int, agreed: Wishes) -> bool:
+        """Whether to save between two dispatches."""
+        return bool(agreed.save or agreed.signal) or step in self.stops
+
+    def is_due_after(self, row: Evaluation, agreed: Wishes) -> bool:
         """Whether to save after an evaluation."""
         is_best, self._best = row.test_accuracy > self._best, max(self._best, row.test_accuracy)
-        return is_best or self.is_due(row.step)
+        return is_best or self.is_due(row.step, agreed)
 
-    def save(self, step: int, position: Position) -> None:
+    def save(self, step: int, position: Position, agreed: Wishes) -> None:
         """Saves the run.
 
         Raises:
             Preempted: once it is saved, when a signal has come.
             OSError: when it cannot be written; what was saved before is kept.
         """
+        if self._checkpoints is not None:
+            self._write(self._checkpoints, step, position)
+        self._saved = time.monotonic()
+        if agreed.signal:
+            if self._checkpoints is not None:
+                self._checkpoints.wait()
+            raise Preempted(step, agreed.signal)
+
+    def _write(self, checkpoints: Checkpoints, step: int, position: Position) -> None:
         content = {**self._identity, **self._content(step, position)}
         if step == self._last_decay_at:
-            self._checkpoints.save_named(self.BEFORE_LAST_DECAY, step, position.arrays, content)
+            checkpoints.save_named(self.BEFORE_LAST_DECAY, step, position.arrays, content)
         rows = position.rows
         accuracy = rows[-1].test_accuracy if rows and rows[-1].step == step else None
-        self._checkpoints.save(step, position.arrays, content, accuracy=accuracy)
-        self._saved = time.monotonic()
-        if self._signals.received is not None:
-            self._checkpoints.wait()
-            raise Preempted(step, self._signals.received)
+        checkpoints.save(step, position.arrays, content, accuracy=accuracy)
 
     def _content(self, step: int, position: Position) -> Mapping[str, Any]:
         return {

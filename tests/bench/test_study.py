@@ -67,11 +67,16 @@ def test_every_experiment_ran_with_every_seed(finished):
         "examples", "epoch", "train_seconds", "batch_size", "learning_rate", "momentum",
         "weight_decay", "train_loss", "train_accuracy", "test_loss", "test_accuracy",
     }  # fmt: skip
-    assert records[2].end == {
+    (rate, memory) = (records[1].end[name] for name in ("images_per_second", "peak_memory"))
+    assert rate == rows[-1]["examples"] / rows[-1]["train_seconds"]
+    assert 1e7 < memory["process"] < 1e11
+    assert {**records[2].end, "peak_memory": None} == {
         "kind": "end",
         "status": "diverged",
         "reason": "diverged at update 1: the training loss is not finite",
         "average_on_all": None,
+        "images_per_second": None,
+        "peak_memory": None,
     }
 
 

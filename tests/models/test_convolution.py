@@ -49,7 +49,7 @@ def geometries(draw):
         kernel.append(side)
         pads.append(pad)
         sides.append(draw(st.integers(max(1, side - sum(pad)), 9)))
-    batch, channels, features = (draw(st.integers(1, 3)) for _ in range(3))
+    batch, channels, features = (draw(st.integers(1, most)) for most in (3, 6, 3))
     strides = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     return (batch, *sides, channels), (*kernel, channels, features), strides, tuple(pads)
 
@@ -59,6 +59,9 @@ def geometries(draw):
 @example(((2, 8, 8, 3), (3, 3, 3, 4), (1, 1), ((1, 1), (1, 1))))
 @example(((2, 8, 6, 3), (3, 3, 3, 4), (2, 2), ((1, 1), (1, 1))))
 @example(((2, 8, 7, 3), (1, 1, 3, 4), (2, 2), ((0, 0), (0, 0))))
+@example(((2, 5, 6, 5), (3, 3, 5, 4), (2, 1), ((1, 1), (1, 1))))  # Two neighbours at once.
+@example(((2, 5, 8, 4), (2, 3, 4, 5), (1, 1), ((0, 1), (2, 0))))  # Four, and four in the gradient.
+@example(((1, 4, 6, 17), (3, 3, 17, 2), (1, 1), ((1, 1), (1, 1))))  # Too wide for neighbours.
 @example(((1, 9, 16, 3), (7, 7, 3, 2), (2, 2), ((3, 3), (3, 3))))
 @example(((1, 3, 3, 2), (1, 1, 2, 2), (1, 1), ((2, 0), (1, 2))))  # Padding beyond the kernel.
 def test_values_and_gradients_are_exact_on_whole_numbers(geometry):
@@ -77,9 +80,9 @@ def test_values_and_gradients_are_exact_on_whole_numbers(geometry):
             np.testing.assert_array_equal(ours, theirs)
 
 
-def test_the_forward_pass_is_the_stock_one_bit_for_bit():
-    images = jax.random.normal(jax.random.key(0), (2, 9, 7, 3))
-    kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 8))
+def test_a_wide_forward_pass_is_the_stock_one_bit_for_bit():
+    images = jax.random.normal(jax.random.key(0), (2, 9, 8, 3))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 24))
     arguments = images, kernel, (2, 1), ((1, 1), (0, 2))
     np.testing.assert_array_equal(canonical_convolution(*arguments), stock(*arguments))
 

@@ -65,11 +65,11 @@ def draw(step, num_devices=1) -> Any:
 
 
 def assert_same(got, want):
-    """Bit for bit, types and places included."""
+    """Bit for bit, types included, on the host."""
     assert jax.tree.structure(got) == jax.tree.structure(want)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        assert isinstance(a, jax.Array)
-        assert a.dtype == b.dtype and a.shape == b.shape and a.sharding == b.sharding
+        assert isinstance(a, np.ndarray)
+        assert a.dtype == b.dtype and a.shape == b.shape
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
@@ -105,26 +105,12 @@ def test_what_is_saved_comes_back_bit_for_bit(tmp_path, num_devices, abstract):
         checkpoints.save(7, draw(7, num_devices), content)
         like = draw(0, num_devices)
         if abstract:
-            like = jax.tree.map(
-                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
-            )
+            like = jax.eval_shape(lambda: like)
         snapshot = checkpoints.restore(like)
         assert saved_steps(tmp_path / "new" / "run") == [7]
     assert snapshot is not None and snapshot.step == 7
     assert repr(snapshot.content) == repr(content)  # as NaN is not equal to itself
     assert_same(snapshot.arrays, draw(7, num_devices))
-
-
-def test_arrays_lie_where_those_asked_for_do(tmp_path):
-    with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(7, draw(7, num_devices=4), {})
-    for num_devices in (1, 2, 4):
-        assert_same(
-            restore_named(tmp_path / "7", draw(0, num_devices)).arrays, draw(7, num_devices)
-        )
-    without_places = jax.eval_shape(init, np.int32(0))
-    for leaf in jax.tree.leaves(restore_named(tmp_path / "7", without_places).arrays):
-        assert leaf.sharding.device_set == {jax.devices()[0]}
 
 
 @pytest.mark.parametrize("num_devices", [1, 4])

@@ -92,11 +92,9 @@ def averaged(experiment, num_examples=100):
     program = Program(experiment, experiment.data.load())
     state = train(program, 0, on_evaluation=lambda row: None).state
     step = program.plan.total_steps
-    order = program.order(0, program.plan.place_at(step)[0])
+
     params = program.averaged_params(state)
-    variables = program.reestimate(
-        params, seed=0, order=order, step=step, num_examples=num_examples
-    )
+    variables = program.reestimate(params, seed=0, step=step, num_examples=num_examples)
     return variables, program
 
 

@@ -105,3 +105,21 @@ def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
 def test_more_devices_than_there_are_is_refused():
     with pytest.raises(ValueError, match=r"within 1 … 4, .* got num_devices=5"):
         make_driver("jit", 5)
+
+
+@pytest.mark.parametrize(
+    ("batch_sizes", "side", "num_devices"),
+    [
+        ((128,), 32, 4),
+        ((64, 128), 32, 2),  # the smallest batch decides
+        ((32,), 32, 1),
+        ((96, 160), 32, 2),  # 3 do not divide 160
+        ((99,), 32, 3),
+        ((128,), 8, 1),  # digits are too small to be worth splitting
+        ((16,), 224, 4),
+        ((6,), 224, 3),
+    ],
+)
+def test_a_cpu_splits_what_is_worth_splitting(batch_sizes, side, num_devices):
+    driver = make_driver("jit", batch_sizes=batch_sizes, pixels=side * side)
+    assert len(driver.devices) == num_devices

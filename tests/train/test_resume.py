@@ -208,6 +208,7 @@ def test_two_processes_cannot_train_the_same_run(folder):
     first = start(folder, "both")
     try:
         wait_for_step(first, folder, "both", -1)
+        first.send_signal(signal.SIGSTOP)  # however long the second takes, the first is not done
         second = start(folder, "both", "--resume")
         output, _ = second.communicate(timeout=120)
         assert second.returncode == 2

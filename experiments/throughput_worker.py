@@ -1,0 +1,69 @@
+"""A contestant's side of throughput.py: makes itself ready, then runs a round when told to.
+
+The parent writes a line for a round; the answer is a line of JSON with the seconds of a step. At
+the end of its input a contestant tells its peak memory. Until told it waits and uses nothing.
+"""
+
+import dataclasses
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a contestant is to measure.
+
+    Attributes:
+        contestant: by name.
+        network: by name, one of `NETWORKS`.
+        batch_size: images a step.
+        precision: "float32" or "bfloat16", of the network; its parameters are float32.
+        cpu_devices: virtual CPU devices that this package splits a batch over.
+    """
+
+    contestant: str
+    network: str
+    batch_size: int
+    precision: str
+    cpu_devices: int
+
+
+class Contestant(NamedTuple):
+    """What a framework makes of a job."""
+
+    steps: Callable[[int], None]  # makes so many steps and waits for them
+    facts: Mapping[str, Any]  # parameters, environment, …
+    device_memory: Callable[[], int | None]  # peak bytes on an accelerator
+
+
+def serve(prepare: Callable[[Job], Contestant]) -> None:
+    """Reads the job from the command line, prepares it and answers until the input ends."""
+    job = Job(**json.loads(sys.argv[1]))
+    start = time.perf_counter()
+    contestant = prepare(job)
+    contestant.steps(1)
+    ready = time.perf_counter() - start
+    _answer(ready_seconds=ready, **contestant.facts)
+    count = _steps_a_round(contestant.steps)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        contestant.steps(count)
+        _answer(seconds=(time.perf_counter() - start) / count)
+    on_device = contestant.device_memory()
+    on_host = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # as Linux counts
+    _answer(peak_bytes=on_host if on_device is None else on_device)
+
+
+def _steps_a_round(steps: Callable[[int], None]) -> int:
+    """As many as take about a second."""
+    start = time.perf_counter()
+    steps(1)
+    return max(1, round(1 / (time.perf_counter() - start)))
+
+
+def _answer(**content: Any) -> None:
+    print(json.dumps(content), flush=True)

@@ -1,0 +1,146 @@
+"""Where a program's batches come from: what it is called with, and what it makes a batch of.
+
+Both kinds of feed, a whole set on the devices (`resident.py`) and a stream of batches from the host
+(`streaming.py`), keep the two contracts below, so that the same experiment gives the same run
+through either.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from jaxsched.data import Augment, epoch_order, example_keys, normalise
+from jaxsched.train.parallel import Driver, Shard
+from jaxsched.train.randomness import stream
+from jaxsched.train.step import Batch
+
+Block: TypeAlias = tuple[Any, ...]
+
+
+class TrainingFeed(Protocol):
+    """The endless stream of training examples, epoch after epoch.
+
+    A program is called once for each block, with the number of batches that the block holds.
+
+    Attributes:
+        split: which arrays of a block each device has a part of.
+    """
+
+    split: tuple[int, ...]
+
+    def like(self, size: int) -> Block:
+        """A block of batches of this size, to compile for."""
+        ...
+
+    def blocks(
+        self, seed: int, epoch: int, place: int, size: int, count: int
+    ) -> Iterator[tuple[int, Block]]:
+        """The next `count` batches from a place in the epoch on, and how many each block holds."""
+        ...
+
+    def batch(self, shard: Shard, size: int, index: jax.Array, block: Block) -> Batch:
+        """This replica's part of a block's batch; traced."""
+        ...
+
+
+class EvaluationRows(NamedTuple):
+    """A replica's part of a batch to evaluate; the last batch is filled up."""
+
+    images: jax.Array  # compute dtype [B, H, W, C], normalised
+    labels: jax.Array  # int32[B]
+    counts: jax.Array  # bool[B], False for what fills up
+
+
+class EvaluationFeed(Protocol):
+    """The examples that evaluations run on.
+
+    Attributes:
+        split: which arrays of a block each device has a part of.
+    """
+
+    split: tuple[int, ...]
+
+    def like(self) -> Block:
+        """A block, to compile for."""
+        ...
+
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """All examples, and how many batches each block holds."""
+        ...
+
+    def rows(self, shard: Shard, index: jax.Array, block: Block) -> EvaluationRows:
+        """This replica's part of a block's batch; traced."""
+        ...
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """From stored images to what a network sees, on the device.
+
+    Attributes:
+        augment: of the training images.
+        mean: of the training images / 255, one a channel.
+        std: likewise.
+        dtype: what the network computes in.
+    """
+
+    augment: Augment
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    dtype: DTypeLike
+
+    def normalise(self, images: jax.Array) -> jax.Array:
+        """The images, uint8, as the network takes them."""
+        return normalise(images, self.mean, self.std, self.dtype)
+
+    def batch(
+        self,
+        augmented: Callable[[jax.Array], jax.Array],
+        labels: jax.Array,
+        seed: jax.Array,
+        epochs: jax.Array,
+        examples: jax.Array,
+    ) -> Batch:
+        """A batch of these examples of these epochs.
+
+        Args:
+            augmented: from the examples' keys to their images, uint8[B, H, W, C].
+            labels: int32[B].
+            seed: of the run.
+            epochs: int32[B].
+            examples: int32[B].
+        """
+        keys = example_keys(stream(seed, "augmentation"), epochs, examples)
+        return Batch(
+            images=self.normalise(augmented(keys)),
+            labels=labels,
+            keys=example_keys(stream(seed, "dropout"), epochs, examples),
+        )
+
+
+class Order:
+    """In which order an epoch and the one after it visit the examples.
+
+    Args:
+        driver: on whose devices the order lies.
+        num_examples: of an epoch.
+    """
+
+    def __init__(self, driver: Driver, num_examples: int):
+        def of_two_epochs(seed: jax.Array, epoch: jax.Array) -> jax.Array:
+            key = stream(seed, "order")
+            return jnp.concatenate([epoch_order(key, epoch + i, num_examples) for i in (0, 1)])
+
+        self.num_examples, self._draw = num_examples, driver.initialise(of_two_epochs)
+        self._last: tuple[tuple[int, int], jax.Array] | None = None
+
+    def __call__(self, seed: int, epoch: int) -> jax.Array:
+        """int32[2 N], on every device; the last one is remembered."""
+        if self._last is None or self._last[0] != (seed, epoch):
+            self._last = (seed, epoch), self._draw(np.int32(seed), np.int32(epoch))
+        return self._last[1]

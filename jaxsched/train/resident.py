@@ -1,0 +1,82 @@
+"""Feeds of a set that lies on every device as uint8: a block is the whole set."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsched.data import Images
+from jaxsched.train.feeds import Block, EvaluationRows, Order, Preparation
+from jaxsched.train.parallel import Driver, Shard
+from jaxsched.train.step import Batch
+
+
+class ResidentTraining:
+    """Training batches gathered and augmented on the device, many in one dispatch.
+
+    See `TrainingFeed`.
+    """
+
+    split = ()
+
+    def __init__(self, driver: Driver, images: Images, order: Order, preparation: Preparation):
+        self._order, self._preparation = order, preparation
+        self._arrays = driver.replicate((images.images, images.labels))
+
+    def like(self, size: int) -> Block:
+        """The set itself, from its first example on."""
+        ((_, block),) = self.blocks(0, 0, 0, size, 1)
+        return block
+
+    def blocks(
+        self, seed: int, epoch: int, place: int, size: int, count: int
+    ) -> Iterator[tuple[int, Block]]:
+        """All batches at once."""
+        del size
+        numbers = (np.int32(seed), np.int32(epoch), np.int32(place))
+        yield count, (*numbers, self._order(seed, epoch), *self._arrays)
+
+    def batch(self, shard: Shard, size: int, index: jax.Array, block: Block) -> Batch:
+        """The examples at the batch's places of two epochs, as these epochs augment them."""
+        seed, epoch, place, order, images, labels = block
+        places = shard(place + index * size + jnp.arange(size))
+        examples = order[places]
+        epochs = epoch + places // self._order.num_examples
+        return self._preparation.batch(
+            lambda keys: self._preparation.augment(images, examples, keys),
+            labels[examples],
+            seed,
+            epochs,
+            examples,
+        )
+
+
+class ResidentEvaluation:
+    """The test set in batches of one size. See `EvaluationFeed`."""
+
+    split = ()
+
+    def __init__(self, driver: Driver, images: Images, batch_size: int, preparation: Preparation):
+        self._num_images, self._batch_size = len(images), batch_size
+        self._preparation = preparation
+        self._arrays = driver.replicate((images.images, images.labels))
+
+    def like(self) -> Block:
+        """The set itself."""
+        return self._arrays
+
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """The set itself."""
+        yield -(-self._num_images // self._batch_size), self._arrays
+
+    def rows(self, shard: Shard, index: jax.Array, block: Block) -> EvaluationRows:
+        """The batch's images in file order; what fills up the last batch is its last image."""
+        images, labels = block
+        places = shard(index * self._batch_size + jnp.arange(self._batch_size))
+        examples = jnp.minimum(places, self._num_images - 1)
+        return EvaluationRows(
+            self._preparation.normalise(images[examples]),
+            labels[examples],
+            places < self._num_images,
+        )

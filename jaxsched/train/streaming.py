@@ -1,0 +1,164 @@
+"""Feeds of a set that is read record by record: a block is one batch, divided over the devices."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsched.data import Reading, Records
+from jaxsched.train.feeds import Block, EvaluationRows, Order, Preparation
+from jaxsched.train.parallel import Driver, Shard
+from jaxsched.train.step import Batch
+
+# So many batches before the end of an epoch, the reading of the next epoch begins.
+_BATCHES_AHEAD = 16
+
+
+class StreamedTraining:
+    """Training batches read on the host, which runs ahead of the devices, and augmented on these.
+
+    Each process reads only what its own devices work on. There is nothing to save of it: where the
+    reading goes on follows from the plan. See `TrainingFeed`.
+    """
+
+    split = (1, 2, 3, 4)  # all but the seed
+
+    def __init__(
+        self,
+        driver: Driver,
+        records: Records,
+        order: Order,
+        preparation: Preparation,
+        workers: int,
+    ):
+        self._driver, self._records, self._workers = driver, records, workers
+        self._order, self._preparation = order, preparation
+        self._next: tuple[int, ...] | None = None
+        self._coming: Iterator[Block] = iter(())
+
+    def like(self, size: int) -> Block:
+        """A batch of zeros."""
+        numbers = self._driver.divided_zeros((size,), np.int32)
+        images = self._driver.divided_zeros((size, *self._records.image_shape), np.uint8)
+        return np.int32(0), numbers, numbers, images, numbers
+
+    def blocks(
+        self, seed: int, epoch: int, place: int, size: int, count: int
+    ) -> Iterator[tuple[int, Block]]:
+        """One batch after another; reading goes on from where the call before ended."""
+        at = epoch * len(self._records) + place
+        for first in range(at, at + count * size, size):
+            if self._next != (seed, size, first):
+                self._coming = self._read(seed, size, first)
+            yield 1, next(self._coming)
+            self._next = seed, size, first + size
+
+    def batch(self, shard: Shard, size: int, index: jax.Array, block: Block) -> Batch:
+        """The batch itself."""
+        del shard, size, index
+        seed, epochs, examples, images, labels = block
+
+        def augmented(keys: jax.Array) -> jax.Array:
+            def one(image: jax.Array, key: jax.Array) -> jax.Array:
+                first = jnp.zeros(1, jnp.int32)
+                return self._preparation.augment(image[None], first, key[None])[0]
+
+            return jax.vmap(one)(images, keys)
+
+        return self._preparation.batch(augmented, labels, seed, epochs, examples)
+
+    def _read(self, seed: int, size: int, first: int) -> Iterator[Block]:
+        """The batches from the `first` example of the endless stream on."""
+        epoch, following = self._epoch(seed, size, first), None
+        try:
+            while True:
+                for number, batch in enumerate(epoch.reading):
+                    if following is None and number + _BATCHES_AHEAD >= len(epoch.examples):
+                        following = self._epoch(seed, size, first + len(epoch.examples) * size)
+                        following.reading.start()
+                    rows = (epoch.epochs[number], epoch.examples[number], *batch)
+                    yield np.int32(seed), *map(self._driver.divide, rows)
+                assert following is not None  # every epoch has a last batch
+                first += len(epoch.examples) * size
+                epoch, following = following, None
+        finally:
+            for begun in filter(None, (epoch, following)):
+                begun.reading.close()
+
+    def _epoch(self, seed: int, size: int, first: int) -> "_Epoch":
+        """The batches that start in the same epoch as the `first` example."""
+        num_examples = len(self._records)
+        epoch, place = divmod(first, num_examples)
+        count = -(-(num_examples - place) // size)
+        places = np.arange(place, place + count * size).reshape(count, size)
+        places = places[:, self._driver.own_rows(size)]
+        examples = np.asarray(self._order(seed, epoch))[places]
+        epochs = (epoch + places // num_examples).astype(np.int32)
+        reading = Reading(
+            self._records,
+            examples.ravel(),
+            epochs.ravel(),
+            batch_size=places.shape[1],
+            seed=seed,
+            workers=self._workers,
+        )
+        return _Epoch(examples, epochs, reading)
+
+
+class _Epoch(NamedTuple):
+    """The batches that start in one epoch, and this process's part of each."""
+
+    examples: np.ndarray  # int32[batches, rows]
+    epochs: np.ndarray  # int32[batches, rows]
+    reading: Reading
+
+
+class StreamedEvaluation:
+    """The test set, read anew at each evaluation. See `EvaluationFeed`."""
+
+    split = (0, 1, 2)
+
+    def __init__(
+        self,
+        driver: Driver,
+        records: Records,
+        batch_size: int,
+        preparation: Preparation,
+        workers: int,
+    ):
+        self._driver, self._records, self._workers = driver, records, workers
+        self._batch_size, self._preparation = batch_size, preparation
+
+    def like(self) -> Block:
+        """A batch of zeros."""
+        size = self._batch_size
+        images = self._driver.divided_zeros((size, *self._records.image_shape), np.uint8)
+        return (
+            images,
+            self._driver.divided_zeros((size,), np.int32),
+            self._driver.divided_zeros((size,), bool),
+        )
+
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """One batch after another; what fills up the last one is its last image."""
+        num_images, size = len(self._records), self._batch_size
+        places = np.arange(-(-num_images // size) * size).reshape(-1, size)
+        places = places[:, self._driver.own_rows(size)]
+        with Reading(
+            self._records,
+            np.minimum(places, num_images - 1).ravel(),
+            None,
+            batch_size=places.shape[1],
+            seed=0,
+            workers=self._workers,
+        ) as reading:
+            for batch, counts in zip(reading, places < num_images, strict=True):
+                yield 1, tuple(map(self._driver.divide, (*batch, counts)))
+
+    def rows(self, shard: Shard, index: jax.Array, block: Block) -> EvaluationRows:
+        """The batch itself."""
+        del shard, index
+        images, labels, counts = block
+        return EvaluationRows(self._preparation.normalise(images), labels, counts)

@@ -1,0 +1,30 @@
+"""The largest batch size against trying all of them."""
+
+import dataclasses
+
+import pytest
+
+import jaxsched as js
+from jaxsched.train import Program, largest_batch_size
+
+
+@pytest.fixture(scope="module")
+def fitted(experiment):
+    phases = (js.Phase(epochs=1, batch_size=8),)
+    one_phase = dataclasses.replace(experiment, phases=phases, optimizer=js.SGD(lr=0.1))
+    return Program(one_phase, one_phase.data.load())
+
+
+def test_a_size_fits_and_the_next_one_does_not(fitted):
+    memory = {size: fitted.update_memory(size) for size in (48, 56)}
+    assert memory[48] < memory[56]
+    assert largest_batch_size(fitted, int(memory[56] / 0.9) - 1) == 48
+
+
+def test_it_is_never_larger_than_the_data(fitted):
+    assert largest_batch_size(fitted) == 96  # of 100 examples, in eights
+
+
+def test_no_room_is_refused_with_what_is_needed(fitted):
+    with pytest.raises(ValueError, match=r"room for 8 examples at a time, of 100 in the data"):
+        largest_batch_size(fitted, 1000)
