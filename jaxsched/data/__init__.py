@@ -16,6 +16,7 @@ from jaxsched.data.image_folder import ImageFolder as ImageFolder
 from jaxsched.data.order import epoch_order as epoch_order
 from jaxsched.data.reading import Reading as Reading
 from jaxsched.data.streamed import Streamed as Streamed
+from jaxsched.data.streamed_tfds import StreamedTfds as StreamedTfds
 from jaxsched.data.subset import Subset as Subset
 from jaxsched.data.synthetic import Synthetic as Synthetic
 from jaxsched.data.tfds import Tfds as Tfds

@@ -70,9 +70,10 @@ class RandomResizedCrop:
 
     def box(self, width: int, height: int, random: np.random.Generator) -> Box:
         """A random box in a picture of this size, in whole pixels."""
+        narrowest, widest = map(math.log, self.ratio)
         for _ in range(_TRIES):
             area = random.uniform(*self.area) * width * height
-            ratio = math.exp(random.uniform(*map(math.log, self.ratio)))
+            ratio = math.exp(random.uniform(narrowest, widest))
             wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < wide <= width and 0 < high <= height:
                 left = int(random.integers(width - wide + 1))

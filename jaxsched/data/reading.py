@@ -1,7 +1,8 @@
 """Batches of records, read and decoded ahead of their use."""
 
+import gc
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grain
 import numpy as np
@@ -74,7 +75,8 @@ class Reading:
                 flags.FLAGS.mark_as_parsed()  # Grain's own, by their defaults
             # Whole batches go to one worker after another, so their number changes none of them.
             dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
-        self._iterator, self._workers = iter(dataset), workers
+        self._iterator: Any = iter(dataset)
+        self._workers = workers
 
     def start(self) -> None:
         """Begins to read before the first batch is asked for."""
@@ -84,10 +86,18 @@ class Reading:
         for batch in self._iterator:
             # Copied out of the memory that is shared with a worker, which is then free again.
             yield HostBatch(*map(np.array, batch) if self._workers else batch)
+        self.close()
 
     def close(self) -> None:
-        """Stops reading."""
+        """Stops reading, as the end of the examples does; a second time it does nothing."""
+        if self._iterator is None:
+            return
         self._iterator.close()
+        self._iterator = None
+        if self._workers:
+            # Grain's iterators refer to each other, and hold each worker's last batch in memory
+            # that is shared: it would stay until Python next looks for such cycles.
+            gc.collect()
 
     def __enter__(self) -> "Reading":
         return self

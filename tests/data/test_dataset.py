@@ -12,8 +12,11 @@ from jaxsched.data import (
     Cifar100,
     Dataset,
     Digits,
+    ImageFolder,
     Images,
+    RandomResizedCrop,
     Source,
+    StreamedTfds,
     Synthetic,
     Tfds,
     channel_statistics,
@@ -24,6 +27,21 @@ SOURCES = [Digits(), Cifar10("here"), Cifar100("here", 0.1), Tfds("mnist"), Synt
 
 def images(count=4, shape=(2, 2, 1), label=0):
     return Images(np.zeros((count, *shape), np.uint8), np.full(count, label, np.int32))
+
+
+@pytest.mark.parametrize(
+    "source", [ImageFolder("here", crop=RandomResizedCrop()), StreamedTfds("mnist")], ids=repr
+)
+def test_sources_with_a_crop_print_as_code_and_are_set_from_a_command_line(source):
+    assert eval(repr(source)) == source
+    assert hash(eval(repr(source))) == hash(source)
+
+    @dataclasses.dataclass(frozen=True)
+    class Experiment:
+        data: Source = source
+
+    given = tyro.cli(Experiment, args=["--data.image-size", "32"])
+    assert given.data == dataclasses.replace(source, image_size=32)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=repr)

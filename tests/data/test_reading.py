@@ -1,7 +1,11 @@
 """Batches of records against the records, whoever reads them."""
 
+import gc
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 
 import numpy as np
@@ -84,6 +88,15 @@ def test_workers_change_nothing():
             assert type(read) is np.ndarray  # not the memory that is shared with a worker
 
 
+def test_what_is_shared_with_workers_goes_with_the_reading():
+    gc.disable()  # or it may go by chance
+    try:
+        assert len(batches(Numbers(), workers=1)) == 6
+        assert "SharedMemoryArray" not in {type(thing).__name__ for thing in gc.get_objects()}
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_record_that_cannot_be_read_is_named(workers):
     with pytest.raises(ValueError, match=r"file 17\.jpeg cannot be read"):
@@ -115,6 +128,42 @@ def test_reading_starts_ahead_and_ends_early():
         thread.join(10)
         assert not thread.is_alive()
     assert len(seen) < 800
+
+
+def test_a_script_with_workers_ends_without_a_word(tmp_path):
+    """Read to the end and broken off; what is left over, Python says when it ends."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import multiprocessing
+            import numpy as np
+            from jaxsched.data import Digits, Reading, Streamed
+
+            if __name__ == "__main__":
+                train = Streamed(Digits()).load().train
+                for most in (5, 100):
+                    reading = Reading(
+                        train, np.arange(80), None, batch_size=8, seed=0, workers=1
+                    )
+                    for count, _ in enumerate(reading):
+                        if count == most:
+                            break
+                    reading.close()
+                assert not multiprocessing.active_children()
+                multiprocessing.Event().wait(0.5)  # Grain frees in a thread of its own
+                print(count)
+            """
+        )
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (result.stdout, result.stderr, result.returncode) == ("9\n", "", 0)
 
 
 def test_examples_that_make_no_whole_batches_are_refused():

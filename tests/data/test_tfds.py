@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from jaxsched.data import Tfds
+from jaxsched.data import RandomResizedCrop, Reading, StreamedTfds, Tfds
 
 tfds = pytest.importorskip("tensorflow_datasets")
 tfds.disable_progress_bar()
@@ -163,13 +163,50 @@ def test_grey_images_are_resized_too(data_dir):
     assert Tfds("small_scans", data_dir, image_size=4).load().test.images.shape == (TEST, 4, 4, 1)
 
 
+@pytest.mark.parametrize("name", ["small_scans", "unequal_scans"])
+def test_streamed_without_a_crop_it_is_the_same_set(data_dir, name):
+    whole = Tfds(name, data_dir, image_size=6).load()
+    streamed = StreamedTfds(f"tfds:{name}", data_dir, image_size=6, crop=None).load()
+    assert streamed.class_names == whole.class_names
+    for records, images in ((streamed.train, whole.train), (streamed.test, whole.test)):
+        with Reading(records, np.arange(20), None, batch_size=10, seed=0) as reading:
+            read, labels = map(np.concatenate, zip(*reading, strict=True))
+        assert len(records) == len(images)
+        np.testing.assert_allclose(read, images.images[:20], atol=1)
+        np.testing.assert_array_equal(labels, images.labels[:20])
+    np.testing.assert_allclose(streamed.mean, whole.mean, atol=1 / 255)
+
+
+def test_streamed_records_are_cropped_in_training_and_read_by_workers_too(data_dir):
+    crop = RandomResizedCrop(centre=0.5)
+    train = StreamedTfds("small_scans", data_dir, image_size=4, crop=crop).load().train
+    stored = Tfds("small_scans", data_dir).load().train.images
+    # Half of 8 pixels is 4: the middle itself.
+    np.testing.assert_array_equal(train.read(3, None)[0], stored[3, 2:6, 2:6])
+    seen = [train.read(3, np.random.default_rng(seed))[0] for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(seen[0], seen[1])
+    assert (seen[0] != seen[2]).any()
+    images = []
+    for workers in (0, 1):
+        with Reading(
+            train, np.arange(20), np.zeros(20, int), batch_size=10, seed=0, workers=workers
+        ) as reading:
+            images.append(np.concatenate([batch.images for batch in reading]))
+    np.testing.assert_array_equal(*images)
+
+
+def test_a_streamed_split_without_labels_is_refused_before_training(data_dir):
+    with pytest.raises(ValueError, match=r"split 'test', in .*record 0 has label -1"):
+        StreamedTfds("unlabelled", data_dir, image_size=6).load()
+
+
 def test_tensorflow_is_never_imported(data_dir, tmp_path):
     # A TensorFlow that says so when it is imported, for machines that have none.
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text("raise SystemExit('TensorFlow imported')")
     code = f"""
         import sys
-        from jaxsched.data import Tfds
+        from jaxsched.data import RandomResizedCrop, Reading, StreamedTfds, Tfds
         assert len(Tfds("unequal_scans", {data_dir!r}, image_size=6).load().train) == {TRAIN}
         assert "tensorflow" not in sys.modules
     """
@@ -242,6 +279,7 @@ def test_a_format_that_needs_tensorflow_is_refused(data_dir, tmp_path):
     ("fields", "message"),
     [({"name": "tfds:"}, "needs the name"), ({"name": "mnist", "image_size": 0}, "at least 1")],
 )
-def test_wrong_fields_are_refused_when_they_are_written(fields, message):
+@pytest.mark.parametrize("source", [Tfds, StreamedTfds])
+def test_wrong_fields_are_refused_when_they_are_written(source, fields, message):
     with pytest.raises(ValueError, match=message):
-        Tfds(**fields)
+        source(**fields)
