@@ -47,6 +47,10 @@ class TrainingFeed(Protocol):
         """This replica's part of a block's batch; traced."""
         ...
 
+    def stop(self) -> None:
+        """Ends what is read ahead; blocks asked for later are read anew."""
+        ...
+
 
 class EvaluationRows(NamedTuple):
     """A replica's part of a batch to evaluate; the last batch is filled up."""

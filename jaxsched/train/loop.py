@@ -118,6 +118,19 @@ def train(
         ('finished', [4, 8])
     """
     run = _Run(program, seed, start or Position.first(program, seed), on_updates, saving, profile)
+    try:
+        return _to_the_end(run, on_evaluation, stop)
+    finally:
+        program.stop_reading()
+
+
+def _to_the_end(
+    run: "_Run",
+    on_evaluation: Callable[[Evaluation], None],
+    stop: Callable[[Sequence[Evaluation]], str],
+) -> Outcome:
+    """From one evaluation to the next, until the last or until there is a reason to end."""
+    program = run.program
     abel = program.experiment.optimizer.abel
     for mark in (m for m in program.evaluation_steps if m > run.step):
         rows = run.position.rows

@@ -143,7 +143,12 @@ class Program:
             for number, block in self._looking.blocks(seed, epoch, place, size, count):
                 pooled = self._pooling[size](params, pooled, np.int32(number), *block)
             place, left = place + size * count, left - count
+        self._looking.stop()
         return {"params": params, "batch_stats": pooled.batch_stats}
+
+    def stop_reading(self) -> None:
+        """Ends what streamed data is read ahead; a later update starts to read anew."""
+        self._training.stop()
 
     def averaged_params(self, state: TrainState) -> Params:
         """The mean of the weights that the chain keeps; only for an experiment with averaging."""

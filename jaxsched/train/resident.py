@@ -51,6 +51,9 @@ class ResidentTraining:
             examples,
         )
 
+    def stop(self) -> None:
+        """Nothing is read."""
+
 
 class ResidentEvaluation:
     """The test set in batches of one size. See `EvaluationFeed`."""

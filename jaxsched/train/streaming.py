@@ -1,6 +1,6 @@
 """Feeds of a set that is read record by record: a block is one batch, divided over the devices."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 import jax
@@ -36,7 +36,7 @@ class StreamedTraining:
         self._driver, self._records, self._workers = driver, records, workers
         self._order, self._preparation = order, preparation
         self._next: tuple[int, ...] | None = None
-        self._coming: Iterator[Block] = iter(())
+        self._coming: Generator[Block, None, None] | None = None
 
     def like(self, size: int) -> Block:
         """A batch of zeros."""
@@ -50,7 +50,8 @@ class StreamedTraining:
         """One batch after another; reading goes on from where the call before ended."""
         at = epoch * len(self._records) + place
         for first in range(at, at + count * size, size):
-            if self._next != (seed, size, first):
+            if self._coming is None or self._next != (seed, size, first):
+                self.stop()
                 self._coming = self._read(seed, size, first)
             yield 1, next(self._coming)
             self._next = seed, size, first + size
@@ -69,7 +70,13 @@ class StreamedTraining:
 
         return self._preparation.batch(augmented, labels, seed, epochs, examples)
 
-    def _read(self, seed: int, size: int, first: int) -> Iterator[Block]:
+    def stop(self) -> None:
+        """Ends the reading."""
+        if self._coming is not None:
+            self._coming.close()
+            self._coming = None
+
+    def _read(self, seed: int, size: int, first: int) -> Generator[Block, None, None]:
         """The batches from the `first` example of the endless stream on."""
         epoch, following = self._epoch(seed, size, first), None
         try:

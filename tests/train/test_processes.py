@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import socket
 import subprocess
@@ -53,9 +52,13 @@ def write_config(folder, name, data, driver="jit", devices=2):
     return folder / f"{name}.py"
 
 
-def start(config, workdir, *arguments, file_size=resource.RLIM_INFINITY):
+def start(config, workdir, *arguments, file_size=-1):
     """A process with two virtual devices that trains and can write files of so many bytes."""
-    command = [sys.executable, "-c", "from jaxsched.cli import main; main()", "train", str(config)]
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({file_size}, {file_size})); "
+        "from jaxsched.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "train", str(config)]
     environment = os.environ | {
         "JAX_NUM_CPU_DEVICES": "2",
         "JAX_COMPILATION_CACHE_DIR": str(config.parent / "cache"),
@@ -64,7 +67,6 @@ def start(config, workdir, *arguments, file_size=resource.RLIM_INFINITY):
     return subprocess.Popen(
         [*command, "--workdir", str(workdir), *arguments],
         env=environment,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
