@@ -16,7 +16,7 @@ from transform_cost import EVERYTHING
 import jaxsched as js
 from jaxsched.bench import environment
 from jaxsched.data import Augment, Synthetic
-from jaxsched.train import Experiment, Program
+from jaxsched.train import Experiment, Program, split_cpu
 
 _BARE = js.SGD(js.Constant(0.01), momentum=0.9, weight_decay=5e-4)
 
@@ -108,7 +108,7 @@ def plain_flax(job: Job) -> Contestant:
             state, value = jitted(state, images, labels)
         jax.block_until_ready(value)
 
-    return Contestant(steps, _facts(job, state.params), _device_memory)
+    return Contestant(steps, _facts(job, state.params, num_devices=1), _device_memory)
 
 
 def program(job: Job, **fields: Any) -> Contestant:
@@ -126,17 +126,18 @@ def program(job: Job, **fields: Any) -> Contestant:
         **fields,
     )
     run = Program(experiment, experiment.data.load())
-    state, sums, order = run.init(0), run.zero_sums(), run.order(0, 0)
+    state, sums = run.init(0), run.zero_sums()
 
     def steps(count: int) -> None:
         nonlocal state, sums
         while count:
             now = min(count, updates)
-            state, sums = run.update(state, sums, seed=0, order=order, step=0, count=now)
+            state, sums = run.update(state, sums, seed=0, step=0, count=now)
             count -= now
         jax.block_until_ready(sums)
 
-    return Contestant(steps, _facts(job, state.params), _device_memory)
+    facts = _facts(job, state.params, num_devices=len(run.driver.devices))
+    return Contestant(steps, facts, _device_memory)
 
 
 def bare(job: Job) -> Contestant:
@@ -175,12 +176,12 @@ def _multiply_adds(equation: Any) -> int:
     return 0
 
 
-def _facts(job: Job, params: Any) -> dict[str, Any]:
+def _facts(job: Job, params: Any, num_devices: int) -> dict[str, Any]:
     return {
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
         "train_flop": train_flop(job),
         "device": jax.local_devices()[0].device_kind,
-        "environment": environment(),
+        "environment": environment(num_devices),
     }
 
 
@@ -197,9 +198,9 @@ CONTESTANTS: dict[str, Callable[[Job], Contestant]] = {
 
 
 def prepare(job: Job) -> Contestant:
-    """The contestant of this name; only this package's use more than one CPU device."""
+    """The contestant of this name; a program splits a CPU as the command does."""
     if job.contestant != "flax":
-        jax.config.update("jax_num_cpu_devices", job.cpu_devices)
+        split_cpu()
     return CONTESTANTS[job.contestant](job)
 
 

@@ -22,14 +22,12 @@ class Job:
         network: by name, one of `NETWORKS`.
         batch_size: images a step.
         precision: "float32" or "bfloat16", of the network; its parameters are float32.
-        cpu_devices: virtual CPU devices that this package splits a batch over.
     """
 
     contestant: str
     network: str
     batch_size: int
     precision: str
-    cpu_devices: int
 
 
 class Contestant(NamedTuple):

@@ -10,7 +10,7 @@ import pytest
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 sys.path.insert(0, str(EXPERIMENTS))
 
-from throughput import default_cpu_devices, median_ratio  # noqa: E402
+from throughput import median_ratio  # noqa: E402
 from throughput_jax import FlaxNetwork, train_flop  # noqa: E402
 from throughput_networks import NETWORKS  # noqa: E402
 from throughput_worker import Job  # noqa: E402
@@ -20,7 +20,7 @@ def test_operations_of_resnet20_are_those_of_its_layers():
     stem = 32 * 32 * 9 * 3 * 16
     full = 32 * 32 * 9 * 16 * 16  # any 3×3 convolution that keeps its shape, at every stage
     forward = stem + 6 * full + 2 * (full // 2 + 5 * full) + 64 * 10
-    assert train_flop(Job("flax", "resnet20", 128, "float32", 1)) == 2 * (3 * forward - stem)
+    assert train_flop(Job("flax", "resnet20", 128, "float32")) == 2 * (3 * forward - stem)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -40,14 +40,6 @@ def test_the_plain_network_has_the_same_parameters_and_outputs_as_ours(name):
         assert shapes[0] == shapes[1]
     logits = jax.eval_shape(lambda v: plain.apply(v, image, False), theirs)
     assert logits.shape == (1, entry.num_classes)
-
-
-@pytest.mark.parametrize(
-    ("batch_size", "expected"), [(1, 1), (31, 1), (64, 2), (96, 3), (128, 4), (130, 2), (512, 4)]
-)
-def test_devices_get_32_examples_or_more_and_equally_many(monkeypatch, batch_size, expected):
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
-    assert default_cpu_devices(batch_size) == expected
 
 
 def test_ratios_are_taken_within_a_round():
