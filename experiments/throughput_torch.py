@@ -3,11 +3,11 @@
 import contextlib
 from typing import Any
 
-import torch
+import torch  # pyright: ignore[reportMissingImports]
 from throughput_networks import NETWORKS, Entry
 from throughput_worker import Contestant, Job, serve
-from torch import nn
-from torch.nn import functional
+from torch import nn  # pyright: ignore[reportMissingImports]
+from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 
 class TorchNetwork(nn.Module):

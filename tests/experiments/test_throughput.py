@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 sys.path.insert(0, str(EXPERIMENTS))
 
 from throughput import median_ratio  # noqa: E402
