@@ -3,7 +3,7 @@
 python experiments/dispatch_cost.py
 
 A ResNet-8 of width 16 at batch 128 of 32 × 32 images: the same updates in one dispatch, a dispatch
-each, in the loop of a run (`jaxsched.train.train`, with its dispatches of about half a second, its
+each, in the loop of a run (`jaxsched.train.train`, with its dispatches of about a second, its
 sums and its clock), and in that loop with the data streamed from the host. They take turns in one
 process, each on all that the machine has; the figures are medians over rounds.
 """
@@ -19,8 +19,8 @@ from jaxsched.data import Streamed, Synthetic
 from jaxsched.models import CifarResNet
 from jaxsched.train import Experiment, Program, split_cpu, train
 
-NUM_ROUNDS = 9
-UPDATES = 32
+NUM_ROUNDS = 7
+UPDATES = 64
 experiment = Experiment(
     name="dispatch_cost",
     model=CifarResNet(depth=8, width=16),

@@ -30,7 +30,7 @@ from jaxsched.train.sums import Sums
 
 # Long enough that what a dispatch costs the host does not count, short enough that progress and an
 # interrupt come through at once.
-_DISPATCH_SECONDS = 0.5
+_DISPATCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
