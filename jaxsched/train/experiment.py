@@ -36,7 +36,8 @@ class Experiment:
             change; the terms cost three reductions over the weights an update.
         precision: what the network computes in. Parameters, batch statistics and loss are float32.
         driver: "jit" splits the batch over a mesh of devices, "pmap" maps over them; same result.
-        num_devices: how many local devices to use; all by default.
+        num_devices: how many devices of each process to use; all by default, but of a CPU's virtual
+            devices only as many as are faster than one.
         seed: of initial weights, data order, augmentation and dropout.
 
     Raises:

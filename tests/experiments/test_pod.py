@@ -63,8 +63,9 @@ def test_gradient_makes_two_more_products_a_layer(pod, work):
     arguments = variables["params"], variables["batch_stats"], image
     jaxpr = jax.make_jaxpr(jax.grad(loss))(*arguments).jaxpr
     names = [equation.primitive.name for equation in pod.equations(jaxpr)]
-    assert names.count("conv_general_dilated") == 3 * 53
-    assert names.count("dot_general") == 3
+    # On CPU, the kernel gradients of 1 × 1 convolutions are products of matrices.
+    products = names.count("conv_general_dilated") + names.count("dot_general")
+    assert products == 3 * (53 + 1)
 
 
 def test_a_batch_norm_is_reduced_once_forward_and_once_backward(pod):

@@ -21,10 +21,6 @@ def test_a_size_fits_and_the_next_one_does_not(fitted):
     assert largest_batch_size(fitted, int(memory[56] / 0.9) - 1) == 48
 
 
-def test_it_is_never_larger_than_the_data(fitted):
-    assert largest_batch_size(fitted) == 96  # of 100 examples, in eights
-
-
 def test_no_room_is_refused_with_what_is_needed(fitted):
     with pytest.raises(ValueError, match=r"room for 8 examples at a time, of 100 in the data"):
         largest_batch_size(fitted, 1000)

@@ -91,12 +91,14 @@ def runs(folder, workdir):
 
 
 def rows(folder, workdir):
-    """The record but for the times."""
+    """The record but for what differs from run to run: times and memory."""
     (record,) = (folder / workdir).glob("long-*.jsonl")
     entries = [json.loads(line) for line in record.read_text().splitlines()]
     for entry in entries:
         entry.pop("train_seconds", None)
         entry.pop("evaluation_seconds", None)
+        entry.pop("images_per_second", None)
+        entry.pop("peak_memory", None)
     return entries[1:]
 
 

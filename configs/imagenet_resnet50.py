@@ -1,0 +1,30 @@
+"""ResNet-50 on ImageNet at batch 8192, streamed, on as many devices as there are.
+
+    jaxsched train configs/imagenet_resnet50.py --data.folder ~/imagenet --read-workers 16
+    sbatch experiments/cluster/slurm.sh configs/imagenet_resnet50.py --data.folder /data/imagenet
+
+Not run yet. The recipe is that of Goyal et al., "Accurate, large minibatch SGD" (arXiv 1706.02677):
+a rate of 0.1 for each 256 examples, five epochs of warm-up, tenths of it at epochs 30, 60 and 80;
+23.74 ± 0.09 % top-1 error at batch 8192. Theirs decays no batch-norm scale and bias, this one does.
+The folder holds train/CLASS/*.JPEG and val/CLASS/*.JPEG.
+"""
+
+import jaxsched as js
+from jaxsched.data import Augment, ImageFolder
+from jaxsched.models import RESNET50
+from jaxsched.train import Experiment
+
+experiment = Experiment(
+    name="imagenet_resnet50",
+    model=RESNET50,
+    data=ImageFolder("~/imagenet"),
+    phases=(js.Phase(epochs=90, batch_size=8192),),
+    optimizer=js.SGD(
+        js.Warmup(js.MultiStep(3.2, milestones=(30, 60, 80), factor=0.1), duration=5, start=0.1),
+        momentum=0.9,
+        weight_decay=1e-4,
+        nesterov=True,
+    ),
+    augment=Augment(pad=0),  # the flip; the crop is made while decoding
+    precision="bfloat16",
+)
