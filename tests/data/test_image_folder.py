@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from jaxsched.data import Dataset, ImageFolder, RandomResizedCrop, Reading
+from jaxsched.data import Dataset, ImageFolder, RandomResizedCrop
 
 PHOTO = Image.fromarray(load_sample_images().images[0]).resize((120, 90))
 
@@ -68,15 +68,9 @@ def test_training_sees_random_parts_and_evaluation_the_centre(folder):
     np.testing.assert_array_equal(records.read(2, None)[0], records.read(2, None)[0])
 
 
-def test_workers_read_the_same(folder):
+def test_workers_read_the_same(folder, assert_workers_read_the_same):
     records = ImageFolder(str(folder), image_size=24).load().train
-    images = []
-    for workers in (0, 1):
-        with Reading(
-            records, np.arange(6), np.zeros(6, int), batch_size=3, seed=0, workers=workers
-        ) as reading:
-            images.append(np.concatenate([batch.images for batch in reading]))
-    np.testing.assert_array_equal(*images)
+    assert_workers_read_the_same(records, count=6, batch_size=3)
 
 
 def test_colours_of_every_kind_become_rgb(tmp_path):

@@ -177,7 +177,9 @@ def test_streamed_without_a_crop_it_is_the_same_set(data_dir, name):
     np.testing.assert_allclose(streamed.mean, whole.mean, atol=1 / 255)
 
 
-def test_streamed_records_are_cropped_in_training_and_read_by_workers_too(data_dir):
+def test_streamed_records_are_cropped_in_training_and_read_by_workers_too(
+    data_dir, assert_workers_read_the_same
+):
     crop = RandomResizedCrop(centre=0.5)
     train = StreamedTfds("small_scans", data_dir, image_size=4, crop=crop).load().train
     stored = Tfds("small_scans", data_dir).load().train.images
@@ -186,13 +188,7 @@ def test_streamed_records_are_cropped_in_training_and_read_by_workers_too(data_d
     seen = [train.read(3, np.random.default_rng(seed))[0] for seed in (0, 0, 1)]
     np.testing.assert_array_equal(seen[0], seen[1])
     assert (seen[0] != seen[2]).any()
-    images = []
-    for workers in (0, 1):
-        with Reading(
-            train, np.arange(20), np.zeros(20, int), batch_size=10, seed=0, workers=workers
-        ) as reading:
-            images.append(np.concatenate([batch.images for batch in reading]))
-    np.testing.assert_array_equal(*images)
+    assert_workers_read_the_same(train, count=20, batch_size=10)
 
 
 def test_a_streamed_split_without_labels_is_refused_before_training(data_dir):
