@@ -34,13 +34,15 @@ class Driver:
 
     Attributes:
         axis_name: the mapped axis to reduce over by name; None where the compiler does it.
+        num_processes: how many processes the devices belong to.
     """
 
     axis_name: str | None = None
 
     def __init__(self, devices: Sequence[Any]):
         self.devices = list(devices)
-        self._num_local = len(self.devices) // jax.process_count()
+        self.num_processes = jax.process_count()
+        self._num_local = len(self.devices) // self.num_processes
         self.mesh = Mesh(np.array(self.devices), (AXIS,))
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
         self.split = NamedSharding(self.mesh, PartitionSpec(AXIS))
@@ -55,7 +57,7 @@ class Driver:
 
     def own_rows(self, size: int) -> slice:
         """Which rows of a batch the devices of this process work on."""
-        rows = size // jax.process_count()
+        rows = size // self.num_processes
         return slice(jax.process_index() * rows, (jax.process_index() + 1) * rows)
 
     def divide(self, rows: np.ndarray) -> jax.Array:
@@ -64,7 +66,7 @@ class Driver:
 
     def divided_zeros(self, shape: Sequence[int], dtype: Any) -> jax.Array:
         """A batch of this shape over all devices, to compile for."""
-        return self.divide(np.zeros((shape[0] // jax.process_count(), *shape[1:]), dtype))
+        return self.divide(np.zeros((shape[0] // self.num_processes, *shape[1:]), dtype))
 
     def _by_device(self, rows: np.ndarray) -> np.ndarray:
         """This process's rows as an argument has them."""
@@ -72,7 +74,7 @@ class Driver:
 
     def largest(self, values: np.ndarray) -> jax.Array | np.ndarray:
         """The largest of each value over the processes, without waiting for them."""
-        if jax.process_count() == 1:
+        if self.num_processes == 1:
             return values
         rows = np.broadcast_to(values, (self._num_local, *values.shape))
         return self._largest(jax.make_array_from_process_local_data(self.split, rows))
@@ -247,7 +249,9 @@ def split_cpu() -> None:
     """
     chosen = jax.config.values["jax_num_cpu_devices"] != -1
     if not chosen and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        cores = len(os.sched_getaffinity(0))
+        # Linux alone says how many of its cores a process may use.
+        usable = hasattr(os, "sched_getaffinity")
+        cores = len(os.sched_getaffinity(0)) if usable else os.cpu_count() or 1
         jax.config.update("jax_num_cpu_devices", min(2 * cores, _MOST_CPU_DEVICES))
 
 

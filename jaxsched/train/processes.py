@@ -43,6 +43,8 @@ def from_main(driver: Driver, compute: Callable[[], Result]) -> Result:
         ValueError: on the other processes, with the text of the error.
         OSError: on the main process, as `compute` raised it; so is a ValueError.
     """
+    if driver.num_processes == 1:
+        return compute()
     result = error = None
     if is_main():
         try:
