@@ -44,12 +44,13 @@ def fails(arguments, capsys, code=2):
 def test_train_with_overrides_writes_a_record_of_what_ran(config, tmp_path, capsys):
     main(
         f"train {config} --optimizer.lr.peak 0.3 --seed 5 --phases.0.epochs 2 "
-        f"--workdir {tmp_path / 'out'}".split()
+        f"--model.norm.ghost 8 --workdir {tmp_path / 'out'}".split()
     )
     (record,) = (tmp_path / "out").glob("tiny-*-seed5.jsonl")
     header, *rows, end = map(json.loads, record.read_text().splitlines())
     assert header["config"]["optimizer"]["lr"]["peak"] == 0.3
     assert header["config"]["phases"][0]["epochs"] == 2
+    assert header["config"]["model"]["norm"]["ghost"] == 8
     assert header["source"] == CONFIG
     assert [row["step"] for row in rows] == [4, 8]
     assert end["status"] == "finished"

@@ -28,7 +28,8 @@ class BottleneckResNet(LinenNetwork):
         width: channels of the first stage's bottleneck; its output has four times as many.
         zero_init_residual: whether each block starts as its shortcut alone, by a zero scale in its
             last norm. Yes, as in Flax's example and in Goyal et al.; torchvision's default is no.
-        norm: `BatchNorm()`, or `GroupNorm()` for small batches.
+        norm: `BatchNorm()`, `BatchNorm(ghost=128)` for growing batches, or `GroupNorm()` for small
+            ones.
 
     Raises:
         ValueError: when a count is below one, or the norm does not fit the width.

@@ -50,3 +50,13 @@ def require_stages(network: str, stages: tuple[int, ...]) -> None:
     """
     if not stages or min(stages) < 1:
         raise ValueError(f"{network} needs stages of at least one block each, got {stages=}.")
+
+
+def divisors(number: int) -> list[int]:
+    """Every size of equal groups of `number` things, for messages.
+
+    Example:
+        >>> divisors(6)
+        [1, 2, 3, 6]
+    """
+    return [size for size in range(1, number + 1) if number % size == 0]

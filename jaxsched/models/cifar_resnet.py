@@ -24,7 +24,8 @@ class CifarResNet(LinenNetwork):
         depth: 8, 14, 20, 32, 44, 56, 110: how many layers have weights. 8 for tests and 20 for
             studies are the usual choices.
         width: channels of the first stage; 16 in the paper.
-        norm: `BatchNorm()`, as in the paper, or `GroupNorm()`.
+        norm: `BatchNorm()`, as in the paper, `BatchNorm(ghost=128)` for growing batches, or
+            `GroupNorm()`.
 
     Raises:
         ValueError: when the depth is not 6n + 2, or the norm does not fit the width.

@@ -123,6 +123,11 @@ class LinenNetwork(Network):
         """How many pixels across make one of the last stage; an image has at least one."""
         raise NotImplementedError
 
+    @property
+    def batch_group(self) -> int | None:
+        """Examples that the norm normalises together; see `Network.batch_group`."""
+        return self.norm.batch_group
+
     def build(
         self, num_classes: int, *, dtype: DTypeLike = jnp.float32, axis_name: str | None = None
     ) -> Model:

@@ -24,7 +24,8 @@ class ResNet(LinenNetwork):
         width: channels of the first stage.
         zero_init_residual: whether each block starts as its shortcut alone, by a zero scale in its
             last norm. Torchvision's default, and ours, is no.
-        norm: `BatchNorm()`, or `GroupNorm()` for small batches.
+        norm: `BatchNorm()`, `BatchNorm(ghost=128)` for growing batches, or `GroupNorm()` for small
+            ones.
 
     Raises:
         ValueError: when a count is below one, or the norm does not fit the width.

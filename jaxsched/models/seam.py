@@ -56,8 +56,17 @@ class Network:
     Example:
         >>> from jaxsched.models import CifarResNet
         >>> CifarResNet(depth=8)
-        CifarResNet(depth=8, width=16, norm=BatchNorm(momentum=0.9, epsilon=1e-05))
+        CifarResNet(depth=8, width=16, norm=BatchNorm(momentum=0.9, epsilon=1e-05,
+        ghost=None))
     """
+
+    @property
+    def batch_group(self) -> int | None:
+        """Examples of a batch that training normalises together, successive ones.
+
+        None for the whole batch, 1 for each alone.
+        """
+        return None
 
     def build(
         self, num_classes: int, *, dtype: DTypeLike = jnp.float32, axis_name: str | None = None

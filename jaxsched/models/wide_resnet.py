@@ -26,7 +26,8 @@ class WideResNet(LinenNetwork):
         widen: how many times wider than the thin network.
         dropout: the share dropped between a block's two convolutions, in [0, 1). The paper uses
             0.3 where it uses any.
-        norm: `BatchNorm()`, as in the paper, or `GroupNorm()`.
+        norm: `BatchNorm()`, as in the paper, `BatchNorm(ghost=128)` for growing batches, or
+            `GroupNorm()`.
 
     Raises:
         ValueError: when the depth is not 6n + 4, the dropout outside [0, 1), or the norm does not

@@ -22,6 +22,7 @@ from jaxsched.models import (
 SMALL = [
     CifarResNet(depth=8, width=4),
     CifarResNet(depth=8, width=4, norm=GroupNorm()),
+    CifarResNet(depth=8, width=4, norm=BatchNorm(ghost=5)),
     ResNet(stages=(1, 1), width=4),
     WideResNet(depth=10, widen=1, dropout=0.3),
     BottleneckResNet(stages=(1, 1), width=4),

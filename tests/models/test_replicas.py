@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxsched.models import BottleneckResNet, CifarResNet, GroupNorm, ResNet, WideResNet
+from jaxsched.models import BatchNorm, BottleneckResNet, CifarResNet, GroupNorm, ResNet, WideResNet
 
 AXIS = "devices"
 MESH = Mesh(jax.devices(), (AXIS,))
@@ -84,6 +84,7 @@ def test_four_devices_do_what_one_does(draw_variables):
     [
         CifarResNet(depth=8, width=4),
         CifarResNet(depth=8, width=4, norm=GroupNorm()),
+        CifarResNet(depth=8, width=4, norm=BatchNorm(ghost=4)),  # Groups of two devices.
         WideResNet(depth=10, widen=1, dropout=0.3),
         BottleneckResNet(stages=(1, 1), width=4),
     ],

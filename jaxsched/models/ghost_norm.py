@@ -1,0 +1,127 @@
+"""Batch norm over groups of successive examples: what `BatchNorm(ghost=n)` trains with."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.nn.initializers import Initializer, zeros
+from jax.typing import DTypeLike
+
+from jaxsched.models.checks import divisors
+
+
+class GhostBatchNorm(nn.Module):
+    """Normalises each channel over groups of `ghost` successive examples of the global batch.
+
+    Formula:
+        y = (x − mean) / √(var + epsilon) · scale + bias     over a group's examples and pixels
+        running ← momentum · running + (1 − momentum) · the mean over all groups
+
+    For training only: parameters and statistics are those of `nn.BatchNorm`, which evaluates them.
+
+    Attributes:
+        ghost: examples a group.
+        momentum: what the running statistics keep at each update.
+        epsilon: added to the variance.
+        dtype: of the result. Statistics and parameters are float32.
+        axis_name: the mapped axis of the batch, or None where x is the global batch.
+        scale_init: initialises the scale.
+
+    Raises:
+        ValueError: when the global batch does not divide into groups.
+
+    Example:
+        >>> x = jnp.array([[1.0], [3.0], [10.0], [30.0]])
+        >>> layer = GhostBatchNorm(2)
+        >>> y, _ = layer.apply(layer.init(jax.random.key(0), x), x, mutable=["batch_stats"])
+        >>> y.ravel().round(3)
+        Array([-1.,  1., -1.,  1.], dtype=float32)
+    """
+
+    ghost: int
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: DTypeLike = jnp.float32
+    axis_name: str | None = None
+    scale_init: Initializer = nn.initializers.ones
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalises x[b, ..., channels] and moves the running statistics by one step."""
+        channels = x.shape[-1:]
+        scale = self.param("scale", self.scale_init, channels)
+        bias = self.param("bias", zeros, channels)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+        if self.is_initializing():  # By any batch: only its channels count.
+            return x.astype(self.dtype)
+
+        pixels = tuple(range(1, x.ndim - 1))
+        wide = x.astype(jnp.float32)
+        moments = jnp.stack([jnp.mean(wide, pixels), jnp.mean(wide * wide, pixels)], axis=1)
+        statistics, average = _group_statistics(moments, self.ghost, self.axis_name)
+        running_mean.value = self._step(running_mean.value, average[0])
+        running_var.value = self._step(running_var.value, average[1])
+
+        mean, var = jnp.unstack(statistics, axis=1)
+        factor = lax.rsqrt(var + self.epsilon) * scale[None]
+        mean, factor, bias = (jnp.expand_dims(v, pixels) for v in (mean, factor, bias[None]))
+        return ((wide - mean) * factor + bias).astype(self.dtype)
+
+    def _step(self, running: jax.Array, average: jax.Array) -> jax.Array:
+        return self.momentum * running + (1 - self.momentum) * average
+
+
+def _group_statistics(
+    moments: jax.Array, ghost: int, axis_name: str | None
+) -> tuple[jax.Array, jax.Array]:
+    """The mean and variance of each example's group, and their averages over all groups.
+
+    Groups are made of the examples' moments, never of the examples: no pixel moves between
+    devices, wherever the groups end.
+
+    Args:
+        moments: [b, 2, channels], the mean and the mean square of each of this device's examples.
+        ghost: examples a group.
+        axis_name: the mapped axis of the batch, or None.
+
+    Returns:
+        [b, 2, channels], and [2, channels], which is the same on all devices.
+    """
+    mine = len(moments)
+    devices = 1 if axis_name is None else lax.axis_size(axis_name)
+    _require_whole_groups(mine, devices, ghost)
+    # The longest run of examples of which a group and a device both hold a whole number.
+    run = math.gcd(mine, ghost)
+    runs = _pool(moments, run)
+    spans_devices = axis_name is not None and run < ghost
+    if spans_devices:
+        runs = lax.all_gather(runs, axis_name, tiled=True)
+    mean, square = jnp.unstack(_pool(runs, ghost // run), axis=1)
+    # Rounding can take the difference below zero.
+    groups = jnp.stack([mean, jnp.maximum(square - mean * mean, 0.0)], axis=1)
+    average = jnp.mean(groups, axis=0)
+    if axis_name is not None:
+        average = lax.pmean(average, axis_name)
+    runs = jnp.repeat(groups, ghost // run, axis=0)
+    if spans_devices:
+        start = lax.axis_index(axis_name) * (mine // run)
+        runs = lax.dynamic_slice_in_dim(runs, start, mine // run)
+    return jnp.repeat(runs, run, axis=0), average
+
+
+def _pool(moments: jax.Array, count: int) -> jax.Array:
+    """The mean of every `count` successive rows."""
+    return jnp.mean(moments.reshape(-1, count, *moments.shape[1:]), axis=1)
+
+
+def _require_whole_groups(mine: int, devices: int, ghost: int) -> None:
+    batch = devices * mine
+    if batch % ghost:
+        raise ValueError(
+            f"BatchNorm(ghost={ghost}) needs batches that divide into groups of {ghost} examples, "
+            f"got a batch or micro-batch of {batch}; choose a multiple of "
+            f"{math.lcm(ghost, devices)}, or a ghost of one of {divisors(batch)}."
+        )
