@@ -46,6 +46,8 @@ from jaxsched.schedules import Stretch as Stretch
 from jaxsched.schedules import SWAConstant as SWAConstant
 from jaxsched.schedules import SWACyclic as SWACyclic
 from jaxsched.schedules import Warmup as Warmup
+from jaxsched.trading import Trade as Trade
+from jaxsched.trading import trade as trade
 from jaxsched.transforms import average_params as average_params
 from jaxsched.transforms import averaged_params as averaged_params
 from jaxsched.transforms import sample_swag as sample_swag

@@ -23,12 +23,23 @@ ALLOWED = {
     "transforms": LIBRARY,
     "memory": {*LIBRARY, "transforms"},
     "optimizers": {*LIBRARY, "transforms", "memory"},
+    "stream": LIBRARY,
+    "trading": {*LIBRARY, "optimizers", "stream"},
     "models": set(),
     "data": set(),
     "train": {*LIBRARY, "noise", "transforms", "memory", "optimizers", "models", "data"},
     "bench": {*LIBRARY, "optimizers", "data", "train"},
     "cli": {*LIBRARY, "train", "bench"},
-    "__init__": {*LIBRARY, "compat", "noise", "memory", "optimizers", "plot", "transforms"},
+    "__init__": {
+        *LIBRARY,
+        "compat",
+        "noise",
+        "memory",
+        "optimizers",
+        "plot",
+        "trading",
+        "transforms",
+    },
 }
 
 
