@@ -6,8 +6,11 @@ in `jaxsched.models`, `.data`, `.train` and `.bench`.
 
 from jaxsched import compat as compat
 from jaxsched import schedules as schedules
+from jaxsched.growth import GrowOnDecay as GrowOnDecay
+from jaxsched.growth import GrowOnNoise as GrowOnNoise
 from jaxsched.memory import Abel as Abel
 from jaxsched.memory import Averaging as Averaging
+from jaxsched.memory import NoiseEstimate as NoiseEstimate
 from jaxsched.memory import Plateau as Plateau
 from jaxsched.memory import Swag as Swag
 from jaxsched.noise import noise_scale as noise_scale
@@ -50,6 +53,8 @@ from jaxsched.trading import Trade as Trade
 from jaxsched.trading import trade as trade
 from jaxsched.transforms import average_params as average_params
 from jaxsched.transforms import averaged_params as averaged_params
+from jaxsched.transforms import estimate_noise as estimate_noise
+from jaxsched.transforms import gradient_noise as gradient_noise
 from jaxsched.transforms import sample_swag as sample_swag
 from jaxsched.transforms import scale_by_abel as scale_by_abel
 from jaxsched.transforms import scale_by_plateau as scale_by_plateau

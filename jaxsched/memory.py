@@ -7,16 +7,52 @@ from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jax.typing import ArrayLike
 
-from jaxsched.plan import Plan, TimeFunction, every
+from jaxsched.clock import TimeFunction
+from jaxsched.plan import Plan, every
 from jaxsched.schedules.base import Time
 from jaxsched.schedules.units import Duration, as_duration
-from jaxsched.transforms import average_params, scale_by_abel, scale_by_plateau, swag
+from jaxsched.transforms import (
+    average_params,
+    estimate_noise,
+    scale_by_abel,
+    scale_by_plateau,
+    swag,
+)
 
 Metric: TypeAlias = Literal["test_loss", "test_accuracy", "train_loss"]
+
+
+@dataclass(frozen=True)
+class NoiseEstimate:
+    """The gradient noise scale in an experiment, from every update; see `estimate_noise`.
+
+    Attributes:
+        decay: of the running means, from 0 to below 1; they weigh about the last 1/(1 − decay)
+            updates.
+
+    Raises:
+        ValueError: when the decay is out of its range.
+
+    Source:
+        McCandlish et al., "An empirical model of large-batch training" (arXiv 1812.06162),
+        appendix A.1.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.SGD(0.1, momentum=0.9, noise=js.NoiseEstimate(decay=0.99)).noise.decay
+        0.99
+    """
+
+    decay: float = 0.95
+
+    def __post_init__(self):
+        estimate_noise(self.decay)
+
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """The link of a run's Optax chain."""
+        return estimate_noise(self.decay)
 
 
 @dataclass(frozen=True)
@@ -65,21 +101,20 @@ class Abel:
 
     def last_decay_at(self, plan: Plan) -> int | None:
         """The update of the unconditional decay in a run with this plan."""
-        if self.last_decay is None:
-            return None
-        step = plan.first_step(self.last_decay)
-        if not 1 <= step < plan.total_steps:
+        return None if self.last_decay is None else plan.first_step(self.last_decay)
+
+    def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
+        """The link of a run's Optax chain."""
+        step = self.last_decay_at(plan)
+        if step is not None and not 1 <= step < plan.total_steps:
             raise ValueError(
                 f"Abel needs last_decay after the first of {plan.total_steps} updates and before "
                 f"the last, got {self.last_decay!r}, which is update {step}; 85 % is usual."
             )
-        return step
+        last = None if self.last_decay is None else plan.reaches(self.last_decay)
+        return self._scale_by_abel(plan.is_epoch_start, last)
 
-    def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
-        """The link of a run's Optax chain."""
-        return self._scale_by_abel(plan.is_epoch_start, self.last_decay_at(plan))
-
-    def _scale_by_abel(self, at: TimeFunction, last_decay_at: int | None):
+    def _scale_by_abel(self, at: TimeFunction, last_decay_at: TimeFunction | None):
         return scale_by_abel(
             self.decay_factor,
             at,
@@ -142,15 +177,10 @@ class Plateau:
         return "max" if self.metric == "test_accuracy" else "min"
 
     def transformation(
-        self, evaluation_steps: Sequence[int]
+        self, plan: Plan, evaluation_marks: Sequence[int]
     ) -> optax.GradientTransformationExtraArgs:
-        """The link of a run's Optax chain; an evaluation comes before each of these updates."""
-        marks = np.array(evaluation_steps, np.int32)
-
-        def is_first_after_evaluation(step: ArrayLike) -> jax.Array:
-            return (jnp.asarray(step)[..., None] == marks).any(axis=-1)
-
-        return self._scale_by_plateau(is_first_after_evaluation)
+        """The link of a run's Optax chain; an evaluation comes at each of these examples."""
+        return self._scale_by_plateau(plan.clock.reaches(evaluation_marks))
 
     def _scale_by_plateau(self, at: TimeFunction):
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
@@ -193,13 +223,9 @@ class Collected:
             )
         n = int(self._stretch.amount)
         if self._stretch.unit == "epoch":
-            return plan.every_epochs(n, start)
-
-        def ends_stretch(step: ArrayLike) -> jax.Array:
-            made = jnp.asarray(step) + 1 - start
-            return (made > 0) & (made % n == 0)
-
-        return ends_stretch
+            return plan.every_epochs(n, self.start)
+        has_started = plan.has_reached(self.start)
+        return lambda step: has_started(step) & ((jnp.asarray(step) + 1) % n == 0)
 
 
 @dataclass(frozen=True)
@@ -212,7 +238,7 @@ class Averaging(Collected):
     Attributes:
         start: the time from which on weights are collected.
         every: how far apart: whole epochs, whose last weights are taken, or text such as
-            "10 updates".
+            "10 updates", for what updates 10, 20, 30 … of the run make.
         statistics_examples: how many training examples, augmented as in training, the batch-norm
             statistics of the mean are re-estimated from, up to a batch; never more than there are.
             At the end of a run all of them are used once more, and the record holds how far apart

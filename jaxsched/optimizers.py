@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,9 @@ import optax
 from jax.typing import ArrayLike
 from optax import InjectStatefulHyperparamsState
 
-from jaxsched.memory import Abel, Averaging, Plateau, Swag
+from jaxsched.memory import Abel, Averaging, NoiseEstimate, Plateau, Swag
 from jaxsched.plan import Plan
-from jaxsched.schedules import Constant, Schedule
+from jaxsched.schedules import Constant, Product, Schedule
 from jaxsched.schedules.base import ScheduleLike
 from jaxsched.schedules.function import as_schedule
 from jaxsched.transforms import ScaleByAbelState, ScaleByPlateauState
@@ -40,15 +40,18 @@ class Optimizer:
     `Plan.resolve`). In place of a schedule a bare number is a `Constant`, any other function of
     epochs a `Function`.
 
-    What has a memory comes last in every chain, in this order and under these names, and stands
-    outside the momentum buffer: a decay acts as a change of `lr` does.
+    What has a memory has these names in the chain, in this order: `noise` comes first, where the
+    updates still are the mean gradient; the others come last, outside the momentum buffer, so that
+    a decay acts as a change of `lr` does.
 
     Attributes:
+        noise: estimates the gradient's noise scale.
         abel: decays when the weight norm bounces.
         plateau: decays when evaluations stop improving.
         averaging: keeps a mean of the weights, or a Gaussian.
     """
 
+    noise: NoiseEstimate | None = field(default=None, kw_only=True)
     abel: Abel | None = field(default=None, kw_only=True)
     plateau: Plateau | None = field(default=None, kw_only=True)
     averaging: Averaging | Swag | None = field(default=None, kw_only=True)
@@ -62,22 +65,25 @@ class Optimizer:
                 object.__setattr__(self, spec.name, as_schedule(type(self).__name__, value))
 
     def transformation(
-        self, plan: Plan, evaluation_steps: Sequence[int] = ()
+        self, plan: Plan, evaluation_marks: Sequence[int] = ()
     ) -> optax.GradientTransformationExtraArgs:
         """The Optax chain of a run, its schedules in updates.
 
         Args:
             plan: of the run.
-            evaluation_steps: the updates before which an evaluation comes, for `plateau`.
+            evaluation_marks: the examples of the stream at which an evaluation comes, for
+                `plateau`: it observes at the first update that starts there or after.
 
         Raises:
             ValueError: when a time does not fit into the run.
         """
         links = self.links(plan)
+        if self.noise is not None:
+            links.insert(0, ("noise", self.noise.transformation()))
         if self.abel is not None:
             links.append(("abel", self.abel.transformation(plan)))
         if self.plateau is not None:
-            links.append(("plateau", self.plateau.transformation(evaluation_steps)))
+            links.append(("plateau", self.plateau.transformation(plan, evaluation_marks)))
         if self.averaging is not None:
             links.append(("averaging", self.averaging.transformation(plan)))
         return optax.named_chain(*links)
@@ -93,9 +99,38 @@ class Optimizer:
         """The chain without what has a memory, its schedules in updates; the names are API."""
         raise NotImplementedError
 
-    def memories(self) -> dict[str, Abel | Plateau | Averaging | Swag]:
+    def with_rate_times(self, factor: float) -> Self:
+        """The same optimizer at a learning rate so many times larger.
+
+        Raises:
+            ValueError: when it has no learning rate that is known as such.
+        """
+        if factor == 1:
+            return self
+        lr = self.schedules().get("lr")
+        if lr is None:
+            raise ValueError(
+                f"a batch that takes over decays needs an optimizer with a field lr, got {self}; "
+                "use SGD, Adam or AdamW."
+            )
+        changes: dict[str, Any] = {"lr": Product((lr, Constant(factor)))}
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def decay_factor(self) -> float:
+        """What one decay of ABEL, or else of plateau, multiplies the rate by; 1 without either."""
+        if self.abel is not None:
+            return self.abel.decay_factor
+        return self.plateau.factor if self.plateau is not None else 1.0
+
+    def memories(self) -> dict[str, NoiseEstimate | Abel | Plateau | Averaging | Swag]:
         """What it has that remembers, by the name of its link, in the chain's order."""
-        specs = {"abel": self.abel, "plateau": self.plateau, "averaging": self.averaging}
+        specs = {
+            "noise": self.noise,
+            "abel": self.abel,
+            "plateau": self.plateau,
+            "averaging": self.averaging,
+        }
         return {name: spec for name, spec in specs.items() if spec is not None}
 
     def schedules(self) -> dict[str, Schedule]:

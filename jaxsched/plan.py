@@ -1,22 +1,21 @@
-"""Phases to updates: the only arithmetic between updates, examples and epochs."""
+"""Phases to updates: the arithmetic between updates, examples and epochs."""
 
+import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxsched.clock import NEVER, Clock, SegmentArrays, TimeFunction
 from jaxsched.schedules import Schedule
 from jaxsched.schedules.base import Time
 from jaxsched.schedules.units import Duration, as_duration, resolve
-
-TimeFunction: TypeAlias = Callable[[ArrayLike], jax.Array]
 
 # The traced arithmetic keeps numbers below N in uint32 and needs two bits to spare.
 _MAX_EXAMPLES = 2**30 - 1
@@ -188,11 +187,7 @@ class Plan:
             >>> plan.first_step(1.25), plan.first_step("85%"), plan.first_step("7 updates")
             (13, 170, 7)
         """
-        duration = as_duration(time)
-        epochs = self._in_epochs(duration)
-        if duration.unit == "update":
-            return int(duration.amount)
-        return self.step_at(round(epochs * self.num_examples))
+        return self.step_at(self._in_examples(time))
 
     def place_at(self, step: int) -> tuple[int, int]:
         """The epoch that the update after `step` updates starts in, and its place in it."""
@@ -222,14 +217,7 @@ class Plan:
         end of epoch n, however long the run (a schedule in epochs changes when it should), because
         the quotient is taken in integers. Past the end the clock runs on at the last batch size.
         """
-        whole, examples = self._epoch_and_example(step)
-        whole = whole.astype(jnp.float32)
-        # The maximum is N; as a constant, XLA would multiply by a rounded 1 / N instead, and 80 of
-        # 100 examples would come before epoch 0.8.
-        N = jnp.maximum(examples, np.uint32(self.num_examples)).astype(jnp.float32)
-        share = examples.astype(jnp.float32) / N
-        # The sum may round up to an epoch that is not over yet.
-        return jnp.minimum(whole + share, jnp.nextafter(whole + 1, whole))
+        return self.clock.epoch_at(step)
 
     def is_epoch_start(self, step: ArrayLike) -> jax.Array:
         """Whether the update after `step` updates is the first to start in its epoch: bool.
@@ -237,34 +225,52 @@ class Plan:
         At that update the incoming parameters are the weights at the end of the epoch before. True
         at 0. Usable as the `at` of a transformation; `step` may be traced and of any shape.
         """
-        step = jnp.asarray(step)
-        now, _ = self._epoch_and_example(step)
-        before, _ = self._epoch_and_example(jnp.maximum(step - 1, 0))
-        return (now > before) | (step == 0)
+        return self.clock.is_epoch_start(step)
 
-    def every_epochs(self, n: int, start: int = 0) -> TimeFunction:
-        """The predicate that is true at the updates that end a stretch of `n` epochs.
+    def has_reached(self, time: Time) -> TimeFunction:
+        """The predicate that is true from the first update on that starts at or after a time.
 
-        Stretches are counted from the epoch in which update `start` starts; updates before it never
-        count. What such an update makes are the weights at the end of an epoch. The predicate takes
-        and returns arrays of any shape.
+        It takes and returns arrays of any shape.
+
+        Args:
+            time: in epochs, or text with a unit, see `resolve`.
+
+        Raises:
+            ValueError: when the time cannot be read, is negative, or names part of an update.
+        """
+        return self.clock.has_reached(self._in_examples(time))
+
+    def reaches(self, time: Time) -> TimeFunction:
+        """The predicate that is true at the first update that starts at or after a time.
+
+        As `has_reached`, else.
 
         Example:
             >>> import jax.numpy as jnp, jaxsched as js
             >>> plan = js.Plan((js.Phase(20, 100),), num_examples=1000)
             >>> steps = jnp.arange(plan.total_steps)
-            >>> steps[plan.every_epochs(2, start=150)(steps)]
+            >>> steps[plan.reaches(1.25)(steps)], steps[plan.reaches("7 updates")(steps)]
+            (Array([13], dtype=int32), Array([7], dtype=int32))
+        """
+        return self.clock.reaches((self._in_examples(time),))
+
+    def every_epochs(self, n: int, start: Time = 0) -> TimeFunction:
+        """The predicate that is true at the updates that end a stretch of `n` epochs.
+
+        Stretches are counted from the epoch in which `start` lies; updates before it never count.
+        What such an update makes are the weights at the end of an epoch. The predicate takes and
+        returns arrays of any shape.
+
+        Example:
+            >>> import jax.numpy as jnp, jaxsched as js
+            >>> plan = js.Plan((js.Phase(20, 100),), num_examples=1000)
+            >>> steps = jnp.arange(plan.total_steps)
+            >>> steps[plan.every_epochs(2, start=15)(steps)]
             Array([169, 189], dtype=int32)
         """
-        first = self.place_at(start)[0]
-
-        def ends_stretch(step: ArrayLike) -> jax.Array:
-            after = jnp.asarray(step) + 1
-            epoch, _ = self._epoch_and_example(after)
-            whole = (epoch - np.uint32(first)) % np.uint32(n) == 0
-            return (after > start) & self.is_epoch_start(after) & whole
-
-        return ends_stretch
+        ends_stretch = self.clock.ends_stretch(n, self._in_examples(start) // self.num_examples)
+        has_started = self.has_reached(start)
+        return lambda step: has_started(step) & ends_stretch(step)
 
     def schedule(self, value_of_epoch: TimeFunction) -> TimeFunction:
         """Turns a schedule in epochs into one in updates, as Optax wants it.
@@ -313,39 +319,39 @@ class Plan:
         worth = {"epoch": 1.0, "example": 1 / self.num_examples, "%": self.total_epochs / 100}
         return time.amount * worth[time.unit]
 
-    def _epoch_and_example(self, step: ArrayLike) -> tuple[jax.Array, jax.Array]:
-        """Whole epochs before update `step` and the place within its epoch of its first example.
-
-        Both are uint32. The product (updates · B) overflows 32 bits in long runs, so its quotient
-        by N is taken digit by digit, as on paper: B in digits of so few bits that a remainder below
-        N times a digit still fits.
-        """
-        step = jnp.maximum(jnp.asarray(step), 0)
-        starts, batch_sizes, start_epochs, start_places = self._segment_arrays
-        segment = jnp.searchsorted(starts, step, side="right", method="compare_all") - 1
-        done = (step - jnp.asarray(starts)[segment]).astype(jnp.uint32)
-        batch_size = jnp.asarray(batch_sizes)[segment]
-        N = np.uint32(self.num_examples)
-        digit_bits = 31 - self.num_examples.bit_length()
-        num_digits = -(-int(max(batch_sizes)).bit_length() // digit_bits)
-        quotient = remainder = jnp.zeros_like(done)
-        for place in reversed(range(num_digits)):
-            digit = (batch_size >> np.uint32(place * digit_bits)) & np.uint32(2**digit_bits - 1)
-            value = (remainder << np.uint32(digit_bits)) + (done % N) * digit
-            quotient = (quotient << np.uint32(digit_bits)) + value // N
-            remainder = value % N
-        example = jnp.asarray(start_places)[segment] + remainder
-        epoch = jnp.asarray(start_epochs)[segment] + (done // N) * batch_size + quotient
-        return epoch + (example >= N), example % N
+    def _in_examples(self, time: Time) -> int:
+        """A time in examples of the stream; that of an update is where it starts."""
+        duration = as_duration(time)
+        epochs = self._in_epochs(duration)
+        if duration.unit == "update":
+            return self.examples_at(int(duration.amount))
+        return round(epochs * self.num_examples)
 
     @cached_property
-    def _segment_arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """First update, batch size, and first example's epoch and place in it, of each segment."""
-        starts = np.array([s.start_step for s in self.segments], np.int32)
-        batch_sizes = np.array([s.batch_size for s in self.segments], np.uint32)
-        first = [divmod(s.start_example, self.num_examples) for s in self.segments]
-        epochs, places = np.array(first, np.uint32).T
-        return starts, batch_sizes, epochs, places
+    def clock(self) -> Clock:
+        """What keeps time in a compiled program."""
+        return Clock(self.arrays(len(self.segments)), self.num_examples, max(self.batch_sizes))
+
+    def told_by(self, clock: Clock) -> "Plan":
+        """This plan, its predicates and schedules by another clock, that of a plan in the making.
+
+        What is known ahead stays this plan's: times in epochs and shares of the run hold, since a
+        plan in the making trains for as many epochs.
+        """
+        plan = dataclasses.replace(self)
+        plan.__dict__["clock"] = clock
+        return plan
+
+    def arrays(self, length: int) -> SegmentArrays:
+        """The segments as arrays, filled up to a length."""
+        places = [divmod(s.start_example, self.num_examples) for s in self.segments]
+        rows = [
+            (segment.start_step, segment.batch_size, *place)
+            for segment, place in zip(self.segments, places, strict=True)
+        ]
+        rows += [(NEVER, 1, 0, 0)] * (length - len(rows))
+        steps, *others = np.array(rows, np.int64).T
+        return SegmentArrays(steps.astype(np.int32), *(part.astype(np.uint32) for part in others))
 
 
 def every(n: int) -> TimeFunction:

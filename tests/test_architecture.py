@@ -13,12 +13,13 @@ ROOT = Path(jaxsched.__file__).parent
 
 # What each part may import from the package, apart from itself.
 SCHEDULES = {"schedules"}
-LIBRARY = {*SCHEDULES, "plan"}
+LIBRARY = {*SCHEDULES, "clock", "plan"}
 ALLOWED = {
     "schedules": set(),
     "compat": {*LIBRARY, "transforms"},
     "plot": SCHEDULES,
-    "plan": SCHEDULES,
+    "clock": set(),
+    "plan": {*SCHEDULES, "clock"},
     "noise": LIBRARY,
     "transforms": LIBRARY,
     "memory": {*LIBRARY, "transforms"},
@@ -27,12 +28,14 @@ ALLOWED = {
     "trading": {*LIBRARY, "optimizers", "stream"},
     "models": set(),
     "data": set(),
-    "train": {*LIBRARY, "noise", "transforms", "memory", "optimizers", "models", "data"},
+    "growth": set(),
+    "train": {*LIBRARY, "growth", "noise", "transforms", "memory", "optimizers", "models", "data"},
     "bench": {*LIBRARY, "optimizers", "data", "train"},
     "cli": {*LIBRARY, "train", "bench"},
     "__init__": {
         *LIBRARY,
         "compat",
+        "growth",
         "noise",
         "memory",
         "optimizers",

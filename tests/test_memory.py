@@ -33,7 +33,7 @@ def test_weights_are_collected_at_the_ends_of_epochs():
 
 
 def test_weights_are_collected_every_so_many_updates():
-    assert collected(js.Averaging(start="180 updates", every="7 updates"), PLAN) == [187, 194]
+    assert collected(js.Averaging(start="180 updates", every="7 updates"), PLAN) == [182, 189, 196]
     assert collected(js.Averaging(start=0, every="100 updates"), PLAN) == [100, 200]
 
 
@@ -51,7 +51,7 @@ def test_epochs_end_where_the_plan_says_however_batches_straddle_them(phases, st
     """Against a plain count of examples: the first update past each end of an epoch."""
     plan = js.Plan(tuple(phases), num_examples=60)
     examples, expected, first = 0, [], plan.first_step(start)
-    ends_before = plan.examples_at(first) // 60
+    ends_before = round(start * 60) // 60
     for step in range(plan.total_steps):
         after = examples + plan.batch_size_at(step)
         crossed = after // 60 > examples // 60
@@ -66,13 +66,15 @@ def test_the_chain_has_its_links_in_order_and_by_name():
         0.1,
         momentum=0.9,
         weight_decay=1e-4,
+        noise=js.NoiseEstimate(),
         abel=js.Abel(),
         plateau=js.Plateau(),
         averaging=js.Swag(rank=2),
     )
-    state = optimizer.transformation(PLAN, (10, 20)).init(jnp.zeros((2,)))
-    links = ["weight_decay", "momentum", "learning_rate", "abel", "plateau", "averaging"]
-    assert list(state) == links
+    state = optimizer.transformation(PLAN, (1000, 2000)).init(jnp.zeros((2,)))
+    memories = ["abel", "plateau", "averaging"]
+    assert list(state) == ["noise", "weight_decay", "momentum", "learning_rate", *memories]
+    assert list(optimizer.memories()) == ["noise", *memories]
     assert list(js.AdamW(0.1, abel=js.Abel()).transformation(PLAN).init(jnp.zeros(()))) == [
         "moments", "weight_decay", "learning_rate", "abel"
     ]  # fmt: skip
@@ -105,7 +107,7 @@ def test_abel_measures_at_epoch_starts_and_decays_last_where_told():
 def test_plateau_observes_each_evaluation_once():
     """Evaluations every 25 updates, whatever the epochs; the value stays until the next one."""
     optimizer = js.SGD(0.1, plateau=js.Plateau(factor=0.5, patience=1))
-    marks = tuple(range(25, 201, 25))
+    marks = tuple(range(2500, 20_001, 2500))  # examples
     losses = np.array([np.inf, 5, 4, 4, 4, 3, 3, 3], np.float32)  # in force from update 0, 25, …
     ours = scales(
         optimizer.transformation(PLAN, marks),
@@ -140,6 +142,7 @@ def test_the_learning_rate_in_force_has_every_scale_in_it():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: js.NoiseEstimate(decay=1.0), "decay from 0 to below 1, got decay=1.0"),
         (lambda: js.Abel(decay_factor=2), "decay_factor between 0 and 1, got 2"),
         (lambda: js.Abel(stop_after=-1), "stop_after of at least 0 epochs, got -1"),
         (lambda: js.Abel(last_decay=30).transformation(PLAN), "before the last, got 30, which is"),

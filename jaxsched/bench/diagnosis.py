@@ -139,6 +139,7 @@ def diagnosed(experiment: Experiment, plan: Plan, epochs: float | None = None) -
     """
     return dataclasses.replace(
         experiment,
+        batch_growth=None,
         name=f"{experiment.name}_diagnosis",
         phases=(Phase(epochs or plan.total_epochs, experiment.phases[0].batch_size),),
         optimizer=_held(experiment.optimizer, _highest(experiment, plan)),
@@ -165,4 +166,6 @@ def _held(optimizer: Optimizer, values: Mapping[str, float]) -> Optimizer:
     constants: dict[str, Any] = {name: Constant(values[name]) for name in optimizer.schedules()}
     if isinstance(optimizer, FromOptax):
         constants = {"arguments": {**optimizer.arguments, **constants}}
-    return dataclasses.replace(optimizer, abel=None, plateau=None, averaging=None, **constants)
+    return dataclasses.replace(
+        optimizer, noise=None, abel=None, plateau=None, averaging=None, **constants
+    )

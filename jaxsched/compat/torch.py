@@ -36,7 +36,7 @@ import optax
 from jax.typing import ArrayLike
 
 from jaxsched import schedules as js
-from jaxsched.plan import TimeFunction
+from jaxsched.clock import TimeFunction
 from jaxsched.schedules import Schedule
 from jaxsched.schedules.base import ScheduleLike, as_float, laps, require
 from jaxsched.schedules.curve import Curve

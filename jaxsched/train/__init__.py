@@ -1,6 +1,8 @@
 """The trainer: an experiment, compiled, and the loop that runs it."""
 
 from jaxsched.train.checkpoints import Checkpoints as Checkpoints
+from jaxsched.train.compilation import Compilation as Compilation
+from jaxsched.train.compilation import keep_compiled as keep_compiled
 from jaxsched.train.ensemble import evaluate_ensemble as evaluate_ensemble
 from jaxsched.train.evaluation import Evaluation as Evaluation
 from jaxsched.train.experiment import Experiment as Experiment

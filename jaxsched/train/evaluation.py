@@ -1,5 +1,6 @@
 """What is known at one evaluation: a row of the record."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +13,13 @@ from jaxsched.optimizers import hyperparams, learning_rate_in_force
 from jaxsched.plan import Plan
 from jaxsched.train.state import TrainState
 from jaxsched.train.sums import Sums
-from jaxsched.transforms import AverageParamsState, ScaleByAbelState, ScaleByPlateauState
+from jaxsched.transforms import (
+    AverageParamsState,
+    EstimateNoiseState,
+    ScaleByAbelState,
+    ScaleByPlateauState,
+    gradient_noise,
+)
 from jaxsched.transforms.base import find_states
 
 
@@ -42,6 +49,8 @@ class Evaluation:
         squared_norm: |w|², over all parameters.
         abel: what ABEL remembers, see `ScaleByAbelState`; None without it.
         plateau: what plateau remembers, see `ScaleByPlateauState`; None without it.
+        noise: the gradient's noise scale and its parts, see `gradient_noise`; None where it is not
+            estimated.
         layers: |w|² of each layer, where the experiment has `weight_norms`.
         norm_change: the terms of the change of |w|² since the evaluation before, by term and layer,
             see `NormChange`; where the experiment has `weight_norms` and SGD.
@@ -66,8 +75,14 @@ class Evaluation:
     squared_norm: float
     abel: Mapping[str, float] | None
     plateau: Mapping[str, float] | None
+    noise: Mapping[str, float] | None
     layers: Mapping[str, float] | None
     norm_change: Mapping[str, Mapping[str, float]] | None
+
+    @property
+    def decay(self) -> float:
+        """The product of all decays so far; 1 without ABEL and plateau."""
+        return math.prod(memory["scale"] for memory in (self.abel, self.plateau) if memory)
 
 
 class Measured(NamedTuple):
@@ -102,11 +117,13 @@ def make_row(
         layer_names: where the row holds norms by layer.
         seconds: training and evaluation, so far.
     """
-    in_force, abel, plateau, step = jax.device_get(
+    estimates = find_states(state.opt_state, EstimateNoiseState)
+    in_force, abel, plateau, noise, step = jax.device_get(
         (
             hyperparams(state.opt_state),
             find_states(state.opt_state, ScaleByAbelState),
             find_states(state.opt_state, ScaleByPlateauState),
+            [gradient_noise(estimate) for estimate in estimates],
             state.step,
         )
     )
@@ -132,6 +149,7 @@ def make_row(
         squared_norm=float(measured.squared_norms.sum(dtype=np.float64)),
         abel=_remembered(abel),
         plateau=_remembered(plateau),
+        noise=_remembered(noise),
         layers=_by_name(layer_names, measured.squared_norms) if layer_names else None,
         norm_change=_change_by_name(layer_names, train) if layer_names else None,
     )

@@ -15,11 +15,13 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxsched.data import Augment, epoch_order, example_keys, normalise
+from jaxsched.train.batch import Batch
 from jaxsched.train.parallel import Driver, Shard
 from jaxsched.train.randomness import stream
-from jaxsched.train.step import Batch
 
 Block: TypeAlias = tuple[Any, ...]
+# What tells the examples of a batch apart from those of others, each array [B, …].
+Rows: TypeAlias = tuple[jax.Array, ...]
 
 
 class TrainingFeed(Protocol):
@@ -43,8 +45,12 @@ class TrainingFeed(Protocol):
         """The next `count` batches from a place in the epoch on, and how many each block holds."""
         ...
 
-    def batch(self, shard: Shard, size: int, index: jax.Array, block: Block) -> Batch:
-        """This replica's part of a block's batch; traced."""
+    def rows(self, shard: Shard, size: int, index: jax.Array, block: Block) -> Rows:
+        """This replica's part of a block's batch, before anything is done with it; traced."""
+        ...
+
+    def batch(self, rows: Rows, block: Block) -> Batch:
+        """These rows, or some of them, as the network takes them; traced."""
         ...
 
     def stop(self) -> None:

@@ -6,7 +6,6 @@ plateau observe, save. The first two count as training time.
 """
 
 import dataclasses
-import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ import jax
 import numpy as np
 
 from jaxsched.models import Variables
+from jaxsched.plan import Plan
 from jaxsched.train.evaluation import Evaluation, Measured, make_row, num_averaged
 from jaxsched.train.moments import relative_error
 from jaxsched.train.position import Position
@@ -58,6 +58,7 @@ class Outcome:
         reason: in words, where it did not finish.
         state: the last state.
         rows: all evaluations.
+        plan: what was trained; it is the experiment's unless its batch sizes are learned.
         average_on_all: for a run with averaging, unless it diverged.
     """
 
@@ -65,6 +66,7 @@ class Outcome:
     reason: str
     state: TrainState
     rows: tuple[Evaluation, ...]
+    plan: Plan
     average_on_all: AverageOnAll | None = None
 
     @property
@@ -121,7 +123,7 @@ def train(
     try:
         return _to_the_end(run, on_evaluation, stop)
     finally:
-        program.stop_reading()
+        program.stop_ahead()
 
 
 def _to_the_end(
@@ -130,9 +132,8 @@ def _to_the_end(
     stop: Callable[[Sequence[Evaluation]], str],
 ) -> Outcome:
     """From one evaluation to the next, until the last or until there is a reason to end."""
-    program = run.program
-    abel = program.experiment.optimizer.abel
-    for mark in (m for m in program.evaluation_steps if m > run.step):
+    abel = run.program.experiment.optimizer.abel
+    while (mark := run.next_mark()) is not None:
         rows = run.position.rows
         if reason := stop(rows) or abel_has_gained_its_last(rows, abel):
             return run.end("stopped", reason)
@@ -166,11 +167,22 @@ class _Run:
         self._on_updates, self._saving, self._pace = on_updates, saving, _Pace()
         self._profile = profile
 
+    def next_mark(self) -> int | None:
+        """The next update before which it is evaluated; None at the end."""
+        steps = self.program.evaluation_steps(self.position.plan)
+        return next((step for step in steps if step > self.step), None)
+
     def advance(self, mark: int) -> Sums:
         """Makes the updates up to `mark`, or to the first loss that is not finite; their sums."""
+        plan = self.position.plan
+        with self.program.room_for(plan, plan.batch_size_at(self.step)):
+            return self._advance(mark)
+
+    def _advance(self, mark: int) -> Sums:
         begin, seconds, before = time.perf_counter(), self.position.train_seconds, None
         while self.step < mark:
             answer = self._ask()
+            begin += self._await_compilation()
             self._dispatch(min(mark, self._next_stop()))
             if before is not None:
                 # The device has the next dispatch already, so this wait costs it nothing.
@@ -180,7 +192,11 @@ class _Run:
             before, agreed = _Dispatched(self.step, self.position.sums), answer()
             self._updates = -agreed.fewer_updates
             # At the mark itself it is saved with the evaluation, so that none is made twice.
-            if self._saving and self.step < mark and self._saving.is_due(self.step, agreed):
+            if (
+                self._saving
+                and self.step < mark
+                and self._saving.is_due(self.step, self.position.plan, agreed)
+            ):
                 jax.block_until_ready(self.position.sums)
                 seconds += time.perf_counter() - begin
                 self._move(train_seconds=seconds)
@@ -210,7 +226,7 @@ class _Run:
             evaluation_seconds=position.evaluation_seconds + time.perf_counter() - middle,
         )
         return make_row(
-            program.plan,
+            position.plan,
             position.state,
             measured,
             program.layer_names if program.experiment.weight_norms else None,
@@ -218,28 +234,44 @@ class _Run:
         )
 
     def observe(self, row: Evaluation) -> None:
-        """Lets plateau see the row, keeps it, and saves where that is due."""
+        """Lets plateau see the row, keeps it, lets the batch grow, and saves where that is due."""
         plateau, state = self.program.experiment.optimizer.plateau, self.position.state
         if plateau is not None:
             value = np.float32(getattr(row, plateau.metric))
             observed = self.program.driver.replicate(value)
             state = dataclasses.replace(state, observed=observed)
         self._move(state=state, rows=(*self.position.rows, row))
+        self._grow(row)
         agreed = self._ask()()
-        if self._saving and self._saving.is_due_after(row, agreed):
+        if self._saving and self._saving.is_due_after(row, self.position.plan, agreed):
             self._saving.save(self.step, self.position, agreed)
+
+    def _grow(self, row: Evaluation) -> None:
+        """Goes on at a larger batch where the experiment's rule says so."""
+        growth, plan = self.program.experiment.batch_growth, self.position.plan
+        if growth is None or self.step >= plan.total_steps:
+            return
+        size = growth.next_size(
+            self.program.batch_sizes,
+            plan.batch_size_at(self.step),
+            decay=row.decay,
+            noise=math.nan if row.noise is None else row.noise["scale"],
+        )
+        if size != plan.batch_size_at(self.step):
+            self.position = self.position.growing_to(size, self.step)
 
     def end(self, status: Literal["finished", "stopped"], reason: str) -> Outcome:
         """The outcome of a run that did not diverge; its last state is saved."""
         if self._saving:
             self._saving.save(self.step, self.position, self._ask()())
-        return Outcome(
-            status, reason, self.position.state, self.position.rows, self._average_on_all()
-        )
+        position = self.position
+        average = self._average_on_all()
+        return Outcome(status, reason, position.state, position.rows, position.plan, average)
 
     def diverged(self, reason: str) -> Outcome:
         """The outcome of a run whose loss is not finite; nothing is saved of that."""
-        return Outcome("diverged", reason, self.position.state, self.position.rows)
+        position = self.position
+        return Outcome("diverged", reason, position.state, position.rows, position.plan)
 
     def _average_on_all(self) -> AverageOnAll | None:
         """The last average, evaluated with the statistics of all training examples."""
@@ -252,10 +284,22 @@ class _Run:
 
     def _next_stop(self) -> int:
         """Where the updates from here on stop being alike, or something comes between them."""
-        stops = (part.stops for part in (self._saving, self._profile) if part is not None)
-        stops = itertools.chain.from_iterable(stops)
-        end = self.program.plan.alike_until(self.step)
-        return min((end, *(stop for stop in stops if stop > self.step)))
+        plan = self.position.plan
+        saves = self._saving.stops(plan) if self._saving else ()
+        traces = self._profile.stops if self._profile else ()
+        stops = (stop for stop in (*saves, *traces) if stop > self.step)
+        return min((plan.alike_until(self.step), *stops))
+
+    def _await_compilation(self) -> float:
+        """Waits until the next updates are compiled; the seconds that the devices stood still."""
+        size = self.position.plan.batch_size_at(self.step)
+        if self.program.is_ready(size):
+            return 0.0
+        jax.block_until_ready(self.position.sums)
+        begin = time.perf_counter()
+        self.program.wait_for(size)
+        self._pace.pause()
+        return time.perf_counter() - begin
 
     def _dispatch(self, until: int) -> None:
         """Makes some of the updates up to `until`, without waiting for them."""
@@ -268,6 +312,7 @@ class _Run:
             seed=self.seed,
             step=self.step,
             count=count,
+            plan=self.position.plan,
         )
         self.step += count
         self._move(state=state, sums=sums)
@@ -283,6 +328,7 @@ class _Run:
             seed=self.seed,
             step=self.step,
             num_examples=num_examples or averaging.statistics_examples,
+            plan=self.position.plan,
         )
 
     def _ask(self) -> Callable[[], Wishes]:

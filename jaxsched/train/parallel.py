@@ -64,9 +64,17 @@ class Driver:
         """A batch over all devices, of which this process gives its `own_rows`."""
         return jax.make_array_from_process_local_data(self.split, self._by_device(rows))
 
-    def divided_zeros(self, shape: Sequence[int], dtype: Any) -> jax.Array:
+    def divided_like(self, shape: Sequence[int], dtype: Any) -> jax.ShapeDtypeStruct:
         """A batch of this shape over all devices, to compile for."""
-        return self.divide(np.zeros((shape[0] // self.num_processes, *shape[1:]), dtype))
+        return jax.ShapeDtypeStruct(tuple(shape), dtype, sharding=self.split)
+
+    def replicated_like(self, tree: Any) -> Any:
+        """These shapes on every device, to compile for."""
+
+        def place(like: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(like.shape, like.dtype, sharding=self.replicated)
+
+        return jax.tree.map(place, tree)
 
     def _by_device(self, rows: np.ndarray) -> np.ndarray:
         """This process's rows as an argument has them."""
@@ -109,6 +117,18 @@ class Driver:
         """In a program: the whole batch's rows, from this replica's part of them."""
         return tree
 
+    def in_parts(self, tree: Any, count: int) -> Any:
+        """In a program: this replica's rows in so many parts of successive rows of each device.
+
+        Args:
+            tree: arrays [B, …].
+            count: of the parts.
+
+        Returns:
+            Arrays [count, B / count, …].
+        """
+        raise NotImplementedError
+
     def initialise(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Jits a function of host values that runs rarely: its results replicated, none shared.
 
@@ -130,7 +150,8 @@ class Driver:
 
         Args:
             program: `(shard, *arguments) -> results`.
-            *arguments: arrays placed by `replicate`, NumPy scalars, or what `divide` gives.
+            *arguments: arrays placed by `replicate`, or what `divide` gives, or the shapes of
+                either; NumPy scalars.
             donate: which of them the program may overwrite.
             split: which of them `divide` places.
 
@@ -155,6 +176,17 @@ class JitDriver(Driver):
         jitted = jax.jit(whole, donate_argnums=tuple(donate), out_shardings=self.replicated)
         return jitted.lower(*arguments).compile()
 
+    def in_parts(self, tree, count):
+        """See `Driver.in_parts`; a part has rows of every device."""
+        devices, split = len(self.devices), NamedSharding(self.mesh, PartitionSpec(None, AXIS))
+
+        def parts(rows: jax.Array) -> jax.Array:
+            by_device = rows.reshape(devices, count, -1, *rows.shape[1:])
+            parts = by_device.swapaxes(0, 1).reshape(count, -1, *rows.shape[1:])
+            return lax.with_sharding_constraint(parts, split)
+
+        return jax.tree.map(parts, tree)
+
 
 class PmapDriver(Driver):
     """One program a device, mapped over a named axis that the program reduces over itself."""
@@ -164,6 +196,15 @@ class PmapDriver(Driver):
     def _by_device(self, rows: np.ndarray) -> np.ndarray:
         """With an axis of devices, which `pmap` takes away."""
         return rows.reshape(self._num_local, -1, *rows.shape[1:])
+
+    def divided_like(self, shape, dtype):
+        """See `Driver.divided_like`."""
+        devices = len(self.devices)
+        return super().divided_like((devices, shape[0] // devices, *shape[1:]), dtype)
+
+    def in_parts(self, tree, count):
+        """See `Driver.in_parts`."""
+        return jax.tree.map(lambda rows: rows.reshape(count, -1, *rows.shape[1:]), tree)
 
     def gather(self, tree):
         """See `Driver.gather`."""
@@ -188,7 +229,18 @@ class PmapDriver(Driver):
             donate_argnums=tuple(position + 1 for position in donate),
         )
         indices = jax.device_put(jnp.arange(len(self.devices)), self.split)
+        if self.num_processes > 1:  # then pmap turns what it lowers for into global arrays
+            arguments = jax.tree.map(self._zeros, arguments)
         return partial(mapped.lower(indices, *arguments).compile(), indices)
+
+    def _zeros(self, like: Any) -> Any:
+        """An array of this shape, placed as it is to be; what is no shape stays as it is."""
+        if not isinstance(like, jax.ShapeDtypeStruct):
+            return like
+        own = like.sharding.shard_shape(like.shape)
+        if like.sharding == self.split:
+            own = (self._num_local, *own[1:])
+        return jax.make_array_from_process_local_data(like.sharding, np.zeros(own, like.dtype))
 
 
 DRIVERS = {"jit": JitDriver, "pmap": PmapDriver}
@@ -200,6 +252,7 @@ def make_driver(
     *,
     batch_sizes: Sequence[int] = (),
     pixels: int = 1,
+    group: int | None = None,
 ) -> Driver:
     """The driver of this name over the first `num_devices` devices of each process.
 
@@ -210,6 +263,7 @@ def make_driver(
         num_devices: of each process; None for the default.
         batch_sizes: that will be split over the devices.
         pixels: of an image.
+        group: how many successive examples a network normalises together; None for the whole batch.
 
     Raises:
         ValueError: when there are fewer devices.
@@ -219,7 +273,7 @@ def make_driver(
         rows = [size // processes for size in batch_sizes]
         worthwhile = min(rows, default=1) * pixels // _PIXELS_WORTH_A_CPU_DEVICE
         counts = range(1, min(available, worthwhile) + 1)
-        divisors = (n for n in counts if all(part % n == 0 for part in rows))
+        divisors = (n for n in counts if all(_is_even(part, n, group) for part in rows))
         num_devices = max(divisors, default=1)
     if num_devices is not None and not 1 <= num_devices <= available:
         raise ValueError(
@@ -230,15 +284,34 @@ def make_driver(
     return DRIVERS[name](devices)
 
 
-def check_divisible(batch_sizes: Sequence[int], num_devices: int) -> None:
-    """Raises `ValueError` unless every device gets the same number of examples."""
+def _is_even(rows: int, num_devices: int, group: int | None) -> bool:
+    """Whether each device gets as many rows as others: whole groups, or a part of one."""
+    part, rest = divmod(rows, num_devices)
+    return rest == 0 and (group is None or part % group == 0 or group % part == 0)
+
+
+def check_divisible(batch_sizes: Sequence[int], num_devices: int, group: int | None = None) -> None:
+    """Refuses batches that are not equal parts for all devices, or not whole groups.
+
+    Args:
+        batch_sizes: of a run.
+        num_devices: that a batch is split over.
+        group: how many successive examples a network normalises together; None for the whole batch.
+
+    Raises:
+        ValueError: with sizes that would do.
+    """
     for size in batch_sizes:
-        if size % num_devices:
-            below, above = size - size % num_devices, size - size % num_devices + num_devices
-            raise ValueError(
-                f"batch_size must divide by the number of devices, got batch_size={size}, "
-                f"devices={num_devices}; use {f'{below} or ' if below else ''}{above}."
-            )
+        for unit, what in (
+            (num_devices, f"divide by the number of devices, got batch_size={size}, devices="),
+            (group or 1, f"hold whole groups of a ghost batch norm, got batch_size={size}, ghost="),
+        ):
+            if size % unit:
+                below = size - size % unit
+                raise ValueError(
+                    f"batch_size must {what}{unit}; use {f'{below} or ' if below else ''}"
+                    f"{below + unit}."
+                )
 
 
 def split_cpu() -> None:

@@ -1,9 +1,12 @@
 """Where a run stands: all that it takes to go on from there."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+from jaxsched.plan import Phase, Plan
 from jaxsched.train.checkpoints import Snapshot
 from jaxsched.train.evaluation import Evaluation
+from jaxsched.train.experiment import Experiment
 from jaxsched.train.program import Program
 from jaxsched.train.state import TrainState
 from jaxsched.train.sums import Sums
@@ -14,6 +17,7 @@ class Position(NamedTuple):
 
     state: TrainState
     sums: Sums  # of the updates since the last evaluation
+    plan: Plan  # the experiment's, or what has become of it where batch sizes are learned
     rows: tuple[Evaluation, ...] = ()
     train_seconds: float = 0.0
     evaluation_seconds: float = 0.0
@@ -21,7 +25,7 @@ class Position(NamedTuple):
     @classmethod
     def first(cls, program: Program, seed: int) -> "Position":
         """Before the first update."""
-        return cls(program.init(seed), program.zero_sums())
+        return cls(program.init(seed), program.zero_sums(), program.plan)
 
     @classmethod
     def of(cls, snapshot: Snapshot, program: Program) -> "Position":
@@ -30,7 +34,18 @@ class Position(NamedTuple):
         content = snapshot.content
         rows = ({k: v for k, v in row.items() if k != "type"} for row in content["rows"])
         seconds = (content["train_seconds"], content["evaluation_seconds"])
-        return cls(state, sums, tuple(Evaluation(**row) for row in rows), *seconds)
+        plan = plan_so_far(program.experiment, program.plan, content)
+        return cls(state, sums, plan, tuple(Evaluation(**row) for row in rows), *seconds)
+
+    def growing_to(self, batch_size: int, step: int) -> "Position":
+        """From this step on at another batch size, for as many epochs as were left."""
+        plan = self.plan
+        done = plan.examples_at(step) / plan.num_examples
+        *before, last = plan.phases
+        begun = sum(phase.epochs for phase in before)
+        phases = (*before, Phase(done - begun, last.batch_size))
+        rest = Phase(begun + last.epochs - done, batch_size)
+        return self._replace(plan=Plan((*phases, rest), plan.num_examples))
 
     @property
     def arrays(self) -> tuple[TrainState, Sums]:
@@ -41,3 +56,20 @@ class Position(NamedTuple):
     def step(self) -> int:
         """Updates made; waits for the device."""
         return int(self.state.step)
+
+
+def plan_so_far(experiment: Experiment, plan: Plan, content: Mapping[str, Any]) -> Plan:
+    """The plan that a saved run had come to.
+
+    Where batch sizes are learned, those so far, and the last for as long as the experiment trains.
+
+    Args:
+        experiment: that goes on.
+        plan: of the experiment.
+        content: of the checkpoint.
+    """
+    if experiment.batch_growth is None:
+        return plan
+    *before, last = (Phase(*phase) for phase in content["phases"])
+    left = plan.total_epochs - sum(phase.epochs for phase in before)
+    return Plan((*before, Phase(left, last.batch_size)), plan.num_examples)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,15 +12,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxsched.clock import Clock, SegmentArrays
 from jaxsched.data import Dataset, Images
 from jaxsched.models import Params, Variables
-from jaxsched.train.experiment import Experiment
+from jaxsched.plan import Plan
+from jaxsched.train.batch import MicroBatches, num_micro_batches
+from jaxsched.train.compilation import Compilation, Executables
+from jaxsched.train.experiment import Experiment, evaluation_steps
 from jaxsched.train.feeds import Order, Preparation
 from jaxsched.train.moments import Pooled, even_batches
 from jaxsched.train.norms import NormChange, layer_names, squared_norms
 from jaxsched.train.parallel import Shard, check_divisible, make_driver
 from jaxsched.train.randomness import stream
 from jaxsched.train.resident import ResidentEvaluation, ResidentTraining
+from jaxsched.train.room import explained, too_large
 from jaxsched.train.state import TrainState, init_state
 from jaxsched.train.step import make_update
 from jaxsched.train.streaming import StreamedEvaluation, StreamedTraining
@@ -38,7 +44,9 @@ class Prediction(NamedTuple):
 
 
 class Program:
-    """What runs an experiment, for any seed: compiled once, ahead of time, for each batch size.
+    """What runs an experiment, for any seed: compiled once for each batch size, ahead of time.
+
+    The first batch size is compiled before the run, the others one after another while it trains.
 
     A data set in memory lies on every device as uint8, and a dispatch makes many updates. One that
     is read record by record is streamed, a batch a dispatch. Either way the batches are augmented
@@ -51,32 +59,38 @@ class Program:
 
     Attributes:
         plan: the experiment's phases on this data.
-        evaluation_steps: the updates after which it is evaluated.
+        batch_sizes: of the plan, or those that it may learn.
         layer_names: the layers that `squared_norms` speaks of.
-        compile_seconds: what tracing, compiling and placing the data took.
+        compile_seconds: what tracing, compiling and placing the data took before the run.
 
     Raises:
-        ValueError: when a batch size does not divide by the number of devices, before anything
-            compiles.
+        ValueError: when a batch size cannot be divided over the devices, their micro-batches and
+            the examples that are normalised together, before anything compiles.
     """
 
     def __init__(self, experiment: Experiment, dataset: Dataset, *, read_workers: int = 0):
         self.experiment, self.dataset = experiment, dataset
         self.plan = experiment.plan(len(dataset.train))
+        group = experiment.model.batch_group
         self.driver = make_driver(
             experiment.driver,
             experiment.num_devices,
             batch_sizes=self.plan.batch_sizes,
             pixels=math.prod(dataset.train.image_shape[:2]),
+            group=group,
         )
-        check_divisible(self.plan.batch_sizes, len(self.driver.devices))
-        self.evaluation_steps = experiment.evaluation_steps(len(dataset.train))
+        devices = len(self.driver.devices)
+        self.batch_sizes = experiment.batch_sizes(self.plan, math.lcm(devices, group or 1))
+        check_divisible(self.batch_sizes, devices, group)
+        for size in self.batch_sizes:
+            self._num_micro_batches(size)  # refuses what cannot be taken so
+        self._evaluation_marks = experiment.evaluation_marks(len(dataset.train))
         self._norm_rates = experiment.optimizer.norm_rates if experiment.weight_norms else None
         dtype = jnp.dtype(experiment.precision)
         self._model = experiment.model.build(
             dataset.num_classes, dtype=dtype, axis_name=self.driver.axis_name
         )
-        self._tx = experiment.optimizer.transformation(self.plan, self.evaluation_steps)
+        self._tx = experiment.optimizer.transformation(self.plan, self._evaluation_marks)
         self._init = self.driver.initialise(self._init_state)
         start = time.perf_counter()
         self._place(Preparation(experiment.augment, dataset.mean, dataset.std, dtype), read_workers)
@@ -95,8 +109,32 @@ class Program:
         """Sums of no example, on every device."""
         return self._zero()
 
+    def evaluation_steps(self, plan: Plan) -> tuple[int, ...]:
+        """The updates after which a run with this plan is evaluated."""
+        return evaluation_steps(plan, self._evaluation_marks)
+
+    def is_ready(self, batch_size: int) -> bool:
+        """Whether updates of this batch size can be made without waiting for the compiler."""
+        return self._executables.is_ready(batch_size)
+
+    def wait_for(self, batch_size: int) -> None:
+        """Waits for the compiler."""
+        _ = self._executables[batch_size]
+
+    @property
+    def compilations(self) -> tuple[Compilation, ...]:
+        """What the updates of each batch size cost so far."""
+        return self._executables.costs()
+
     def update(
-        self, state: TrainState, sums: Sums, *, seed: int, step: int, count: int
+        self,
+        state: TrainState,
+        sums: Sums,
+        *,
+        seed: int,
+        step: int,
+        count: int,
+        plan: Plan | None = None,
     ) -> tuple[TrainState, Sums]:
         """Makes `count` updates from `step` on, without waiting for them.
 
@@ -109,11 +147,18 @@ class Program:
             seed: of the run.
             step: the first update.
             count: how many.
+            plan: of the run, where it learns its batch sizes; else the experiment's.
+
+        Raises:
+            MemoryError: when some batch size, also of a later phase, does not fit.
         """
-        size = self.plan.batch_size_at(step)
-        places = self.plan.place_at(step)
+        plan = plan or self.plan
+        size, places = plan.batch_size_at(step), plan.place_at(step)
+        executable, segments = self._executables[size], self._segments(plan)
+        self._executables.check()
+        self._executables.prepare(self._upcoming(plan, step))
         for number, block in self._training.blocks(seed, *places, size, count):
-            state, sums = self._updates[size](state, sums, np.int32(number), *block)
+            state, sums = executable(state, sums, np.int32(number), segments, *block)
         return state, sums
 
     def evaluate(self, variables: Variables) -> Sums:
@@ -123,7 +168,15 @@ class Program:
             sums = self._evaluation(variables, sums, np.int32(number), *block)
         return sums
 
-    def reestimate(self, params: Params, *, seed: int, step: int, num_examples: int) -> Variables:
+    def reestimate(
+        self,
+        params: Params,
+        *,
+        seed: int,
+        step: int,
+        num_examples: int,
+        plan: Plan | None = None,
+    ) -> Variables:
         """Any parameters, with batch-norm statistics re-estimated for them.
 
         The statistics are those of training examples as the updates from `step` on would see them:
@@ -134,8 +187,9 @@ class Program:
             seed: of the run.
             step: how many updates are done.
             num_examples: how many to look at, up to a batch; never more than there are.
+            plan: see `update`.
         """
-        (epoch, place), pooled = self.plan.place_at(step), self._nothing_pooled
+        (epoch, place), pooled = (plan or self.plan).place_at(step), self._nothing_pooled
         wanted = min(num_examples, self.plan.num_examples)
         left = -(-wanted // self._moment_batches[-1].size)
         for size, most in self._moment_batches:
@@ -146,9 +200,10 @@ class Program:
         self._looking.stop()
         return {"params": params, "batch_stats": pooled.batch_stats}
 
-    def stop_reading(self) -> None:
-        """Ends what streamed data is read ahead; a later update starts to read anew."""
+    def stop_ahead(self) -> None:
+        """Ends what is read and compiled ahead; a later update starts it anew."""
         self._training.stop()
+        self._executables.stop()
 
     def averaged_params(self, state: TrainState) -> Params:
         """The mean of the weights that the chain keeps; only for an experiment with averaging."""
@@ -170,7 +225,7 @@ class Program:
 
     def update_memory(self, size: int) -> int:
         """Bytes of each device that updates with batches of this size would take."""
-        return self.driver.memory_of(self._compile_updates(size))
+        return self.driver.memory_of(self._compiled_updates(size))
 
     def _place(self, preparation: Preparation, read_workers: int) -> None:
         """Brings the data to the devices, or prepares to."""
@@ -194,10 +249,13 @@ class Program:
             self._testing = StreamedEvaluation(driver, test, batch_size, preparation, read_workers)
 
     def _compile(self) -> None:
-        state, number = self.init(0), np.int32(0)
+        state, number = self._like(self._init, np.int32(0)), np.int32(0)
         self.layer_names = layer_names(state.params)
-        self._zero = self.driver.initialise(lambda: self._zero_sums(state))
-        self._updates = {size: self._compile_updates(size) for size in self.plan.batch_sizes}
+        self._zero = self.driver.initialise(self._zero_sums)
+        self._state, self._sums = state, self._like(self._zero)
+        self._placed: tuple[Plan, SegmentArrays] | None = None
+        self._executables = Executables(self._compile_updates)
+        self.wait_for(self.batch_sizes[0])
         self._no_hits = self.driver.initialise(Sums.zero)()
         self._evaluation = self.driver.compile(
             self._evaluation_program(),
@@ -211,16 +269,66 @@ class Program:
             )
             _ = self._pooling  # compiled before the clock runs
 
+    def _like(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What `Driver.initialise`'s function gives, to compile for."""
+        return self.driver.replicated_like(jax.eval_shape(function, *arguments))
+
     def _compile_updates(self, size: int) -> Callable[..., tuple[TrainState, Sums]]:
-        """What makes updates of batches of this size."""
+        """What makes updates of batches of this size; runs nothing."""
+        with self.room_for(self.plan, size):
+            compiled = self._compiled_updates(size)
+        needed, room = self.driver.memory_of(compiled), self.driver.memory()
+        if needed > room:
+            cause = f"they need {needed / 1e9:.2f} GB a device, which has {room / 1e9:.2f}"
+            where = (self.experiment, self.plan, size, len(self.driver.devices))
+            raise too_large(*where, cause, share=0.9 * room / needed)
+        return compiled
+
+    def room_for(self, plan: Plan, batch_size: int) -> AbstractContextManager[None]:
+        """In which memory that runs out during updates is a `MemoryError` that says what to do."""
+        return explained(self.experiment, plan, batch_size, len(self.driver.devices))
+
+    def _compiled_updates(self, size: int) -> Callable[..., tuple[TrainState, Sums]]:
+        segments = self.driver.replicated_like(self.plan.arrays(self._num_segments))
         return self.driver.compile(
             self._updates_program(size),
-            *(self.init(0), self.zero_sums(), np.int32(0), *self._training.like(size)),
+            *(self._state, self._sums, np.int32(0), segments, *self._training.like(size)),
             donate=(0,),
-            split=_behind(3, self._training.split),
+            split=_behind(4, self._training.split),
         )
 
-    def _zero_sums(self, state: TrainState) -> Sums:
+    @property
+    def _num_segments(self) -> int:
+        """No plan of a run has more."""
+        return max(len(self.plan.segments), len(self.batch_sizes))
+
+    def _segments(self, plan: Plan) -> SegmentArrays:
+        """A plan's segments on the devices; the last ones are remembered."""
+        if self._placed is None or self._placed[0] != plan:
+            self._placed = plan, self.driver.replicate(plan.arrays(self._num_segments))
+        return self._placed[1]
+
+    def _upcoming(self, plan: Plan, step: int) -> tuple[int, ...]:
+        """What is compiled while a run trains, in order; of sizes that are learned, the next."""
+        if self.experiment.batch_growth is None:
+            return tuple(s.batch_size for s in plan.segments if s.end_step > step)
+        following = self.batch_sizes.index(plan.batch_size_at(step)) + 1
+        return self.batch_sizes[following : following + 1]
+
+    def _num_micro_batches(self, size: int) -> int:
+        """How many parts each device takes its part of a batch in, one after another."""
+        experiment, devices = self.experiment, len(self.driver.devices)
+        # The noise is estimated from at least two gradients; those of mapped replicas serve.
+        alone = self.driver.axis_name is None or devices == 1
+        return num_micro_batches(
+            size // devices,
+            most=experiment.max_device_batch,
+            group=experiment.model.batch_group,
+            least=2 if alone and experiment.optimizer.noise is not None else 1,
+        )
+
+    def _zero_sums(self) -> Sums:
+        state = self._init_state(jnp.int32(0))  # for its shapes
         rates = self._norm_rates(state.opt_state) if self._norm_rates else None
         return Sums.zero(NormChange.zero(state.params) if rates is not None else None)
 
@@ -229,30 +337,52 @@ class Program:
         return init_state(self._model, self._tx, stream(seed, "weights"), shape)
 
     def _updates_program(self, batch_size: int):
-        """The updates of one block."""
-        update = make_update(
-            self._model,
-            self._tx,
-            label_smoothing=self.experiment.label_smoothing,
-            axis_name=self.driver.axis_name,
-            norm_rates=self._norm_rates,
-        )
+        """The updates of one block, at the times that the segments of a plan tell."""
+        experiment, feed = self.experiment, self._training
+        num_micro = self._num_micro_batches(batch_size)
 
-        def program(shard: Shard, state, sums, count, *block: Any):
+        def program(shard: Shard, state, sums, count, segments: SegmentArrays, *block: Any):
+            clock = Clock(segments, self.plan.num_examples, max(self.batch_sizes))
+            update = make_update(
+                self._model,
+                self._transformation(batch_size, clock),
+                label_smoothing=experiment.label_smoothing,
+                axis_name=self.driver.axis_name,
+                norm_rates=self._norm_rates,
+                estimates_noise=experiment.optimizer.noise is not None,
+            )
+
+            def batches(index: jax.Array) -> MicroBatches:
+                rows = feed.rows(shard, batch_size, index, block)
+                if num_micro == 1:
+                    return MicroBatches.one(feed.batch(rows, block))
+                parts = self.driver.in_parts(rows, num_micro)
+                return MicroBatches(
+                    lambda i: feed.batch(jax.tree.map(lambda part: part[i], parts), block),
+                    num_micro,
+                )
+
             def unfinished(carry):
                 done, _, sums = carry
                 return (done < count) & jnp.isfinite(sums.loss)
 
             def advance(carry):
                 done, state, sums = carry
-                batch = self._training.batch(shard, batch_size, done, block)
-                state, batch_sums = update(state, batch)
+                state, batch_sums = update(state, batches(done))
                 return done + 1, state, sums + batch_sums
 
             _, state, sums = lax.while_loop(unfinished, advance, (jnp.int32(0), state, sums))
             return state, sums
 
         return program
+
+    def _transformation(self, batch_size: int, clock: Clock):
+        """The chain at a batch size, its times told by a clock."""
+        optimizer, growth = self.experiment.optimizer, self.experiment.batch_growth
+        if growth is not None:
+            factor = growth.rate_factor(self.plan.batch_sizes[0], batch_size)
+            optimizer = optimizer.with_rate_times(factor)
+        return optimizer.transformation(self.plan.told_by(clock), self._evaluation_marks)
 
     def _evaluation_program(self):
         """The sums of one block."""
@@ -273,17 +403,16 @@ class Program:
 
     @cached_property
     def _nothing_pooled(self) -> Pooled:
-        like = self.init(0).batch_stats
+        like = self._state.batch_stats
         return self.driver.initialise(lambda: Pooled.none(like))()
 
     @cached_property
     def _pooling(self) -> Mapping[int, Callable[..., Pooled]]:
         """For each size of batch, what adds a block to the pooled statistics of some parameters."""
-        state = self.init(0)
         return {
             size: self.driver.compile(
                 self._pooling_program(size),
-                *(state.params, self._nothing_pooled, np.int32(0), *self._looking.like(size)),
+                *(self._state.params, self._nothing_pooled, np.int32(0), *self._looking.like(size)),
                 split=_behind(3, self._looking.split),
             )
             for size, _ in self._moment_batches
@@ -298,7 +427,7 @@ class Program:
             variables = {"params": params, "batch_stats": stats}
 
             def add_batch(index, pooled):
-                batch = self._looking.batch(shard, size, index, block)
+                batch = self._looking.batch(self._looking.rows(shard, size, index, block), block)
                 return pooled.add(self._model.batch_moments(variables, batch.images), size)
 
             return lax.fori_loop(0, count, add_batch, pooled)
@@ -316,7 +445,7 @@ class Program:
 
         return self.driver.compile(
             program,
-            *(self.init(0).variables, np.int32(0), *self._testing.like()),
+            *(self._state.variables, np.int32(0), *self._testing.like()),
             split=_behind(2, self._testing.split),
         )
 

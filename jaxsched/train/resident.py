@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsched.data import Images
-from jaxsched.train.feeds import Block, EvaluationRows, Order, Preparation
+from jaxsched.train.batch import Batch
+from jaxsched.train.feeds import Block, EvaluationRows, Order, Preparation, Rows
 from jaxsched.train.parallel import Driver, Shard
-from jaxsched.train.step import Batch
 
 
 class ResidentTraining:
@@ -21,13 +21,14 @@ class ResidentTraining:
     split = ()
 
     def __init__(self, driver: Driver, images: Images, order: Order, preparation: Preparation):
-        self._order, self._preparation = order, preparation
+        self._driver, self._order, self._preparation = driver, order, preparation
         self._arrays = driver.replicate((images.images, images.labels))
 
     def like(self, size: int) -> Block:
-        """The set itself, from its first example on."""
-        ((_, block),) = self.blocks(0, 0, 0, size, 1)
-        return block
+        """The set itself, from an example on."""
+        del size
+        order = jax.ShapeDtypeStruct((2 * self._order.num_examples,), np.int32)
+        return *(np.int32(0),) * 3, *self._driver.replicated_like((order, *self._arrays))
 
     def blocks(
         self, seed: int, epoch: int, place: int, size: int, count: int
@@ -37,12 +38,15 @@ class ResidentTraining:
         numbers = (np.int32(seed), np.int32(epoch), np.int32(place))
         yield count, (*numbers, self._order(seed, epoch), *self._arrays)
 
-    def batch(self, shard: Shard, size: int, index: jax.Array, block: Block) -> Batch:
-        """The examples at the batch's places of two epochs, as these epochs augment them."""
-        seed, epoch, place, order, images, labels = block
+    def rows(self, shard: Shard, size: int, index: jax.Array, block: Block) -> Rows:
+        """The examples at the batch's places of two epochs, and the epoch of each."""
+        _, epoch, place, order, _, _ = block
         places = shard(place + index * size + jnp.arange(size))
-        examples = order[places]
-        epochs = epoch + places // self._order.num_examples
+        return epoch + places // self._order.num_examples, order[places]
+
+    def batch(self, rows: Rows, block: Block) -> Batch:
+        """These examples as these epochs augment them."""
+        (epochs, examples), (seed, _, _, _, images, labels) = rows, block
         return self._preparation.batch(
             lambda keys: self._preparation.augment(images, examples, keys),
             labels[examples],

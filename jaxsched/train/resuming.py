@@ -15,7 +15,7 @@ from jaxsched.train.checkpoints import (
     saved_steps,
 )
 from jaxsched.train.experiment import Experiment, describe
-from jaxsched.train.position import Position
+from jaxsched.train.position import Position, plan_so_far
 from jaxsched.train.processes import from_main
 from jaxsched.train.program import Program
 
@@ -58,7 +58,8 @@ class Start:
                 f"{_nearest(experiment, record)}"
             )
         if self.start_from is not None:
-            _require_same_clock(plan, *read_content(self.start_from))
+            step, content = read_content(self.start_from)
+            _require_same_clock(plan_so_far(experiment, plan, content), step, content)
 
     def position(self, checkpoints: Checkpoints | None, program: Program) -> Position | None:
         """Where the run starts; None for its beginning.

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from jaxsched.plan import Plan
 from jaxsched.train.checkpoints import Checkpoints
 from jaxsched.train.evaluation import Evaluation
 from jaxsched.train.experiment import describe
@@ -25,9 +26,6 @@ class Saving:
         seed: of the run.
         signals: on which the run is saved and ends.
         every_seconds: how much of the run a crash may cost at most.
-
-    Attributes:
-        stops: updates before which it is saved whatever the time.
     """
 
     BEFORE_LAST_DECAY = "before_last_decay"
@@ -41,29 +39,34 @@ class Saving:
         *,
         every_seconds: float = 600.0,
     ):
-        plan, abel = program.plan, program.experiment.optimizer.abel
-        self._checkpoints, self._signals, self._plan = checkpoints, signals, plan
-        self._driver = program.driver
-        self._last_decay_at = abel.last_decay_at(plan) if abel else None
+        self._checkpoints, self._signals, self._driver = checkpoints, signals, program.driver
+        self._abel = program.experiment.optimizer.abel
         self._identity = {"experiment": describe(program.experiment), "seed": seed}
         self._every_seconds, self._saved = every_seconds, time.monotonic()
         self._best = 0.0
-        decays = () if self._last_decay_at is None else (self._last_decay_at,)
-        self.stops = (*(segment.start_step for segment in plan.segments[1:]), *decays)
+
+    def stops(self, plan: Plan) -> tuple[int, ...]:
+        """Updates of a run with this plan before which it is saved whatever the time."""
+        last_decay = self._last_decay_at(plan)
+        decays = () if last_decay is None else (last_decay,)
+        return (*(segment.start_step for segment in plan.segments[1:]), *decays)
+
+    def _last_decay_at(self, plan: Plan) -> int | None:
+        return self._abel.last_decay_at(plan) if self._abel else None
 
     def wishes(self, updates: int) -> Wishes:
         """What this process wants: it alone knows its clock and its signals."""
         is_late = time.monotonic() - self._saved > self._every_seconds
         return Wishes(-updates, int(is_late), self._signals.received or 0)
 
-    def is_due(self, step: int, agreed: Wishes) -> bool:
+    def is_due(self, step: int, plan: Plan, agreed: Wishes) -> bool:
         """Whether to save between two dispatches."""
-        return bool(agreed.save or agreed.signal) or step in self.stops
+        return bool(agreed.save or agreed.signal) or step in self.stops(plan)
 
-    def is_due_after(self, row: Evaluation, agreed: Wishes) -> bool:
+    def is_due_after(self, row: Evaluation, plan: Plan, agreed: Wishes) -> bool:
         """Whether to save after an evaluation."""
         is_best, self._best = row.test_accuracy > self._best, max(self._best, row.test_accuracy)
-        return is_best or self.is_due(row.step, agreed)
+        return is_best or self.is_due(row.step, plan, agreed)
 
     def save(self, step: int, position: Position, agreed: Wishes) -> None:
         """Saves the run, on the main process.
@@ -82,7 +85,7 @@ class Saving:
         checkpoints = self._checkpoints
         assert checkpoints is not None
         content = {**self._identity, **self._content(step, position)}
-        if step == self._last_decay_at:
+        if step == self._last_decay_at(position.plan):
             checkpoints.save_named(self.BEFORE_LAST_DECAY, step, position.arrays, content)
         rows = position.rows
         accuracy = rows[-1].test_accuracy if rows and rows[-1].step == step else None
@@ -91,9 +94,11 @@ class Saving:
             checkpoints.wait()
 
     def _content(self, step: int, position: Position) -> Mapping[str, Any]:
+        plan = position.plan
         return {
-            "examples": self._plan.examples_at(step),
-            "num_examples": self._plan.num_examples,
+            "examples": plan.examples_at(step),
+            "num_examples": plan.num_examples,
+            "phases": [(phase.epochs, phase.batch_size) for phase in plan.phases],
             "rows": [describe(row) for row in position.rows],
             "train_seconds": position.train_seconds,
             "evaluation_seconds": position.evaluation_seconds,

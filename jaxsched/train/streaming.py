@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxsched.data import Reading, Records
-from jaxsched.train.feeds import Block, EvaluationRows, Order, Preparation
+from jaxsched.train.batch import Batch
+from jaxsched.train.feeds import Block, EvaluationRows, Order, Preparation, Rows
 from jaxsched.train.parallel import Driver, Shard
-from jaxsched.train.step import Batch
 
 # So many batches before the end of an epoch, the reading of the next epoch begins.
 _BATCHES_AHEAD = 16
@@ -39,9 +39,9 @@ class StreamedTraining:
         self._coming: Generator[Block, None, None] | None = None
 
     def like(self, size: int) -> Block:
-        """A batch of zeros."""
-        numbers = self._driver.divided_zeros((size,), np.int32)
-        images = self._driver.divided_zeros((size, *self._records.image_shape), np.uint8)
+        """A batch."""
+        numbers = self._driver.divided_like((size,), np.int32)
+        images = self._driver.divided_like((size, *self._records.image_shape), np.uint8)
         return np.int32(0), numbers, numbers, images, numbers
 
     def blocks(
@@ -56,10 +56,15 @@ class StreamedTraining:
             yield 1, next(self._coming)
             self._next = seed, size, first + size
 
-    def batch(self, shard: Shard, size: int, index: jax.Array, block: Block) -> Batch:
+    def rows(self, shard: Shard, size: int, index: jax.Array, block: Block) -> Rows:
         """The batch itself."""
         del shard, size, index
-        seed, epochs, examples, images, labels = block
+        return block[1:]
+
+    def batch(self, rows: Rows, block: Block) -> Batch:
+        """The rows, augmented one by one."""
+        seed = block[0]
+        epochs, examples, images, labels = rows
 
         def augmented(keys: jax.Array) -> jax.Array:
             def one(image: jax.Array, key: jax.Array) -> jax.Array:
@@ -139,13 +144,13 @@ class StreamedEvaluation:
         self._batch_size, self._preparation = batch_size, preparation
 
     def like(self) -> Block:
-        """A batch of zeros."""
+        """A batch."""
         size = self._batch_size
-        images = self._driver.divided_zeros((size, *self._records.image_shape), np.uint8)
+        images = self._driver.divided_like((size, *self._records.image_shape), np.uint8)
         return (
             images,
-            self._driver.divided_zeros((size,), np.int32),
-            self._driver.divided_zeros((size,), bool),
+            self._driver.divided_like((size,), np.int32),
+            self._driver.divided_like((size,), bool),
         )
 
     def blocks(self) -> Iterator[tuple[int, Block]]:

@@ -1,8 +1,6 @@
 """ABEL: decays the learning rate when the weight norm bounces."""
 
-import operator
 from collections.abc import Callable
-from functools import reduce
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -10,9 +8,14 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from jaxsched.plan import TimeFunction
+from jaxsched.clock import TimeFunction
 from jaxsched.schedules.base import require
-from jaxsched.transforms.base import require_params, require_predicate, scale_updates
+from jaxsched.transforms.base import (
+    require_params,
+    require_predicate,
+    scale_updates,
+    squared_norm,
+)
 
 Mask: TypeAlias = Any | Callable[[optax.Params], Any]
 
@@ -32,7 +35,7 @@ class ScaleByAbelState(NamedTuple):
 def scale_by_abel(
     decay_factor: ArrayLike,
     at: TimeFunction,
-    last_decay_at: ArrayLike | None = None,
+    last_decay_at: ArrayLike | TimeFunction | None = None,
     *,
     mask: Mask | None = None,
     floor: ArrayLike = 0.0,
@@ -69,7 +72,8 @@ def scale_by_abel(
         decay_factor: multiplies the scale at each decay, between 0 and 1.
         at: which updates measure: a predicate over the update count, int32[] -> bool[], such as
             `every(steps_per_epoch)` or a plan's `is_epoch_start`.
-        last_decay_at: the update of the unconditional decay; None for none.
+        last_decay_at: the update of the unconditional decay, or a predicate that is true at it
+            alone; None for none.
         mask: which parameters count in |w|²: a pytree of bools, of the parameters' structure or a
             prefix of it, or a function from parameters to one; None for all.
         floor: the scale never falls below it. The paper has none.
@@ -144,7 +148,8 @@ def scale_by_abel(
         measures = at(count) & (count > 0)
         state = jax.lax.cond(measures, lambda: measured(state, params), lambda: state)
         if last_decay_at is not None:
-            state = _select(count == last_decay_at, decayed(state), state)
+            last = last_decay_at(count) if callable(last_decay_at) else count == last_decay_at
+            state = _select(last, decayed(state), state)
         state = state._replace(count=optax.safe_increment(count))
         return scale_updates(updates, state.scale), state
 
@@ -153,7 +158,7 @@ def scale_by_abel(
 
 def _require_numbers(
     decay_factor: ArrayLike,
-    last_decay_at: ArrayLike | None,
+    last_decay_at: ArrayLike | TimeFunction | None,
     floor: ArrayLike,
     dead_band: ArrayLike,
 ) -> None:
@@ -202,14 +207,10 @@ def _require_selection(params: optax.Params, mask: Mask | None) -> None:
 def _squared_norm(params: optax.Params, mask: Mask | None) -> jax.Array:
     """The sum of squares of the selected parameters, float32."""
 
-    def of_leaf(w: jax.Array) -> jax.Array:
-        return jnp.sum(jnp.square(w.astype(jnp.float32)))
+    def selection(selected: bool, subtree: Any) -> list[jax.Array]:
+        return jax.tree.leaves(subtree) if selected else []
 
-    def of_selected(selected: bool, subtree: Any) -> list[jax.Array]:
-        return [of_leaf(w) for w in jax.tree.leaves(subtree)] if selected else []
-
-    norms = jax.tree.leaves(jax.tree.map(of_selected, _resolve(mask, params), params))
-    return reduce(operator.add, norms)
+    return squared_norm(jax.tree.map(selection, _resolve(mask, params), params))
 
 
 def _select(condition: jax.Array, chosen: Any, other: Any) -> Any:

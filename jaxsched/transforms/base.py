@@ -1,12 +1,12 @@
-"""What the transformations share: predicates, the need for params, scaling, finding a state."""
+"""What the transformations share: predicates, the need for params, norms, finding a state."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsched.plan import TimeFunction
+from jaxsched.clock import TimeFunction
 
 State = TypeVar("State")
 
@@ -33,6 +33,11 @@ def require_params(params: optax.Params | None, name: str) -> optax.Params:
 def scale_updates(updates: optax.Updates, scale: jax.Array) -> optax.Updates:
     """The updates times a float32 scalar, each in its own dtype."""
     return jax.tree.map(lambda u: (jnp.asarray(u) * scale).astype(jnp.asarray(u).dtype), updates)
+
+
+def squared_norm(tree: Any) -> jax.Array:
+    """The sum of squares of everything in it, in float32 whatever the dtypes."""
+    return optax.tree.norm(optax.tree.cast(tree, jnp.float32), squared=True)
 
 
 def find_states(opt_state: optax.OptState, kind: type[State]) -> list[State]:

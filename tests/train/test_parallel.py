@@ -10,9 +10,10 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from jaxsched.train import Program, train
+from jaxsched.train.batch import Batch, MicroBatches
 from jaxsched.train.parallel import AXIS, check_divisible, make_driver
 from jaxsched.train.state import init_state
-from jaxsched.train.step import Batch, make_update
+from jaxsched.train.step import make_update
 from jaxsched.train.sums import Sums
 
 
@@ -40,7 +41,11 @@ def update_on_four(experiment):
     def make(axis_name, model_axis_name):
         model = experiment.model.build(4, axis_name=model_axis_name)
         update = make_update(model, experiment.optimizer.transformation(plan), axis_name=axis_name)
-        return jax.jit(jax.shard_map(update, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P()))
+
+        def on_part(state, batch):
+            return update(state, MicroBatches.one(batch))
+
+        return jax.jit(jax.shard_map(on_part, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P()))
 
     return make
 
@@ -62,7 +67,8 @@ def test_shard_map_proves_that_replicas_stay_equal(experiment, update_on_four):
     ours, sums = update_on_four(AXIS, AXIS)(state, batch)
     model = experiment.model.build(4)
     tx = experiment.optimizer.transformation(experiment.plan(100))
-    alone, sums_alone = jax.jit(make_update(model, tx))(state, batch)
+    update = make_update(model, tx)
+    alone, sums_alone = jax.jit(lambda s, b: update(s, MicroBatches.one(b)))(state, batch)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), ours, alone)
     assert sums.loss == pytest.approx(float(sums_alone.loss), rel=1e-5)
     assert int(sums.correct) == int(sums_alone.correct)
@@ -100,11 +106,29 @@ def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
         check_divisible((96, 100), 8)
     with pytest.raises(ValueError, match=r"batch_size=3, devices=8; use 8\."):
         check_divisible((3,), 8)
+    check_divisible((96, 192), 4, group=32)
+    with pytest.raises(ValueError, match=r"batch_size=80, ghost=32; use 64 or 96\."):
+        check_divisible((80,), 4, group=32)
 
 
 def test_more_devices_than_there_are_is_refused():
     with pytest.raises(ValueError, match=r"within 1 … 4, .* got num_devices=5"):
         make_driver("jit", 5)
+
+
+@pytest.mark.parametrize(
+    ("batch_sizes", "group", "num_devices"),
+    [
+        ((800, 992), 32, 1),  # two parts of 800 would not be whole groups
+        ((800, 1600), 100, 4),
+        ((128,), 128, 4),  # a group may be of several devices
+        ((160, 320), 32, 1),
+        ((192, 384), 32, 3),
+    ],
+)
+def test_a_cpu_splits_batches_between_groups(batch_sizes, group, num_devices):
+    driver = make_driver("jit", batch_sizes=batch_sizes, pixels=1024, group=group)
+    assert len(driver.devices) == num_devices
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def rows(folder, workdir):
         entry.pop("evaluation_seconds", None)
         entry.pop("images_per_second", None)
         entry.pop("peak_memory", None)
+        entry.pop("compilations", None)
     return entries[1:]
 
 

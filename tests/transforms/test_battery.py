@@ -23,6 +23,7 @@ TRANSFORMATIONS = {
     "swa": js.average_params(AT),
     "ema": js.average_params(AT, decay=0.9),
     "swag": js.swag(AT, rank=2),
+    "noise": js.estimate_noise(0.9),
     "all": optax.chain(
         optax.trace(0.9),
         optax.scale_by_learning_rate(js.Cosine(0.1, duration=10)),
@@ -35,6 +36,18 @@ NUM_UPDATES = 7
 VALUES = jnp.array([0.0, 3.0, 2.0, 2.0, 3.0, 3.0, 1.0])
 
 every_one = pytest.mark.parametrize("name", TRANSFORMATIONS)
+# The noise is estimated at every update.
+every_one_at = pytest.mark.parametrize("name", [n for n in TRANSFORMATIONS if n != "noise"])
+
+
+def observations(value):
+    """What some transformation or other wants to be told at every update."""
+    return {
+        "value": value,
+        "small_squared_norm": value,
+        "small_batch_size": 2,
+        "batch_size": 8,
+    }
 
 
 def draw_params(dtype=jnp.float32):
@@ -60,7 +73,7 @@ def step(tx, carry, inputs):
     """One update of (params, state), and the updates that came out."""
     params, state = carry
     updates, value = inputs
-    updates, state = tx.update(updates, state, params, value=value)
+    updates, state = tx.update(updates, state, params, **observations(value))
     return (optax.apply_updates(params, updates), state), updates
 
 
@@ -92,7 +105,9 @@ def test_extra_arguments_are_ignored(name):
     tx, params = TRANSFORMATIONS[name], draw_params()
     first, value = inputs_at(0)
     updates, _ = jax.jit(
-        lambda state: tx.update(first, state, params, value=value, grad=params, nonsense="x")
+        lambda state: tx.update(
+            first, state, params, **observations(value), grad=params, nonsense="x"
+        )
     )(tx.init(params))
     assert_close(updates, jax.tree.map(lambda u: u[0], run(name)[1]))
 
@@ -158,7 +173,7 @@ def test_no_buffer_is_held_twice(name, jit):
     assert len(set(buffers)) == len(buffers)
 
 
-@every_one
+@every_one_at
 def test_other_updates_pass_the_state_through(name):
     """The branch of an update that neither measures, observes nor collects has no equation."""
     tx, params = TRANSFORMATIONS[name], draw_params()
