@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxsched import bench
-from jaxsched.plan import Plan
+from jaxsched.clock import TimeFunction
+from jaxsched.plan import Plan, Segment
 from jaxsched.train import (
     Checkpoints,
     Experiment,
@@ -30,6 +32,7 @@ from jaxsched.train import (
     describe,
     from_main,
     is_main,
+    keep_compiled,
     largest_batch_size,
     make_driver,
     require_same,
@@ -148,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = tyro.cli(Train | Bench | Plot | Diagnose, args=arguments[:own], prog="jaxsched")
     console = Console()
     split_cpu()
+    keep_compiled()
     try:
         if isinstance(command, Train):
             _train(command.config, arguments[own:], console)
@@ -163,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Preempted as stop:
         print(f"{stop}; the same command with --resume goes on from there")
         sys.exit(128 + stop.number)
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
@@ -211,12 +215,15 @@ def _train(config: Path, overrides: Sequence[str], console: Console) -> None:
 
 def _costs(program: Program, outcome: Outcome) -> str:
     """What the run took, in words."""
-    last = outcome.rows[-1]
+    last, beside = outcome.rows[-1], program.compilations[1:]
+    compiled = f"compiled in {program.compile_seconds:.1f} s"
+    if beside:
+        seconds, waited = (sum(c.seconds for c in beside), sum(c.waited_seconds for c in beside))
+        compiled += f" and {seconds:.1f} s beside the run, which stood still for {waited:.1f} s"
     memory = [f"{size / 1e9:.2f} GB ({of})" for of, size in bench.peak_memory(program).items()]
     return (
-        f"compiled in {program.compile_seconds:.1f} s, trained in {last.train_seconds:.1f} s "
-        f"({outcome.images_per_second:,.0f} images/s), evaluated in {last.evaluation_seconds:.1f} "
-        f"s; peak memory {', '.join(memory)}"
+        f"{compiled}; trained in {last.train_seconds:.1f} s ({outcome.images_per_second:,.0f} "
+        f"images/s), evaluated in {last.evaluation_seconds:.1f} s; peak memory {', '.join(memory)}"
     )
 
 
@@ -290,12 +297,30 @@ def _bench(command: Bench, console: Console) -> None:
     records_folder = folder / "records"
     source_text = command.study.read_text(encoding="utf-8")
     try:
-        with bench.Progress(console) as progress:
-            bench.run_study(study, records_folder, source_text=source_text, progress=progress)
+        with bench.Progress(console) as progress, Signals() as signals:
+            bench.run_study(
+                study,
+                records_folder,
+                source_text=source_text,
+                progress=progress,
+                check=lambda: _end_if_told(signals),
+            )
     finally:
         if records := bench.study_records(study, records_folder):
             console.print(bench.write_report(study, records, folder))
             print(f"table, pictures and records in {folder}")
+
+
+def _end_if_told(signals: Signals) -> None:
+    """Ends the command for a signal that has come.
+
+    Raised by a signal handler, a KeyboardInterrupt may come within a callback of Python's garbage
+    collector, which swallows it.
+    """
+    if signals.received == signal.SIGTERM:
+        sys.exit(128 + signal.SIGTERM)
+    if signals.received is not None:
+        raise KeyboardInterrupt
 
 
 def _plot(command: Plot, console: Console) -> None:
@@ -317,18 +342,32 @@ def _plot(command: Plot, console: Console) -> None:
 def _print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
     """Shows the plan as it will run: phases in updates, schedules in epochs, what has a memory."""
     table = Table(title=f"{experiment.name}: {plan.total_steps:,} updates")
-    for column in ("phase", "epochs", "batch size", "updates", "first update"):
+    schedules = experiment.optimizer.schedules()
+    rate = schedules.get("lr", schedules.get("learning_rate"))
+    columns = ("phase", "epochs", "batch size", "updates", "first update", "learning rate")
+    for column in columns:
         table.add_column(column, justify="right")
     for number, segment in enumerate(plan.segments, start=1):
         updates = segment.end_step - segment.start_step
         epochs = updates * segment.batch_size / plan.num_examples
         counts = (segment.batch_size, updates, segment.start_step)
-        table.add_row(str(number), f"{epochs:.5g}", *(f"{count:,}" for count in counts))
+        ends = "" if rate is None else _from_to(plan.schedule(rate), segment)
+        table.add_row(str(number), f"{epochs:.5g}", *(f"{count:,}" for count in counts), ends)
     console.print(table)
-    for name, schedule in experiment.optimizer.schedules().items():
+    for name, schedule in schedules.items():
         _say(f"{name} = {plan.resolve(schedule)}", console)
     for name, memory in experiment.optimizer.memories().items():
         _say(f"{name} = {memory}", console)
+    if experiment.batch_growth is not None:
+        _say(f"batch_growth = {experiment.batch_growth}: phases follow on the way", console)
+
+
+def _from_to(values: TimeFunction, segment: Segment) -> str:
+    """A schedule's first and last value in a phase, or the one that both are."""
+    first, last = (
+        f"{float(values(step)):.4g}" for step in (segment.start_step, segment.end_step - 1)
+    )
+    return first if first == last else f"{first} → {last}"
 
 
 if __name__ == "__main__":

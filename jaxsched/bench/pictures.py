@@ -19,41 +19,58 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F
 def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
     """Test accuracy against updates: the median over seeds, the band its middle half.
 
-    That of the averaged weights, where there is an average, is dotted.
+    Against epochs as well where batch sizes differ, which pulls the two apart. That of the averaged
+    weights, where there is an average, is dotted.
     """
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    axis = plain(figure.subplots())
+    by_name = {
+        experiment.name: [r for r in records if r.name == experiment.name and r.evaluations]
+        for experiment in study.experiments
+    }
+    clocks = {"updates": "step", "epochs": "epoch"} if _sizes_differ(study) else {"updates": "step"}
+    figure = Figure(figsize=(5.2 + 4.6 * len(clocks), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(clocks), sharey=True, squeeze=False)[0]
     floor = study.target
-    for number, experiment in enumerate(study.experiments):
-        runs = [r for r in records if r.name == experiment.name and r.evaluations]
-        if not runs:
-            continue
-        # A run that diverged has fewer rows; what is drawn ends where the first one ends.
-        length = min(len(run.evaluations) for run in runs)
-        steps = [row["step"] for row in runs[0].evaluations[:length]]
-        accuracies = [[row["test_accuracy"] for row in run.evaluations[:length]] for run in runs]
-        low, median, high = np.quantile(accuracies, (0.25, 0.5, 0.75), axis=0)
-        colour, label = _colour(number), f"{experiment.name} (n={len(runs)})"
-        axis.plot(steps, 100 * median, color=colour, label=label)
-        axis.fill_between(steps, 100 * low, 100 * high, color=colour, alpha=0.15, linewidth=0)
-        floor = min(floor, *median[length // 4 :])
-        _draw_average(axis, runs, length, colour)
-    axis.axhline(100 * study.target, color="black", linewidth=1, linestyle="--")
-    where = axis.get_yaxis_transform()  # x as a share of the width, y in per cent
-    axis.text(0.005, 100 * study.target, "target", va="bottom", transform=where)
+    for axis, (label, clock) in zip(axes, clocks.items(), strict=True):
+        for number, (name, runs) in enumerate(by_name.items()):
+            if runs:
+                floor = min(floor, _draw_runs(plain(axis), runs, clock, name, _colour(number)))
+        axis.axhline(100 * study.target, color="black", linewidth=1, linestyle="--")
+        axis.set_xlabel(label)
+    where = axes[0].get_yaxis_transform()  # x as a share of the width, y in per cent
+    axes[0].text(0.005, 100 * study.target, "target", va="bottom", transform=where)
     # The first quarter starts from chance; drawn in full it would flatten all the rest.
-    axis.set_ylim(bottom=100 * floor - 2)
-    axis.set(xlabel="updates", ylabel="test accuracy, %", title=study.name)
+    axes[0].set_ylim(bottom=100 * floor - 2)
+    axes[0].set_ylabel("test accuracy, %")
+    figure.suptitle(study.name)
     # Beside the axes: within them it may cover a curve, wherever it stands.
-    figure.legend(frameon=False, loc="outside right center")
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     figure.savefig(path, dpi=150)
 
 
-def _draw_average(axis: Axes, runs: Sequence[Record], length: int, colour: str) -> None:
+def _sizes_differ(study: Study) -> bool:
+    """Whether an update is not the same number of examples throughout a study."""
+    sizes = {phase.batch_size for e in study.experiments for phase in e.phases}
+    return len(sizes) > 1 or any(e.batch_growth is not None for e in study.experiments)
+
+
+def _draw_runs(axis: Axes, runs: Sequence[Record], clock: str, name: str, colour: str) -> float:
+    """One experiment's seeds; the least median accuracy after the first quarter."""
+    # A run that diverged has fewer rows; what is drawn ends where the first one ends.
+    length = min(len(run.evaluations) for run in runs)
+    times = [row[clock] for row in runs[0].evaluations[:length]]
+    accuracies = [[row["test_accuracy"] for row in run.evaluations[:length]] for run in runs]
+    low, median, high = np.quantile(accuracies, (0.25, 0.5, 0.75), axis=0)
+    axis.plot(times, 100 * median, color=colour, label=f"{name} (n={len(runs)})")
+    axis.fill_between(times, 100 * low, 100 * high, color=colour, alpha=0.15, linewidth=0)
+    _draw_average(axis, runs, length, clock, colour)
+    return min(median[length // 4 :])
+
+
+def _draw_average(axis: Axes, runs: Sequence[Record], length: int, clock: str, colour: str) -> None:
     """The median accuracy of the averaged weights, from the first evaluation that has any."""
     rows = zip(*(run.evaluations[:length] for run in runs), strict=True)
     points = [
-        (row[0]["step"], 100 * np.median([of_run["averaged_test_accuracy"] for of_run in row]))
+        (row[0][clock], 100 * np.median([of_run["averaged_test_accuracy"] for of_run in row]))
         for row in rows
         if all(of_run.get("averaged_test_accuracy") is not None for of_run in row)
     ]

@@ -110,7 +110,9 @@ def record_run(
         end = {
             "status": outcome.status,
             "reason": outcome.reason,
+            "phases": describe(outcome.plan.phases),
             "average_on_all": describe(outcome.average_on_all),
+            "compilations": describe(program.compilations),
             "images_per_second": outcome.images_per_second,
             "peak_memory": peak_memory(program),
         }
@@ -162,7 +164,14 @@ def _is_complete(run: _Run) -> bool:
     return run.path.exists() and read_record(run.path).is_complete
 
 
-def run_study(study: Study, folder: Path, *, source_text: str, progress: Progress) -> None:
+def run_study(
+    study: Study,
+    folder: Path,
+    *,
+    source_text: str,
+    progress: Progress,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Makes every run of a study that no finished record covers yet.
 
     Stopped at any moment and called again, it goes on with the run that was cut off.
@@ -172,7 +181,17 @@ def run_study(study: Study, folder: Path, *, source_text: str, progress: Progres
         folder: of the records.
         source_text: of the study file.
         progress: what shows how far it is.
+        check: is called about once a second; what it raises ends the study.
     """
+
+    def on_updates(step: int) -> None:
+        progress.updates(step)
+        check()
+
+    def on_evaluation(row: Evaluation) -> None:
+        progress.evaluation(row)
+        check()
+
     missing = [run for run in _runs(study, folder) if not _is_complete(run)]
     if not missing:
         return
@@ -190,8 +209,8 @@ def run_study(study: Study, folder: Path, *, source_text: str, progress: Progres
                 run.seed,
                 run.path,
                 source_text=source_text,
-                on_evaluation=progress.evaluation,
-                on_updates=progress.updates,
+                on_evaluation=on_evaluation,
+                on_updates=on_updates,
             )
             progress.end_run(program.plan.total_steps, outcome.reason)
 

@@ -74,10 +74,14 @@ def test_every_experiment_ran_with_every_seed(finished):
         "kind": "end",
         "status": "diverged",
         "reason": "diverged at update 1: the training loss is not finite",
+        "phases": [{"type": "Phase", "epochs": 2, "batch_size": 16}],
         "average_on_all": None,
+        "compilations": records[2].end["compilations"],
         "images_per_second": None,
         "peak_memory": None,
     }
+    (compilation,) = records[2].end["compilations"]
+    assert compilation["batch_size"] == 16 and 0 < compilation["seconds"] < 600
 
 
 def test_what_is_finished_is_not_run_again_and_what_is_cut_off_is(finished):
