@@ -1,0 +1,34 @@
+"""WRN-16-4 on CIFAR-10: a larger batch at each step in place of a smaller learning rate.
+
+    jaxsched train configs/cifar10_wrn16_4_batch.py --data.folder data
+
+For a GPU; not run yet. The second run of figure 5 of "Don't decay the learning rate, increase the
+batch size" (arXiv 1711.00489): batches of 128, 640, 3,200 and 5,120, a tenth of the examples, with
+the rest of the last step in the rate; 29,142 updates (the paper: about 29,000), 94.4 % test
+accuracy in a single run. See `cifar10_wrn16_4_decay.py`.
+"""
+
+import jaxsched as js
+from jaxsched.data import Cifar10
+from jaxsched.models import BatchNorm, WideResNet
+from jaxsched.train import Experiment
+
+traded = js.trade(
+    js.MultiStep(0.1, milestones=(60, 120, 160), factor=0.2),
+    momentum=0.9,
+    weight_decay=5e-4,
+    batch_size=128,
+    epochs=200,
+    num_examples=50_000,
+    max_batch_size=5120,
+    mode="batch",
+)
+
+experiment = Experiment(
+    name="cifar10_wrn16_4_batch",
+    model=WideResNet(depth=16, widen=4, norm=BatchNorm(ghost=128)),
+    data=Cifar10(folder="data"),
+    phases=traded.phases,
+    optimizer=js.SGD(traded.lr, traded.momentum, traded.weight_decay),
+    max_device_batch=1280,
+)
