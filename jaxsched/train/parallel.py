@@ -252,7 +252,7 @@ def make_driver(
     *,
     batch_sizes: Sequence[int] = (),
     pixels: int = 1,
-    group: int | None = None,
+    fits: Callable[[int], bool] = lambda num_devices: True,
 ) -> Driver:
     """The driver of this name over the first `num_devices` devices of each process.
 
@@ -263,7 +263,7 @@ def make_driver(
         num_devices: of each process; None for the default.
         batch_sizes: that will be split over the devices.
         pixels: of an image.
-        group: how many successive examples a network normalises together; None for the whole batch.
+        fits: whether batches can be taken by so many devices of all processes.
 
     Raises:
         ValueError: when there are fewer devices.
@@ -273,8 +273,8 @@ def make_driver(
         rows = [size // processes for size in batch_sizes]
         worthwhile = min(rows, default=1) * pixels // _PIXELS_WORTH_A_CPU_DEVICE
         counts = range(1, min(available, worthwhile) + 1)
-        divisors = (n for n in counts if all(_is_even(part, n, group) for part in rows))
-        num_devices = max(divisors, default=1)
+        divisors = (n for n in counts if all(part % n == 0 for part in rows))
+        num_devices = max((n for n in divisors if fits(n * processes)), default=1)
     if num_devices is not None and not 1 <= num_devices <= available:
         raise ValueError(
             f"num_devices must be within 1 … {available}, the local devices, got "
@@ -282,12 +282,6 @@ def make_driver(
         )
     devices = [d for i in range(processes) for d in jax.local_devices(i)[:num_devices]]
     return DRIVERS[name](devices)
-
-
-def _is_even(rows: int, num_devices: int, group: int | None) -> bool:
-    """Whether each device gets as many rows as others: whole groups, or a part of one."""
-    part, rest = divmod(rows, num_devices)
-    return rest == 0 and (group is None or part % group == 0 or group % part == 0)
 
 
 def check_divisible(batch_sizes: Sequence[int], num_devices: int, group: int | None = None) -> None:

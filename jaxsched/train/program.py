@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -77,13 +77,13 @@ class Program:
             experiment.num_devices,
             batch_sizes=self.plan.batch_sizes,
             pixels=math.prod(dataset.train.image_shape[:2]),
-            group=group,
+            fits=lambda devices: self._can_be_taken(self.plan.batch_sizes, devices),
         )
         devices = len(self.driver.devices)
         self.batch_sizes = experiment.batch_sizes(self.plan, math.lcm(devices, group or 1))
         check_divisible(self.batch_sizes, devices, group)
         for size in self.batch_sizes:
-            self._num_micro_batches(size)  # refuses what cannot be taken so
+            self._num_micro_batches(size, devices)  # refuses what cannot be taken so
         self._evaluation_marks = experiment.evaluation_marks(len(dataset.train))
         self._norm_rates = experiment.optimizer.norm_rates if experiment.weight_norms else None
         dtype = jnp.dtype(experiment.precision)
@@ -315,17 +315,24 @@ class Program:
         following = self.batch_sizes.index(plan.batch_size_at(step)) + 1
         return self.batch_sizes[following : following + 1]
 
-    def _num_micro_batches(self, size: int) -> int:
+    def _num_micro_batches(self, size: int, num_devices: int) -> int:
         """How many parts each device takes its part of a batch in, one after another."""
-        experiment, devices = self.experiment, len(self.driver.devices)
+        experiment = self.experiment
         # The noise is estimated from at least two gradients; those of mapped replicas serve.
-        alone = self.driver.axis_name is None or devices == 1
+        alone = experiment.driver == "jit" or num_devices == 1
         return num_micro_batches(
-            size // devices,
+            size // num_devices,
             most=experiment.max_device_batch,
             group=experiment.model.batch_group,
             least=2 if alone and experiment.optimizer.noise is not None else 1,
         )
+
+    def _can_be_taken(self, batch_sizes: Iterable[int], num_devices: int) -> bool:
+        """Whether so many devices can take these batches in parts."""
+        try:
+            return all(self._num_micro_batches(size, num_devices) for size in batch_sizes)
+        except ValueError:
+            return False
 
     def _zero_sums(self) -> Sums:
         state = self._init_state(jnp.int32(0))  # for its shapes
@@ -339,7 +346,7 @@ class Program:
     def _updates_program(self, batch_size: int):
         """The updates of one block, at the times that the segments of a plan tell."""
         experiment, feed = self.experiment, self._training
-        num_micro = self._num_micro_batches(batch_size)
+        num_micro = self._num_micro_batches(batch_size, len(self.driver.devices))
 
         def program(shard: Shard, state, sums, count, segments: SegmentArrays, *block: Any):
             clock = Clock(segments, self.plan.num_examples, max(self.batch_sizes))

@@ -9,7 +9,10 @@ import pytest
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from jaxsched.train import Program, train
+import jaxsched as js
+from jaxsched.data import Synthetic
+from jaxsched.models import BatchNorm, CifarResNet
+from jaxsched.train import Experiment, Program, train
 from jaxsched.train.batch import Batch, MicroBatches
 from jaxsched.train.parallel import AXIS, check_divisible, make_driver
 from jaxsched.train.state import init_state
@@ -116,19 +119,34 @@ def test_more_devices_than_there_are_is_refused():
         make_driver("jit", 5)
 
 
+def test_a_cpu_splits_no_further_than_fits():
+    driver = make_driver("jit", batch_sizes=(800, 992), pixels=1024, fits=lambda n: n < 3)
+    assert len(driver.devices) == 2
+
+
 @pytest.mark.parametrize(
-    ("batch_sizes", "group", "num_devices"),
+    ("batch_size", "changes", "num_devices"),
     [
-        ((800, 992), 32, 1),  # two parts of 800 would not be whole groups
-        ((800, 1600), 100, 4),
-        ((128,), 128, 4),  # a group may be of several devices
-        ((160, 320), 32, 1),
-        ((192, 384), 32, 3),
+        (128, {}, 4),  # a group of 64 may be of two devices
+        (256, {"max_device_batch": 64}, 4),
+        (384, {"max_device_batch": 64}, 3),  # 96 a device would be a group and a half
+        (96, {}, None),
+        (256, {"optimizer": js.SGD(0.1, noise=js.NoiseEstimate())}, 2),  # two groups a device
     ],
 )
-def test_a_cpu_splits_batches_between_groups(batch_sizes, group, num_devices):
-    driver = make_driver("jit", batch_sizes=batch_sizes, pixels=1024, group=group)
-    assert len(driver.devices) == num_devices
+def test_a_cpu_splits_between_groups_that_are_normalised_together(batch_size, changes, num_devices):
+    experiment = Experiment(
+        name="groups",
+        model=CifarResNet(depth=8, width=2, norm=BatchNorm(ghost=64)),
+        data=Synthetic(num_train=512, num_test=16, image_size=32),
+        phases=(js.Phase(1, batch_size),),
+        **{"optimizer": js.SGD(0.1), **changes},
+    )
+    if num_devices is None:
+        with pytest.raises(ValueError, match="ghost=64; use 64 or 128"):
+            Program(experiment, experiment.data.load())
+    else:
+        assert len(Program(experiment, experiment.data.load()).driver.devices) == num_devices
 
 
 @pytest.mark.parametrize(
