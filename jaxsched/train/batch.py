@@ -80,11 +80,13 @@ def num_micro_batches(
     fitting = [n for n in range(least, part // group + 1) if part % (n * group) == 0]
     counts = [n for n in fitting if most is None or part // n <= most]
     if not counts:
-        smallest = group if part % group == 0 else part
+        wanted = f"at least {least} micro-batches" if least > 1 else "micro-batches"
+        limit = "" if most is None else f" of at most {most}"
+        smallest = min((part // n for n in fitting), default=part)
+        advice = f"max_device_batch={smallest} or more" if fitting else "other batch sizes"
         raise ValueError(
-            f"{part} examples a device cannot be taken in {least} or more micro-batches of at most "
-            f"{most or part} that are multiples of {group}, which are normalised together; use "
-            f"max_device_batch={smallest} or more, or batch sizes of multiples of "
-            f"{least * group} a device."
+            f"{part} examples a device cannot be taken in {wanted}{limit}, multiples of the "
+            f"{group} that are normalised together; use {advice} (multiples of {least * group} a "
+            "device always can)."
         )
     return counts[0]

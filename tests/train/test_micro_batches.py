@@ -175,9 +175,9 @@ def test_as_few_micro_batches_as_there_may_be(part, options, count):
         (
             256,
             {"most": 100, "group": 128},
-            "multiples of 128, .*; use max_device_batch=128 or more",
+            "of the 128 that .*; use max_device_batch=128 or more",
         ),
-        (16, {"most": 8, "group": 32}, "use max_device_batch=16 or more"),
+        (16, {"most": 8, "group": 32}, "at most 8, .*; use other batch sizes .multiples of 32 a"),
         (32, {"group": 32, "least": 2}, "multiples of 64 a device"),
     ],
 )
