@@ -85,7 +85,9 @@ class GrowOnDecay(Growth):
     batch sizes leaves over stays in the learning rate, and once the cap is reached it decays.
 
     ABEL measures at the first update of an epoch, so with an evaluation an epoch the batch grows an
-    epoch after its decay.
+    epoch after its decay. The running statistics of a batch norm remember a number of updates,
+    which become more examples as the batch grows: after few updates at a high rate they lag behind
+    the weights, and an average's re-estimated ones (see `Averaging`) are better.
 
     Attributes:
         factor: from one batch size to the next; 1 / the decay factor by default.
