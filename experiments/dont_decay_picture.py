@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxsched.bench import Record, read_record
+from jaxsched.bench.pictures import plain
 
 # Each is compared with the first of its group.
 FIGURE_5 = ("decay", "hybrid", "batch", "larger_lr", "larger_momentum")
@@ -100,8 +101,7 @@ def draw_group(axis: Axes, runs: Runs, names: Sequence[str], clock: str, column:
             axis.fill_between(times, low, high, color=colour, alpha=0.15, linewidth=0)
     if clock == "epoch":
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(alpha=0.25, linewidth=0.6)
+    plain(axis)
 
 
 def largest_difference(

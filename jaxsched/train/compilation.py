@@ -79,11 +79,11 @@ class Executables:
         self._begun = {size: begun for size, begun in self._begun.items() if not begun.cancel()}
 
     def costs(self) -> tuple[Compilation, ...]:
-        """Of all that are ready, in order."""
-        ready = {size: begun.result() for size, begun in self._begun.items() if begun.done()}
+        """Of all that are ready, in order; what failed is not among them."""
         return tuple(
-            Compilation(size, compiled.seconds, self._waited.get(size, 0.0))
-            for size, compiled in ready.items()
+            Compilation(size, begun.result().seconds, self._waited.get(size, 0.0))
+            for size, begun in self._begun.items()
+            if begun.done() and begun.exception() is None
         )
 
     def _timed(self, batch_size: int) -> _Compiled:

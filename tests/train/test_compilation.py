@@ -66,6 +66,7 @@ def test_what_fails_beside_the_run_is_said_at_the_next_dispatch():
     assert executables[32]() == 32
     with pytest.raises(ValueError, match="no size -1"):
         executables.check()
+    assert [cost.batch_size for cost in executables.costs()] == [32]
 
 
 def test_what_a_run_no_longer_needs_is_not_begun():
