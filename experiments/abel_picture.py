@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxsched.bench import Record, read_record
+from jaxsched.bench.pictures import plain
 
 SCHEDULES = {"late": "#D55E00", "steps": "#CC79A7", "cosine": "#009E73", "abel": "#0072B2"}
 SETTINGS = {
@@ -70,8 +71,7 @@ def draw(runs: Runs, path: Path) -> None:
     axes[0, 0].set_ylabel("test accuracy, %")
     axes[1, 0].set_ylabel("|w|²")
     for axis in axes.flat:
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(alpha=0.25, linewidth=0.6)
+        plain(axis)
     lines, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(lines, labels, loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, dpi=130)
