@@ -17,6 +17,7 @@ from jaxsched.schedules.base import (
 )
 from jaxsched.schedules.curve import blend
 from jaxsched.schedules.one_cycle import OneCycleMomentum
+from jaxsched.schedules.units import twice
 
 
 @schedule
@@ -82,5 +83,7 @@ class SmithOneCycle(Schedule):
             >>> import jaxsched as js
             >>> js.SmithOneCycle(0.1, 1.0, half=100).momentum()(150)
             Array(0.9, dtype=float32)
+            >>> js.SmithOneCycle(0.1, 1.0, half="43%").momentum().duration
+            '86 %'
         """
-        return OneCycleMomentum(2 * self.half, high, low, rise=0.5, anneal="linear")
+        return OneCycleMomentum(twice(self.half), high, low, rise=0.5, anneal="linear")

@@ -55,6 +55,20 @@ def as_duration(time: Time) -> Duration:
     return parse_time(time) if isinstance(time, str) else Duration(cast(float, time), "epoch")
 
 
+def twice(time: Time) -> Time:
+    """Twice a time, in its own unit.
+
+    Example:
+        >>> from jaxsched.schedules.units import twice
+        >>> twice(4), twice("2.5 epochs")
+        (8, '5 epoch')
+    """
+    if not isinstance(time, str):
+        return 2 * cast(Any, time)
+    amount, unit = parse_time(time)
+    return f"{2 * amount:.17g} {unit}"
+
+
 def resolve(schedule: Schedule, in_own_unit: Callable[[Duration], float]) -> Schedule:
     """The schedule with every time that has a unit turned into a number.
 

@@ -57,5 +57,8 @@ class Preview:
         curves["batch_size"] = sizes
         if isinstance(experiment.optimizer, SGD):
             lr, momentum = curves["lr"], curves["momentum"]
-            curves["noise_scale"] = noise_scale(lr, sizes, plan.num_examples, momentum)
+            # At a momentum of 1 it is infinite, which no axis shows.
+            finite = momentum < 1
+            known = noise_scale(lr, sizes, plan.num_examples, np.where(finite, momentum, 0.0))
+            curves["noise_scale"] = np.where(finite, known, np.nan)
         return cls(steps, np.asarray(plan.epoch_at(times)), curves)

@@ -1,8 +1,11 @@
 """What is drawn before a run is what the run then uses."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+import jaxsched as js
 from jaxsched.train import Preview, train
 
 
@@ -21,3 +24,10 @@ def test_the_preview_is_what_the_updates_use(experiment, program):
     np.testing.assert_allclose(shown.epochs, examples / 100, rtol=1e-6)
     lr, size = shown.curves["lr"], shown.curves["batch_size"]
     np.testing.assert_allclose(shown.curves["noise_scale"], lr / 0.1 * (100 / size - 1), rtol=1e-5)
+
+
+def test_at_a_momentum_of_one_the_noise_is_left_out(experiment, program):
+    optimizer = js.SGD(0.1, momentum=js.Linear(0.5, 1.0, duration="8 updates"))
+    shown = Preview.of(dataclasses.replace(experiment, optimizer=optimizer), program.plan)
+    noise = shown.curves["noise_scale"]
+    assert np.isfinite(noise[:8]).all() and np.isnan(noise[8:]).all()
