@@ -15,7 +15,7 @@ from optax import InjectStatefulHyperparamsState
 from jaxsched.memory import Abel, Averaging, NoiseEstimate, Plateau, Swag
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Product, Schedule
-from jaxsched.schedules.base import ScheduleLike
+from jaxsched.schedules.base import ScheduleLike, is_known
 from jaxsched.schedules.function import as_schedule
 from jaxsched.transforms import ScaleByAbelState, ScaleByPlateauState
 from jaxsched.transforms.base import find_states
@@ -116,6 +116,16 @@ class Optimizer:
         changes: dict[str, Any] = {"lr": Product((lr, Constant(factor)))}
         return dataclasses.replace(self, **changes)
 
+    def with_schedules(self, schedules: Mapping[str, Any]) -> Self:
+        """The same optimizer with these in place of its schedules of these names.
+
+        Example:
+            >>> import jaxsched as js
+            >>> js.SGD(0.1, momentum=0.9).with_schedules({"lr": 0.5}).lr
+            Constant(value=0.5)
+        """
+        return dataclasses.replace(self, **schedules)
+
     @property
     def decay_factor(self) -> float:
         """What one decay of ABEL, or else of plateau, multiplies the rate by; 1 without either."""
@@ -194,7 +204,7 @@ class SGD(Optimizer):
             return optax.trace(decay=momentum, nesterov=self.nesterov)
 
         memory: list[Link] = []
-        if self.momentum != _NONE:
+        if not _is_none(self.momentum):
             memory.append(("momentum", _scheduled(trace, plan, momentum=self.momentum)))
         return _links(plan, self.lr, memory, self.weight_decay, self.coupling)
 
@@ -306,6 +316,10 @@ class FromOptax(Optimizer):
         """The factory's transformation, as `optimizer`; see `Optimizer.links`."""
         return [("optimizer", _scheduled(self.factory, plan, **self.arguments))]
 
+    def with_schedules(self, schedules: Mapping[str, Any]) -> Self:
+        """See `Optimizer.with_schedules`; the names are the factory's."""
+        return dataclasses.replace(self, arguments={**self.arguments, **schedules})
+
     def schedules(self) -> dict[str, Schedule]:
         """Its schedules in epochs, by the name of the factory's argument."""
         return {n: value for n, value in self.arguments.items() if isinstance(value, Schedule)}
@@ -380,6 +394,11 @@ def _injected_states(opt_state: Any) -> Iterator[InjectStatefulHyperparamsState]
         yield from _injected_states(state.inner_state)
 
 
+def _is_none(schedule: Setting) -> bool:
+    """Whether it is known to be the constant 0; a traced number may be anything."""
+    return isinstance(schedule, Constant) and is_known(schedule.value) and schedule == _NONE
+
+
 def _scheduled(
     factory: Callable[..., optax.GradientTransformation], plan: Plan, **arguments: Any
 ) -> optax.GradientTransformationExtraArgs:
@@ -407,7 +426,7 @@ def _links(
     """The links in the order that the coupling of the weight decay asks for."""
     rate = [("learning_rate", _scheduled(optax.scale_by_learning_rate, plan, learning_rate=lr))]
     shrink = []
-    if weight_decay != _NONE:
+    if not _is_none(weight_decay):
         # Past the learning rate, and so past its change of sign, the decay subtracts.
         sign = -1 if coupling == "independent" else 1
 

@@ -17,6 +17,7 @@ from jaxsched.bench.records import refuse_finished as refuse_finished
 from jaxsched.bench.report import write_report as write_report
 from jaxsched.bench.runner import load as load
 from jaxsched.bench.runner import planned as planned
+from jaxsched.bench.runner import record_header as record_header
 from jaxsched.bench.runner import record_path as record_path
 from jaxsched.bench.runner import record_run as record_run
 from jaxsched.bench.runner import run_study as run_study

@@ -6,17 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxsched.bench.bounce import Bounce, advice, find_bounce, is_decided
 from jaxsched.bench.norm_pictures import draw_norms, text_norms
 from jaxsched.bench.progress import Progress
 from jaxsched.bench.records import Record, read_record
 from jaxsched.bench.runner import initial_layers, load, planned, record_path, record_run
-from jaxsched.optimizers import FromOptax, Optimizer
 from jaxsched.plan import Phase, Plan
-from jaxsched.schedules import Constant
-from jaxsched.train import Evaluation, Experiment, Preview, Program
+from jaxsched.train import Evaluation, Experiment, Program, at_highest_rate, held
 
 
 @dataclass(frozen=True)
@@ -142,30 +138,7 @@ def diagnosed(experiment: Experiment, plan: Plan, epochs: float | None = None) -
         batch_growth=None,
         name=f"{experiment.name}_diagnosis",
         phases=(Phase(epochs or plan.total_epochs, experiment.phases[0].batch_size),),
-        optimizer=_held(experiment.optimizer, _highest(experiment, plan)),
+        optimizer=held(experiment.optimizer, at_highest_rate(experiment, plan)),
         evaluate_every=1.0,
         weight_norms=True,
-    )
-
-
-def _highest(experiment: Experiment, plan: Plan) -> Mapping[str, float]:
-    """Every scheduled hyper-parameter at the update with the highest learning rate."""
-    curves = Preview.of(experiment, plan).curves
-    rate = curves.get("lr", curves.get("learning_rate"))
-    if rate is None:
-        raise ValueError(
-            "a diagnosis holds the learning rate at its highest, expected a schedule 'lr' or "
-            f"'learning_rate' in the optimizer, got {sorted(experiment.optimizer.schedules())}."
-        )
-    # To the digits of float32, so that 0.1 is not 0.10000000149.
-    return {name: float(str(np.float32(c[rate.argmax()]))) for name, c in curves.items()}
-
-
-def _held(optimizer: Optimizer, values: Mapping[str, float]) -> Optimizer:
-    """The optimizer with constants for schedules and without a memory of its own."""
-    constants: dict[str, Any] = {name: Constant(values[name]) for name in optimizer.schedules()}
-    if isinstance(optimizer, FromOptax):
-        constants = {"arguments": {**optimizer.arguments, **constants}}
-    return dataclasses.replace(
-        optimizer, noise=None, abel=None, plateau=None, averaging=None, **constants
     )

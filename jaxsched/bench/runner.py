@@ -27,6 +27,7 @@ from jaxsched.train import (
     from_main,
     train,
 )
+from jaxsched.train.members import distinct, form
 
 
 @functools.lru_cache(maxsize=2)
@@ -79,7 +80,19 @@ def record_run(
         FileExistsError: when `path` holds a finished run.
         Preempted: when a signal ended the run, which is saved.
     """
-    header, writers = _header(program, seed, source_text, start), []
+    experiment, writers = program.experiment, []
+    header = {
+        **record_header(
+            experiment,
+            seed,
+            program.dataset,
+            source_text=source_text,
+            compile_seconds=program.compile_seconds,
+            num_devices=len(program.driver.devices),
+        ),
+        "initial_layers": initial_layers(program, seed) if experiment.weight_norms else None,
+        "resumed_at": start.step if start else None,
+    }
     with contextlib.ExitStack() as stack:
 
         def on_main(function: Callable[[RecordWriter], None]) -> None:
@@ -120,23 +133,35 @@ def record_run(
     return outcome
 
 
-def _header(
-    program: Program, seed: int, source_text: str, start: Position | None
+def record_header(
+    experiment: Experiment,
+    seed: int,
+    dataset: Dataset,
+    *,
+    source_text: str,
+    compile_seconds: float,
+    num_devices: int,
 ) -> dict[str, Any]:
-    """The first line of a record: what was run, from where on, and with what."""
-    experiment = program.experiment
+    """The first line of a record: what was run, and with what.
+
+    Args:
+        experiment: of the run.
+        seed: likewise.
+        dataset: what its `data.load()` gave.
+        source_text: of the config or study file.
+        compile_seconds: of its program.
+        num_devices: that it runs on.
+    """
     return {
         "name": experiment.name,
         "seed": seed,
         "digest": experiment.digest(),
         "config": {**describe(experiment), "seed": seed},
         "source": source_text,
-        "evaluated_on": program.dataset.evaluated_on,
-        "total_steps": program.plan.total_steps,
-        "initial_layers": initial_layers(program, seed) if experiment.weight_norms else None,
-        "compile_seconds": program.compile_seconds,
-        "resumed_at": start.step if start else None,
-        "environment": environment(len(program.driver.devices)),
+        "evaluated_on": dataset.evaluated_on,
+        "total_steps": experiment.plan(len(dataset.train)).total_steps,
+        "compile_seconds": compile_seconds,
+        "environment": environment(num_devices),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
@@ -174,7 +199,8 @@ def run_study(
 ) -> None:
     """Makes every run of a study that no finished record covers yet.
 
-    Stopped at any moment and called again, it goes on with the run that was cut off.
+    Experiments of one family share a program, compiled once. Stopped at any moment and called
+    again, it goes on with the run that was cut off.
 
     Args:
         study: what to run.
@@ -196,12 +222,11 @@ def run_study(
     if not missing:
         return
     progress.start(sum(planned(run.experiment).total_steps for run in missing))
-    for experiment in study.experiments:
+    programs = _Programs([run.experiment for run in missing])
+    for experiment in distinct(run.experiment for run in missing):
         runs = [run for run in missing if run.experiment == experiment]
-        if not runs:
-            continue
         progress.show(f"{experiment.name}: compiling")
-        program = Program(experiment, load(experiment.data))
+        program = programs.of(experiment)
         for run in runs:
             progress.show(f"{experiment.name}, seed {run.seed}")
             outcome = record_run(
@@ -213,6 +238,37 @@ def run_study(
                 on_updates=on_updates,
             )
             progress.end_run(program.plan.total_steps, outcome.reason)
+
+
+class _Programs:
+    """The programs of experiments, one a family, each kept from its first to its last experiment.
+
+    Args:
+        experiments: in the order in which they will be asked for.
+    """
+
+    def __init__(self, experiments: Sequence[Experiment]):
+        self._left: dict[Any, list[Experiment]] = {}
+        for experiment in distinct(experiments):
+            self._left.setdefault(_family(experiment), []).append(experiment)
+        self._programs: dict[Any, Program] = {}
+
+    def of(self, experiment: Experiment) -> Program:
+        """The experiment's program; each is asked for once."""
+        family = _family(experiment)
+        left = self._left[family]
+        if family not in self._programs:
+            first, *alike = left
+            self._programs[family] = Program(first, load(first.data), alike=alike)
+        program = self._programs[family].member(experiment)
+        left.remove(experiment)
+        if not left:
+            del self._programs[family]
+        return program
+
+
+def _family(experiment: Experiment) -> Any:
+    return experiment.data, form(experiment, planned(experiment))
 
 
 def study_records(study: Study, folder: Path) -> list[Record]:

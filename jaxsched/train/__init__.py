@@ -1,6 +1,7 @@
 """The trainer: an experiment, compiled, and the loop that runs it."""
 
 from jaxsched.train.checkpoints import Checkpoints as Checkpoints
+from jaxsched.train.cohort import Cohort as Cohort
 from jaxsched.train.compilation import Compilation as Compilation
 from jaxsched.train.compilation import keep_compiled as keep_compiled
 from jaxsched.train.ensemble import evaluate_ensemble as evaluate_ensemble
@@ -8,8 +9,13 @@ from jaxsched.train.evaluation import Evaluation as Evaluation
 from jaxsched.train.experiment import Experiment as Experiment
 from jaxsched.train.experiment import describe as describe
 from jaxsched.train.fitting import largest_batch_size as largest_batch_size
+from jaxsched.train.holding import at_highest_rate as at_highest_rate
+from jaxsched.train.holding import held as held
+from jaxsched.train.holding import rate_name as rate_name
 from jaxsched.train.loop import Outcome as Outcome
 from jaxsched.train.loop import train as train
+from jaxsched.train.members import Member as Member
+from jaxsched.train.parallel import MembersDriver as MembersDriver
 from jaxsched.train.parallel import connect as connect
 from jaxsched.train.parallel import is_main as is_main
 from jaxsched.train.parallel import make_driver as make_driver

@@ -147,10 +147,10 @@ class Order:
             return jnp.concatenate([epoch_order(key, epoch + i, num_examples) for i in (0, 1)])
 
         self.num_examples, self._draw = num_examples, driver.initialise(of_two_epochs)
-        self._last: tuple[tuple[int, int], jax.Array] | None = None
+        self._last: tuple[tuple[int | tuple[int, ...], int], jax.Array] | None = None
 
-    def __call__(self, seed: int, epoch: int) -> jax.Array:
-        """int32[2 N], on every device; the last one is remembered."""
+    def __call__(self, seed: int | tuple[int, ...], epoch: int) -> jax.Array:
+        """int32[2 N], on every device, or of each member's seed; the last one is remembered."""
         if self._last is None or self._last[0] != (seed, epoch):
-            self._last = (seed, epoch), self._draw(np.int32(seed), np.int32(epoch))
+            self._last = (seed, epoch), self._draw(np.asarray(seed, np.int32), np.int32(epoch))
         return self._last[1]

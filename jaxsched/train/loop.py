@@ -19,6 +19,7 @@ from jaxsched.models import Variables
 from jaxsched.plan import Plan
 from jaxsched.train.evaluation import Evaluation, Measured, make_row, num_averaged
 from jaxsched.train.moments import relative_error
+from jaxsched.train.pace import Pace
 from jaxsched.train.position import Position
 from jaxsched.train.processes import Wishes, ask
 from jaxsched.train.profiling import Profile
@@ -27,10 +28,6 @@ from jaxsched.train.saving import Saving
 from jaxsched.train.state import TrainState
 from jaxsched.train.stopping import abel_has_gained_its_last
 from jaxsched.train.sums import Sums
-
-# Long enough that what a dispatch costs the host does not count, short enough that progress and an
-# interrupt come through at once.
-_DISPATCH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -164,7 +161,7 @@ class _Run:
     ):
         self.program, self.seed, self.position = program, seed, start
         self.step, self._updates = start.step, 1
-        self._on_updates, self._saving, self._pace = on_updates, saving, _Pace()
+        self._on_updates, self._saving, self._pace = on_updates, saving, Pace()
         self._profile = profile
 
     def next_mark(self) -> int | None:
@@ -346,24 +343,3 @@ class _Dispatched(NamedTuple):
 
     step: int
     sums: Sums
-
-
-class _Pace:
-    """How many updates make a dispatch of about `_DISPATCH_SECONDS`, from those done so far."""
-
-    def __init__(self):
-        self.updates = 1
-        self._before: tuple[int, float] | None = None
-
-    def done(self, step: int) -> None:
-        """Takes that the updates before `step` are done now."""
-        now = time.perf_counter()
-        if self._before is not None:
-            step_before, then = self._before
-            rate = (step - step_before) / max(now - then, 1e-6)
-            self.updates = max(1, min(2 * self.updates, int(_DISPATCH_SECONDS * rate)))
-        self._before = (step, now)
-
-    def pause(self) -> None:
-        """Takes that something else comes before the next update."""
-        self._before = None

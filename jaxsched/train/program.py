@@ -1,8 +1,9 @@
 """An experiment made executable: its data on device and its programs compiled."""
 
+import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from jaxsched.clock import Clock, SegmentArrays
 from jaxsched.data import Dataset, Images
@@ -20,6 +22,7 @@ from jaxsched.train.batch import MicroBatches, num_micro_batches
 from jaxsched.train.compilation import Compilation, Executables
 from jaxsched.train.experiment import Experiment, evaluation_steps
 from jaxsched.train.feeds import Order, Preparation
+from jaxsched.train.members import Family
 from jaxsched.train.moments import Pooled, even_batches
 from jaxsched.train.norms import NormChange, layer_names, squared_norms
 from jaxsched.train.parallel import Shard, check_divisible, make_driver
@@ -55,6 +58,7 @@ class Program:
     Args:
         experiment: its seed is not looked at.
         dataset: what `experiment.data.load()` gave.
+        alike: other experiments of its family, which it can run too, see `member`.
         read_workers: processes that read and decode streamed data; 0 does it in threads.
 
     Attributes:
@@ -65,12 +69,22 @@ class Program:
 
     Raises:
         ValueError: when a batch size cannot be divided over the devices, their micro-batches and
-            the examples that are normalised together, before anything compiles.
+            the examples that are normalised together, or when `alike` differ in more than numbers
+            of their schedules, before anything compiles.
     """
 
-    def __init__(self, experiment: Experiment, dataset: Dataset, *, read_workers: int = 0):
+    def __init__(
+        self,
+        experiment: Experiment,
+        dataset: Dataset,
+        *,
+        alike: Sequence[Experiment] = (),
+        read_workers: int = 0,
+    ):
         self.experiment, self.dataset = experiment, dataset
         self.plan = experiment.plan(len(dataset.train))
+        self._family = Family((experiment, *alike), self.plan)
+        self._numbers = self._family.numbers[0]
         group = experiment.model.batch_group
         self.driver = make_driver(
             experiment.driver,
@@ -90,16 +104,25 @@ class Program:
         self._model = experiment.model.build(
             dataset.num_classes, dtype=dtype, axis_name=self.driver.axis_name
         )
-        self._tx = experiment.optimizer.transformation(self.plan, self._evaluation_marks)
         self._init = self.driver.initialise(self._init_state)
         start = time.perf_counter()
         self._place(Preparation(experiment.augment, dataset.mean, dataset.std, dtype), read_workers)
         self._compile()
         self.compile_seconds = time.perf_counter() - start
 
+    def member(self, experiment: Experiment) -> "Program":
+        """What runs another experiment of the family, with the same executables.
+
+        Raises:
+            ValueError: when the program was not made for it.
+        """
+        member = copy.copy(self)
+        member.experiment, member._numbers = experiment, self._family.numbers_of(experiment)
+        return member
+
     def init(self, seed: int) -> TrainState:
         """The state before the first update."""
-        return self._init(np.int32(seed))
+        return self._init(np.int32(seed), self._numbers)
 
     def order(self, seed: int, epoch: int) -> jax.Array:
         """The examples of this epoch and of the next, in order: int32[2 N], on device."""
@@ -158,7 +181,7 @@ class Program:
         self._executables.check()
         self._executables.prepare(self._upcoming(plan, step))
         for number, block in self._training.blocks(seed, *places, size, count):
-            state, sums = executable(state, sums, np.int32(number), segments, *block)
+            state, sums = executable(state, sums, np.int32(number), segments, self._numbers, *block)
         return state, sums
 
     def evaluate(self, variables: Variables) -> Sums:
@@ -249,7 +272,7 @@ class Program:
             self._testing = StreamedEvaluation(driver, test, batch_size, preparation, read_workers)
 
     def _compile(self) -> None:
-        state, number = self._like(self._init, np.int32(0)), np.int32(0)
+        state, number = self._like(self._init, np.int32(0), self._numbers), np.int32(0)
         self.layer_names = layer_names(state.params)
         self._zero = self.driver.initialise(self._zero_sums)
         self._state, self._sums = state, self._like(self._zero)
@@ -292,9 +315,10 @@ class Program:
         segments = self.driver.replicated_like(self.plan.arrays(self._num_segments))
         return self.driver.compile(
             self._updates_program(size),
-            *(self._state, self._sums, np.int32(0), segments, *self._training.like(size)),
+            *(self._state, self._sums, np.int32(0), segments, self._numbers),
+            *self._training.like(size),
             donate=(0,),
-            split=_behind(4, self._training.split),
+            split=_behind(5, self._training.split),
         )
 
     @property
@@ -335,24 +359,25 @@ class Program:
             return False
 
     def _zero_sums(self) -> Sums:
-        state = self._init_state(jnp.int32(0))  # for its shapes
+        state = self._init_state(jnp.int32(0), self._numbers)  # for its shapes
         rates = self._norm_rates(state.opt_state) if self._norm_rates else None
         return Sums.zero(NormChange.zero(state.params) if rates is not None else None)
 
-    def _init_state(self, seed: jax.Array) -> TrainState:
+    def _init_state(self, seed: jax.Array, numbers: ArrayLike) -> TrainState:
+        tx = self._family.optimizer(numbers).transformation(self.plan, self._evaluation_marks)
         shape = self.dataset.train.image_shape
-        return init_state(self._model, self._tx, stream(seed, "weights"), shape)
+        return init_state(self._model, tx, stream(seed, "weights"), shape)
 
     def _updates_program(self, batch_size: int):
         """The updates of one block, at the times that the segments of a plan tell."""
         experiment, feed = self.experiment, self._training
         num_micro = self._num_micro_batches(batch_size, len(self.driver.devices))
 
-        def program(shard: Shard, state, sums, count, segments: SegmentArrays, *block: Any):
+        def program(shard: Shard, state, sums, count, segments: SegmentArrays, numbers, *block):
             clock = Clock(segments, self.plan.num_examples, max(self.batch_sizes))
             update = make_update(
                 self._model,
-                self._transformation(batch_size, clock),
+                self._transformation(batch_size, clock, numbers),
                 label_smoothing=experiment.label_smoothing,
                 axis_name=self.driver.axis_name,
                 norm_rates=self._norm_rates,
@@ -383,9 +408,9 @@ class Program:
 
         return program
 
-    def _transformation(self, batch_size: int, clock: Clock):
-        """The chain at a batch size, its times told by a clock."""
-        optimizer, growth = self.experiment.optimizer, self.experiment.batch_growth
+    def _transformation(self, batch_size: int, clock: Clock, numbers: ArrayLike):
+        """The chain at a batch size, its times told by a clock, with a member's numbers."""
+        optimizer, growth = self._family.optimizer(numbers), self.experiment.batch_growth
         if growth is not None:
             factor = growth.rate_factor(self.plan.batch_sizes[0], batch_size)
             optimizer = optimizer.with_rate_times(factor)

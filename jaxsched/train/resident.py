@@ -31,11 +31,11 @@ class ResidentTraining:
         return *(np.int32(0),) * 3, *self._driver.replicated_like((order, *self._arrays))
 
     def blocks(
-        self, seed: int, epoch: int, place: int, size: int, count: int
+        self, seed: int | tuple[int, ...], epoch: int, place: int, size: int, count: int
     ) -> Iterator[tuple[int, Block]]:
-        """All batches at once."""
+        """All batches at once; of several runs, each with its own seed and order."""
         del size
-        numbers = (np.int32(seed), np.int32(epoch), np.int32(place))
+        numbers = (np.asarray(seed, np.int32), np.int32(epoch), np.int32(place))
         yield count, (*numbers, self._order(seed, epoch), *self._arrays)
 
     def rows(self, shard: Shard, size: int, index: jax.Array, block: Block) -> Rows:

@@ -122,6 +122,7 @@ experiment = Experiment(
 """
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing_anew(tmp_path):
     """What is not found in the cache is written to it: the second run leaves it as it is."""
     config, cache = tmp_path / "twice.py", tmp_path / "cache"

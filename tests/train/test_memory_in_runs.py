@@ -139,6 +139,7 @@ def test_re_estimation_is_on_the_clock(remembered, monkeypatch):
     assert again[-1].evaluation_seconds < 3
 
 
+@pytest.mark.slow
 def test_memory_is_the_same_on_four_devices(remembering, remembered):
     _, _, rows = run(dataclasses.replace(remembering, driver="pmap", num_devices=4))
     for ours, alone in zip(rows, remembered[2], strict=True):

@@ -150,6 +150,7 @@ def test_two_processes_make_the_run_of_one(together, alone):
     assert_close(together, alone)
 
 
+@pytest.mark.slow
 def test_two_processes_make_it_under_pmap_too(folder, alone):
     config = write_config(folder, "mapped", STREAMED, "pmap")
     main, other = outputs(start_two(config, folder / "mapped"))
@@ -185,6 +186,7 @@ def test_what_one_process_refuses_all_refuse(folder, alone):
         assert "holds a finished run" in text
 
 
+@pytest.mark.slow
 def test_where_the_main_process_cannot_write_all_end(folder, together):
     """Its first row finds no room; the other process does not wait for it."""
     config = folder / "together.py"
