@@ -24,6 +24,10 @@ from jaxsched.plan import Phase as Phase
 from jaxsched.plan import Plan as Plan
 from jaxsched.plan import every as every
 from jaxsched.plot import plot as plot
+from jaxsched.ranges.curve import RangeCurve as RangeCurve
+from jaxsched.ranges.own_step import range_test as range_test
+from jaxsched.ranges.suggestions import Suggestions as Suggestions
+from jaxsched.ranges.suggestions import suggest as suggest
 from jaxsched.schedules import WSD as WSD
 from jaxsched.schedules import Constant as Constant
 from jaxsched.schedules import Cosine as Cosine
