@@ -32,7 +32,8 @@ ALLOWED = {
     "ranges": set(),
     "train": {*LIBRARY, "growth", "noise", "transforms", "memory", "optimizers", "models", "data"},
     "bench": {*LIBRARY, "optimizers", "data", "train"},
-    "cli": {*LIBRARY, "train", "bench"},
+    "tune": {*LIBRARY, "ranges", "data", "train", "bench"},
+    "cli": {*LIBRARY, "train", "bench", "tune"},
     "__init__": {
         *LIBRARY,
         "compat",

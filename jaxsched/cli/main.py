@@ -1,0 +1,40 @@
+"""The commands together."""
+
+import sys
+from collections.abc import Sequence
+
+import tyro
+from rich.console import Console
+
+from jaxsched.cli.bench import Bench
+from jaxsched.cli.diagnose import Diagnose
+from jaxsched.cli.grid import Grid
+from jaxsched.cli.plot import Plot
+from jaxsched.cli.range_test import RangeTest
+from jaxsched.cli.recipe import Recipe
+from jaxsched.cli.train import Train
+from jaxsched.train import Preempted, keep_compiled, split_cpu
+
+Command = Train | Bench | Plot | Diagnose | RangeTest | Grid | Recipe
+# What follows their config file are fields of its experiment, unknown before it is read.
+_TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command; ends with 0, with 2 on bad input, with 128 + its number on a signal."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    own = 2 if arguments[:1] and arguments[0] in _TAKE_FIELDS else len(arguments)
+    command: Command = tyro.cli(Command, args=arguments[:own], prog="jaxsched")
+    split_cpu()
+    keep_compiled()
+    try:
+        command.run(arguments[own:], Console())
+    except KeyboardInterrupt:
+        print("interrupted; what had finished is kept, the same command goes on from there")
+        sys.exit(130)
+    except Preempted as stop:
+        print(f"{stop}; the same command with --resume goes on from there")
+        sys.exit(128 + stop.number)
+    except (ValueError, OSError, ImportError, MemoryError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

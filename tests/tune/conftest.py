@@ -1,0 +1,37 @@
+"""One small experiment, and progress that shows nothing."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+import jaxsched as js
+from jaxsched.bench import Progress
+from jaxsched.data import Augment, Synthetic
+from jaxsched.models import CifarResNet
+from jaxsched.train import Experiment
+
+
+@pytest.fixture(scope="session")
+def experiment():
+    lr = js.OneCycle(0.2, duration="100%")
+    return Experiment(
+        name="small",
+        model=CifarResNet(depth=8, width=2),
+        data=Synthetic(num_train=100, num_test=50, num_classes=4),
+        phases=(js.Phase(epochs=2, batch_size=16),),
+        optimizer=js.SGD(lr, momentum=lr.momentum(0.95, 0.85), weight_decay=1e-3),
+        augment=Augment(pad=1, flip=True),
+        num_devices=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def dataset(experiment):
+    return experiment.data.load()
+
+
+@pytest.fixture
+def progress():
+    with Progress(Console(file=io.StringIO())) as bar:
+        yield bar
