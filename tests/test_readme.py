@@ -12,7 +12,7 @@ README = (ROOT / "README.md").read_text()
 def test_the_python_of_the_readme_runs(capsys):
     namespace = {}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for block in blocks:
         exec(block, namespace)
     printed = capsys.readouterr().out
