@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from jaxsched.bench.pictures import COLOURS, plain
 from jaxsched.tune.grid_runs import CellRuns
@@ -75,6 +76,9 @@ def _draw_curves(
     plain(axis).set(xlabel="epochs", ylabel=f"{evaluated_on} loss{more}")
     if 0 < lowest < math.inf:
         axis.set_yscale("log")
+        # As numbers: within a decade there is no power of ten to read them by.
+        axis.yaxis.set_major_formatter(LogFormatter())
+        axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
     axis.legend(frameon=False, fontsize=8)
 
 

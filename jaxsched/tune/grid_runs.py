@@ -85,8 +85,8 @@ class GridRuns:
         )
         runner.run(self._members(self.cells))
         for _ in range(self.grid.refine):
-            best = judge(self.results()).best
-            added = [] if best is None else self.grid.refined(self.cells, self._cell(best))
+            taken = judge(self.results()).advised
+            added = [] if taken is None else self.grid.refined(self.cells, self._cell(taken))
             self.cells += added
             runner.run(self._members(added))
 

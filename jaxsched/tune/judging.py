@@ -206,8 +206,7 @@ def _largest_decay(best: Result, others: Sequence[Result]) -> Result:
 def _on_decay(advised: Result) -> str:
     return (
         f"Take {said(advised.values)}: within one standard error of the best, and of weight decays "
-        "that do equally well the larger leaves more room against overfitting (Smith, arXiv "
-        "1803.09820, section 4.4)."
+        "that do equally well the largest is taken (Smith, arXiv 1803.09820, section 4.4)."
     )
 
 
