@@ -254,11 +254,13 @@ def _measured(
 def _in_turn(
     program: Program, seed: int, num_updates: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """One member's, look by look; the host is ahead of the devices by one look."""
+    """One member's, look by look; the host is ahead of the devices by one update."""
     state, none, measured, known = program.init(seed), program.zero_sums(), [], []
     for step in range(num_updates):
         # Sums of its own for each update; no update overwrites the sums that it is given.
         state, sums = program.update(state, none, seed=seed, step=step, count=1)
+        # On a CPU's virtual devices, more updates under way can wait for each other for ever.
+        jax.block_until_ready(measured[-1:])
         measured.append(sums)
         if (step + 1) % _LOOK == 0 or step + 1 == num_updates:
             behind = len(measured) if step + 1 == num_updates else len(measured) - _LOOK
