@@ -113,8 +113,7 @@ class Optimizer:
                 f"a batch that takes over decays needs an optimizer with a field lr, got {self}; "
                 "use SGD, Adam or AdamW."
             )
-        changes: dict[str, Any] = {"lr": Product((lr, Constant(factor)))}
-        return dataclasses.replace(self, **changes)
+        return self.with_schedules({"lr": Product((lr, Constant(factor)))})
 
     def with_schedules(self, schedules: Mapping[str, Any]) -> Self:
         """The same optimizer with these in place of its schedules of these names.

@@ -12,7 +12,7 @@ from jax import lax
 from jaxsched.data import Dataset, Images
 from jaxsched.models import Variables
 from jaxsched.train.batch import MicroBatches
-from jaxsched.train.feeds import Order, Preparation
+from jaxsched.train.feeds import EVALUATION_BATCH, Order, Preparation
 from jaxsched.train.members import Family, Member, why_alone
 from jaxsched.train.pace import Pace
 from jaxsched.train.parallel import MembersDriver, Shard
@@ -20,9 +20,7 @@ from jaxsched.train.randomness import stream
 from jaxsched.train.resident import ResidentEvaluation, ResidentTraining
 from jaxsched.train.state import TrainState, init_state
 from jaxsched.train.step import make_update
-from jaxsched.train.sums import Sums, cross_entropy
-
-_EVALUATION_BATCH = 512
+from jaxsched.train.sums import Sums
 
 
 class Trace(NamedTuple):
@@ -143,7 +141,7 @@ class Cohort:
         self._training = ResidentTraining(
             self.driver, train, Order(self.driver, len(train)), preparation
         )
-        size = min(_EVALUATION_BATCH, len(test))
+        size = min(EVALUATION_BATCH, len(test))
         self._testing = ResidentEvaluation(self.driver, test, size, preparation)
 
     def _compile(self) -> None:
@@ -193,9 +191,7 @@ class Cohort:
         """The sums of one member."""
 
         def add_batch(index: jax.Array, sums: Sums) -> Sums:
-            images, labels, counts = self._testing.rows(shard, index, block)
-            logits = self._model.eval_logits(variables, images)
-            return sums + Sums.of(logits, labels, cross_entropy(logits, labels), counts=counts)
+            return sums + self._testing.rows(shard, index, block).sums(self._model, variables)
 
         return lax.fori_loop(0, count, add_batch, Sums.zero())
 

@@ -15,9 +15,14 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxsched.data import Augment, epoch_order, example_keys, normalise
+from jaxsched.models import Model, Variables
 from jaxsched.train.batch import Batch
 from jaxsched.train.parallel import Driver, Shard
 from jaxsched.train.randomness import stream
+from jaxsched.train.sums import Sums, cross_entropy
+
+# Enough to keep a GPU busy; a CPU is indifferent.
+EVALUATION_BATCH = 512
 
 Block: TypeAlias = tuple[Any, ...]
 # What tells the examples of a batch apart from those of others, each array [B, …].
@@ -64,6 +69,12 @@ class EvaluationRows(NamedTuple):
     images: jax.Array  # compute dtype [B, H, W, C], normalised
     labels: jax.Array  # int32[B]
     counts: jax.Array  # bool[B], False for what fills up
+
+    def sums(self, model: Model, variables: Variables) -> Sums:
+        """Loss and hits of a network on them; traced."""
+        logits = model.eval_logits(variables, self.images)
+        losses = cross_entropy(logits, self.labels)
+        return Sums.of(logits, self.labels, losses, counts=self.counts)
 
 
 class EvaluationFeed(Protocol):

@@ -70,11 +70,7 @@ class Driver:
 
     def replicated_like(self, tree: Any) -> Any:
         """These shapes on every device, to compile for."""
-
-        def place(like: Any) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct(like.shape, like.dtype, sharding=self.replicated)
-
-        return jax.tree.map(place, tree)
+        return _like(tree, self.replicated)
 
     def _by_device(self, rows: np.ndarray) -> np.ndarray:
         """This process's rows as an argument has them."""
@@ -265,11 +261,7 @@ class MembersDriver(Driver):
 
     def members_like(self, tree: Any) -> Any:
         """These shapes, which have an axis of members, to compile for."""
-
-        def place(like: Any) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct(like.shape, like.dtype, sharding=self.split)
-
-        return jax.tree.map(place, tree)
+        return _like(tree, self.split)
 
     def repeat(self, tree: Any) -> Any:
         """A copy of every array for each member."""
@@ -312,6 +304,15 @@ class MembersDriver(Driver):
         )
         jitted = jax.jit(mapped, donate_argnums=tuple(donate))
         return jitted.lower(*arguments).compile()
+
+
+def _like(tree: Any, sharding: NamedSharding) -> Any:
+    """These shapes, placed so."""
+
+    def place(like: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(like.shape, like.dtype, sharding=sharding)
+
+    return jax.tree.map(place, tree)
 
 
 def _whole(rows: jax.Array) -> jax.Array:

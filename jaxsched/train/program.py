@@ -21,7 +21,7 @@ from jaxsched.plan import Plan
 from jaxsched.train.batch import MicroBatches, num_micro_batches
 from jaxsched.train.compilation import Compilation, Executables
 from jaxsched.train.experiment import Experiment, evaluation_steps
-from jaxsched.train.feeds import Order, Preparation
+from jaxsched.train.feeds import EVALUATION_BATCH, Order, Preparation
 from jaxsched.train.members import Family
 from jaxsched.train.moments import Pooled, even_batches
 from jaxsched.train.norms import NormChange, layer_names, squared_norms
@@ -32,11 +32,8 @@ from jaxsched.train.room import explained, too_large
 from jaxsched.train.state import TrainState, init_state
 from jaxsched.train.step import make_update
 from jaxsched.train.streaming import StreamedEvaluation, StreamedTraining
-from jaxsched.train.sums import Sums, cross_entropy
+from jaxsched.train.sums import Sums
 from jaxsched.transforms import averaged_params
-
-# Enough to keep a GPU busy; a CPU is indifferent. Rounded up to a multiple of the devices.
-_EVALUATION_BATCH = 512
 
 
 class Prediction(NamedTuple):
@@ -255,8 +252,9 @@ class Program:
         driver, train, test = self.driver, self.dataset.train, self.dataset.test
         num_devices = len(driver.devices)
         self._order = Order(driver, len(train))
-        self._moment_batches = even_batches(len(train), _EVALUATION_BATCH, num_devices)
-        batch_size = -(-min(_EVALUATION_BATCH, len(test)) // num_devices) * num_devices
+        self._moment_batches = even_batches(len(train), EVALUATION_BATCH, num_devices)
+        # Rounded up to a multiple of the devices.
+        batch_size = -(-min(EVALUATION_BATCH, len(test)) // num_devices) * num_devices
         if isinstance(train, Images):
             self._training = ResidentTraining(driver, train, self._order, preparation)
             self._looking = self._training
@@ -421,10 +419,8 @@ class Program:
 
         def program(shard: Shard, variables: Variables, sums: Sums, count, *block: Any) -> Sums:
             def add_batch(index, sums):
-                images, labels, counts = self._testing.rows(shard, index, block)
-                logits = self._model.eval_logits(variables, images)
-                losses = cross_entropy(logits, labels)
-                batch_sums = Sums.of(logits, labels, losses, counts=counts)
+                rows = self._testing.rows(shard, index, block)
+                batch_sums = rows.sums(self._model, variables)
                 if self.driver.axis_name is not None:
                     batch_sums = lax.psum(batch_sums, self.driver.axis_name)
                 return sums + batch_sums
