@@ -7,6 +7,8 @@ from jaxsched.bench.diagnosis import diagnose as diagnose
 from jaxsched.bench.diagnosis import diagnosed as diagnosed
 from jaxsched.bench.environment import environment as environment
 from jaxsched.bench.environment import peak_memory as peak_memory
+from jaxsched.bench.outline import Outline as Outline
+from jaxsched.bench.outline import Published as Published
 from jaxsched.bench.pictures import draw_schedules as draw_schedules
 from jaxsched.bench.pictures import text_schedules as text_schedules
 from jaxsched.bench.progress import Progress as Progress
@@ -25,3 +27,7 @@ from jaxsched.bench.runner import study_records as study_records
 from jaxsched.bench.statistics import Summary as Summary
 from jaxsched.bench.statistics import summarise as summarise
 from jaxsched.bench.study import Study as Study
+from jaxsched.bench.study import load_study as load_study
+from jaxsched.bench.target import MedianBest as MedianBest
+from jaxsched.bench.target import Target as Target
+from jaxsched.bench.target import resolved as resolved

@@ -10,13 +10,14 @@ from uniplot import plot_to_string
 
 from jaxsched.bench.records import Record
 from jaxsched.bench.study import Study
+from jaxsched.bench.target import Target
 from jaxsched.train import Preview
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; black is left for the target.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 
 
-def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
+def draw_accuracy(study: Study, target: Target, records: Sequence[Record], path: Path) -> None:
     """Test accuracy against updates: the median over seeds, the band its middle half.
 
     Against epochs as well where batch sizes differ, which pulls the two apart. That of the averaged
@@ -29,15 +30,15 @@ def draw_accuracy(study: Study, records: Sequence[Record], path: Path) -> None:
     clocks = {"updates": "step", "epochs": "epoch"} if _sizes_differ(study) else {"updates": "step"}
     figure = Figure(figsize=(5.2 + 4.6 * len(clocks), 4.2), layout="constrained")
     axes = figure.subplots(1, len(clocks), sharey=True, squeeze=False)[0]
-    floor = study.target
+    floor = target.accuracy
     for axis, (label, clock) in zip(axes, clocks.items(), strict=True):
         for number, (name, runs) in enumerate(by_name.items()):
             if runs:
                 floor = min(floor, _draw_runs(plain(axis), runs, clock, name, _colour(number)))
-        axis.axhline(100 * study.target, color="black", linewidth=1, linestyle="--")
+        axis.axhline(100 * target.accuracy, color="black", linewidth=1, linestyle="--")
         axis.set_xlabel(label)
     where = axes[0].get_yaxis_transform()  # x as a share of the width, y in per cent
-    axes[0].text(0.005, 100 * study.target, "target", va="bottom", transform=where)
+    axes[0].text(0.005, 100 * target.accuracy, "target", va="bottom", transform=where)
     # The first quarter starts from chance; drawn in full it would flatten all the rest.
     axes[0].set_ylim(bottom=100 * floor - 2)
     axes[0].set_ylabel("test accuracy, %")

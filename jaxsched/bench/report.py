@@ -11,6 +11,7 @@ from jaxsched.bench.runner import planned
 from jaxsched.bench.statistics import summarise
 from jaxsched.bench.study import Study
 from jaxsched.bench.table import markdown_table, terminal_table, write_json
+from jaxsched.bench.target import resolved
 from jaxsched.train import Preview
 
 
@@ -25,10 +26,11 @@ def write_report(study: Study, records: Sequence[Record], folder: Path) -> Table
     Returns:
         The table, for the terminal.
     """
-    summaries = summarise(records, study.target)
-    write_json(study, summaries, folder / "summary.json")
-    (folder / "summary.md").write_text(markdown_table(study, summaries), encoding="utf-8")
-    draw_accuracy(study, records, folder / "accuracy.png")
+    target = resolved(study.target, records)
+    summaries = summarise(records, target.accuracy)
+    write_json(study, target, summaries, folder / "summary.json")
+    (folder / "summary.md").write_text(markdown_table(study, target, summaries), encoding="utf-8")
+    draw_accuracy(study, target, records, folder / "accuracy.png")
     previews = {e.name: Preview.of(e, planned(e)) for e in study.experiments}
     draw_schedules(previews, folder / "schedules.png")
-    return terminal_table(study, summaries)
+    return terminal_table(study, target, summaries)

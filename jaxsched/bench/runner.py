@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxsched.bench.environment import environment, peak_memory
+from jaxsched.bench.outline import Run
 from jaxsched.bench.progress import Progress
 from jaxsched.bench.records import Record, RecordWriter, read_record
 from jaxsched.bench.study import Study
@@ -43,7 +44,7 @@ def planned(experiment: Experiment) -> Plan:
 
 def record_path(folder: Path, experiment: Experiment, seed: int) -> Path:
     """Where a run's record lies: another experiment, if only by one number, has another file."""
-    return folder / f"{experiment.name}-{experiment.digest()}-seed{seed}.jsonl"
+    return folder / Run(experiment.name, experiment.digest(), seed).file_name
 
 
 def record_run(

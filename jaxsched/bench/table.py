@@ -9,14 +9,15 @@ from rich.table import Table
 
 from jaxsched.bench.statistics import Summary
 from jaxsched.bench.study import Study
+from jaxsched.bench.target import Target
 
 _COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
 _AVERAGED = "averaged, %"  # only in tables where there is an average
 
 
-def terminal_table(study: Study, summaries: Sequence[Summary]) -> Table:
+def terminal_table(study: Study, target: Target, summaries: Sequence[Summary]) -> Table:
     """The table as the terminal shows it."""
-    table = Table(title=_title(study))
+    table = Table(title=_title(study, target))
     columns, *rows = _cells(summaries)
     for column in columns:
         table.add_column(column, justify="right" if column else "left")
@@ -25,22 +26,27 @@ def terminal_table(study: Study, summaries: Sequence[Summary]) -> Table:
     return table
 
 
-def markdown_table(study: Study, summaries: Sequence[Summary]) -> str:
+def markdown_table(study: Study, target: Target, summaries: Sequence[Summary]) -> str:
     """The table as Markdown."""
     columns, *cells = _cells(summaries)
     rows = [columns, ("---", *["---:"] * (len(columns) - 1)), *cells]
-    return f"{_title(study)}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return f"{_title(study, target)}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def write_json(study: Study, summaries: Sequence[Summary], path: Path) -> None:
-    """The table as `{"study", "target", "rows": [...]}`, its numbers unrounded."""
+def write_json(study: Study, target: Target, summaries: Sequence[Summary], path: Path) -> None:
+    """The table as `{"study", "target", "origin", "rows": [...]}`, its numbers unrounded."""
     rows = [dataclasses.asdict(summary) for summary in summaries]
-    content = {"study": study.name, "target": study.target, "rows": rows}
+    content = {
+        "study": study.name,
+        "target": target.accuracy,
+        "origin": target.origin,
+        "rows": rows,
+    }
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _title(study: Study) -> str:
-    return f"{study.name}: median over seeds to reach {study.target:.1%} test accuracy"
+def _title(study: Study, target: Target) -> str:
+    return f"{study.name}: median over seeds to reach {target.accuracy:.1%} test accuracy"
 
 
 def _cells(summaries: Sequence[Summary]) -> list[tuple[str, ...]]:

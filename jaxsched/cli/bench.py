@@ -10,7 +10,6 @@ from rich.console import Console
 from jaxsched import bench
 from jaxsched.cli.options import end_if_told
 from jaxsched.train import Signals
-from jaxsched.train.config_file import load_value
 
 
 @dataclass(frozen=True)
@@ -22,16 +21,19 @@ class Bench:
     """
 
     study: tyro.conf.Positional[Path]
-    """A Python file that holds a Study under the name `study`."""
+    """A Python file that holds a Study under the name `study`, or several under `sizes`."""
+    size: str | None = None
+    """Which of its sizes, such as cpu or full; by default the first."""
     workdir: Path = Path("runs")
     """Records, table and pictures are written to a folder of the study's name in here."""
 
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Runs it; nothing comes after its own options."""
         del rest
-        study = load_value(self.study, "study", bench.Study)
+        study = bench.load_study(self.study, self.size)
         folder = self.workdir / study.name
         records_folder = folder / "records"
+        study.outline().write(folder / "study.json")
         source_text = self.study.read_text(encoding="utf-8")
         try:
             with bench.Progress(console) as progress, Signals() as signals:

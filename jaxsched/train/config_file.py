@@ -3,9 +3,30 @@
 import importlib.util
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 Value = TypeVar("Value")
+
+
+def load_module(path: Path) -> ModuleType:
+    """Runs a Python file.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when the file has an error, with its line.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a config file, got {path}, which does not exist.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"expected a Python file ending in .py, got {path}.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(_where(path, error)) from error
+    return module
 
 
 def load_value(path: Path, name: str, kind: type[Value]) -> Value:
@@ -21,16 +42,7 @@ def load_value(path: Path, name: str, kind: type[Value]) -> Value:
         ValueError: when the file has an error (with its line), lacks the name or holds something
             else under it.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"expected a config file, got {path}, which does not exist.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"expected a Python file ending in .py, got {path}.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(_where(path, error)) from error
+    module = load_module(path)
     value = getattr(module, name, None)
     if not isinstance(value, kind):
         found = f"a {type(value).__name__}" if hasattr(module, name) else "no such name"
