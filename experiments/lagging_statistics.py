@@ -9,11 +9,11 @@ training examples. Prints a line of JSON a run. Five minutes on one core.
 """
 
 import json
-import runpy
 from pathlib import Path
 
 import jax
 
+from jaxsched.bench import load_study
 from jaxsched.train import Experiment, Program, split_cpu, train
 
 SEED = 1
@@ -42,7 +42,7 @@ def measured(experiment: Experiment) -> dict[str, object]:
 def main() -> None:
     """Runs both."""
     split_cpu()
-    study = runpy.run_path(str(Path(__file__).with_name("dont_decay.py")))["study"]
+    study = load_study(Path(__file__).with_name("dont_decay.py"))
     for experiment in study.experiments:
         if experiment.name in ("abel", "abel_batch"):
             print(json.dumps(measured(experiment)), flush=True)

@@ -30,7 +30,7 @@ UPDATES = {
 
 
 def test_runs_take_as_many_updates_as_counted_by_hand(load_experiment, picture):
-    study = load_experiment("dont_decay").study
+    study = load_experiment("dont_decay").sizes["cpu"]
     found = {run.name: run.plan(10_000).total_steps for run in study.experiments}
     expected = dict(UPDATES)
     for other in ("nesterov", "vanilla", "adam"):
@@ -42,7 +42,7 @@ def test_runs_take_as_many_updates_as_counted_by_hand(load_experiment, picture):
 
 
 def test_runs_at_the_paper_s_size_are_those_of_the_configs(load_experiment, picture):
-    runs = {run.name: run for run in load_experiment("dont_decay_full").study.experiments}
+    runs = {run.name: run for run in load_experiment("dont_decay").sizes["full"].experiments}
     for name in picture.FIGURE_5:
         path = CONFIGS / f"cifar10_wrn16_4_{name}.py"
         config = load_value(path, "experiment", Experiment)

@@ -13,17 +13,17 @@ NUM_FULL, NUM_SMALL = 50_000, 5_000
 
 @pytest.fixture(scope="module")
 def study(load_experiment):
-    return load_experiment("super_convergence").study
+    return load_experiment("one_cycle").sizes["cpu"]
 
 
 @pytest.fixture(scope="module")
 def full(load_experiment):
-    return load_experiment("super_convergence_full").study
+    return load_experiment("one_cycle").sizes["full"]
 
 
 @pytest.fixture(scope="module")
 def picture(load_experiment):
-    return load_experiment("super_convergence_picture")
+    return load_experiment("one_cycle_picture")
 
 
 def runs_of(study):
@@ -136,7 +136,7 @@ def test_constant_momenta_and_weight_decays_are_what_the_names_say(study, full):
 
 
 def test_published_numbers_are_those_that_the_study_quotes(load_experiment, picture):
-    text = load_experiment("super_convergence").__doc__
+    text = load_experiment("one_cycle").__doc__
     for name, accuracy in picture.PUBLISHED.items():
         assert "diverged" in text if accuracy < 10 else str(accuracy) in text, name
     assert picture.published_difference("piecewise_8x") == pytest.approx(-2.12)

@@ -1,8 +1,8 @@
-"""Draws `experiments/super_convergence.py`: curves against updates, and what settings change.
+"""Draws `experiments/one_cycle.py`: curves against updates, and what settings change.
 
-    python experiments/super_convergence_picture.py [RECORDS]
+    python experiments/one_cycle_picture.py [RECORDS]
 
-RECORDS is the folder of the study's records, `runs/super_convergence/records` by default; the
+RECORDS is the folder of the study's records, `runs/one_cycle/records` by default; the
 picture is written beside it. Curves are medians over the seeds, bands their middle half; below are
 differences in final accuracy to one of the runs, ours with their standard errors beside those
 published. Prints the table.
@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from jaxsched.bench import Record, read_record
+from jaxsched.bench import Record, load_study, read_record
 from jaxsched.bench.pictures import plain
 
 CURVES = {
@@ -54,22 +54,8 @@ SETTINGS = {
         "one_cycle_momentum_0.95": "0.95",
     },
 }
-# ResNet-56; 9.95 is what the log of a run that diverged ends with.
-PUBLISHED = {
-    "cycle": 92.44,
-    "piecewise_8x": 90.32,
-    "cycle_wd_1e-3": 9.95,
-    "cycle_wd_1e-5": 88.28,
-    "cycle_wd_1e-6": 87.25,
-    "cycle_momentum_0.80": 91.86,
-    "cycle_momentum_0.85": 92.29,
-    "cycle_momentum_0.95": 90.74,
-    "one_cycle": 92.0,
-    "one_cycle_rising": 91.4,
-    "one_cycle_momentum_0.85": 90.8,
-    "one_cycle_momentum_0.90": 91.4,
-    "one_cycle_momentum_0.95": 92.1,
-}
+STUDY = load_study(Path(__file__).with_name("one_cycle.py"))
+PUBLISHED = {name: round(100 * of.accuracy, 2) for name, of in STUDY.published.items()}
 LOWEST = -25.0  # points; differences below are drawn there, with their number
 Runs = Mapping[str, Sequence[Record]]
 
@@ -228,7 +214,7 @@ def row(runs: Runs, name: str) -> str:
 
 def main() -> None:
     """Reads, draws, prints."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/super_convergence/records")
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/one_cycle/records")
     runs = load(folder)
     draw(runs, folder.parent / "curves.png")
     print(table(runs))
