@@ -87,7 +87,7 @@ class Outline:
             )
         try:
             return cls(**_typed(json.loads(path.read_text(encoding="utf-8"))))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} does not hold a study's outline ({error!r}); move it away and run "
                 "`jaxsched bench` again, which writes it anew."
