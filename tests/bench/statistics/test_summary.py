@@ -84,3 +84,17 @@ def test_the_median_is_that_of_the_sorted_hits_with_misses_last(hits):
     (summary,) = summarise(runs, target=0.9)
     median = statistics.median(math.inf if hit is None else 10 * hit for hit in hits)
     assert summary.steps == (None if math.isinf(median) else median)
+
+
+def test_intervals_and_reasons_of_misses():
+    end = {"status": "diverged", "reason": "the loss is NaN"}
+    diverged = Record({"name": "a", "seed": 2}, (), end)
+    runs = [run([0.95], seed=0), run([0.1, 0.2], seed=1), diverged, run([0.1, 0.95], seed=3)]
+    (summary,) = summarise(runs, target=0.9)
+    assert summary.misses == (
+        "seed 1: ended without reaching it, best 20.00%",
+        "seed 2: the loss is NaN",
+    )
+    assert summary.steps_interval == (10.0, None)
+    (summary,) = summarise(runs[:1], target=0.9)
+    assert (summary.steps_interval, summary.misses) == (None, ())

@@ -1,12 +1,16 @@
 """Steps to target over seeds. Knows no JAX: it reads what records say."""
 
-import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from jaxsched.bench.records import Record
+from jaxsched.bench.statistics.hits import Clock, first_at_target, times_to_target
+from jaxsched.bench.statistics.median import median_interval
+
+CLOCKS: tuple[Clock, ...] = ("step", "examples", "train_seconds")
+Interval: TypeAlias = tuple[float | None, float | None] | None
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class Summary:
         accuracy_sd: of the last evaluations, the standard deviation (n − 1); None for one run.
         averaged_mean: `accuracy_mean` of the averaged weights; None where a run has no average.
         averaged_sd: likewise.
+        steps_interval: of the median, 95 %, see `median_interval`; an end is None where it is
+            infinite, the whole of it for one run.
+        examples_interval: likewise.
+        seconds_interval: likewise.
+        misses: why each run that missed did so, in words.
     """
 
     name: str
@@ -41,11 +50,10 @@ class Summary:
     accuracy_sd: float | None
     averaged_mean: float | None = None
     averaged_sd: float | None = None
-
-
-def first_at_target(record: Record, target: float) -> Mapping[str, Any] | None:
-    """The first evaluation at or above the target accuracy; None when there is none."""
-    return next((row for row in record.evaluations if row["test_accuracy"] >= target), None)
+    steps_interval: Interval = None
+    examples_interval: Interval = None
+    seconds_interval: Interval = None
+    misses: tuple[str, ...] = ()
 
 
 def summarise(records: Sequence[Record], target: float) -> list[Summary]:
@@ -73,27 +81,31 @@ def summarise(records: Sequence[Record], target: float) -> list[Summary]:
 
 
 def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
-    hits = [first_at_target(record, target) for record in records]
-
-    def median(column: str) -> float | None:
-        value = statistics.median(math.inf if hit is None else float(hit[column]) for hit in hits)
-        return value if math.isfinite(value) else None
-
+    medians = {clock: median_interval(times_to_target(records, target, clock)) for clock in CLOCKS}
+    intervals = {
+        clock: None if median.n == 1 else (median.low, median.high)
+        for clock, median in medians.items()
+    }
+    misses = [record for record in records if first_at_target(record, target) is None]
     final, averaged = (_last(records, f"{which}test_accuracy") for which in ("", "averaged_"))
     return Summary(
         name=name,
         seeds=len(records),
-        reached=sum(hit is not None for hit in hits),
+        reached=len(records) - len(misses),
         diverged=sum(
             record.end is not None and record.end["status"] == "diverged" for record in records
         ),
-        steps=median("step"),
-        examples=median("examples"),
-        seconds=median("train_seconds"),
+        steps=medians["step"].value,
+        examples=medians["examples"].value,
+        seconds=medians["train_seconds"].value,
         accuracy_mean=statistics.fmean(final) if final else None,
         accuracy_sd=statistics.stdev(final) if len(final) > 1 else None,
         averaged_mean=statistics.fmean(averaged) if averaged else None,
         averaged_sd=statistics.stdev(averaged) if len(averaged) > 1 else None,
+        steps_interval=intervals["step"],
+        examples_interval=intervals["examples"],
+        seconds_interval=intervals["train_seconds"],
+        misses=tuple(map(_why, misses)),
     )
 
 
@@ -103,3 +115,14 @@ def _last(records: Sequence[Record], column: str) -> list[float]:
     if any(row.get(column) is None for row in rows):
         return []
     return [row[column] for row in rows]
+
+
+def _why(record: Record) -> str:
+    """Why a run never reached the target."""
+    seed = f"seed {record.header.get('seed')}"
+    if record.end is not None and record.end["status"] != "finished":
+        return f"{seed}: {record.end.get('reason') or record.end['status']}"
+    if not record.evaluations:
+        return f"{seed}: no evaluation"
+    best = max(row["test_accuracy"] for row in record.evaluations)
+    return f"{seed}: ended without reaching it, best {best:.2%}"

@@ -1,0 +1,58 @@
+"""From when on the mean over seeds is above the target, and not by chance."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from jaxsched.bench.records import Record
+
+
+def earliest_significant(
+    records: Sequence[Record], target: float, confidence: float = 0.95
+) -> Mapping[str, Any] | None:
+    """The first evaluation from which on the mean accuracy is significantly above the target.
+
+    Formula: the first mark at which, and at all later ones,
+        p < 1 − confidence,   p of Student's one-sided t-test of mean accuracy ≤ target
+
+    Marks are those that all runs have at the same update, up to where the first run ends. That all
+    later ones must agree keeps one lucky look out of many from counting.
+
+    Args:
+        records: of the runs of one experiment.
+        target: test accuracy, a share.
+        confidence: of each test.
+
+    Returns:
+        The first run's row at that mark; None where there is none, as with one run.
+
+    Example:
+        >>> from jaxsched.bench import Record, earliest_significant
+        >>> def run(*accuracies):
+        ...     rows = enumerate(accuracies, start=1)
+        ...     return Record({}, tuple({"step": n, "test_accuracy": a} for n, a in rows), {})
+        >>> records = [run(0.7, 0.91, 0.92), run(0.8, 0.89, 0.93), run(0.7, 0.92, 0.92)]
+        >>> earliest_significant(records, 0.9)["step"]
+        3
+    """
+    if len(records) < 2:
+        return None
+    found = None
+    for marks in reversed(list(zip(*(record.evaluations for record in records), strict=False))):
+        if len({row["step"] for row in marks}) > 1:
+            continue
+        excess = np.array([row["test_accuracy"] for row in marks]) - target
+        if not _is_above(excess, confidence):
+            break
+        found = marks[0]
+    return found
+
+
+def _is_above(excess: np.ndarray, confidence: float) -> bool:
+    if (excess == excess[0]).all():  # no spread at all: nothing to test
+        return bool(excess[0] > 0)
+    t = excess.mean() / excess.std(ddof=1) * math.sqrt(excess.size)
+    return bool(stats.t.sf(t, excess.size - 1) < 1 - confidence)

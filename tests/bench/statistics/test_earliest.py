@@ -1,0 +1,36 @@
+"""The earliest significant mark, on runs whose answers are known."""
+
+import pytest
+from scipy import stats
+
+from jaxsched.bench import earliest_significant
+
+
+def test_it_is_the_first_mark_whose_t_is_large_enough(run):
+    records = [run([0.88, 0.905, 0.93]), run([0.89, 0.897, 0.94]), run([0.87, 0.907, 0.92])]
+    # At the second mark the mean is 0.903, but with so much noise that p is 0.2.
+    assert stats.ttest_1samp([0.905, 0.897, 0.907], 0.9, alternative="greater").pvalue > 0.05
+    assert earliest_significant(records, 0.9)["step"] == 30
+    assert earliest_significant(records, 0.9, confidence=0.5)["step"] == 20
+
+
+def test_a_lucky_look_does_not_count(run):
+    records = [run([0.95, 0.85, 0.95]), run([0.96, 0.86, 0.96]), run([0.955, 0.855, 0.955])]
+    assert earliest_significant(records, 0.9)["step"] == 30
+
+
+@pytest.mark.parametrize("accuracies", [[[0.95, 0.96]], [[0.5, 0.5], [0.6, 0.6]]])
+def test_one_run_and_none_above_claim_nothing(run, accuracies):
+    assert earliest_significant([run(of) for of in accuracies], 0.9) is None
+
+
+def test_marks_that_runs_do_not_share_are_not_looked_at(run):
+    steps = ([10, 20, 30], [10, 21, 30])
+    one, other = (run([0.8, 0.95, 0.95 + 0.01 * n], steps=of) for n, of in enumerate(steps))
+    assert earliest_significant([one, other], 0.9)["step"] == 30
+    assert earliest_significant([one, one], 0.9)["step"] == 20
+
+
+def test_no_spread_needs_no_test(run):
+    records = [run([0.8, 0.95]), run([0.8, 0.95])]
+    assert earliest_significant(records, 0.9)["step"] == 20
