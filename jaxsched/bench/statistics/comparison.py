@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from jaxsched.bench.records import Record
-from jaxsched.bench.statistics.hits import Clock, by_seed, final_accuracy, times_to_target
+from jaxsched.bench.statistics.hits import SAME, Clock, by_seed, final_accuracy, times_to_target
 from jaxsched.bench.statistics.median import median_interval
 
 
@@ -93,7 +93,7 @@ def compare_accuracy(records: Sequence[Record], baseline: str) -> list[Compariso
             mean = float(differences[0]) if len(pairs) else None
             return Comparison(name, baseline, len(pairs), mean, None, None, None, None)
         mean, sd = float(differences.mean()), float(differences.std(ddof=1))
-        if sd == 0:  # the test is undefined: all differences are the same to the last bit
+        if np.ptp(differences) < SAME:  # no spread: the test is undefined
             return Comparison(name, baseline, len(pairs), mean, mean, mean, None, None)
         half = float(stats.t.ppf(0.975, len(pairs) - 1)) * sd / math.sqrt(len(pairs))
         low, high = mean - half, mean + half
@@ -112,7 +112,7 @@ def compare_times(
     baseline, 0 or infinite where one of the two missed, and 1 where both did:
         estimate = median of rᵢ,   low, high: its bootstrap interval, see `median_interval`
         effect_size = share of the seeds with rᵢ < 1, those with rᵢ = 1 counted half
-        p_value: Wilcoxon's signed-rank test on log rᵢ, two-sided, by all changes of signs
+        p_value: Wilcoxon's signed-rank test on log rᵢ, two-sided and exact, ties and all
 
     The test knows ranks alone, so a miss is simply the largest of times; but five seeds cannot give
     a p below 0.05, and six only if all of them agree. `compare_accuracy` says more of fewer.
@@ -164,20 +164,21 @@ def _signed_rank(ratios: Sequence[float]) -> float | None:
     if len(ratios) < 2:
         return None
     with np.errstate(divide="ignore"):  # log 0 = −∞, the largest gain
-        logs = np.log(np.array(ratios))
+        logs = np.round(np.log(np.array(ratios)), 12)  # 0.8 and 1 / 0.8 tie
     differing = logs[logs != 0]
     if differing.size < 2:  # either sign is as likely
         return 1.0
-    ranks = stats.rankdata(np.abs(differing)) * np.sign(differing)
-    # Of one sample SciPy changes signs: in all ways up to 13 pairs, then in 9,999 of them.
-    test = stats.permutation_test(
-        (np.sort(ranks),),
-        lambda signed, axis: signed.sum(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    )
-    return float(test.pvalue)
+    # SciPy's exact test knows no ties, and tries all signs one by one where there are some.
+    # Twice the ranks: whole numbers even where ties share one.
+    ranks = np.rint(2 * stats.rankdata(np.abs(differing))).astype(int)
+    total = int(ranks.sum())
+    chances = np.ones(1)  # of each sum of the ranks that got a plus
+    for rank in ranks:
+        shifted = np.concatenate([np.zeros(rank), chances])
+        chances = (np.concatenate([chances, np.zeros(rank)]) + shifted) / 2
+    positive = int(ranks[differing > 0].sum())
+    fewer = min(positive, total - positive)
+    return float(min(1.0, 2 * chances[: fewer + 1].sum()))
 
 
 def _against_baseline(

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from jaxsched.bench.records import Record
+from jaxsched.bench.statistics.hits import SAME
 
 
 def earliest_significant(
@@ -18,8 +19,9 @@ def earliest_significant(
     Formula: the first mark at which, and at all later ones,
         p < 1 − confidence,   p of Student's one-sided t-test of mean accuracy ≤ target
 
-    Marks are those that all runs have at the same update, up to where the first run ends. That all
-    later ones must agree keeps one lucky look out of many from counting.
+    Marks are those that all runs have at the same update. That all later ones must agree keeps one
+    lucky look out of many from counting. A run that diverged has no later accuracy, so that nothing
+    can be said of the mean from then on.
 
     Args:
         records: of the runs of one experiment.
@@ -27,7 +29,8 @@ def earliest_significant(
         confidence: of each test.
 
     Returns:
-        The first run's row at that mark; None where there is none, as with one run.
+        The first run's row at that mark; None where there is none, as with one run or
+            where one diverged.
 
     Example:
         >>> from jaxsched.bench import Record, earliest_significant
@@ -38,21 +41,21 @@ def earliest_significant(
         >>> earliest_significant(records, 0.9)["step"]
         3
     """
-    if len(records) < 2:
+    diverged = any((record.end or {}).get("status") == "diverged" for record in records)
+    if len(records) < 2 or diverged:
         return None
     found = None
-    for marks in reversed(list(zip(*(record.evaluations for record in records), strict=False))):
-        if len({row["step"] for row in marks}) > 1:
-            continue
-        excess = np.array([row["test_accuracy"] for row in marks]) - target
+    runs = [{row["step"]: row for row in record.evaluations} for record in records]
+    for step in sorted(set.intersection(*map(set, runs)), reverse=True):
+        excess = np.array([run[step]["test_accuracy"] for run in runs]) - target
         if not _is_above(excess, confidence):
             break
-        found = marks[0]
+        found = runs[0][step]
     return found
 
 
 def _is_above(excess: np.ndarray, confidence: float) -> bool:
-    if (excess == excess[0]).all():  # no spread at all: nothing to test
+    if np.ptp(excess) < SAME:  # no spread at all: nothing to test
         return bool(excess[0] > 0)
     t = excess.mean() / excess.std(ddof=1) * math.sqrt(excess.size)
     return bool(stats.t.sf(t, excess.size - 1) < 1 - confidence)

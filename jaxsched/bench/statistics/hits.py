@@ -7,6 +7,8 @@ from typing import Any, Literal, TypeAlias
 from jaxsched.bench.records import Record
 
 Clock: TypeAlias = Literal["step", "examples", "train_seconds"]
+# Accuracies that differ by less differ by rounding alone: of a million examples, one is 1e-6.
+SAME = 1e-12
 
 
 def first_at_target(record: Record, target: float) -> Mapping[str, Any] | None:

@@ -1,5 +1,6 @@
 """Paired comparisons: worked examples, SciPy, and their promises under simulation."""
 
+import itertools
 import math
 
 import numpy as np
@@ -85,6 +86,34 @@ def test_times_are_the_exact_signed_rank_test(run):
     assert found.p_value == pytest.approx(expected)
     assert found.estimate == pytest.approx(np.median(np.divide(other, base)))
     assert found.effect_size == pytest.approx(6 / 7)
+
+
+@pytest.mark.parametrize(
+    ("base", "other"),
+    [
+        ([100.0] * 6, [80.0, 80.0, 125.0, 50.0, 64.0, 200.0]),  # ties, of both signs
+        ([100.0, math.inf, 100.0, math.inf, 100.0], [90.0, 70.0, math.inf, math.inf, 60.0]),
+    ],
+)
+def test_ties_and_misses_are_ranked_as_all_changes_of_signs_say(run, base, other):
+    signs = [(b > o) - (b < o) for b, o in zip(base, other, strict=True)]
+    logs = [
+        math.inf if math.inf in (b, o) else abs(math.log(b / o))
+        for b, o in zip(base, other, strict=True)
+    ]
+    pairs = [(sign, log) for sign, log in zip(signs, logs, strict=True) if sign]
+    ranks = stats.rankdata([round(log, 9) for _, log in pairs])
+    found = abs(sum(sign * rank for (sign, _), rank in zip(pairs, ranks, strict=True)))
+    sums = [abs(np.dot(signs, ranks)) for signs in itertools.product((-1, 1), repeat=len(pairs))]
+    expected = np.mean([total >= found - 1e-9 for total in sums])
+    assert compared(run, base, other).p_value == pytest.approx(expected)
+
+
+def test_differences_that_only_round_apart_are_not_claimed(run):
+    """Student's t would be enormous."""
+    records = accuracies(run, "base", [0.1, 0.5, 0.9]) + accuracies(run, "other", [0.2, 0.6, 1.0])
+    (found,) = compare_accuracy(records, "base")
+    assert (found.p_value, found.is_significant) == (None, False)
 
 
 def test_six_pairs_that_agree_are_the_fewest_that_can_be_claimed(run):

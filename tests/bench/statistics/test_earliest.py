@@ -24,11 +24,16 @@ def test_one_run_and_none_above_claim_nothing(run, accuracies):
     assert earliest_significant([run(of) for of in accuracies], 0.9) is None
 
 
-def test_marks_that_runs_do_not_share_are_not_looked_at(run):
-    steps = ([10, 20, 30], [10, 21, 30])
-    one, other = (run([0.8, 0.95, 0.95 + 0.01 * n], steps=of) for n, of in enumerate(steps))
-    assert earliest_significant([one, other], 0.9)["step"] == 30
-    assert earliest_significant([one, one], 0.9)["step"] == 20
+def test_marks_are_matched_by_update_and_must_be_shared(run):
+    records = [run([0.95, 0.95], steps=[10, 30]), run([0.96, 0.5, 0.96], steps=[10, 20, 30])]
+    assert earliest_significant(records, 0.9)["step"] == 10
+    apart = [run([0.95], steps=[10]), run([0.96], steps=[11])]
+    assert earliest_significant(apart, 0.9) is None
+
+
+def test_a_run_that_diverged_claims_nothing(run):
+    records = [run([0.95, 0.95]), run([0.96, 0.96]), run([0.955], status="diverged")]
+    assert earliest_significant(records, 0.9) is None
 
 
 def test_no_spread_needs_no_test(run):
