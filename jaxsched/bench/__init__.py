@@ -17,6 +17,9 @@ from jaxsched.bench.records import RecordWriter as RecordWriter
 from jaxsched.bench.records import read_record as read_record
 from jaxsched.bench.records import refuse_finished as refuse_finished
 from jaxsched.bench.report import write_report as write_report
+from jaxsched.bench.results import OUTLINE_FILE as OUTLINE_FILE
+from jaxsched.bench.results import RECORDS_FOLDER as RECORDS_FOLDER
+from jaxsched.bench.results import Results as Results
 from jaxsched.bench.runner import load as load
 from jaxsched.bench.runner import planned as planned
 from jaxsched.bench.runner import record_header as record_header

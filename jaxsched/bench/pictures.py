@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,59 +10,57 @@ from matplotlib.figure import Figure
 from uniplot import plot_to_string
 
 from jaxsched.bench.records import Record
-from jaxsched.bench.study import Study
-from jaxsched.bench.target import Target
+from jaxsched.bench.results import Results
 from jaxsched.train import Preview
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; black is left for the target.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+# Of the first seven curves, the next seven, and so on; dots are for averages.
+_DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), "-.", (0, (6, 2, 1, 2, 1, 2)))
 
 
-def draw_accuracy(study: Study, target: Target, records: Sequence[Record], path: Path) -> None:
+def draw_accuracy(results: Results, path: Path) -> None:
     """Test accuracy against updates: the median over seeds, the band its middle half.
 
     Against epochs as well where batch sizes differ, which pulls the two apart. That of the averaged
     weights, where there is an average, is dotted.
     """
     by_name = {
-        experiment.name: [r for r in records if r.name == experiment.name and r.evaluations]
-        for experiment in study.experiments
+        name: [r for r in results.records if r.name == name and r.evaluations]
+        for name in results.outline.names
     }
-    clocks = {"updates": "step", "epochs": "epoch"} if _sizes_differ(study) else {"updates": "step"}
+    sizes = {row.get("batch_size") for record in results.records for row in record.evaluations}
+    clocks = {"updates": "step", "epochs": "epoch"} if len(sizes) > 1 else {"updates": "step"}
     figure = Figure(figsize=(5.2 + 4.6 * len(clocks), 4.2), layout="constrained")
     axes = figure.subplots(1, len(clocks), sharey=True, squeeze=False)[0]
-    floor = target.accuracy
+    floor = target = results.target.accuracy
     for axis, (label, clock) in zip(axes, clocks.items(), strict=True):
         for number, (name, runs) in enumerate(by_name.items()):
             if runs:
-                floor = min(floor, _draw_runs(plain(axis), runs, clock, name, _colour(number)))
-        axis.axhline(100 * target.accuracy, color="black", linewidth=1, linestyle="--")
+                floor = min(floor, _draw_runs(plain(axis), runs, clock, name, number))
+        axis.axhline(100 * target, color="black", linewidth=1, linestyle="--")
         axis.set_xlabel(label)
     where = axes[0].get_yaxis_transform()  # x as a share of the width, y in per cent
-    axes[0].text(0.005, 100 * target.accuracy, "target", va="bottom", transform=where)
+    axes[0].text(0.005, 100 * target, "target", va="bottom", transform=where)
     # The first quarter starts from chance; drawn in full it would flatten all the rest.
     axes[0].set_ylim(bottom=100 * floor - 2)
     axes[0].set_ylabel("test accuracy, %")
-    figure.suptitle(study.name)
+    figure.suptitle(results.outline.name)
     # Beside the axes: within them it may cover a curve, wherever it stands.
     figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     figure.savefig(path, dpi=150)
 
 
-def _sizes_differ(study: Study) -> bool:
-    """Whether an update is not the same number of examples throughout a study."""
-    sizes = {phase.batch_size for e in study.experiments for phase in e.phases}
-    return len(sizes) > 1 or any(e.batch_growth is not None for e in study.experiments)
-
-
-def _draw_runs(axis: Axes, runs: Sequence[Record], clock: str, name: str, colour: str) -> float:
+def _draw_runs(axis: Axes, runs: Sequence[Record], clock: str, name: str, number: int) -> float:
     """One experiment's seeds; the least median accuracy after the first quarter."""
     # A run that diverged has fewer rows; what is drawn ends where the first one ends.
     length = min(len(run.evaluations) for run in runs)
     times = [row[clock] for row in runs[0].evaluations[:length]]
     accuracies = [[row["test_accuracy"] for row in run.evaluations[:length]] for run in runs]
     low, median, high = np.quantile(accuracies, (0.25, 0.5, 0.75), axis=0)
-    axis.plot(times, 100 * median, color=colour, label=f"{name} (n={len(runs)})")
+    colour, dashes = _colour(number), _DASHES[number // len(COLOURS) % len(_DASHES)]
+    label = f"{name} (n={len(runs)})"
+    axis.plot(times, 100 * median, color=colour, linestyle=dashes, label=label)
     axis.fill_between(times, 100 * low, 100 * high, color=colour, alpha=0.15, linewidth=0)
     _draw_average(axis, runs, length, clock, colour)
     return min(median[length // 4 :])

@@ -1,36 +1,27 @@
-"""What a study leaves behind: the table in three forms and two pictures."""
+"""What a study leaves behind: its table in four forms, and its curves."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.table import Table
 
-from jaxsched.bench.pictures import draw_accuracy, draw_schedules
-from jaxsched.bench.records import Record
-from jaxsched.bench.runner import planned
-from jaxsched.bench.statistics import summarise
-from jaxsched.bench.study import Study
-from jaxsched.bench.table import markdown_table, terminal_table, write_json
-from jaxsched.bench.target import resolved
-from jaxsched.train import Preview
+from jaxsched.bench.pictures import draw_accuracy
+from jaxsched.bench.results import Results
+from jaxsched.bench.table import markdown_table, terminal_table, write_csv, write_json
 
 
-def write_report(study: Study, records: Sequence[Record], folder: Path) -> Table:
-    """Writes `summary.json`, `summary.md`, `accuracy.png` and `schedules.png` from the records.
+def write_report(results: Results, folder: Path) -> Table:
+    """Writes `summary.json`, `summary.md`, `evaluations.csv` and `accuracy.png`.
 
     Args:
-        study: what was run, wholly or in part.
-        records: of its finished runs, see `study_records`.
-        folder: where to write.
+        results: of a study that was run, wholly or in part.
+        folder: where to write; it is made.
 
     Returns:
         The table, for the terminal.
     """
-    target = resolved(study.target, records)
-    summaries = summarise(records, target.accuracy)
-    write_json(study, target, summaries, folder / "summary.json")
-    (folder / "summary.md").write_text(markdown_table(study, target, summaries), encoding="utf-8")
-    draw_accuracy(study, target, records, folder / "accuracy.png")
-    previews = {e.name: Preview.of(e, planned(e)) for e in study.experiments}
-    draw_schedules(previews, folder / "schedules.png")
-    return terminal_table(study, target, summaries)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(results, folder / "summary.json")
+    (folder / "summary.md").write_text(markdown_table(results), encoding="utf-8")
+    write_csv(results, folder / "evaluations.csv")
+    draw_accuracy(results, folder / "accuracy.png")
+    return terminal_table(results)

@@ -1,5 +1,6 @@
-"""The table of a study: in the terminal, as Markdown and as JSON."""
+"""The tables of a study: in the terminal, as Markdown, as JSON and as CSV."""
 
+import csv
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -7,18 +8,24 @@ from pathlib import Path
 
 from rich.table import Table
 
-from jaxsched.bench.statistics import Summary
-from jaxsched.bench.study import Study
-from jaxsched.bench.target import Target
+from jaxsched.bench.results import Results
+from jaxsched.bench.statistics import Comparison, Summary
 
 _COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
 _AVERAGED = "averaged, %"  # only in tables where there is an average
+_PUBLISHED = "published, %"  # only where something is
+_EVALUATION = (
+    "step", "examples", "epoch", "train_seconds", "evaluation_seconds", "batch_size",
+    "learning_rate", "momentum", "weight_decay", "train_loss", "train_accuracy", "test_loss",
+    "test_accuracy", "averaged_test_loss", "averaged_test_accuracy", "squared_norm",
+)  # fmt: skip
 
 
-def terminal_table(study: Study, target: Target, summaries: Sequence[Summary]) -> Table:
+def terminal_table(results: Results) -> Table:
     """The table as the terminal shows it."""
-    table = Table(title=_title(study, target))
-    columns, *rows = _cells(summaries)
+    table = Table(title=_title(results), caption="\n".join(results.cautions))
+    # Without intervals, which a terminal has no room for.
+    columns, *rows = _cells(results, intervals=False)
     for column in columns:
         table.add_column(column, justify="right" if column else "left")
     for row in rows:
@@ -26,47 +33,84 @@ def terminal_table(study: Study, target: Target, summaries: Sequence[Summary]) -
     return table
 
 
-def markdown_table(study: Study, target: Target, summaries: Sequence[Summary]) -> str:
-    """The table as Markdown."""
-    columns, *cells = _cells(summaries)
-    rows = [columns, ("---", *["---:"] * (len(columns) - 1)), *cells]
-    return f"{_title(study, target)}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+def markdown_table(results: Results) -> str:
+    """The same as Markdown: a heading, the cautions, the table and the comparisons."""
+    parts = [
+        f"{_title(results)}\n",
+        "".join(f"- {caution}\n" for caution in results.cautions),
+        _markdown(_cells(results, intervals=True)),
+        _markdown(_comparisons(results)) if results.by_accuracy else "",
+    ]
+    return "\n".join(part for part in parts if part)
 
 
-def write_json(study: Study, target: Target, summaries: Sequence[Summary], path: Path) -> None:
-    """The table as `{"study", "target", "origin", "rows": [...]}`, its numbers unrounded."""
-    rows = [dataclasses.asdict(summary) for summary in summaries]
+def write_json(results: Results, path: Path) -> None:
+    """`{"study", "target", "origin", "rows", "by_accuracy", "by_steps", "cautions"}`, unrounded."""
     content = {
-        "study": study.name,
-        "target": target.accuracy,
-        "origin": target.origin,
-        "rows": rows,
+        "study": results.outline.name,
+        "target": results.target.accuracy,
+        "origin": results.target.origin,
+        "rows": [dataclasses.asdict(summary) for summary in results.summaries],
+        "baseline": results.outline.baseline,
+        "by_accuracy": [dataclasses.asdict(of) for of in results.by_accuracy],
+        "by_steps": [dataclasses.asdict(of) for of in results.by_steps],
+        "cautions": results.cautions,
     }
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _title(study: Study, target: Target) -> str:
-    return f"{study.name}: median over seeds to reach {target.accuracy:.1%} test accuracy"
+def write_csv(results: Results, path: Path) -> None:
+    """Every evaluation, a row each; what a run does not know is empty."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("study", "experiment", "seed", *_EVALUATION))
+        for record in results.records:
+            head = (results.outline.name, record.name, record.header["seed"])
+            for row in record.evaluations:
+                writer.writerow((*head, *map(row.get, _EVALUATION)))
 
 
-def _cells(summaries: Sequence[Summary]) -> list[tuple[str, ...]]:
+def _title(results: Results) -> str:
+    target = results.target
+    origin = "" if target.origin == "set by hand" else f" ({target.origin})"
+    return (
+        f"{results.outline.name}: median over seeds to reach "
+        f"{target.accuracy:.1%} test accuracy{origin}"
+    )
+
+
+def _markdown(cells: Sequence[Sequence[str]]) -> str:
+    columns, *rows = cells
+    lines = [columns, ("---", *["---:"] * (len(columns) - 1)), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]:
     """The heading and a row each."""
-    has_average = any(summary.averaged_mean is not None for summary in summaries)
-    rows = [_COLUMNS, *map(_row, summaries)]
-    if not has_average:
-        return rows
-    averaged = [_AVERAGED, *(_spread(s.averaged_mean, s.averaged_sd) for s in summaries)]
-    return [(*row, cell) for row, cell in zip(rows, averaged, strict=True)]
+    summaries, published = results.summaries, results.outline.published
+    rows = [_COLUMNS, *(_row(summary, intervals) for summary in summaries)]
+    if any(summary.averaged_mean is not None for summary in summaries):
+        averaged = [_AVERAGED, *(_spread(s.averaged_mean, s.averaged_sd) for s in summaries)]
+        rows = [(*row, cell) for row, cell in zip(rows, averaged, strict=True)]
+    if published:
+        others = [published.get(summary.name) for summary in summaries]
+        cells = [_PUBLISHED, *("" if of is None else f"{100 * of.accuracy:.2f}" for of in others)]
+        rows = [(*row, cell) for row, cell in zip(rows, cells, strict=True)]
+    return rows
 
 
-def _row(summary: Summary) -> tuple[str, ...]:
+def _row(summary: Summary, intervals: bool) -> tuple[str, ...]:
     def number(value: float | None, form: str) -> str:
         return "missed" if value is None else format(value, form)
 
+    steps = number(summary.steps, ",.0f")
+    if intervals and summary.steps_interval is not None and summary.steps is not None:
+        low, high = (_bound(end) for end in summary.steps_interval)
+        steps += f" [{low}, {high}]"
     diverged = f", {summary.diverged} diverged" if summary.diverged else ""
     return (
         summary.name,
-        number(summary.steps, ",.0f"),
+        steps,
         number(summary.examples, ",.0f"),
         number(summary.seconds, ".1f"),
         f"{summary.reached}/{summary.seeds}{diverged}",
@@ -74,8 +118,65 @@ def _row(summary: Summary) -> tuple[str, ...]:
     )
 
 
+def _bound(value: float | None) -> str:
+    return "∞" if value is None else f"{value:,.0f}"
+
+
 def _spread(mean: float | None, sd: float | None) -> str:
     """Mean ± sd in per cent, as far as they are known."""
     if mean is None:
         return "none"
     return f"{100 * mean:.2f}" if sd is None else f"{100 * mean:.2f} ± {100 * sd:.2f}"
+
+
+def _comparisons(results: Results) -> list[tuple[str, ...]]:
+    """Each experiment against the baseline, seed by seed."""
+    heading = (
+        f"against {results.outline.baseline}, by seed",
+        "final accuracy, points [95% interval]",
+        "d",
+        "p (Holm)",
+        "steps, ratio [95% interval]",
+        "p (Holm)",
+    )
+    rows = [
+        (
+            accuracy.name,
+            _points(accuracy),
+            "" if accuracy.effect_size is None else f"{accuracy.effect_size:+.1f}",
+            _p_value(accuracy),
+            _ratio(steps),
+            _p_value(steps),
+        )
+        for accuracy, steps in zip(results.by_accuracy, results.by_steps, strict=True)
+    ]
+    return [heading, *rows]
+
+
+def _points(comparison: Comparison) -> str:
+    if comparison.estimate is None:
+        return "none"
+    estimate = f"{100 * comparison.estimate:+.2f}"
+    if comparison.low is None or comparison.high is None:
+        return f"{estimate} (n={comparison.n})"
+    return f"{estimate} [{100 * comparison.low:+.2f}, {100 * comparison.high:+.2f}]"
+
+
+def _ratio(comparison: Comparison) -> str:
+    """0 is a baseline that missed, infinity an experiment that did."""
+    if comparison.n == 0:
+        return "none"
+    if comparison.estimate is None:
+        return "missed"
+    estimate = "baseline missed" if comparison.estimate == 0 else f"{comparison.estimate:.2f}"
+    if comparison.n == 1:
+        return f"{estimate} (n=1)"
+    low, high = ("∞" if end is None else f"{end:.2f}" for end in (comparison.low, comparison.high))
+    return f"{estimate} [{low}, {high}]"
+
+
+def _p_value(comparison: Comparison) -> str:
+    p = comparison.p_corrected
+    if p is None:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

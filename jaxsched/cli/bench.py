@@ -9,7 +9,7 @@ from rich.console import Console
 
 from jaxsched import bench
 from jaxsched.cli.options import end_if_told
-from jaxsched.train import Signals
+from jaxsched.train import Preview, Signals
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,11 @@ class Bench:
         del rest
         study = bench.load_study(self.study, self.size)
         folder = self.workdir / study.name
-        records_folder = folder / "records"
-        study.outline().write(folder / "study.json")
+        outline = study.outline()
+        outline.write(folder / bench.OUTLINE_FILE)
+        previews = {e.name: Preview.of(e, bench.planned(e)) for e in study.experiments}
+        bench.draw_schedules(previews, folder / "schedules.png")
+        records_folder = folder / bench.RECORDS_FOLDER
         source_text = self.study.read_text(encoding="utf-8")
         try:
             with bench.Progress(console) as progress, Signals() as signals:
@@ -45,6 +48,19 @@ class Bench:
                     check=lambda: end_if_told(signals),
                 )
         finally:
-            if records := bench.study_records(study, records_folder):
-                console.print(bench.write_report(study, records, folder))
-                print(f"table, pictures and records in {folder}")
+            _report(outline, bench.study_records(study, records_folder), folder, console)
+
+
+def _report(
+    outline: bench.Outline, records: Sequence[bench.Record], folder: Path, console: Console
+) -> None:
+    """Reports what has finished, also of a study that was interrupted."""
+    if not records:
+        return
+    try:
+        results = bench.Results.of(outline, records)
+    except ValueError as error:  # no target yet, which must not hide what ended the study
+        console.print(str(error), markup=False)
+    else:
+        console.print(bench.write_report(results, folder))
+        print(f"table, pictures and records in {folder}")

@@ -12,10 +12,11 @@ from jaxsched.cli.grid import Grid
 from jaxsched.cli.plot import Plot
 from jaxsched.cli.range_test import RangeTest
 from jaxsched.cli.recipe import Recipe
+from jaxsched.cli.report import Report
 from jaxsched.cli.train import Train
 from jaxsched.train import Preempted, keep_compiled, split_cpu
 
-Command = Train | Bench | Plot | Diagnose | RangeTest | Grid | Recipe
+Command = Train | Bench | Report | Plot | Diagnose | RangeTest | Grid | Recipe
 # What follows their config file are fields of its experiment, unknown before it is read.
 _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe")
 

@@ -16,7 +16,10 @@ from rich.console import Console
 import jaxsched as js
 from jaxsched.bench import (
     Progress,
+    Results,
     Study,
+    draw_schedules,
+    planned,
     read_record,
     record_path,
     run_study,
@@ -25,7 +28,7 @@ from jaxsched.bench import (
 )
 from jaxsched.data import Augment, Synthetic
 from jaxsched.models import CifarResNet
-from jaxsched.train import Experiment
+from jaxsched.train import Experiment, Preview
 
 base = Experiment(
     name="constant",
@@ -99,7 +102,8 @@ def test_what_is_finished_is_not_run_again_and_what_is_cut_off_is(finished):
 
 
 def test_report(finished):
-    table = write_report(study, study_records(study, finished / "records"), finished)
+    results = Results.of(study.outline(), study_records(study, finished / "records"))
+    table = write_report(results, finished)
     assert table.row_count == 2
     summary = json.loads((finished / "summary.json").read_text())
     assert (summary["study"], summary["target"]) == ("pair", 0.3)
@@ -108,6 +112,8 @@ def test_report(finished):
     assert (hot_row["diverged"], hot_row["reached"], hot_row["steps"]) == (2, 0, None)
     markdown = (finished / "summary.md").read_text()
     assert "| hot | missed | missed | missed | 0/2, 2 diverged | none (n=2) |" in markdown
+    previews = {e.name: Preview.of(e, planned(e)) for e in study.experiments}
+    draw_schedules(previews, finished / "schedules.png")
     for name in ("accuracy.png", "schedules.png"):
         picture = imread(finished / name)
         assert min(picture.shape[:2]) > 300
@@ -122,7 +128,7 @@ def test_an_interrupted_study_keeps_what_had_finished_and_goes_on(tmp_path):
         "from jaxsched.bench import Study\n"
         "from jaxsched.data import Synthetic\n"
         "from jaxsched.models import CifarResNet\n"
-        "from jaxsched.train import Experiment\n"
+        "from jaxsched.train import Experiment, Preview\n"
         "short = Experiment(name='short', model=CifarResNet(depth=8, width=2),\n"
         "    data=Synthetic(num_train=64, num_test=32), phases=(js.Phase(1, 16),),\n"
         "    optimizer=js.SGD(0.05))\n"
