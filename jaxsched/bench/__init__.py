@@ -27,6 +27,7 @@ from jaxsched.bench.runner import record_path as record_path
 from jaxsched.bench.runner import record_run as record_run
 from jaxsched.bench.runner import run_study as run_study
 from jaxsched.bench.runner import study_records as study_records
+from jaxsched.bench.shard import Shard as Shard
 from jaxsched.bench.statistics import Comparison as Comparison
 from jaxsched.bench.statistics import Median as Median
 from jaxsched.bench.statistics import Profile as Profile

@@ -13,6 +13,7 @@ from jaxsched.bench.environment import environment, peak_memory
 from jaxsched.bench.outline import Run
 from jaxsched.bench.progress import Progress
 from jaxsched.bench.records import Record, RecordWriter, read_record
+from jaxsched.bench.shard import WHOLE, Shard
 from jaxsched.bench.study import Study
 from jaxsched.data import Dataset, Source
 from jaxsched.plan import Plan
@@ -186,6 +187,11 @@ def _runs(study: Study, folder: Path) -> Iterator[_Run]:
             yield _Run(experiment, seed, record_path(folder, experiment, seed))
 
 
+def _examples(experiment: Experiment) -> int:
+    plan = planned(experiment)
+    return plan.examples_at(plan.total_steps)
+
+
 def _is_complete(run: _Run) -> bool:
     return run.path.exists() and read_record(run.path).is_complete
 
@@ -196,9 +202,10 @@ def run_study(
     *,
     source_text: str,
     progress: Progress,
+    shard: Shard = WHOLE,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Makes every run of a study that no finished record covers yet.
+    """Makes every run of a study, or of a part of it, that no finished record covers yet.
 
     Experiments of one family share a program, compiled once. Stopped at any moment and called
     again, it goes on with the run that was cut off.
@@ -208,6 +215,7 @@ def run_study(
         folder: of the records.
         source_text: of the study file.
         progress: what shows how far it is.
+        shard: the part that is made here; others make the rest, in this folder or in their own.
         check: is called about once a second; what it raises ends the study.
     """
 
@@ -219,7 +227,10 @@ def run_study(
         progress.evaluation(row)
         check()
 
-    missing = [run for run in _runs(study, folder) if not _is_complete(run)]
+    runs = list(_runs(study, folder))
+    # By examples, which do not depend on how far the others are.
+    mine = shard.of(runs, [_examples(run.experiment) for run in runs])
+    missing = [run for run in mine if not _is_complete(run)]
     if not missing:
         return
     progress.start(sum(planned(run.experiment).total_steps for run in missing))

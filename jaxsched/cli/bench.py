@@ -24,13 +24,16 @@ class Bench:
     """A Python file that holds a Study under the name `study`, or several under `sizes`."""
     size: str | None = None
     """Which of its sizes, such as cpu or full; by default the first."""
+    shard: str = "1/1"
+    """Which part of its runs to make here, such as 3/16, where other machines make the others;
+    `jaxsched report` takes their folders together."""
     workdir: Path = Path("runs")
     """Records, table and pictures are written to a folder of the study's name in here."""
 
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Runs it; nothing comes after its own options."""
         del rest
-        study = bench.load_study(self.study, self.size)
+        study, shard = bench.load_study(self.study, self.size), bench.Shard.parse(self.shard)
         folder = self.workdir / study.name
         outline = study.outline()
         outline.write(folder / bench.OUTLINE_FILE)
@@ -45,6 +48,7 @@ class Bench:
                     records_folder,
                     source_text=source_text,
                     progress=progress,
+                    shard=shard,
                     check=lambda: end_if_told(signals),
                 )
         finally:

@@ -17,6 +17,7 @@ import jaxsched as js
 from jaxsched.bench import (
     Progress,
     Results,
+    Shard,
     Study,
     draw_schedules,
     planned,
@@ -43,9 +44,9 @@ hot = dataclasses.replace(base, name="hot", optimizer=js.SGD(float("inf")))
 study = Study(name="pair", experiments=(base, hot), seeds=(0, 7), target=0.3)
 
 
-def run(folder):
+def run(folder, **options):
     with Progress(Console(quiet=True)) as progress:
-        run_study(study, folder, source_text="# the file", progress=progress)
+        run_study(study, folder, source_text="# the file", progress=progress, **options)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +100,21 @@ def test_what_is_finished_is_not_run_again_and_what_is_cut_off_is(finished):
     # the same seed is the same run again
     (old, new) = (json.loads(lines[-2]), read_record(path).evaluations[-1])
     assert old["test_loss"] == new["test_loss"]
+
+
+def test_shards_make_the_runs_of_the_study_and_report_as_it_does(finished, tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for number, folder in enumerate(folders, start=1):
+        run(folder / "records", shard=Shard(number, 2))
+        study.outline().write(folder / "study.json")
+        assert len(list((folder / "records").iterdir())) == 2
+    merged = Results.read(folders)
+    whole = Results.of(study.outline(), study_records(study, finished / "records"))
+    found, expected = (
+        [[row["test_loss"] for row in record.evaluations] for record in results.records]
+        for results in (merged, whole)
+    )
+    assert found == expected
 
 
 def test_report(finished):
