@@ -16,7 +16,7 @@ a ResNet-18 on the original pixels, the accuracy at their end:
 
 `full` is their size: 410 epochs a seed. `cpu` has a fifth of the epochs, the first 10,000 images, a
 ResNet-8 of width 8 and, so that a run has a number of updates worth the name, a quarter of the
-batch and of the rates; 2.5 million images a study, about 45 minutes on one core.
+batch and of the rates; 2.5 million images, an hour and a half on one core, evaluations included.
 
 The target is AlgoPerf's rule on the first of them: the median over seeds of its best evaluation.
 """

@@ -58,9 +58,9 @@ def _draw_runs(axis: Axes, runs: Sequence[Record], clock: str, name: str, number
     times = [row[clock] for row in runs[0].evaluations[:length]]
     accuracies = [[row["test_accuracy"] for row in run.evaluations[:length]] for run in runs]
     low, median, high = np.quantile(accuracies, (0.25, 0.5, 0.75), axis=0)
-    colour, dashes = _colour(number), _DASHES[number // len(COLOURS) % len(_DASHES)]
-    label = f"{name} (n={len(runs)})"
-    axis.plot(times, 100 * median, color=colour, linestyle=dashes, label=label)
+    style, label = _style(number), f"{name} (n={len(runs)})"
+    colour = style["color"]
+    axis.plot(times, 100 * median, **style, label=label)
     axis.fill_between(times, 100 * low, 100 * high, color=colour, alpha=0.15, linewidth=0)
     _draw_average(axis, runs, length, clock, colour)
     return min(median[length // 4 :])
@@ -89,7 +89,7 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
                 for axis, times in zip(row, (shown.steps, shown.epochs), strict=True):
                     values = shown.curves[name]
                     # A schedule holds its value until the next update.
-                    axis.step(times, values, color=_colour(number), where="post", alpha=0.85)
+                    axis.step(times, values, **_style(number), where="post", alpha=0.85)
         row[0].set_ylabel(name.replace("_", " "))
     for axis in axes.flat:
         plain(axis)
@@ -129,8 +129,10 @@ def _curve_names(previews: Mapping[str, Preview]) -> list[str]:
     return list(dict.fromkeys(name for shown in previews.values() for name in shown.curves))
 
 
-def _colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
+def _style(number: int) -> dict[str, Any]:
+    """Of the n-th curve, from 0."""
+    dashes = _DASHES[number // len(COLOURS) % len(_DASHES)]
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": dashes}
 
 
 def plain(axis: Axes) -> Axes:
