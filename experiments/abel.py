@@ -24,7 +24,7 @@ not published, these are common.
 import dataclasses
 
 import jaxsched as js
-from jaxsched.bench import Published, Study
+from jaxsched.bench import Study, published_in
 from jaxsched.data import Augment, Cifar10, Subset
 from jaxsched.models import CifarResNet, WideResNet
 from jaxsched.train import Experiment
@@ -33,9 +33,9 @@ RATE = 0.1
 FACTOR = 0.2
 SEEDS = (0, 1, 2)
 TABLES = "arXiv 2103.12682, tables 1 and 2: WRN-28-10"
-PUBLISHED = {
-    name: Published(accuracy, TABLES)
-    for name, accuracy in {
+PUBLISHED = published_in(
+    TABLES,
+    {
         "late_l2_aug": 0.951,
         "steps_l2_aug": 0.963,
         "cosine_l2_aug": 0.965,
@@ -44,8 +44,8 @@ PUBLISHED = {
         "cosine_l2": 0.927,
         "late_aug": 0.950,
         "cosine_aug": 0.950,
-    }.items()
-}
+    },
+)
 
 
 def stepped(base: Experiment, rate: float, factor: float) -> js.Optimizer:

@@ -33,7 +33,7 @@ import dataclasses
 from typing import Any
 
 import jaxsched as js
-from jaxsched.bench import Published, Study
+from jaxsched.bench import Study, published_in
 from jaxsched.data import Cifar10, Subset
 from jaxsched.models import BatchNorm, CifarResNet, WideResNet
 from jaxsched.train import Experiment
@@ -44,15 +44,15 @@ RATE = 0.025
 FULL_RATE = 0.1
 FACTOR = 0.2
 SEEDS = (0, 1, 2)
-PUBLISHED = {
-    name: Published(accuracy, "arXiv 1711.00489, figure 5: WRN-16-4, n=1")
-    for name, accuracy in {
+PUBLISHED = published_in(
+    "arXiv 1711.00489, figure 5: WRN-16-4, n=1",
+    {
         "decay": 0.943,
         "batch": 0.944,
         "larger_lr": 0.945,
         "larger_momentum": 0.933,
-    }.items()
-}
+    },
+)
 
 # What keeps the noise of a run, see `js.trade`.
 TRADES: dict[str, dict[str, Any]] = {

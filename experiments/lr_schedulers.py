@@ -24,24 +24,26 @@ The target is AlgoPerf's rule on the first of them: the median over seeds of its
 import dataclasses
 
 import jaxsched as js
-from jaxsched.bench import MedianBest, Published, Study
+from jaxsched.bench import MedianBest, Study, published_in
 from jaxsched.data import Cifar10, Subset
 from jaxsched.models import R18, CifarResNet, GroupNorm, Network
 from jaxsched.train import Experiment
 
-SOURCE = "H. Desai, Experiments with CIFAR10, ResNet-18, n=1"
-PUBLISHED = {
-    "multi_step": 0.9376,
-    "cosine_50": 0.9391,
-    "cosine_30": 0.9293,
-    "cosine_20": 0.9166,
-    "restarts": 0.9370,
-    "one_cycle_50": 0.9465,
-    "one_cycle_30": 0.9377,
-    "swa_10": 0.9414,
-    "swa_20": 0.9445,
-    "group_norm": 0.9327,
-}
+PUBLISHED = published_in(
+    "H. Desai, Experiments with CIFAR10, ResNet-18, n=1",
+    {
+        "multi_step": 0.9376,
+        "cosine_50": 0.9391,
+        "cosine_30": 0.9293,
+        "cosine_20": 0.9166,
+        "restarts": 0.9370,
+        "one_cycle_50": 0.9465,
+        "one_cycle_30": 0.9377,
+        "swa_10": 0.9414,
+        "swa_20": 0.9445,
+        "group_norm": 0.9327,
+    },
+)
 
 
 def experiments(
@@ -138,7 +140,7 @@ sizes = {
         ),
         seeds=(0, 1, 2),
         target=MedianBest("multi_step"),
-        published={name: Published(accuracy, SOURCE) for name, accuracy in PUBLISHED.items()},
+        published=PUBLISHED,
     ),
     "full": Study(
         name="lr_schedulers_full",
@@ -153,6 +155,6 @@ sizes = {
         seeds=(0, 1, 2),
         target=MedianBest("multi_step"),
         further_targets=(0.90, 0.92, 0.93, 0.935),
-        published={name: Published(accuracy, SOURCE) for name, accuracy in PUBLISHED.items()},
+        published=PUBLISHED,
     ),
 }

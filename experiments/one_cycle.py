@@ -40,7 +40,7 @@ import dataclasses
 from typing import Any
 
 import jaxsched as js
-from jaxsched.bench import Published, Study
+from jaxsched.bench import Study, published_in
 from jaxsched.data import Augment, Cifar10, Subset
 from jaxsched.models import BatchNorm, CifarResNet
 from jaxsched.train import Experiment
@@ -52,9 +52,9 @@ SEEDS = (0, 1, 2)
 SUPER = "arXiv 1708.07120, the author's logs: ResNet-56, n=1"
 DISCIPLINED = "arXiv 1803.09820: ResNet-56, mean of 4"
 PUBLISHED = {
-    **{
-        name: Published(accuracy, SUPER)
-        for name, accuracy in {
+    **published_in(
+        SUPER,
+        {
             "cycle": 0.9244,
             "piecewise_8x": 0.9032,
             "cycle_wd_1e-3": 0.0995,  # what the log of a run that diverged ends with
@@ -63,18 +63,18 @@ PUBLISHED = {
             "cycle_momentum_0.80": 0.9186,
             "cycle_momentum_0.85": 0.9229,
             "cycle_momentum_0.95": 0.9074,
-        }.items()
-    },
-    **{
-        name: Published(accuracy, DISCIPLINED)
-        for name, accuracy in {
+        },
+    ),
+    **published_in(
+        DISCIPLINED,
+        {
             "one_cycle": 0.920,
             "one_cycle_rising": 0.914,
             "one_cycle_momentum_0.85": 0.908,
             "one_cycle_momentum_0.90": 0.914,
             "one_cycle_momentum_0.95": 0.921,
-        }.items()
-    },
+        },
+    ),
 }
 
 PEAK = 1.0

@@ -9,6 +9,7 @@ from jaxsched.bench.environment import environment as environment
 from jaxsched.bench.environment import peak_memory as peak_memory
 from jaxsched.bench.outline import Outline as Outline
 from jaxsched.bench.outline import Published as Published
+from jaxsched.bench.outline import published_in as published_in
 from jaxsched.bench.pictures import draw_schedules as draw_schedules
 from jaxsched.bench.pictures import text_schedules as text_schedules
 from jaxsched.bench.progress import Progress as Progress

@@ -22,6 +22,21 @@ class Published:
     source: str = ""
 
 
+def published_in(source: str, accuracies: Mapping[str, float]) -> dict[str, Published]:
+    """What one source has published, by an experiment's name.
+
+    Args:
+        source: see `Published`.
+        accuracies: test accuracies, a share each.
+
+    Example:
+        >>> from jaxsched.bench import published_in
+        >>> published_in("a paper, table 1", {"cosine": 0.93})
+        {'cosine': Published(accuracy=0.93, source='a paper, table 1')}
+    """
+    return {name: Published(accuracy, source) for name, accuracy in accuracies.items()}
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of a study.

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from jaxsched.bench import Outline, Results, read_record, write_report
+from jaxsched.bench.pictures import _style
 from jaxsched.cli import main
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
@@ -66,6 +67,7 @@ def test_json_is_strict_and_csv_has_every_evaluation(results, report):
 
 def test_seventeen_curves_are_told_apart(report):
     assert min(imread(report / "accuracy.png").shape[:2]) > 400
+    assert len({str(_style(number)) for number in range(17)}) == 17
 
 
 @pytest.fixture
