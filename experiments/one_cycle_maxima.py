@@ -28,7 +28,8 @@ from rich.console import Console
 
 import jaxsched as js
 from jaxsched import bench
-from jaxsched.bench.pictures import COLOURS, plain
+from jaxsched.bench.pictures import plain
+from jaxsched.bench.style import COLOURS
 from jaxsched.data import Augment, Cifar10, Digits, Subset
 from jaxsched.models import CifarResNet, GroupNorm
 from jaxsched.ranges.suggestions import MAXIMUM_RULE

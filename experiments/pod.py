@@ -39,7 +39,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 from matplotlib.figure import Figure
 
 import jaxsched as js
-from jaxsched.bench.pictures import COLOURS, plain
+from jaxsched.bench.pictures import plain
+from jaxsched.bench.style import COLOURS
 from jaxsched.models import RESNET50
 
 RESULTS = Path(__file__).parent / "results" / "pod"

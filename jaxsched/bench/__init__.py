@@ -38,6 +38,7 @@ from jaxsched.bench.statistics import cautions as cautions
 from jaxsched.bench.statistics import compare_accuracy as compare_accuracy
 from jaxsched.bench.statistics import compare_times as compare_times
 from jaxsched.bench.statistics import earliest_significant as earliest_significant
+from jaxsched.bench.statistics import evidence as evidence
 from jaxsched.bench.statistics import first_at_target as first_at_target
 from jaxsched.bench.statistics import median_interval as median_interval
 from jaxsched.bench.statistics import performance_profile as performance_profile

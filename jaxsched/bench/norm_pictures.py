@@ -11,7 +11,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from uniplot import plot_to_string
 
 from jaxsched.bench.bounce import Bounce
-from jaxsched.bench.pictures import COLOURS, plain
+from jaxsched.bench.pictures import plain
+from jaxsched.bench.style import COLOURS
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 

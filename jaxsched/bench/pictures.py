@@ -9,14 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from uniplot import plot_to_string
 
+from jaxsched.bench.curves import CLOCKS, column, curve_of
 from jaxsched.bench.records import Record
 from jaxsched.bench.results import Results
+from jaxsched.bench.statistics import Clock
+from jaxsched.bench.style import colour, dashes
 from jaxsched.train import Preview
-
-# Okabe and Ito's colours, told apart by colour-blind readers too; black is left for the target.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
-# Of the first seven curves, the next seven, and so on; dots are for averages.
-_DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), "-.", (0, (6, 2, 1, 2, 1, 2)))
 
 
 def draw_accuracy(results: Results, path: Path) -> None:
@@ -30,16 +28,16 @@ def draw_accuracy(results: Results, path: Path) -> None:
         for name in results.outline.names
     }
     sizes = {row.get("batch_size") for record in results.records for row in record.evaluations}
-    clocks = {"updates": "step", "epochs": "epoch"} if len(sizes) > 1 else {"updates": "step"}
+    clocks: list[Clock] = ["step", "epoch"] if len(sizes) > 1 else ["step"]
     figure = Figure(figsize=(5.2 + 4.6 * len(clocks), 4.2), layout="constrained")
     axes = figure.subplots(1, len(clocks), sharey=True, squeeze=False)[0]
     floor = target = results.target.accuracy
-    for axis, (label, clock) in zip(axes, clocks.items(), strict=True):
+    for axis, clock in zip(axes, clocks, strict=True):
         for number, (name, runs) in enumerate(by_name.items()):
             if runs:
                 floor = min(floor, _draw_runs(plain(axis), runs, clock, name, number))
         axis.axhline(100 * target, color="black", linewidth=1, linestyle="--")
-        axis.set_xlabel(label)
+        axis.set_xlabel(CLOCKS[clock])
     where = axes[0].get_yaxis_transform()  # x as a share of the width, y in per cent
     axes[0].text(0.005, 100 * target, "target", va="bottom", transform=where)
     # The first quarter starts from chance; drawn in full it would flatten all the rest.
@@ -51,31 +49,20 @@ def draw_accuracy(results: Results, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _draw_runs(axis: Axes, runs: Sequence[Record], clock: str, name: str, number: int) -> float:
+def _draw_runs(axis: Axes, runs: Sequence[Record], clock: Clock, name: str, number: int) -> float:
     """One experiment's seeds; the least median accuracy after the first quarter."""
-    # A run that diverged has fewer rows; what is drawn ends where the first one ends.
-    length = min(len(run.evaluations) for run in runs)
-    times = [row[clock] for row in runs[0].evaluations[:length]]
-    accuracies = [[row["test_accuracy"] for row in run.evaluations[:length]] for run in runs]
-    low, median, high = np.quantile(accuracies, (0.25, 0.5, 0.75), axis=0)
-    style, label = _style(number), f"{name} (n={len(runs)})"
-    colour = style["color"]
-    axis.plot(times, 100 * median, **style, label=label)
-    axis.fill_between(times, 100 * low, 100 * high, color=colour, alpha=0.15, linewidth=0)
-    _draw_average(axis, runs, length, clock, colour)
-    return min(median[length // 4 :])
-
-
-def _draw_average(axis: Axes, runs: Sequence[Record], length: int, clock: str, colour: str) -> None:
-    """The median accuracy of the averaged weights, from the first evaluation that has any."""
-    rows = zip(*(run.evaluations[:length] for run in runs), strict=True)
-    points = [
-        (row[0][clock], 100 * np.median([of_run["averaged_test_accuracy"] for of_run in row]))
-        for row in rows
-        if all(of_run.get("averaged_test_accuracy") is not None for of_run in row)
-    ]
-    if points:
-        axis.plot(*zip(*points, strict=True), color=colour, linestyle=":", label="… averaged")
+    curve = curve_of(runs, column("test_accuracy"))
+    assert curve is not None  # every evaluation has one
+    style, label = _style(number), f"{name} (n={curve.n})"
+    low, median, high = (100 * np.array(of) for of in (curve.low, curve.median, curve.high))
+    axis.plot(curve.times[clock], median, **style, label=label)
+    shade = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
+    axis.fill_between(curve.times[clock], low, high, **shade)
+    averaged = curve_of(runs, column("averaged_test_accuracy"))
+    if averaged is not None:
+        dotted = {"color": style["color"], "linestyle": ":", "label": "… averaged"}
+        axis.plot(averaged.times[clock], 100 * np.array(averaged.median), **dotted)
+    return min(curve.median[len(curve.median) // 4 :])
 
 
 def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
@@ -131,8 +118,7 @@ def _curve_names(previews: Mapping[str, Preview]) -> list[str]:
 
 def _style(number: int) -> dict[str, Any]:
     """Of the n-th curve, from 0."""
-    dashes = _DASHES[number // len(COLOURS) % len(_DASHES)]
-    return {"color": COLOURS[number % len(COLOURS)], "linestyle": dashes}
+    return {"color": colour(number), "linestyle": (0, dashes(number)) if dashes(number) else "-"}
 
 
 def plain(axis: Axes) -> Axes:

@@ -1,18 +1,25 @@
 """All that is said of a study, from its outline and its records. Knows no JAX."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxsched.bench.outline import Outline
 from jaxsched.bench.records import Record, read_record
 from jaxsched.bench.statistics import (
     Comparison,
+    Profile,
     Summary,
     cautions,
     compare_accuracy,
     compare_times,
+    earliest_significant,
+    median_interval,
+    performance_profile,
     summarise,
+    times_to_target,
 )
 from jaxsched.bench.target import Target, resolved
 
@@ -31,6 +38,10 @@ class Results:
         summaries: one an experiment.
         by_accuracy: each experiment's final accuracy against the baseline's.
         by_steps: likewise, its updates to the target.
+        surely_over: by name, the first evaluation from which on the mean over seeds is
+            significantly over the target; only those that have one.
+        profile: over the target and the further ones, by the median of updates; None with one
+            target alone.
         cautions: what a reader must be told first.
     """
 
@@ -40,7 +51,13 @@ class Results:
     summaries: tuple[Summary, ...]
     by_accuracy: tuple[Comparison, ...]
     by_steps: tuple[Comparison, ...]
+    surely_over: Mapping[str, Mapping[str, Any]]
+    profile: Profile | None
     cautions: tuple[str, ...]
+
+    def runs_of(self, name: str) -> list[Record]:
+        """The finished runs of an experiment."""
+        return [record for record in self.records if record.name == name]
 
     @classmethod
     def of(cls, outline: Outline, records: Sequence[Record]) -> "Results":
@@ -72,6 +89,8 @@ class Results:
             summaries=tuple(summarise(made, target.accuracy)),
             by_accuracy=tuple(compare_accuracy(made, outline.baseline)),
             by_steps=tuple(compare_times(made, outline.baseline, target.accuracy, "step")),
+            surely_over=_surely_over(made, target.accuracy),
+            profile=_profile(made, (target.accuracy, *outline.further_targets)),
             cautions=tuple(cautions(outline, made, target)),
         )
 
@@ -97,6 +116,33 @@ class Results:
         paths = [path for folder in folders for path in _records(folder)]
         # The first one wins.
         return cls.of(outlines[0], [read_record(path) for path in reversed(paths)])
+
+
+def _by_name(records: Sequence[Record]) -> dict[str, list[Record]]:
+    names = dict.fromkeys(record.name for record in records)
+    return {name: [record for record in records if record.name == name] for name in names}
+
+
+def _surely_over(records: Sequence[Record], target: float) -> dict[str, Mapping[str, Any]]:
+    found = {name: earliest_significant(runs, target) for name, runs in _by_name(records).items()}
+    return {name: row for name, row in found.items() if row is not None}
+
+
+def _profile(records: Sequence[Record], targets: Sequence[float]) -> Profile | None:
+    """A task is a target: the study has one data set and, mostly, one network."""
+    if len(targets) < 2:
+        return None
+
+    def median(runs: Sequence[Record], target: float) -> float:
+        value = median_interval(times_to_target(runs, target, "step")).value
+        return math.inf if value is None else value
+
+    return performance_profile(
+        {
+            name: [median(runs, target) for target in targets]
+            for name, runs in _by_name(records).items()
+        }
+    )
 
 
 def _records(folder: Path) -> list[Path]:

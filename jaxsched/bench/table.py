@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from jaxsched.bench.results import Results
-from jaxsched.bench.statistics import Comparison, Summary
+from jaxsched.bench.statistics import Comparison, Summary, p_in_words
 
 _COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
 _AVERAGED = "averaged, %"  # only in tables where there is an average
@@ -25,7 +25,7 @@ def terminal_table(results: Results) -> Table:
     """The table as the terminal shows it."""
     table = Table(title=_title(results), caption="\n".join(results.cautions))
     # Without intervals, which a terminal has no room for.
-    columns, *rows = _cells(results, intervals=False)
+    columns, *rows = summary_cells(results, intervals=False)
     for column in columns:
         table.add_column(column, justify="right" if column else "left")
     for row in rows:
@@ -38,8 +38,8 @@ def markdown_table(results: Results) -> str:
     parts = [
         f"{_title(results)}\n",
         "".join(f"- {caution}\n" for caution in results.cautions),
-        _markdown(_cells(results, intervals=True)),
-        _markdown(_comparisons(results)) if results.by_accuracy else "",
+        _markdown(summary_cells(results, intervals=True)),
+        _markdown(comparison_cells(results)) if results.by_accuracy else "",
     ]
     return "\n".join(part for part in parts if part)
 
@@ -85,8 +85,13 @@ def _markdown(cells: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]:
-    """The heading and a row each."""
+def summary_cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]:
+    """The table's heading, and a row for each experiment.
+
+    Args:
+        results: of a study.
+        intervals: whether medians have theirs beside them.
+    """
     summaries, published = results.summaries, results.outline.published
     rows = [_COLUMNS, *(_row(summary, intervals) for summary in summaries)]
     if any(summary.averaged_mean is not None for summary in summaries):
@@ -129,8 +134,8 @@ def _spread(mean: float | None, sd: float | None) -> str:
     return f"{100 * mean:.2f}" if sd is None else f"{100 * mean:.2f} ± {100 * sd:.2f}"
 
 
-def _comparisons(results: Results) -> list[tuple[str, ...]]:
-    """Each experiment against the baseline, seed by seed."""
+def comparison_cells(results: Results) -> list[tuple[str, ...]]:
+    """A heading, and a row for each experiment against the baseline, seed by seed."""
     heading = (
         f"against {results.outline.baseline}, by seed",
         "final accuracy, points [95% interval]",
@@ -177,6 +182,4 @@ def _ratio(comparison: Comparison) -> str:
 
 def _p_value(comparison: Comparison) -> str:
     p = comparison.p_corrected
-    if p is None:
-        return ""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return "" if p is None else p_in_words(p).removeprefix("= ")

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from jaxsched.bench.pictures import COLOURS, plain
+from jaxsched.bench.pictures import plain
+from jaxsched.bench.style import COLOURS
 from jaxsched.tune.grid_runs import CellRuns
 from jaxsched.tune.judging import Result
 from jaxsched.tune.wording import said, text_of, title

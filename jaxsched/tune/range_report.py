@@ -7,7 +7,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxsched.bench.pictures import COLOURS, plain
+from jaxsched.bench.pictures import plain
+from jaxsched.bench.style import COLOURS
 from jaxsched.ranges.curve import RangeCurve
 from jaxsched.ranges.smoothing import centred_mean
 from jaxsched.ranges.suggestions import Suggestions, suggest

@@ -6,6 +6,8 @@ from jaxsched.bench.statistics.comparison import compare_accuracy as compare_acc
 from jaxsched.bench.statistics.comparison import compare_times as compare_times
 from jaxsched.bench.statistics.comparison import holm as holm
 from jaxsched.bench.statistics.earliest import earliest_significant as earliest_significant
+from jaxsched.bench.statistics.evidence import evidence as evidence
+from jaxsched.bench.statistics.evidence import p_in_words as p_in_words
 from jaxsched.bench.statistics.hits import Clock as Clock
 from jaxsched.bench.statistics.hits import first_at_target as first_at_target
 from jaxsched.bench.statistics.hits import times_to_target as times_to_target

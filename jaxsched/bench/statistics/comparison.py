@@ -121,7 +121,7 @@ def compare_times(
         records: of the runs of a study.
         baseline: the name of one of its experiments.
         target: test accuracy, a share.
-        clock: updates, examples or training seconds.
+        clock: updates, examples, epochs or training seconds.
 
     Returns:
         One for each other experiment, in the order of the records.

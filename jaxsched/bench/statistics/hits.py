@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from jaxsched.bench.records import Record
 
-Clock: TypeAlias = Literal["step", "examples", "train_seconds"]
+Clock: TypeAlias = Literal["step", "examples", "epoch", "train_seconds"]
 # Accuracies that differ by less differ by rounding alone: of a million examples, one is 1e-6.
 SAME = 1e-12
 
@@ -23,7 +23,7 @@ def times_to_target(records: Sequence[Record], target: float, clock: Clock) -> l
         records: of runs that came to their end; one that diverged later has reached it all the
             same.
         target: test accuracy, a share.
-        clock: updates, examples or training seconds.
+        clock: updates, examples, epochs or training seconds.
 
     Example:
         >>> from jaxsched.bench import Record, times_to_target
