@@ -31,7 +31,7 @@ ALLOWED = {
     "growth": set(),
     "ranges": set(),
     "train": {*LIBRARY, "growth", "noise", "transforms", "memory", "optimizers", "models", "data"},
-    "bench": {*LIBRARY, "optimizers", "data", "train"},
+    "bench": {*LIBRARY, "noise", "optimizers", "data", "train"},
     "tune": {*LIBRARY, "ranges", "data", "train", "bench"},
     "cli": {*LIBRARY, "train", "bench", "tune"},
     "__init__": {

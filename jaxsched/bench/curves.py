@@ -74,15 +74,17 @@ def curve_of(records: Sequence[Record], value: Value) -> Curve | None:
     ]
     if not marks:
         return None
-    values = np.array([[value(row) for row in mark] for mark in marks], np.float64)
-    low, median, high = (
-        tuple(of.tolist()) for of in np.quantile(values, (0.25, 0.5, 0.75), axis=1)
-    )
-    times = {
-        clock: tuple(float(np.median([row[clock] for row in mark])) for mark in marks)
-        for clock in CLOCKS
+    low, median, high = _quartiles([[value(row) for row in mark] for mark in marks])
+    times: dict[Clock, tuple[float, ...]] = {
+        clock: _quartiles([[row[clock] for row in mark] for mark in marks])[1] for clock in CLOCKS
     }
     return Curve(len(runs), times, low, median, high)
+
+
+def _quartiles(values: Sequence[Sequence[Any]]) -> list[tuple[float, ...]]:
+    """Of each row."""
+    quartiles = np.quantile(np.array(values, np.float64), (0.25, 0.5, 0.75), axis=1)
+    return [tuple(of.tolist()) for of in quartiles]
 
 
 def column(name: str) -> Value:

@@ -1,16 +1,17 @@
-"""What a study leaves behind: its table in four forms, and its curves."""
+"""What a study leaves behind: its table in four forms, its curves, and all of it as one page."""
 
 from pathlib import Path
 
 from rich.table import Table
 
+from jaxsched.bench.page import write_page
 from jaxsched.bench.pictures import draw_accuracy
 from jaxsched.bench.results import Results
 from jaxsched.bench.table import markdown_table, terminal_table, write_csv, write_json
 
 
 def write_report(results: Results, folder: Path) -> Table:
-    """Writes `summary.json`, `summary.md`, `evaluations.csv` and `accuracy.png`.
+    """Writes `summary.json`, `summary.md`, `evaluations.csv`, `accuracy.png` and `report.html`.
 
     Args:
         results: of a study that was run, wholly or in part.
@@ -24,4 +25,5 @@ def write_report(results: Results, folder: Path) -> Table:
     (folder / "summary.md").write_text(markdown_table(results), encoding="utf-8")
     write_csv(results, folder / "evaluations.csv")
     draw_accuracy(results, folder / "accuracy.png")
+    write_page(results, folder / "report.html")
     return terminal_table(results)

@@ -1,0 +1,58 @@
+// Draws the charts as the controls say, and again when they or the reader's colours change.
+"use strict";
+
+const specs = JSON.parse(document.getElementById("specs").textContent);
+const controls = document.querySelector(".controls");
+const isDark = matchMedia("(prefers-color-scheme: dark)");
+let drawn = [];
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+function choices() {
+  const chosen = new FormData(controls);
+  return { clock: chosen.get("clock"), shown: chosen.getAll("shown"), ink: colour("ink") };
+}
+
+function look() {
+  const [ink, faint, line] = ["ink", "faint", "line"].map(colour);
+  return {
+    background: "transparent",
+    font: "system-ui, sans-serif",
+    view: { stroke: null },
+    title: { color: faint, fontSize: 12 },
+    axis: {
+      labelColor: faint, titleColor: faint, gridColor: line, domainColor: faint, tickColor: faint,
+      labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal",
+    },
+    text: { color: ink },
+  };
+}
+
+async function draw() {
+  const params = choices();
+  const draws = Object.entries(specs).map(([key, spec]) => vegaEmbed(
+    document.getElementById(key),
+    { ...spec, params: spec.params.map((param) => ({ ...param, value: params[param.name] })) },
+    {
+      renderer: "svg", config: look(), tooltip: { theme: isDark.matches ? "dark" : "light" },
+      actions: { export: true, source: false, compiled: false, editor: false },
+    },
+  ));
+  drawn.forEach((chart) => chart.finalize());
+  drawn = await Promise.all(draws);
+  document.body.dataset.drawn = String(drawn.length);
+}
+
+function update() {
+  const params = choices();
+  for (const { view } of drawn) {
+    for (const [name, value] of Object.entries(params)) view.signal(name, value);
+    view.runAsync();
+  }
+}
+
+controls.addEventListener("change", update);
+isDark.addEventListener("change", draw);
+draw();
