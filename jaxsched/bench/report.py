@@ -1,4 +1,4 @@
-"""What a study leaves behind: its table in four forms, and its curves."""
+"""What a study leaves behind: its table, its numbers for other programs, and its curves."""
 
 from pathlib import Path
 
@@ -6,11 +6,12 @@ from rich.table import Table
 
 from jaxsched.bench.pictures import draw_accuracy
 from jaxsched.bench.results import Results
-from jaxsched.bench.table import markdown_table, terminal_table, write_csv, write_json
+from jaxsched.bench.spreadsheets import write_evaluations, write_runs
+from jaxsched.bench.table import markdown_table, terminal_table, write_json
 
 
 def write_report(results: Results, folder: Path) -> Table:
-    """Writes `summary.json`, `summary.md`, `evaluations.csv` and `accuracy.png`.
+    """Writes `summary.json` and `.md`, `runs.csv`, `evaluations.csv` and `accuracy.png`.
 
     Args:
         results: of a study that was run, wholly or in part.
@@ -22,6 +23,7 @@ def write_report(results: Results, folder: Path) -> Table:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(results, folder / "summary.json")
     (folder / "summary.md").write_text(markdown_table(results), encoding="utf-8")
-    write_csv(results, folder / "evaluations.csv")
+    write_runs(results, folder / "runs.csv")
+    write_evaluations(results, folder / "evaluations.csv")
     draw_accuracy(results, folder / "accuracy.png")
     return terminal_table(results)

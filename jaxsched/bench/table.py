@@ -1,6 +1,5 @@
-"""The tables of a study: in the terminal, as Markdown, as JSON and as CSV."""
+"""The table of a study: in the terminal, as Markdown and as JSON."""
 
-import csv
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -14,11 +13,6 @@ from jaxsched.bench.statistics import Comparison, Summary
 _COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
 _AVERAGED = "averaged, %"  # only in tables where there is an average
 _PUBLISHED = "published, %"  # only where something is
-_EVALUATION = (
-    "step", "examples", "epoch", "train_seconds", "evaluation_seconds", "batch_size",
-    "learning_rate", "momentum", "weight_decay", "train_loss", "train_accuracy", "test_loss",
-    "test_accuracy", "averaged_test_loss", "averaged_test_accuracy", "squared_norm",
-)  # fmt: skip
 
 
 def terminal_table(results: Results) -> Table:
@@ -57,17 +51,6 @@ def write_json(results: Results, path: Path) -> None:
         "cautions": results.cautions,
     }
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def write_csv(results: Results, path: Path) -> None:
-    """Every evaluation, a row each; what a run does not know is empty."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("study", "experiment", "seed", *_EVALUATION))
-        for record in results.records:
-            head = (results.outline.name, record.name, record.header["seed"])
-            for row in record.evaluations:
-                writer.writerow((*head, *map(row.get, _EVALUATION)))
 
 
 def _title(results: Results) -> str:

@@ -119,7 +119,7 @@ def command(*arguments):
 def test_the_command_writes_where_it_is_told(parts, tmp_path, capsys):
     main(["report", *map(str, parts), "--output", str(tmp_path / "new" / "out")])
     assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == {
-        "accuracy.png", "evaluations.csv", "summary.json", "summary.md"
+        "accuracy.png", "evaluations.csv", "runs.csv", "summary.json", "summary.md"
     }  # fmt: skip
     assert "larger_momentum" in capsys.readouterr().out
 
