@@ -7,6 +7,7 @@ from jaxsched.bench.diagnosis import diagnose as diagnose
 from jaxsched.bench.diagnosis import diagnosed as diagnosed
 from jaxsched.bench.environment import environment as environment
 from jaxsched.bench.environment import peak_memory as peak_memory
+from jaxsched.bench.event_files import write_event_files as write_event_files
 from jaxsched.bench.outline import Outline as Outline
 from jaxsched.bench.outline import Published as Published
 from jaxsched.bench.outline import published_in as published_in

@@ -1,5 +1,6 @@
 """`jaxsched report`: the table and the curves of a study, from its records alone."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ class Report:
     """What `jaxsched bench` wrote: each holds study.json and a folder of records."""
     output: Path | None = None
     """Where to write; by default the first of the folders."""
+    tensorboard: Path | None = None
+    """Also writes every run's event file in here, for `tensorboard --logdir`."""
 
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Reports; nothing comes after its own options."""
@@ -29,5 +32,10 @@ class Report:
         if not self.folders:
             raise ValueError("report needs at least one folder that `jaxsched bench` wrote.")
         output = self.output or self.folders[0]
-        console.print(bench.write_report(bench.Results.read(self.folders), output))
+        results = bench.Results.read(self.folders)
+        if self.tensorboard:
+            bench.write_event_files(results, self.tensorboard)
+        console.print(bench.write_report(results, output))
         print(f"tables and curves in {output}")
+        if self.tensorboard:
+            print(f"event files: tensorboard --logdir {shlex.quote(str(self.tensorboard))}")
