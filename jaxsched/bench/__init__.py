@@ -22,6 +22,7 @@ from jaxsched.bench.report import write_report as write_report
 from jaxsched.bench.results import OUTLINE_FILE as OUTLINE_FILE
 from jaxsched.bench.results import RECORDS_FOLDER as RECORDS_FOLDER
 from jaxsched.bench.results import Results as Results
+from jaxsched.bench.results import by_study as by_study
 from jaxsched.bench.runner import load as load
 from jaxsched.bench.runner import planned as planned
 from jaxsched.bench.runner import record_header as record_header
