@@ -32,10 +32,20 @@ def markdown_table(results: Results) -> str:
     parts = [
         f"{_title(results)}\n",
         "".join(f"- {caution}\n" for caution in results.cautions),
-        _markdown(_cells(results, intervals=True)),
-        _markdown(_comparisons(results)) if results.by_accuracy else "",
+        markdown_summaries(results),
+        markdown_comparisons(results) if results.by_accuracy else "",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def markdown_summaries(results: Results) -> str:
+    """The table alone, with intervals: a row an experiment."""
+    return _markdown(_cells(results, intervals=True))
+
+
+def markdown_comparisons(results: Results) -> str:
+    """The comparisons alone: a row an experiment, against the baseline."""
+    return _markdown(_comparisons(results))
 
 
 def write_json(results: Results, path: Path) -> None:
