@@ -212,13 +212,12 @@ def row(runs: Runs, name: str) -> str:
     )
 
 
-def main() -> None:
-    """Reads, draws, prints."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/one_cycle/records")
-    runs = load(folder)
-    draw(runs, folder.parent / "curves.png")
+def main(records: Path) -> None:
+    """Reads them, draws beside them, prints."""
+    runs = load(records)
+    draw(runs, records.parent / "curves.png")
     print(table(runs))
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/one_cycle/records"))

@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from jaxsched.bench import Results
-from jaxsched.bench.table import markdown_table
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -31,13 +28,3 @@ def test_every_file_that_the_readme_names_exists():
     paths = [link or path for link, path in named]
     assert len(paths) > 10
     assert [path for path in paths if not (ROOT / path).exists()] == []
-
-
-@pytest.mark.parametrize("study", ["quickstart", "lr_schedulers"])
-def test_tables_of_studies_are_those_of_their_records(study):
-    folder = ROOT / "experiments" / "results" / study
-    results = Results.read([folder])
-    table, *_ = re.findall(r"(?:^\|.*\n)+", markdown_table(results), re.MULTILINE)
-    assert table.count("\n") == 2 + len(results.outline.names)
-    assert table in README
-    assert (folder / "summary.md").read_text() == markdown_table(results)

@@ -7,6 +7,7 @@ from jaxsched.bench.diagnosis import diagnose as diagnose
 from jaxsched.bench.diagnosis import diagnosed as diagnosed
 from jaxsched.bench.environment import environment as environment
 from jaxsched.bench.environment import peak_memory as peak_memory
+from jaxsched.bench.event_files import write_event_files as write_event_files
 from jaxsched.bench.outline import Outline as Outline
 from jaxsched.bench.outline import Published as Published
 from jaxsched.bench.outline import published_in as published_in
@@ -21,6 +22,7 @@ from jaxsched.bench.report import write_report as write_report
 from jaxsched.bench.results import OUTLINE_FILE as OUTLINE_FILE
 from jaxsched.bench.results import RECORDS_FOLDER as RECORDS_FOLDER
 from jaxsched.bench.results import Results as Results
+from jaxsched.bench.results import by_study as by_study
 from jaxsched.bench.runner import load as load
 from jaxsched.bench.runner import planned as planned
 from jaxsched.bench.runner import record_header as record_header

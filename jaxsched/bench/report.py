@@ -1,4 +1,4 @@
-"""What a study leaves behind: its table in four forms, its curves, and all of it as one page."""
+"""What a study leaves behind: its table, its numbers for other programs, its curves, its page."""
 
 from pathlib import Path
 
@@ -7,11 +7,12 @@ from rich.table import Table
 from jaxsched.bench.page import write_page
 from jaxsched.bench.pictures import draw_accuracy
 from jaxsched.bench.results import Results
-from jaxsched.bench.table import markdown_table, terminal_table, write_csv, write_json
+from jaxsched.bench.spreadsheets import write_evaluations, write_runs
+from jaxsched.bench.table import markdown_table, terminal_table, write_json
 
 
 def write_report(results: Results, folder: Path) -> Table:
-    """Writes `summary.json`, `summary.md`, `evaluations.csv`, `accuracy.png` and `report.html`.
+    """Writes `report.html`, `accuracy.png`, `summary` as `.md` and `.json`, and two CSV files.
 
     Args:
         results: of a study that was run, wholly or in part.
@@ -23,7 +24,8 @@ def write_report(results: Results, folder: Path) -> Table:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(results, folder / "summary.json")
     (folder / "summary.md").write_text(markdown_table(results), encoding="utf-8")
-    write_csv(results, folder / "evaluations.csv")
+    write_runs(results, folder / "runs.csv")
+    write_evaluations(results, folder / "evaluations.csv")
     draw_accuracy(results, folder / "accuracy.png")
     write_page(results, folder / "report.html")
     return terminal_table(results)

@@ -110,12 +110,28 @@ class Results:
         for folder, outline in zip(folders, outlines, strict=True):
             if outline != outlines[0]:
                 raise ValueError(
-                    f"{folder} holds another study, or other runs of it, than {folders[0]}; give "
-                    "the folders of one study, made from one file."
+                    f"{folder} holds another study, or other runs of {outlines[0].name}, than "
+                    f"{folders[0]}; give the folders of one study, made from one file."
                 )
         paths = [path for folder in folders for path in _records(folder)]
         # The first one wins.
         return cls.of(outlines[0], [read_record(path) for path in reversed(paths)])
+
+
+def by_study(folders: Sequence[Path]) -> list[list[Path]]:
+    """Folders that hold a study of the same name together, for `Results.read`, in their order.
+
+    Args:
+        folders: each with a study's outline.
+
+    Raises:
+        FileNotFoundError: when a folder is none of a study.
+        ValueError: when an outline is damaged.
+    """
+    groups: dict[str, list[Path]] = {}
+    for folder in folders:
+        groups.setdefault(Outline.read(folder / OUTLINE_FILE).name, []).append(folder)
+    return list(groups.values())
 
 
 def _by_name(records: Sequence[Record]) -> dict[str, list[Record]]:

@@ -1,6 +1,5 @@
-"""The tables of a study: in the terminal, as Markdown, as JSON and as CSV."""
+"""The table of a study: in the terminal, as Markdown and as JSON."""
 
-import csv
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -14,11 +13,6 @@ from jaxsched.bench.statistics import Comparison, Summary, p_in_words
 _COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
 _AVERAGED = "averaged, %"  # only in tables where there is an average
 _PUBLISHED = "published, %"  # only where something is
-_EVALUATION = (
-    "step", "examples", "epoch", "train_seconds", "evaluation_seconds", "batch_size",
-    "learning_rate", "momentum", "weight_decay", "train_loss", "train_accuracy", "test_loss",
-    "test_accuracy", "averaged_test_loss", "averaged_test_accuracy", "squared_norm",
-)  # fmt: skip
 
 
 def terminal_table(results: Results) -> Table:
@@ -38,14 +32,24 @@ def markdown_table(results: Results) -> str:
     parts = [
         f"{_title(results)}\n",
         "".join(f"- {caution}\n" for caution in results.cautions),
-        _markdown(summary_cells(results, intervals=True)),
-        _markdown(comparison_cells(results)) if results.by_accuracy else "",
+        markdown_summaries(results),
+        markdown_comparisons(results) if results.by_accuracy else "",
     ]
     return "\n".join(part for part in parts if part)
 
 
+def markdown_summaries(results: Results) -> str:
+    """The table alone, with intervals: a row an experiment."""
+    return _markdown(summary_cells(results, intervals=True))
+
+
+def markdown_comparisons(results: Results) -> str:
+    """The comparisons alone: a row an experiment, against the baseline."""
+    return _markdown(comparison_cells(results))
+
+
 def write_json(results: Results, path: Path) -> None:
-    """`{"study", "target", "origin", "rows", "by_accuracy", "by_steps", "cautions"}`, unrounded."""
+    """All that is computed, unrounded: a key for each field of `Results` but the records."""
     content = {
         "study": results.outline.name,
         "target": results.target.accuracy,
@@ -54,20 +58,11 @@ def write_json(results: Results, path: Path) -> None:
         "baseline": results.outline.baseline,
         "by_accuracy": [dataclasses.asdict(of) for of in results.by_accuracy],
         "by_steps": [dataclasses.asdict(of) for of in results.by_steps],
+        "surely_over": {name: row["step"] for name, row in results.surely_over.items()},
+        "profile": None if results.profile is None else dataclasses.asdict(results.profile),
         "cautions": results.cautions,
     }
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def write_csv(results: Results, path: Path) -> None:
-    """Every evaluation, a row each; what a run does not know is empty."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("study", "experiment", "seed", *_EVALUATION))
-        for record in results.records:
-            head = (results.outline.name, record.name, record.header["seed"])
-            for row in record.evaluations:
-                writer.writerow((*head, *map(row.get, _EVALUATION)))
 
 
 def _title(results: Results) -> str:

@@ -1,6 +1,7 @@
 """Reports from records alone: the committed ones of a real study, in one folder and in parts."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import statistics
@@ -15,6 +16,7 @@ from jaxsched.cli import main
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 DONT_DECAY = RESULTS / "dont_decay"
+QUICKSTART = RESULTS / "quickstart"
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def command(*arguments):
 def test_the_command_writes_where_it_is_told(parts, tmp_path, capsys):
     main(["report", *map(str, parts), "--output", str(tmp_path / "new" / "out")])
     assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == {
-        "accuracy.png", "evaluations.csv", "report.html", "summary.json", "summary.md"
+        "accuracy.png", "evaluations.csv", "report.html", "runs.csv", "summary.json", "summary.md"
     }  # fmt: skip
     assert "larger_momentum" in capsys.readouterr().out
 
@@ -128,10 +130,8 @@ def test_bad_folders_end_with_2_and_say_why(parts, tmp_path, capsys):
     assert command(tmp_path / "nothing") == 2
     assert "expected a study's folder, with study.json in it" in capsys.readouterr().err
 
-    outline = Outline.read(RESULTS / "quickstart" / "study.json")
+    outline = Outline.read(QUICKSTART / "study.json")
     outline.write(tmp_path / "other" / "study.json")
-    assert command(parts[0], tmp_path / "other") == 2
-    assert "holds another study" in capsys.readouterr().err
     assert command(tmp_path / "other") == 2
     assert "none of the 25 runs of quickstart has a finished record" in capsys.readouterr().err
 
@@ -140,6 +140,31 @@ def test_bad_folders_end_with_2_and_say_why(parts, tmp_path, capsys):
     assert command(parts[0]) == 2
     assert f"{damaged.name}, line 1: expected a record's line" in capsys.readouterr().err
     assert damaged.read_text() == "{nonsense\n"
+
+
+def test_one_study_of_other_runs_is_refused_by_its_folders(parts, tmp_path, capsys):
+    outline = Outline.read(DONT_DECAY / "study.json")
+    dataclasses.replace(outline, runs=outline.runs[1:]).write(tmp_path / "fewer" / "study.json")
+    assert command(QUICKSTART, parts[0], tmp_path / "fewer", "--output", tmp_path / "out") == 2
+    said = f"{tmp_path / 'fewer'} holds another study, or other runs of dont_decay, than {parts[0]}"
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_of_different_studies_make_a_report_each(parts, tmp_path):
+    quickstart = tmp_path / "quickstart"
+    shutil.copytree(QUICKSTART, quickstart, ignore=shutil.ignore_patterns("summary.*"))
+    main(["report", *map(str, (parts[0], quickstart, parts[1]))])
+    assert not (parts[1] / "summary.md").exists()
+    for folder, study in ((parts[0], DONT_DECAY), (quickstart, QUICKSTART)):
+        assert (folder / "summary.md").read_text() == (study / "summary.md").read_text()
+
+
+def test_an_output_of_several_studies_has_a_folder_for_each(tmp_path):
+    main(["report", str(DONT_DECAY), str(QUICKSTART), "--output", str(tmp_path)])
+    for study in (DONT_DECAY, QUICKSTART):
+        written, committed = (of / "summary.md" for of in (tmp_path / study.name, study))
+        assert written.read_text() == committed.read_text()
 
 
 def test_records_that_were_cut_off_are_left_out_and_named(parts):

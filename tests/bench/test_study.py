@@ -1,5 +1,6 @@
 """A study run for real on tiny data: skipped, interrupted, resumed, reported."""
 
+import csv
 import dataclasses
 import json
 import os
@@ -134,6 +135,46 @@ def test_report(finished):
         picture = imread(finished / name)
         assert min(picture.shape[:2]) > 300
         assert np.ptp(picture) > 0.9  # ink on paper
+
+
+def test_run_twice_a_study_gives_the_same_table_and_csv(finished, tmp_path):
+    """But for how long it took and when, whatever the order in which its records are read."""
+    run(tmp_path / "again" / "records")
+    records = study_records(study, tmp_path / "again" / "records")
+    write_report(Results.of(study.outline(), records[::-1]), tmp_path / "again")
+    write_report(
+        Results.of(study.outline(), study_records(study, finished / "records")), tmp_path / "once"
+    )
+    for read in (summary_but_seconds, table_but_seconds):
+        assert read(tmp_path / "once") == read(tmp_path / "again")
+    may_differ = {
+        "train_seconds_to_target", "train_seconds", "evaluation_seconds", "compile_seconds",
+        "images_per_second", "process_peak_bytes", "device_peak_bytes", "commit", "started",
+    }  # fmt: skip
+    for name in ("runs.csv", "evaluations.csv"):
+        once, again = (rows_without(tmp_path / of / name, may_differ) for of in ("once", "again"))
+        assert once == again and len(once) == 4
+
+
+def summary_but_seconds(folder):
+    content = json.loads((folder / "summary.json").read_text())
+    for row in content["rows"]:
+        assert {"seconds", "seconds_interval"} <= set(row)
+        del row["seconds"], row["seconds_interval"]
+    return content
+
+
+def table_but_seconds(folder):
+    title, cautions, table, comparisons = (folder / "summary.md").read_text().split("\n\n")
+    rows = [line.split("|") for line in table.splitlines()]
+    column = rows[0].index(" seconds ")
+    return title, cautions, [row[:column] + row[column + 1 :] for row in rows], comparisons
+
+
+def rows_without(path, columns):
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{key: row[key] for key in row if key not in columns} for row in rows]
 
 
 def test_an_interrupted_study_keeps_what_had_finished_and_goes_on(tmp_path):

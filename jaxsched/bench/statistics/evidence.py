@@ -17,7 +17,7 @@ def evidence(accuracy: Comparison, steps: Comparison) -> str:
         >>> accuracy = Comparison("b", "a", 6, 0.02, 0.01, 0.03, 2.0, 0.001, 0.002)
         >>> steps = Comparison("b", "a", 6, 0.8, 0.7, 1.1, 0.8, 0.2, 0.4)
         >>> evidence(accuracy, steps)
-        'ends higher than a (p = 0.002); steps: no difference shown (p = 0.400); n = 6'
+        'ends higher (p = 0.002); steps: no difference shown (p = 0.400); n = 6'
     """
     pairs = max(accuracy.n, steps.n)
     if pairs < 2:
@@ -25,7 +25,7 @@ def evidence(accuracy: Comparison, steps: Comparison) -> str:
     higher = (accuracy.estimate or 0) > 0
     fewer = steps.estimate is not None and steps.estimate < 1
     told = (
-        _claim(accuracy, "end", f"ends {'higher' if higher else 'lower'} than {accuracy.baseline}"),
+        _claim(accuracy, "end", f"ends {'higher' if higher else 'lower'}"),
         _claim(steps, "steps", f"needs {'fewer' if fewer else 'more'} steps"),
     )
     return "; ".join((*told, f"n = {pairs}"))

@@ -1,0 +1,76 @@
+"""README's tables and the committed reports are those of the records, and one command's work."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from jaxsched.bench import Results
+from jaxsched.bench.table import markdown_table
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+RESULTS = ROOT / "experiments" / "results"
+
+
+@pytest.fixture(scope="module")
+def reports(load_experiment):
+    return load_experiment("write_reports")
+
+
+def emptied(text):
+    return re.sub(r"^\|.*\n", "", text, flags=re.MULTILINE)
+
+
+def test_the_readme_is_what_its_records_make(reports):
+    tables = [found[0] for found in reports.MARKED.finditer(README)]
+    # A heading, a rule, and a row an experiment, for the comparisons but for the baseline.
+    rows = [len(re.findall(r"^\|", table, re.MULTILINE)) - 2 for table in tables]
+    assert rows == [5, 10, 9, 17, 17]
+    without = reports.MARKED.sub(lambda found: emptied(found[0]), README)
+    assert len(without.splitlines()) == len(README.splitlines()) - sum(rows) - 2 * len(rows)
+    assert reports.with_tables(without) == README
+
+
+@pytest.mark.parametrize(
+    "outline", sorted(RESULTS.glob("*/study.json")), ids=lambda path: path.parent.name
+)
+def test_committed_reports_are_those_of_their_records(outline):
+    committed = (outline.parent / "summary.md").read_text()
+    assert committed == markdown_table(Results.read([outline.parent]))
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("<!-- table: quickstart -->\n| 1 |\n", ValueError, "of .*quickstart.*after .. alone"),
+        (
+            "<!-- table: quickstart -->\n<!-- runs: one_cycle -->\n<!-- end -->",
+            ValueError,
+            "of .*quickstart.*one_cycle.*after .*one_cycle.*alone",
+        ),
+        ("<!-- tabel: quickstart -->\n<!-- end -->", ValueError, "kinds .*table.*got .*tabel"),
+        ("<!-- table: quick -->\n<!-- end -->", FileNotFoundError, "a study's folder.*quick"),
+        ("<!-- runs: quickstart -->\n<!-- end -->", FileNotFoundError, "quickstart_picture.py"),
+    ],
+)
+def test_markers_that_say_nothing_are_refused(reports, text, error, message):
+    with pytest.raises(error, match=message):
+        reports.with_tables(text)
+
+
+def test_the_command_makes_reports_curves_and_the_readme(reports, tmp_path, monkeypatch):
+    study = tmp_path / "results" / "one_cycle"
+    shutil.copytree(RESULTS / "one_cycle" / "records", study / "records")
+    shutil.copy(RESULTS / "one_cycle" / "study.json", study)
+    (table,) = re.findall(r"<!-- runs: one_cycle -->.*?<!-- end -->", README, re.DOTALL)
+    text = f"Before.\n\n{table}\n\nAfter: | no table |\n"
+    (tmp_path / "README.md").write_text(emptied(text))
+    monkeypatch.setattr(reports, "RESULTS", study.parent)
+    monkeypatch.setattr(reports, "README", tmp_path / "README.md")
+    reports.main()
+    assert (tmp_path / "README.md").read_text() == text
+    committed = RESULTS / "one_cycle" / "summary.md"
+    assert (study / "summary.md").read_text() == committed.read_text()
+    assert {"runs.csv", "curves.png", "accuracy.png"} <= {path.name for path in study.iterdir()}
