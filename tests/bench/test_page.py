@@ -129,6 +129,14 @@ def test_a_large_study_still_makes_a_small_page(tmp_path):
     assert (tmp_path / "page.html").stat().st_size < 5e6
 
 
+def test_a_study_whose_runs_all_diverged_has_a_page(browser, tmp_path):
+    end = {"status": "diverged", "reason": "diverged at update 1"}
+    write_page(made_up(2, 0, end=end), tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    assert "diverged at update 1" in browser.ask("document.querySelector('main').textContent")
+    assert browser.ask(lines("accuracy")) == 0
+
+
 def test_what_records_hold_is_text_never_markup(tmp_path):
     evil = "</script><script>alert(1)</script><b>"
     end = {"status": "stopped", "reason": evil, "images_per_second": 1.0}
@@ -226,6 +234,8 @@ def test_browser_draws_every_chart_without_a_word_or_a_network(browser, schedule
     assert browser.driver.get_log("browser") == []
     charts = browser.ask("document.querySelectorAll('.chart').length")
     assert charts == browser.ask("document.querySelectorAll('.chart svg.marks').length") >= 7
+    described = "document.querySelector('#accuracy [role=graphics-document]').ariaLabel"
+    assert "Test accuracy" in browser.ask(described)
     # Ten experiments, and the averages of two.
     assert browser.ask(lines("accuracy")) == 12
     log = browser.driver.get_log("performance")

@@ -9,7 +9,7 @@ import jinja2
 import vl_convert
 
 from jaxsched.bench.curves import CLOCKS
-from jaxsched.bench.page.charts import (
+from jaxsched.bench.page.figures import (
     Figure,
     accuracy_figure,
     norm_figure,

@@ -32,14 +32,21 @@ function look() {
 
 async function draw() {
   const params = choices();
-  const draws = Object.entries(specs).map(([key, spec]) => vegaEmbed(
-    document.getElementById(key),
-    { ...spec, params: spec.params.map((param) => ({ ...param, value: params[param.name] })) },
-    {
-      renderer: "svg", config: look(), tooltip: { theme: isDark.matches ? "dark" : "light" },
-      actions: { export: true, source: false, compiled: false, editor: false },
-    },
-  ));
+  const draws = Object.entries(specs).map(([key, spec]) => {
+    const place = document.getElementById(key);
+    return vegaEmbed(
+      place,
+      {
+        ...spec,
+        params: spec.params.map((param) => ({ ...param, value: params[param.name] })),
+        description: place.closest("figure").querySelector("figcaption").innerText,
+      },
+      {
+        renderer: "svg", config: look(), tooltip: { theme: isDark.matches ? "dark" : "light" },
+        actions: { export: true, source: false, compiled: false, editor: false },
+      },
+    );
+  });
   drawn.forEach((chart) => chart.finalize());
   drawn = await Promise.all(draws);
   document.body.dataset.drawn = String(drawn.length);
