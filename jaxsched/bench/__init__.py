@@ -26,8 +26,6 @@ from jaxsched.bench.runner import planned as planned
 from jaxsched.bench.runner import record_header as record_header
 from jaxsched.bench.runner import record_path as record_path
 from jaxsched.bench.runner import record_run as record_run
-from jaxsched.bench.runner import run_study as run_study
-from jaxsched.bench.runner import study_records as study_records
 from jaxsched.bench.shard import Shard as Shard
 from jaxsched.bench.statistics import Comparison as Comparison
 from jaxsched.bench.statistics import Median as Median
@@ -46,6 +44,8 @@ from jaxsched.bench.statistics import summarise as summarise
 from jaxsched.bench.statistics import times_to_target as times_to_target
 from jaxsched.bench.study import Study as Study
 from jaxsched.bench.study import load_study as load_study
+from jaxsched.bench.study_runner import run_study as run_study
+from jaxsched.bench.study_runner import study_records as study_records
 from jaxsched.bench.target import MedianBest as MedianBest
 from jaxsched.bench.target import Target as Target
 from jaxsched.bench.target import resolved as resolved

@@ -8,7 +8,6 @@ import tyro
 from rich.console import Console
 
 from jaxsched import bench
-from jaxsched.cli.options import end_if_told
 from jaxsched.train import Preview, Signals
 
 
@@ -16,8 +15,8 @@ from jaxsched.train import Preview, Signals
 class Bench:
     """Runs every experiment of a study with every seed, and reports steps to the target.
 
-    Runs that a finished record covers are not made again: after an interrupt, the same command
-    goes on.
+    Runs that a finished record covers are not made again. SIGTERM and Ctrl-C save the run under way
+    and end the command with 143 and 130; the same command goes on as if nothing had happened.
     """
 
     study: tyro.conf.Positional[Path]
@@ -27,6 +26,8 @@ class Bench:
     shard: str = "1/1"
     """Which part of its runs to make here, such as 3/16, where other machines make the others;
     `jaxsched report` takes their folders together."""
+    checkpoint_minutes: float = 10.0
+    """How often the run under way is saved at least."""
     workdir: Path = Path("runs")
     """Records, table and pictures are written to a folder of the study's name in here."""
 
@@ -49,7 +50,8 @@ class Bench:
                     source_text=source_text,
                     progress=progress,
                     shard=shard,
-                    check=lambda: end_if_told(signals),
+                    signals=signals,
+                    every_seconds=60 * self.checkpoint_minutes,
                 )
         finally:
             _report(outline, bench.study_records(study, records_folder), folder, console)

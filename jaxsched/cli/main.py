@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("interrupted; what had finished is kept, the same command goes on from there")
         sys.exit(130)
     except Preempted as stop:
-        print(f"{stop}; the same command with --resume goes on from there")
+        resuming = " with --resume" if isinstance(command, Train) else ""
+        print(f"{stop}; the same command{resuming} goes on from there")
         sys.exit(128 + stop.number)
     except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,7 +8,7 @@ import os
 import shutil
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,7 +124,8 @@ class Checkpoints:
             like: arrays or abstract arrays of the same structure; the restored ones are NumPy's.
 
         Raises:
-            ValueError: when it is another network's, or when all steps are damaged.
+            AllDamagedError: when there are steps, and all are damaged.
+            ValueError: when it is another network's.
         """
         self.wait()
         damaged: list[tuple[Path, _DamagedError]] = []
@@ -137,18 +138,14 @@ class Checkpoints:
                 continue
             for newer, error in damaged:
                 # Out of the way: its step is saved again, and sound ones are kept in its stead.
-                aside = _set_aside(newer)
+                aside = set_aside(newer)
                 warnings.warn(
                     f"{error.what}; going on from update {step}, the damaged one is now {aside}",
                     stacklevel=2,
                 )
             return snapshot
         if damaged:
-            raise ValueError(
-                f"{self.folder}: expected a sound checkpoint, got only damaged ones: "
-                f"{'; '.join(error.what for _, error in damaged)}. Move the folder away to start "
-                "anew."
-            )
+            raise AllDamagedError(self.folder, [error.what for _, error in damaged])
         return None
 
     def wait(self) -> None:
@@ -271,6 +268,16 @@ def read_content(path: Path) -> tuple[int, dict[str, Any]]:
     """
     record = _read_record(path.absolute())
     return record["step"], record["content"]
+
+
+class AllDamagedError(ValueError):
+    """None of a run's checkpoints can be read."""
+
+    def __init__(self, folder: Path, whats: Sequence[str]):
+        self.what = (
+            f"{folder}: expected a sound checkpoint, got only damaged ones: {'; '.join(whats)}"
+        )
+        super().__init__(f"{self.what}. Move the folder away to start anew.")
 
 
 class _DamagedError(ValueError):
@@ -421,7 +428,8 @@ def _remove_unfinished(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _set_aside(path: Path) -> Path:
+def set_aside(path: Path) -> Path:
+    """Takes a damaged checkpoint, or a folder of them, out of the way; where it is now."""
     aside = path.with_name(f"{path.name}.damaged")
     shutil.rmtree(aside, ignore_errors=True)
     return path.rename(aside)

@@ -1,0 +1,154 @@
+"""A study as a queue of runs: killed, stopped, damaged, and gone on with by the same command."""
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from rich.console import Console
+
+from jaxsched.bench import Progress, load_study, record_path, run_study
+from jaxsched.train import Preempted, Signals, saved_steps
+
+STUDY = """
+import dataclasses, jaxsched as js
+from jaxsched.bench import Study
+from jaxsched.data import Augment, Synthetic
+from jaxsched.models import CifarResNet
+from jaxsched.train import Experiment
+
+cosine = Experiment(
+    name="cosine",
+    model=CifarResNet(depth=8, width=2),
+    data=Synthetic(num_train=64, num_test=32, num_classes=4),
+    phases=(js.Phase(epochs=300, batch_size=16),),
+    optimizer=js.SGD(js.Cosine(0.05, duration="100%"), momentum=0.9),
+    augment=Augment(pad=0, flip=False),
+    num_devices=1,
+)
+study = Study(name="long", experiments=(cosine,), seeds=(3,), target=0.5)
+"""
+TOTAL_STEPS = 1200
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("study") / "long.py"
+    file.write_text(STUDY)
+    return file
+
+
+def run(file, folder, **options):
+    """In this process; what it says."""
+    said = io.StringIO()
+    with Progress(Console(file=said)) as progress:
+        run_study(load_study(file), folder, source_text="", progress=progress, **options)
+    return said.getvalue()
+
+
+def start(file, workdir, *arguments):
+    """A process of its own, which hears Ctrl-C also under a test run in the background."""
+    hearing = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", hearing + "from jaxsched.cli import main; main()", "bench"]
+    return subprocess.Popen(
+        [*command, str(file), "--workdir", str(workdir), *arguments],
+        env=os.environ | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(process, condition):
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def entries(path):
+    """The record but for what differs from run to run: times, memory and where it was resumed."""
+    times = ("train_seconds", "evaluation_seconds", "images_per_second", "peak_memory")
+    header, *rows = (json.loads(line) for line in path.read_text().splitlines())
+    differ = {*times, "compilations"}
+    kept = {name: header[name] for name in ("name", "seed", "digest", "total_steps")}
+    return [kept, *({k: v for k, v in row.items() if k not in differ} for row in rows)]
+
+
+@pytest.fixture(scope="module")
+def whole(file, tmp_path_factory):
+    """The record of the run that nothing interrupts."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(file, folder)
+    (record,) = folder.iterdir()  # and no checkpoints
+    return entries(record)
+
+
+@pytest.fixture(scope="module")
+def stopped(file, tmp_path_factory):
+    """The folder of a run that was killed on its way, resumed and stopped by a signal."""
+    workdir = tmp_path_factory.mktemp("stopped")
+    (study,) = [load_study(file)]
+    path = record_path(workdir / "long" / "records", study.experiments[0], 3)
+
+    def newest():
+        return max(saved_steps(path.with_suffix("")), default=-1)
+
+    process = start(file, workdir, "--checkpoint-minutes", "0")
+    try:
+        wait_for(process, lambda: newest() > 40)
+        process.kill()
+        process.communicate()
+        killed_at = newest()
+        assert 40 < killed_at < TOTAL_STEPS
+        process = start(file, workdir)
+        wait_for(process, lambda: path.read_text().count("\n") > killed_at // 4 + 20)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 143, output
+    assert f"stopped by SIGTERM and saved at update {newest()}; the same command goes" in output
+    assert "Traceback" not in output
+    assert killed_at < newest() < TOTAL_STEPS
+    assert json.loads(path.read_text().split("\n")[0])["resumed_at"] == killed_at
+    return path.parent
+
+
+def test_a_run_that_was_killed_and_stopped_goes_on_to_the_same_record(file, stopped, whole):
+    folder = stopped.with_name("resumed")
+    shutil.copytree(stopped, folder)
+    run(file, folder)
+    (record,) = folder.glob("*.jsonl")
+    assert entries(record) == whole
+    assert len(whole) == 302 and whole[-1]["status"] == "finished"
+    assert json.loads(record.read_text().split("\n")[0])["resumed_at"] > 40
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == []
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_starts_anew(file, stopped, whole):
+    folder = stopped.with_name("damaged")
+    shutil.copytree(stopped, folder)
+    (checkpoints,) = (path for path in folder.iterdir() if path.is_dir())
+    for step in saved_steps(checkpoints):
+        shutil.rmtree(checkpoints / str(step) / "arrays")
+    said = run(file, folder)
+    assert "expected a sound checkpoint, got only damaged ones" in said
+    assert f"cosine, seed 3 starts anew, they are now in {checkpoints}.damaged" in said
+    (record,) = folder.glob("*.jsonl")
+    assert entries(record) == whole
+    assert json.loads(record.read_text().split("\n")[0])["resumed_at"] is None
+
+
+def test_a_signal_before_a_run_ends_the_study_there(file, tmp_path):
+    signals = Signals()
+    signals.received = signal.SIGINT
+    with pytest.raises(Preempted, match="stopped by SIGINT between two runs"):
+        run(file, tmp_path, signals=signals)
+    assert list(tmp_path.iterdir()) == []
