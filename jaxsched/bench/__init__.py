@@ -13,8 +13,10 @@ from jaxsched.bench.outline import published_in as published_in
 from jaxsched.bench.pictures import draw_schedules as draw_schedules
 from jaxsched.bench.pictures import text_schedules as text_schedules
 from jaxsched.bench.progress import Progress as Progress
+from jaxsched.bench.records import FAILED as FAILED
 from jaxsched.bench.records import Record as Record
 from jaxsched.bench.records import RecordWriter as RecordWriter
+from jaxsched.bench.records import described as described
 from jaxsched.bench.records import read_record as read_record
 from jaxsched.bench.records import refuse_finished as refuse_finished
 from jaxsched.bench.report import write_report as write_report

@@ -137,8 +137,8 @@ def record_header(
     dataset: Dataset,
     *,
     source_text: str,
-    compile_seconds: float,
-    num_devices: int,
+    compile_seconds: float | None,
+    num_devices: int | None,
 ) -> dict[str, Any]:
     """The first line of a record: what was run, and with what.
 
@@ -147,8 +147,8 @@ def record_header(
         seed: likewise.
         dataset: what its `data.load()` gave.
         source_text: of the config or study file.
-        compile_seconds: of its program.
-        num_devices: that it runs on.
+        compile_seconds: of its program; None where there is none, because it failed.
+        num_devices: that it runs on; None for all of this process.
     """
     return {
         "name": experiment.name,

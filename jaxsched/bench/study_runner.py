@@ -3,13 +3,14 @@
 import contextlib
 import functools
 import shutil
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxsched.bench.progress import Progress
-from jaxsched.bench.records import Record, read_record
-from jaxsched.bench.runner import load, planned, record_path, record_run
+from jaxsched.bench.records import Record, RecordWriter, described, read_record
+from jaxsched.bench.runner import load, planned, record_header, record_path, record_run
 from jaxsched.bench.shard import WHOLE, Shard
 from jaxsched.bench.study import Study
 from jaxsched.train import (
@@ -22,6 +23,7 @@ from jaxsched.train import (
     Saving,
     Signals,
     Start,
+    make_driver,
     saved_steps,
     set_aside,
 )
@@ -72,7 +74,8 @@ def run_study(
 
     Experiments of one family share a program, compiled once. Stopped at any moment and called
     again, it goes on with the run that was cut off, from where that was saved last. A run that is
-    on record keeps no checkpoint.
+    on record keeps no checkpoint. One that dies of an error is on record as failed, and is made
+    again by another call.
 
     Args:
         study: what to run.
@@ -84,12 +87,16 @@ def run_study(
         every_seconds: how much of a run a crash may cost at most.
 
     Raises:
+        ValueError: when an experiment needs more devices than there are.
         Preempted: when a signal has come.
+        OSError: when a record or a checkpoint cannot be written.
     """
     runs = list(_runs(study, folder))
     # By examples, which do not depend on how far the others are.
     mine = shard.of(runs, [_examples(run.experiment) for run in runs])
     missing = [run for run in mine if not _is_complete(run)]
+    for run in missing:  # what is not to be had here is said before anything compiles
+        make_driver(run.experiment.driver, run.experiment.num_devices)
     progress.start(sum(planned(run.experiment).total_steps for run in missing))
     maker = _Maker(
         _Programs([run.experiment for run in missing]),
@@ -125,13 +132,29 @@ class _Maker:
         self._signals, self._every_seconds = signals, every_seconds
 
     def make(self, run: _Run) -> None:
-        """Makes a run, from where it was saved if it was.
+        """Makes a run, from where it was saved if it was; one that dies says why on record.
 
         Raises:
             Preempted: when a signal has come; a run that was under way is saved.
+            OSError: when the disk is full, of which the other runs would die as well.
         """
         self._end_if_told()
-        self._progress.show(f"{run.experiment.name}: compiling")
+        run.path.unlink(missing_ok=True)  # of an attempt that was cut off or failed
+        try:
+            reason = self._make(run)
+        except OSError:
+            raise
+        except Exception as error:
+            self._progress.show(run.label)
+            self._progress.say("".join(traceback.format_exception(error)))
+            reason = f"failed, {described(error)}"
+            if not run.path.exists():
+                self._record_failure(run, error)
+        self._progress.end_run(planned(run.experiment).total_steps, reason)
+
+    def _make(self, run: _Run) -> str:
+        """Why the run ended early; "" where it did not."""
+        self._progress.show(f"{run.label}: compiling")
         program = self._programs.of(run.experiment)
         self._end_if_told()
         self._progress.show(run.label)
@@ -156,7 +179,22 @@ class _Maker:
                 ),
             )
         shutil.rmtree(run.checkpoints, ignore_errors=True)
-        self._progress.end_run(program.plan.total_steps, outcome.reason)
+        return outcome.reason
+
+    def _record_failure(self, run: _Run, error: Exception) -> None:
+        """The whole record of a run that died before it began."""
+        header = record_header(
+            run.experiment,
+            run.seed,
+            load(run.experiment.data),
+            source_text=self._source_text,
+            compile_seconds=None,
+            num_devices=run.experiment.num_devices,
+        )
+        with RecordWriter(
+            run.path, {**header, "initial_layers": None, "resumed_at": None}
+        ) as writer:
+            writer.fail(error)
 
     def _start(self, run: _Run, program: Program) -> Position | None:
         """Where a run goes on from; None for its beginning."""
@@ -192,11 +230,11 @@ class _Programs:
         """The experiment's program, for one run of it."""
         family = _family(experiment)
         left = self._left[family]
-        if family not in self._programs:
-            first, *alike = distinct(left)
-            self._programs[family] = Program(first, load(first.data), alike=alike)
-        program = self._programs[family].member(experiment)
+        alike = distinct(left)
         left.remove(experiment)
+        if family not in self._programs:
+            self._programs[family] = Program(alike[0], load(experiment.data), alike=alike[1:])
+        program = self._programs[family].member(experiment)
         if not left:
             del self._programs[family]
         return program
@@ -207,6 +245,6 @@ def _family(experiment: Experiment) -> Any:
 
 
 def study_records(study: Study, folder: Path) -> list[Record]:
-    """The finished records of a study, in its order; other files in the folder are left alone."""
+    """The results of a study so far, in its order; other files in the folder are left alone."""
     records = [read_record(run.path) for run in _runs(study, folder) if run.path.exists()]
-    return [record for record in records if record.is_complete]
+    return [record for record in records if record.is_result]

@@ -1,5 +1,6 @@
 """`jaxsched bench`: a study, its table and its pictures."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ class Bench:
 
     Runs that a finished record covers are not made again. SIGTERM and Ctrl-C save the run under way
     and end the command with 143 and 130; the same command goes on as if nothing had happened.
+
+    A run that dies of an error, as one that diverges, is a miss with its reason, and the others go
+    on. The command then ends with 1; the same command makes those that died again.
     """
 
     study: tyro.conf.Positional[Path]
@@ -38,8 +42,7 @@ class Bench:
         folder = self.workdir / study.name
         outline = study.outline()
         outline.write(folder / bench.OUTLINE_FILE)
-        previews = {e.name: Preview.of(e, bench.planned(e)) for e in study.experiments}
-        bench.draw_schedules(previews, folder / "schedules.png")
+        _draw_schedules(study, folder / "schedules.png", console)
         records_folder = folder / bench.RECORDS_FOLDER
         source_text = self.study.read_text(encoding="utf-8")
         try:
@@ -54,7 +57,28 @@ class Bench:
                     every_seconds=60 * self.checkpoint_minutes,
                 )
         finally:
-            _report(outline, bench.study_records(study, records_folder), folder, console)
+            records = bench.study_records(study, records_folder)
+            _report(outline, records, folder, console)
+        failed = sum(record.status == bench.FAILED for record in records)
+        if failed:
+            print(f"{failed} of {len(outline.runs)} runs failed; the same command tries them again")
+            sys.exit(1)
+
+
+def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:
+    """Draws those that can be drawn; an error in the others is for their runs to die of."""
+    previews = {}
+    for experiment in study.experiments:
+        plan = bench.planned(experiment)
+        try:
+            previews[experiment.name] = Preview.of(experiment, plan)
+        except ValueError:
+            raise
+        except Exception as error:
+            reason = bench.described(error)
+            console.print(f"{experiment.name} cannot be drawn: {reason}", markup=False)
+    if previews:
+        bench.draw_schedules(previews, path)
 
 
 def _report(

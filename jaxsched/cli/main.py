@@ -22,7 +22,10 @@ _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command; ends with 0, with 2 on bad input, with 128 + its number on a signal."""
+    """Runs the command; ends with 0, with 2 on bad input, with 128 + its number on a signal.
+
+    With 1 it ends where some runs of a study failed.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     own = 2 if arguments[:1] and arguments[0] in _TAKE_FIELDS else len(arguments)
     command: Command = tyro.cli(Command, args=arguments[:own], prog="jaxsched")

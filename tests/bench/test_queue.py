@@ -1,5 +1,6 @@
 """A study as a queue of runs: killed, stopped, damaged, and gone on with by the same command."""
 
+import dataclasses
 import io
 import json
 import os
@@ -12,7 +13,16 @@ import time
 import pytest
 from rich.console import Console
 
-from jaxsched.bench import Progress, load_study, record_path, run_study
+from jaxsched.bench import (
+    Progress,
+    Results,
+    Study,
+    load_study,
+    record_path,
+    run_study,
+    study_records,
+)
+from jaxsched.cli import main
 from jaxsched.train import Preempted, Signals, saved_steps
 
 STUDY = """
@@ -151,4 +161,103 @@ def test_a_signal_before_a_run_ends_the_study_there(file, tmp_path):
     signals.received = signal.SIGINT
     with pytest.raises(Preempted, match="stopped by SIGINT between two runs"):
         run(file, tmp_path, signals=signals)
+    assert list(tmp_path.iterdir()) == []
+
+
+FAILING = """
+import dataclasses, pathlib
+import jax, jax.numpy as jnp, numpy as np
+import jaxsched as js
+from jaxsched.bench import Study
+from jaxsched.data import Augment, Synthetic
+from jaxsched.models import CifarResNet
+from jaxsched.schedules.base import Schedule, schedule
+from jaxsched.train import Experiment
+
+fine = Experiment(
+    name="fine",
+    model=CifarResNet(depth=8, width=2),
+    data=Synthetic(num_train=64, num_test=32, num_classes=4),
+    phases=(js.Phase(epochs=3, batch_size=16),),
+    optimizer=js.SGD(0.05),
+    augment=Augment(pad=0, flip=False),
+    num_devices=1,
+)
+
+@schedule
+class Broken(Schedule):
+    def __call__(self, t):
+        raise RuntimeError("no formula\\nfor this")
+
+@schedule
+class Dying(Schedule):
+    def __call__(self, t):
+        def value(t):
+            if np.any(t >= 2) and pathlib.Path(MARKER).exists():
+                raise RuntimeError("struck by lightning")
+            return np.full(np.shape(t), 0.05, np.float32)
+
+        return jax.pure_callback(value, jax.ShapeDtypeStruct(jnp.shape(t), jnp.float32), t)
+
+broken = dataclasses.replace(fine, name="broken", optimizer=js.SGD(Broken()))
+dying = dataclasses.replace(fine, name="dying", optimizer=js.SGD(Dying()))
+study = Study(name="failing", experiments=(broken, dying, fine), seeds=(0,), target=1.0)
+"""
+
+
+def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, capsys):
+    marker, file = tmp_path / "marker", tmp_path / "failing.py"
+    marker.touch()
+    file.write_text(f"MARKER = {str(marker)!r}\n{FAILING}")
+    folder = tmp_path / "failing" / "records"
+
+    def command():
+        arguments = ["bench", str(file), "--workdir", str(tmp_path), "--checkpoint-minutes", "0"]
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        records = {record.name: record for record in study_records(load_study(file), folder)}
+        return end.value.code, records, capsys.readouterr().out
+
+    code, records, said = command()
+    assert code == 1 and "2 of 3 runs failed; the same command tries them again" in said
+    assert "broken cannot be drawn: RuntimeError: no formula" in said
+    assert "Traceback" in said and "struck by lightning" in said
+    assert {name: record.status for name, record in records.items()} == {
+        "broken": "failed", "dying": "failed", "fine": "finished"
+    }  # fmt: skip
+    broken, dying = records["broken"], records["dying"]
+    assert broken.end["reason"] == "RuntimeError: no formula"
+    assert broken.header["compile_seconds"] is None and broken.header["seed"] == 0
+    assert [row["step"] for row in dying.evaluations] == [4, 8]
+    assert "Error: " in dying.end["reason"]
+    results = Results.of(load_study(file).outline(), list(records.values()))
+    assert [(s.name, s.failed, s.reached) for s in results.summaries] == [
+        ("broken", 1, 0), ("dying", 1, 0), ("fine", 0, 0)
+    ]  # fmt: skip
+    assert "broken, seed 0: RuntimeError: no formula; it counts as a miss." in results.cautions
+    assert "| 0/1, 1 failed |" in (folder.parent / "summary.md").read_text()
+
+    fine = record_path(folder, load_study(file).experiments[2], 0).read_bytes()
+    marker.unlink()
+    code, records, said = command()
+    assert code == 1 and "1 of 3 runs failed" in said
+    assert [records[name].status for name in ("broken", "dying")] == ["failed", "finished"]
+    assert records["dying"].header["resumed_at"] == 8
+    assert [row["step"] for row in records["dying"].evaluations] == [4, 8, 12]
+    assert record_path(folder, load_study(file).experiments[2], 0).read_bytes() == fine
+
+
+def test_what_this_machine_has_not_is_said_before_anything_runs(file, tmp_path):
+    (long,) = load_study(file).experiments
+    study = Study(
+        name="wide",
+        experiments=(long, dataclasses.replace(long, name="wide", num_devices=5)),
+        seeds=(0,),
+        target=0.5,
+    )
+    with (
+        Progress(Console(quiet=True)) as progress,
+        pytest.raises(ValueError, match="num_devices must be within 1 … 4"),
+    ):
+        run_study(study, tmp_path, source_text="", progress=progress)
     assert list(tmp_path.iterdir()) == []
