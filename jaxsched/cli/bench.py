@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from filelock import FileLock
 from rich.console import Console
 
 from jaxsched import bench
@@ -18,6 +19,9 @@ class Bench:
 
     Runs that a finished record covers are not made again. SIGTERM and Ctrl-C save the run under way
     and end the command with 143 and 130; the same command goes on as if nothing had happened.
+
+    The same command may be started several times, also on several machines that share the folder:
+    each process takes runs that no other is at, until none is left.
 
     A run that dies of an error, as one that diverges, is a miss with its reason, and the others go
     on. The command then ends with 1; the same command makes those that died again.
@@ -41,8 +45,12 @@ class Bench:
         study, shard = bench.load_study(self.study, self.size), bench.Shard.parse(self.shard)
         folder = self.workdir / study.name
         outline = study.outline()
-        outline.write(folder / bench.OUTLINE_FILE)
-        _draw_schedules(study, folder / "schedules.png", console)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Other processes may work in this folder.
+        reporting = FileLock(folder / ".report.lock")
+        with reporting:
+            outline.write(folder / bench.OUTLINE_FILE)
+            _draw_schedules(study, folder / "schedules.png", console)
         records_folder = folder / bench.RECORDS_FOLDER
         source_text = self.study.read_text(encoding="utf-8")
         try:
@@ -57,8 +65,9 @@ class Bench:
                     every_seconds=60 * self.checkpoint_minutes,
                 )
         finally:
-            records = bench.study_records(study, records_folder)
-            _report(outline, records, folder, console)
+            with reporting:
+                records = bench.study_records(study, records_folder)
+                _report(outline, records, folder, console)
         failed = sum(record.status == bench.FAILED for record in records)
         if failed:
             print(f"{failed} of {len(outline.runs)} runs failed; the same command tries them again")

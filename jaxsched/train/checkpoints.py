@@ -1,10 +1,8 @@
 """Checkpoints: what a killed run goes on from, bit for bit."""
 
 import contextlib
-import fcntl
 import json
 import logging
-import os
 import shutil
 import warnings
 import zlib
@@ -15,6 +13,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from filelock import FileLock
+
+from jaxsched.train.locks import holder, take
 
 # One process writes and reads, whatever the number of those that train.
 _ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
@@ -164,7 +165,7 @@ class Checkpoints:
             self.wait()
         finally:
             self._writer.close()
-            os.close(self._lock)
+            self._lock.release()
             logging.getLogger("absl").removeFilter(_is_not_of_orbax)
 
     def __enter__(self) -> "Checkpoints":
@@ -361,21 +362,16 @@ def _accuracy(path: Path) -> float | None:
         return None
 
 
-def _lock(folder: Path) -> int:
-    """Holds the folder for this process; the system lets go of it however the process ends."""
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(file, 20, 0).decode().strip()
-        os.close(file)
+def _lock(folder: Path) -> FileLock:
+    """Holds the folder for this process."""
+    lock = take(folder / "lock")
+    if lock is None:
         raise BlockingIOError(
-            f"{folder}: expected a folder that no one uses, but process {holder} saves its "
-            "checkpoints there; wait for it, stop it or use another folder."
-        ) from error
-    # Padded and in place: nothing of the process before remains, and a full disk has room for it.
-    os.pwrite(file, f"{os.getpid():<20}".encode(), 0)
-    return file
+            f"{folder}: expected a folder that no one uses, but process "
+            f"{holder(folder / 'lock')} saves its checkpoints there; wait for it, stop it or use "
+            "another folder."
+        )
+    return lock
 
 
 def _writer() -> ocp.AsyncCheckpointer:

@@ -1,5 +1,6 @@
 """A study as a queue of runs: killed, stopped, damaged, and gone on with by the same command."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -13,15 +14,19 @@ import time
 import pytest
 from rich.console import Console
 
+import jaxsched as js
 from jaxsched.bench import (
     Progress,
+    RecordWriter,
     Results,
     Study,
     load_study,
+    read_record,
     record_path,
     run_study,
     study_records,
 )
+from jaxsched.bench.queue import Job, Queue
 from jaxsched.cli import main
 from jaxsched.train import Preempted, Signals, saved_steps
 
@@ -55,9 +60,13 @@ def file(tmp_path_factory):
 
 def run(file, folder, **options):
     """In this process; what it says."""
+    return made(load_study(file), folder, **options)
+
+
+def made(study, folder, **options):
     said = io.StringIO()
     with Progress(Console(file=said)) as progress:
-        run_study(load_study(file), folder, source_text="", progress=progress, **options)
+        run_study(study, folder, source_text="", progress=progress, **options)
     return said.getvalue()
 
 
@@ -80,6 +89,10 @@ def wait_for(process, condition):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def num_lines(path):
+    return path.read_text().count("\n")
 
 
 def entries(path):
@@ -117,8 +130,9 @@ def stopped(file, tmp_path_factory):
         process.communicate()
         killed_at = newest()
         assert 40 < killed_at < TOTAL_STEPS
+        path.unlink()  # so that what comes next is of the second process
         process = start(file, workdir)
-        wait_for(process, lambda: path.read_text().count("\n") > killed_at // 4 + 20)
+        wait_for(process, lambda: path.exists() and num_lines(path) > killed_at // 4 + 20)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=120)
     finally:
@@ -261,3 +275,80 @@ def test_what_this_machine_has_not_is_said_before_anything_runs(file, tmp_path):
     ):
         run_study(study, tmp_path, source_text="", progress=progress)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def short(file):
+    """A study of three short runs."""
+    (long,) = load_study(file).experiments
+    experiment = dataclasses.replace(long, name="short", phases=(js.Phase(2, 16),))
+    return Study(name="short", experiments=(experiment,), seeds=(0, 1, 2), target=0.5)
+
+
+HOLD = """
+import sys, time
+from filelock import FileLock
+
+lock = FileLock(sys.argv[1])
+lock.acquire(blocking=False)
+print("held", flush=True)
+time.sleep(300)
+"""
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it_as_long_as_it_lives(short, tmp_path):
+    first, *others = (record_path(tmp_path, short.experiments[0], seed) for seed in short.seeds)
+    command = [sys.executable, "-c", HOLD, str(tmp_path / f".{first.stem}.lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "held\n"
+            made(short, tmp_path)
+            assert not first.exists() and all(read_record(path).is_complete for path in others)
+        finally:
+            process.kill()
+    made(short, tmp_path)
+    # And no lock is left.
+    assert sorted(tmp_path.iterdir()) == sorted([first, *others])
+    assert read_record(first).is_complete
+
+
+def test_a_failed_run_is_tried_again_once_by_all_processes_together(short, tmp_path):
+    (experiment,) = short.experiments
+    path = record_path(tmp_path, experiment, 0)
+    job = Job(experiment, 0, experiment.plan(64), path)
+    made = []
+    before = Queue([job])
+    with RecordWriter(path, {"started": "now"}) as writer:
+        writer.fail(RuntimeError())
+    before.drain(made.append)
+    assert made == []  # another process has tried it since this one began
+    later = Queue([job])
+    later.drain(made.append)
+    assert made == [job]
+
+
+def test_two_processes_on_one_folder_make_each_run_once(file, tmp_path):
+    four = tmp_path / "four.py"
+    four.write_text(file.read_text().replace("seeds=(3,)", "seeds=(0, 1, 2, 3)"))
+    folder = tmp_path / "long" / "records"
+    # Told apart by an argument, which is in their records.
+    processes = [start(four, tmp_path, "--checkpoint-minutes", minutes) for minutes in ("11", "12")]
+    headers, deadline = set(), time.monotonic() + 240
+    try:
+        while any(process.poll() is None for process in processes):
+            assert time.monotonic() < deadline
+            for path in folder.glob("*.jsonl"):
+                with contextlib.suppress(FileNotFoundError):
+                    header, newline, _ = path.read_text().partition("\n")
+                    headers |= {header} if newline else set()
+            time.sleep(0.02)
+    finally:
+        for process in processes:
+            process.kill()
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    found = [json.loads(header) for header in headers]
+    assert sorted(header["seed"] for header in found) == [0, 1, 2, 3]
+    assert len({header["command"] for header in found}) == 2
+    assert all(read_record(path).is_complete for path in folder.iterdir())
+    assert len(json.loads((tmp_path / "long" / "summary.json").read_text())["rows"]) == 1
