@@ -14,8 +14,10 @@ from jaxsched.bench.outline import published_in as published_in
 from jaxsched.bench.pictures import draw_schedules as draw_schedules
 from jaxsched.bench.pictures import text_schedules as text_schedules
 from jaxsched.bench.progress import Progress as Progress
+from jaxsched.bench.records import FAILED as FAILED
 from jaxsched.bench.records import Record as Record
 from jaxsched.bench.records import RecordWriter as RecordWriter
+from jaxsched.bench.records import described as described
 from jaxsched.bench.records import read_record as read_record
 from jaxsched.bench.records import refuse_finished as refuse_finished
 from jaxsched.bench.report import write_report as write_report
@@ -28,8 +30,6 @@ from jaxsched.bench.runner import planned as planned
 from jaxsched.bench.runner import record_header as record_header
 from jaxsched.bench.runner import record_path as record_path
 from jaxsched.bench.runner import record_run as record_run
-from jaxsched.bench.runner import run_study as run_study
-from jaxsched.bench.runner import study_records as study_records
 from jaxsched.bench.shard import Shard as Shard
 from jaxsched.bench.statistics import Comparison as Comparison
 from jaxsched.bench.statistics import Median as Median
@@ -49,6 +49,8 @@ from jaxsched.bench.statistics import summarise as summarise
 from jaxsched.bench.statistics import times_to_target as times_to_target
 from jaxsched.bench.study import Study as Study
 from jaxsched.bench.study import load_study as load_study
+from jaxsched.bench.study_runner import run_study as run_study
+from jaxsched.bench.study_runner import study_records as study_records
 from jaxsched.bench.target import MedianBest as MedianBest
 from jaxsched.bench.target import Target as Target
 from jaxsched.bench.target import resolved as resolved

@@ -42,6 +42,10 @@ class Progress:
         """Says what runs now."""
         self._bar.update(self._task, description=what)
 
+    def say(self, text: str) -> None:
+        """Prints a line above the bar."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def updates(self, step: int) -> None:
         """Takes how many updates of this run are done."""
         self._bar.update(self._task, completed=self._done_before + step)
@@ -58,4 +62,4 @@ class Progress:
         self._done_before += total_updates
         self.updates(0)
         if reason:
-            self._console.print(f"{self._bar.tasks[0].description}: {reason}", markup=False)
+            self.say(f"{self._bar.tasks[0].description}: {reason}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+FAILED = "failed"
+
 
 @dataclass(frozen=True)
 class Record:
@@ -28,16 +30,27 @@ class Record:
         return self.header["name"]
 
     @property
+    def status(self) -> str | None:
+        """How the run ended, see `Outcome`; "failed" where it died, None where it was cut off."""
+        return self.end.get("status") if self.end is not None else None
+
+    @property
     def is_complete(self) -> bool:
-        """Whether the run came to its end, be it a divergence."""
+        """Whether the run came to its end, be it a divergence: it is not to be made again."""
+        return self.end is not None and self.status != FAILED
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it counts: a run that died has missed what it has not reached."""
         return self.end is not None
 
 
 class RecordWriter:
     """Writes a record line by line; what is written stays, whatever happens to the run.
 
-    Each line is on disk before the run goes on. A file of a run that was cut off is written anew;
-    one of a run that came to its end is never touched.
+    Each line is on disk before the run goes on. A file of a run that was cut off or died is written
+    anew; one of a run that came to its end is never touched. An error within the `with` block, but
+    for one of the disk, is the end of the run and is written as its reason.
 
     Args:
         path: the file; its folder is made.
@@ -52,6 +65,7 @@ class RecordWriter:
         refuse_finished(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        self._ended = False
         # Unbuffered, so that a line that could not be written is not tried again on closing.
         self._file = path.open("wb", buffering=0)
         self._write("run", header)
@@ -63,12 +77,20 @@ class RecordWriter:
     def end(self, **result: Any) -> None:
         """Appends the last line; without it the run counts as cut off."""
         self._write("end", result)
+        self._ended = True
+
+    def fail(self, error: Exception) -> None:
+        """Appends the last line of a run that died."""
+        self.end(status=FAILED, reason=described(error))
 
     def __enter__(self) -> "RecordWriter":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with self._file:
+            # What is no Exception has only stopped the run; a disk that is full takes no line.
+            if isinstance(error, Exception) and not isinstance(error, OSError) and not self._ended:
+                self.fail(error)
 
     def _write(self, kind: str, content: Mapping[str, Any]) -> None:
         line = (json.dumps({"kind": kind, **content}) + "\n").encode()
@@ -85,6 +107,18 @@ class RecordWriter:
             f"cannot write to {self._path}: {cause}. The lines before are kept; make room and run "
             "the same command again."
         )
+
+
+def described(error: Exception) -> str:
+    """What went wrong, in one line.
+
+    Example:
+        >>> from jaxsched.bench.records import described
+        >>> described(MemoryError("no room\\nfor it"))
+        'MemoryError: no room'
+    """
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def refuse_finished(path: Path) -> None:

@@ -33,7 +33,7 @@ class Results:
 
     Attributes:
         outline: of the study.
-        records: of its finished runs, in its order.
+        records: of its runs that came to their end or died, in its order.
         target: accuracy to reach, with its origin.
         summaries: one an experiment.
         by_accuracy: each experiment's final accuracy against the baseline's.
@@ -71,9 +71,9 @@ class Results:
         Raises:
             ValueError: when none of its runs has finished, or the target's baseline has not.
         """
-        found = {
-            (r.name, r.header["digest"], r.header["seed"]): r for r in records if r.is_complete
-        }
+        # A run that died may have come to its end elsewhere.
+        results = sorted((r for r in records if r.is_result), key=lambda r: r.is_complete)
+        found = {(r.name, r.header["digest"], r.header["seed"]): r for r in results}
         runs = [(run.name, run.digest, run.seed) for run in outline.runs]
         made = tuple(found[run] for run in runs if run in found)
         if not made:
@@ -100,7 +100,7 @@ class Results:
 
         Args:
             folders: each with the study's outline and its records. Of a run that two of them hold
-                the first counts.
+                the first counts, unless it died there.
 
         Raises:
             FileNotFoundError: when a folder is none of a study.

@@ -1,20 +1,17 @@
-"""Runs on record: one of an experiment, and all of a study."""
+"""A run on record."""
 
 import contextlib
 import datetime
 import functools
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jaxsched.bench.environment import environment, peak_memory
 from jaxsched.bench.outline import Run
-from jaxsched.bench.progress import Progress
-from jaxsched.bench.records import Record, RecordWriter, read_record
-from jaxsched.bench.shard import WHOLE, Shard
-from jaxsched.bench.study import Study
+from jaxsched.bench.records import RecordWriter
 from jaxsched.data import Dataset, Source
 from jaxsched.plan import Plan
 from jaxsched.train import (
@@ -29,7 +26,6 @@ from jaxsched.train import (
     from_main,
     train,
 )
-from jaxsched.train.members import distinct, form
 
 
 @functools.lru_cache(maxsize=2)
@@ -141,8 +137,8 @@ def record_header(
     dataset: Dataset,
     *,
     source_text: str,
-    compile_seconds: float,
-    num_devices: int,
+    compile_seconds: float | None,
+    num_devices: int | None,
 ) -> dict[str, Any]:
     """The first line of a record: what was run, and with what.
 
@@ -151,8 +147,8 @@ def record_header(
         seed: likewise.
         dataset: what its `data.load()` gave.
         source_text: of the config or study file.
-        compile_seconds: of its program.
-        num_devices: that it runs on.
+        compile_seconds: of its program; None where there is none, because it failed.
+        num_devices: that it runs on; None for all of this process.
     """
     return {
         "name": experiment.name,
@@ -173,117 +169,3 @@ def initial_layers(program: Program, seed: int) -> dict[str, float]:
     """|w|² of each layer before the first update."""
     norms = program.squared_norms(program.init(seed))
     return dict(zip(program.layer_names, norms.tolist(), strict=True))
-
-
-class _Run(NamedTuple):
-    experiment: Experiment
-    seed: int
-    path: Path
-
-
-def _runs(study: Study, folder: Path) -> Iterator[_Run]:
-    for experiment in study.experiments:
-        for seed in study.seeds:
-            yield _Run(experiment, seed, record_path(folder, experiment, seed))
-
-
-def _examples(experiment: Experiment) -> int:
-    plan = planned(experiment)
-    return plan.examples_at(plan.total_steps)
-
-
-def _is_complete(run: _Run) -> bool:
-    return run.path.exists() and read_record(run.path).is_complete
-
-
-def run_study(
-    study: Study,
-    folder: Path,
-    *,
-    source_text: str,
-    progress: Progress,
-    shard: Shard = WHOLE,
-    check: Callable[[], None] = lambda: None,
-) -> None:
-    """Makes every run of a study, or of a part of it, that no finished record covers yet.
-
-    Experiments of one family share a program, compiled once. Stopped at any moment and called
-    again, it goes on with the run that was cut off.
-
-    Args:
-        study: what to run.
-        folder: of the records.
-        source_text: of the study file.
-        progress: what shows how far it is.
-        shard: the part that is made here; others make the rest, in this folder or in their own.
-        check: is called about once a second; what it raises ends the study.
-    """
-
-    def on_updates(step: int) -> None:
-        progress.updates(step)
-        check()
-
-    def on_evaluation(row: Evaluation) -> None:
-        progress.evaluation(row)
-        check()
-
-    runs = list(_runs(study, folder))
-    # By examples, which do not depend on how far the others are.
-    mine = shard.of(runs, [_examples(run.experiment) for run in runs])
-    missing = [run for run in mine if not _is_complete(run)]
-    if not missing:
-        return
-    progress.start(sum(planned(run.experiment).total_steps for run in missing))
-    programs = _Programs([run.experiment for run in missing])
-    for experiment in distinct(run.experiment for run in missing):
-        runs = [run for run in missing if run.experiment == experiment]
-        progress.show(f"{experiment.name}: compiling")
-        program = programs.of(experiment)
-        for run in runs:
-            progress.show(f"{experiment.name}, seed {run.seed}")
-            outcome = record_run(
-                program,
-                run.seed,
-                run.path,
-                source_text=source_text,
-                on_evaluation=on_evaluation,
-                on_updates=on_updates,
-            )
-            progress.end_run(program.plan.total_steps, outcome.reason)
-
-
-class _Programs:
-    """The programs of experiments, one a family, each kept from its first to its last experiment.
-
-    Args:
-        experiments: in the order in which they will be asked for.
-    """
-
-    def __init__(self, experiments: Sequence[Experiment]):
-        self._left: dict[Any, list[Experiment]] = {}
-        for experiment in distinct(experiments):
-            self._left.setdefault(_family(experiment), []).append(experiment)
-        self._programs: dict[Any, Program] = {}
-
-    def of(self, experiment: Experiment) -> Program:
-        """The experiment's program; each is asked for once."""
-        family = _family(experiment)
-        left = self._left[family]
-        if family not in self._programs:
-            first, *alike = left
-            self._programs[family] = Program(first, load(first.data), alike=alike)
-        program = self._programs[family].member(experiment)
-        left.remove(experiment)
-        if not left:
-            del self._programs[family]
-        return program
-
-
-def _family(experiment: Experiment) -> Any:
-    return experiment.data, form(experiment, planned(experiment))
-
-
-def study_records(study: Study, folder: Path) -> list[Record]:
-    """The finished records of a study, in its order; other files in the folder are left alone."""
-    records = [read_record(run.path) for run in _runs(study, folder) if run.path.exists()]
-    return [record for record in records if record.is_complete]

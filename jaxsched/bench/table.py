@@ -107,13 +107,14 @@ def _row(summary: Summary, intervals: bool) -> tuple[str, ...]:
     if intervals and summary.steps_interval is not None and summary.steps is not None:
         low, high = (_bound(end) for end in summary.steps_interval)
         steps += f" [{low}, {high}]"
-    diverged = f", {summary.diverged} diverged" if summary.diverged else ""
+    lost = {"diverged": summary.diverged, "failed": summary.failed}
+    said = "".join(f", {count} {how}" for how, count in lost.items() if count)
     return (
         summary.name,
         steps,
         number(summary.examples, ",.0f"),
         number(summary.seconds, ".1f"),
-        f"{summary.reached}/{summary.seeds}{diverged}",
+        f"{summary.reached}/{summary.seeds}{said}",
         f"{_spread(summary.accuracy_mean, summary.accuracy_sd)} (n={summary.seeds})",
     )
 

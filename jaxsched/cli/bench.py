@@ -1,14 +1,15 @@
 """`jaxsched bench`: a study, its table and its pictures."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from filelock import FileLock
 from rich.console import Console
 
 from jaxsched import bench
-from jaxsched.cli.options import end_if_told
 from jaxsched.train import Preview, Signals
 
 
@@ -16,8 +17,14 @@ from jaxsched.train import Preview, Signals
 class Bench:
     """Runs every experiment of a study with every seed, and reports steps to the target.
 
-    Runs that a finished record covers are not made again: after an interrupt, the same command
-    goes on.
+    Runs that a finished record covers are not made again. SIGTERM and Ctrl-C save the run under way
+    and end the command with 143 and 130; the same command goes on as if nothing had happened.
+
+    The same command may be started several times, also on several machines that share the folder:
+    each process takes runs that no other is at, until none is left.
+
+    A run that dies of an error, as one that diverges, is a miss with its reason, and the others go
+    on. The command then ends with 1; the same command makes those that died again.
     """
 
     study: tyro.conf.Positional[Path]
@@ -27,6 +34,8 @@ class Bench:
     shard: str = "1/1"
     """Which part of its runs to make here, such as 3/16, where other machines make the others;
     `jaxsched report` takes their folders together."""
+    checkpoint_minutes: float = 10.0
+    """How often the run under way is saved at least."""
     workdir: Path = Path("runs")
     """Records, table and pictures are written to a folder of the study's name in here."""
 
@@ -36,9 +45,12 @@ class Bench:
         study, shard = bench.load_study(self.study, self.size), bench.Shard.parse(self.shard)
         folder = self.workdir / study.name
         outline = study.outline()
-        outline.write(folder / bench.OUTLINE_FILE)
-        previews = {e.name: Preview.of(e, bench.planned(e)) for e in study.experiments}
-        bench.draw_schedules(previews, folder / "schedules.png")
+        folder.mkdir(parents=True, exist_ok=True)
+        # Other processes may work in this folder.
+        reporting = FileLock(folder / ".report.lock")
+        with reporting:
+            outline.write(folder / bench.OUTLINE_FILE)
+            _draw_schedules(study, folder / "schedules.png", console)
         records_folder = folder / bench.RECORDS_FOLDER
         source_text = self.study.read_text(encoding="utf-8")
         try:
@@ -49,10 +61,33 @@ class Bench:
                     source_text=source_text,
                     progress=progress,
                     shard=shard,
-                    check=lambda: end_if_told(signals),
+                    signals=signals,
+                    every_seconds=60 * self.checkpoint_minutes,
                 )
         finally:
-            _report(outline, bench.study_records(study, records_folder), folder, console)
+            with reporting:
+                records = bench.study_records(study, records_folder)
+                _report(outline, records, folder, console)
+        failed = sum(record.status == bench.FAILED for record in records)
+        if failed:
+            print(f"{failed} of {len(outline.runs)} runs failed; the same command tries them again")
+            sys.exit(1)
+
+
+def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:
+    """Draws those that can be drawn; an error in the others is for their runs to die of."""
+    previews = {}
+    for experiment in study.experiments:
+        plan = bench.planned(experiment)
+        try:
+            previews[experiment.name] = Preview.of(experiment, plan)
+        except ValueError:
+            raise
+        except Exception as error:
+            reason = bench.described(error)
+            console.print(f"{experiment.name} cannot be drawn: {reason}", markup=False)
+    if previews:
+        bench.draw_schedules(previews, path)
 
 
 def _report(

@@ -22,7 +22,10 @@ _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command; ends with 0, with 2 on bad input, with 128 + its number on a signal."""
+    """Runs the command; ends with 0, with 2 on bad input, with 128 + its number on a signal.
+
+    With 1 it ends where some runs of a study failed.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     own = 2 if arguments[:1] and arguments[0] in _TAKE_FIELDS else len(arguments)
     command: Command = tyro.cli(Command, args=arguments[:own], prog="jaxsched")
@@ -34,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("interrupted; what had finished is kept, the same command goes on from there")
         sys.exit(130)
     except Preempted as stop:
-        print(f"{stop}; the same command with --resume goes on from there")
+        resuming = " with --resume" if isinstance(command, Train) else ""
+        print(f"{stop}; the same command{resuming} goes on from there")
         sys.exit(128 + stop.number)
     except (ValueError, OSError, ImportError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -18,10 +18,10 @@ from jaxsched.plan import Plan
 from jaxsched.train import (
     Checkpoints,
     Experiment,
+    Keeping,
     Outcome,
     Profile,
     Program,
-    Saving,
     Signals,
     Start,
     connect,
@@ -85,7 +85,9 @@ class Train:
                 on_evaluation=progress.evaluation,
                 on_updates=progress.updates,
                 start=start.position(checkpoints, program),
-                saving=Saving(checkpoints, program, seed, signals, every_seconds=every_seconds),
+                saving=Keeping(
+                    lambda: checkpoints, program, seed, signals, every_seconds=every_seconds
+                ),
                 profile=profile,
             )
         say(f"{outcome.reason or outcome.status}; record in {path}", console)

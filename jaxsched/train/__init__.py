@@ -1,6 +1,9 @@
 """The trainer: an experiment, compiled, and the loop that runs it."""
 
+from jaxsched.train.checkpoints import AllDamagedError as AllDamagedError
 from jaxsched.train.checkpoints import Checkpoints as Checkpoints
+from jaxsched.train.checkpoints import saved_steps as saved_steps
+from jaxsched.train.checkpoints import set_aside as set_aside
 from jaxsched.train.cohort import Cohort as Cohort
 from jaxsched.train.compilation import Compilation as Compilation
 from jaxsched.train.compilation import keep_compiled as keep_compiled
@@ -12,6 +15,7 @@ from jaxsched.train.fitting import largest_batch_size as largest_batch_size
 from jaxsched.train.holding import at_highest_rate as at_highest_rate
 from jaxsched.train.holding import held as held
 from jaxsched.train.holding import rate_name as rate_name
+from jaxsched.train.keeping import Keeping as Keeping
 from jaxsched.train.loop import Outcome as Outcome
 from jaxsched.train.loop import train as train
 from jaxsched.train.members import Member as Member

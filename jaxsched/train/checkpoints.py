@@ -1,20 +1,21 @@
 """Checkpoints: what a killed run goes on from, bit for bit."""
 
 import contextlib
-import fcntl
 import json
 import logging
-import os
 import shutil
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from filelock import FileLock
+
+from jaxsched.train.locks import holder, take
 
 # One process writes and reads, whatever the number of those that train.
 _ALONE = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
@@ -124,7 +125,8 @@ class Checkpoints:
             like: arrays or abstract arrays of the same structure; the restored ones are NumPy's.
 
         Raises:
-            ValueError: when it is another network's, or when all steps are damaged.
+            AllDamagedError: when there are steps, and all are damaged.
+            ValueError: when it is another network's.
         """
         self.wait()
         damaged: list[tuple[Path, _DamagedError]] = []
@@ -137,18 +139,14 @@ class Checkpoints:
                 continue
             for newer, error in damaged:
                 # Out of the way: its step is saved again, and sound ones are kept in its stead.
-                aside = _set_aside(newer)
+                aside = set_aside(newer)
                 warnings.warn(
                     f"{error.what}; going on from update {step}, the damaged one is now {aside}",
                     stacklevel=2,
                 )
             return snapshot
         if damaged:
-            raise ValueError(
-                f"{self.folder}: expected a sound checkpoint, got only damaged ones: "
-                f"{'; '.join(error.what for _, error in damaged)}. Move the folder away to start "
-                "anew."
-            )
+            raise AllDamagedError(self.folder, [error.what for _, error in damaged])
         return None
 
     def wait(self) -> None:
@@ -167,7 +165,7 @@ class Checkpoints:
             self.wait()
         finally:
             self._writer.close()
-            os.close(self._lock)
+            self._lock.release()
             logging.getLogger("absl").removeFilter(_is_not_of_orbax)
 
     def __enter__(self) -> "Checkpoints":
@@ -273,6 +271,16 @@ def read_content(path: Path) -> tuple[int, dict[str, Any]]:
     return record["step"], record["content"]
 
 
+class AllDamagedError(ValueError):
+    """None of a run's checkpoints can be read."""
+
+    def __init__(self, folder: Path, whats: Sequence[str]):
+        self.what = (
+            f"{folder}: expected a sound checkpoint, got only damaged ones: {'; '.join(whats)}"
+        )
+        super().__init__(f"{self.what}. Move the folder away to start anew.")
+
+
 class _DamagedError(ValueError):
     """A checkpoint that cannot be read, or not as it was written."""
 
@@ -354,21 +362,16 @@ def _accuracy(path: Path) -> float | None:
         return None
 
 
-def _lock(folder: Path) -> int:
-    """Holds the folder for this process; the system lets go of it however the process ends."""
-    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.pread(file, 20, 0).decode().strip()
-        os.close(file)
+def _lock(folder: Path) -> FileLock:
+    """Holds the folder for this process."""
+    lock = take(folder / "lock")
+    if lock is None:
         raise BlockingIOError(
-            f"{folder}: expected a folder that no one uses, but process {holder} saves its "
-            "checkpoints there; wait for it, stop it or use another folder."
-        ) from error
-    # Padded and in place: nothing of the process before remains, and a full disk has room for it.
-    os.pwrite(file, f"{os.getpid():<20}".encode(), 0)
-    return file
+            f"{folder}: expected a folder that no one uses, but process "
+            f"{holder(folder / 'lock')} saves its checkpoints there; wait for it, stop it or use "
+            "another folder."
+        )
+    return lock
 
 
 def _writer() -> ocp.AsyncCheckpointer:
@@ -421,7 +424,8 @@ def _remove_unfinished(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _set_aside(path: Path) -> Path:
+def set_aside(path: Path) -> Path:
+    """Takes a damaged checkpoint, or a folder of them, out of the way; where it is now."""
     aside = path.with_name(f"{path.name}.damaged")
     shutil.rmtree(aside, ignore_errors=True)
     return path.rename(aside)

@@ -258,8 +258,8 @@ class _Run:
             self.position = self.position.growing_to(size, self.step)
 
     def end(self, status: Literal["finished", "stopped"], reason: str) -> Outcome:
-        """The outcome of a run that did not diverge; its last state is saved."""
-        if self._saving:
+        """The outcome of a run that did not diverge."""
+        if self._saving and self._saving.is_due_at_the_end():
             self._saving.save(self.step, self.position, self._ask()())
         position = self.position
         average = self._average_on_all()

@@ -1,7 +1,7 @@
-"""When a run is saved."""
+"""How a run is saved, and when: by time, and when it is told to end."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxsched.plan import Plan
@@ -15,44 +15,34 @@ from jaxsched.train.signals import Preempted, Signals
 
 
 class Saving:
-    """Saves a run every few minutes, at a change of phase, when it is best, and at the end.
-
-    The state before ABEL's last decay is kept under the name `before_last_decay` as well: a longer
-    run can go on from it.
+    """Saves a run every few minutes and on a signal: what it takes to go on where it was cut off.
 
     Args:
-        checkpoints: of this run; None on a process that is not the main one and saves nothing.
+        open_checkpoints: gives the checkpoints of this run; called on the main process alone, and
+            only when there is something to save. Elsewhere there may be none.
         program: the experiment, compiled.
         seed: of the run.
         signals: on which the run is saved and ends.
         every_seconds: how much of the run a crash may cost at most.
     """
 
-    BEFORE_LAST_DECAY = "before_last_decay"
-
     def __init__(
         self,
-        checkpoints: Checkpoints | None,
+        open_checkpoints: Callable[[], Checkpoints | None],
         program: Program,
         seed: int,
         signals: Signals,
         *,
         every_seconds: float = 600.0,
     ):
-        self._checkpoints, self._signals, self._driver = checkpoints, signals, program.driver
-        self._abel = program.experiment.optimizer.abel
+        self._open, self._signals, self._driver = open_checkpoints, signals, program.driver
         self._identity = {"experiment": describe(program.experiment), "seed": seed}
         self._every_seconds, self._saved = every_seconds, time.monotonic()
-        self._best = 0.0
 
     def stops(self, plan: Plan) -> tuple[int, ...]:
         """Updates of a run with this plan before which it is saved whatever the time."""
-        last_decay = self._last_decay_at(plan)
-        decays = () if last_decay is None else (last_decay,)
-        return (*(segment.start_step for segment in plan.segments[1:]), *decays)
-
-    def _last_decay_at(self, plan: Plan) -> int | None:
-        return self._abel.last_decay_at(plan) if self._abel else None
+        del plan
+        return ()
 
     def wishes(self, updates: int) -> Wishes:
         """What this process wants: it alone knows its clock and its signals."""
@@ -65,8 +55,11 @@ class Saving:
 
     def is_due_after(self, row: Evaluation, plan: Plan, agreed: Wishes) -> bool:
         """Whether to save after an evaluation."""
-        is_best, self._best = row.test_accuracy > self._best, max(self._best, row.test_accuracy)
-        return is_best or self.is_due(row.step, plan, agreed)
+        return self.is_due(row.step, plan, agreed)
+
+    def is_due_at_the_end(self) -> bool:
+        """Whether to save a run that has ended."""
+        return False
 
     def save(self, step: int, position: Position, agreed: Wishes) -> None:
         """Saves the run, on the main process.
@@ -79,27 +72,30 @@ class Saving:
         from_main(self._driver, lambda: self._write(step, position, to_the_end=bool(agreed.signal)))
         self._saved = time.monotonic()
         if agreed.signal:
-            raise Preempted(step, agreed.signal)
+            raise Preempted(agreed.signal, f"and saved at update {step}")
 
     def _write(self, step: int, position: Position, *, to_the_end: bool) -> None:
-        checkpoints = self._checkpoints
+        checkpoints = self._open()
         assert checkpoints is not None
-        content = {**self._identity, **self._content(step, position)}
-        if step == self._last_decay_at(position.plan):
-            checkpoints.save_named(self.BEFORE_LAST_DECAY, step, position.arrays, content)
-        rows = position.rows
-        accuracy = rows[-1].test_accuracy if rows and rows[-1].step == step else None
-        checkpoints.save(step, position.arrays, content, accuracy=accuracy)
+        self._save(checkpoints, step, position, {**self._identity, **_content(step, position)})
         if to_the_end:
             checkpoints.wait()
 
-    def _content(self, step: int, position: Position) -> Mapping[str, Any]:
-        plan = position.plan
-        return {
-            "examples": plan.examples_at(step),
-            "num_examples": plan.num_examples,
-            "phases": [(phase.epochs, phase.batch_size) for phase in plan.phases],
-            "rows": [describe(row) for row in position.rows],
-            "train_seconds": position.train_seconds,
-            "evaluation_seconds": position.evaluation_seconds,
-        }
+    def _save(
+        self, checkpoints: Checkpoints, step: int, position: Position, content: Mapping[str, Any]
+    ) -> None:
+        rows = position.rows
+        accuracy = rows[-1].test_accuracy if rows and rows[-1].step == step else None
+        checkpoints.save(step, position.arrays, content, accuracy=accuracy)
+
+
+def _content(step: int, position: Position) -> Mapping[str, Any]:
+    plan = position.plan
+    return {
+        "examples": plan.examples_at(step),
+        "num_examples": plan.num_examples,
+        "phases": [(phase.epochs, phase.batch_size) for phase in plan.phases],
+        "rows": [describe(row) for row in position.rows],
+        "train_seconds": position.train_seconds,
+        "evaluation_seconds": position.evaluation_seconds,
+    }

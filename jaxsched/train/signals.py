@@ -6,11 +6,21 @@ from types import FrameType
 from typing import Any
 
 
-class Preempted(Exception):  # noqa: N818 (not an error: the run is saved)
-    """The run was told to stop and is saved; `number` is the signal that told it."""
+class Preempted(BaseException):
+    """What runs was told to stop, and what is to be kept is saved.
 
-    def __init__(self, step: int, number: int):
-        super().__init__(f"stopped by {signal.Signals(number).name} and saved at update {step}")
+    No `Exception`, as KeyboardInterrupt is none, so that nobody takes it for what went wrong.
+
+    Args:
+        number: the signal that told it.
+        where: in words, such as "and saved at update 5".
+
+    Attributes:
+        number: as given.
+    """
+
+    def __init__(self, number: int, where: str):
+        super().__init__(f"stopped by {signal.Signals(number).name} {where}")
         self.number = number
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from jaxsched.bench import RecordWriter, read_record
+from jaxsched.train import Preempted
 
 HEADER = {"name": "a", "seed": 3}
 
@@ -63,6 +64,38 @@ def test_a_run_that_was_cut_off_is_written_anew_but_a_finished_one_is_never_lost
     with pytest.raises(FileExistsError, match=r"a\.jsonl holds a finished run; move it away"):
         write(path, [], end=True)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RuntimeError("out of memory\nsee below"), "failed"),
+        (OSError("the disk is full"), None),
+        (KeyboardInterrupt(), None),
+        (Preempted(15, "and saved"), None),
+    ],
+)
+def test_an_error_is_the_end_of_a_run_which_can_be_made_again(tmp_path, error, status):
+    path = tmp_path / "a.jsonl"
+    with pytest.raises(type(error)), RecordWriter(path, HEADER) as writer:
+        writer.evaluation({"step": 1})
+        raise error
+    record = read_record(path)
+    assert [row["step"] for row in record.evaluations] == [1]
+    assert record.status == status and record.is_result == (status is not None)
+    assert not record.is_complete
+    if status:
+        assert record.end["reason"] == "RuntimeError: out of memory"
+    write(path, [], end=True)
+    assert read_record(path).is_complete
+
+
+def test_an_error_after_the_end_does_not_change_it(tmp_path):
+    path = tmp_path / "a.jsonl"
+    with pytest.raises(RuntimeError), RecordWriter(path, HEADER) as writer:
+        writer.end(status="finished", reason="")
+        raise RuntimeError
+    assert read_record(path).status == "finished"
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,19 @@ def test_of_a_run_in_two_folders_the_first_counts(parts):
         assert len(made[key].evaluations) == length
 
 
+def test_of_a_run_in_two_folders_the_one_that_did_not_die_counts(results, parts, tmp_path):
+    (double,) = {p.name for p in (parts[0] / "records").iterdir()} & {
+        p.name for p in (parts[1] / "records").iterdir()
+    }
+    first = parts[0] / "records" / double
+    lines = first.read_text().splitlines(keepends=True)
+    died = json.dumps({"kind": "end", "status": "failed", "reason": "MemoryError"})
+    first.write_text(f"{lines[0]}{lines[1]}{died}\n")
+    assert Results.read(parts).summaries == results.summaries
+    (parts[1] / "records" / double).unlink()
+    assert sum(summary.failed for summary in Results.read(parts).summaries) == 1
+
+
 def test_a_part_of_a_study_says_what_is_missing(parts):
     assert any("of 51 runs have not finished" in said for said in Results.read(parts[1:]).cautions)
 

@@ -213,7 +213,7 @@ def test_an_interrupted_study_keeps_what_had_finished_and_goes_on(tmp_path):
         finally:
             process.kill()
     assert process.returncode == 130, output
-    assert "what had finished is kept" in output
+    assert "stopped by SIGINT and saved at update" in output
     assert "Traceback" not in output
     (short,) = records.glob("short*.jsonl")
     (endless,) = records.glob("endless*.jsonl")

@@ -100,7 +100,7 @@ def test_a_run_cut_off_goes_on_at_the_size_it_had_come_to(grown, tmp_path, cut_a
             raise CutError
 
     with Checkpoints(tmp_path) as checkpoints, Signals() as signals:
-        saving = Saving(checkpoints, program, 1, signals, every_seconds=0)
+        saving = Saving(lambda: checkpoints, program, 1, signals, every_seconds=0)
         with pytest.raises(CutError):
             train(program, 1, on_evaluation=cut, saving=saving)
         snapshot = checkpoints.restore(Position.first(program, 0).arrays)

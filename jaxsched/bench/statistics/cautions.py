@@ -37,17 +37,17 @@ def cautions(outline: Outline, records: Sequence[Record], target: Target) -> lis
         a has one run (n = 1): nothing is known of how much seeds differ.
         a never reached 90.00% in any run.
     """
-    complete = [record for record in records if record.is_complete]
+    results = [record for record in records if record.is_result]
     return [
-        *_of_what_is_missing(outline, complete),
-        *_of_numbers(outline, complete),
-        *_of_hits(outline, complete, target),
-        *_of_machines(complete),
+        *_of_what_is_missing(outline, results),
+        *_of_numbers(outline, results),
+        *_of_hits(outline, results, target),
+        *_of_machines(results),
     ]
 
 
-def _of_what_is_missing(outline: Outline, complete: Sequence[Record]) -> Iterator[str]:
-    made = {(record.name, record.header.get("seed")) for record in complete}
+def _of_what_is_missing(outline: Outline, results: Sequence[Record]) -> Iterator[str]:
+    made = {(record.name, record.header.get("seed")) for record in results}
     missing = [run for run in outline.runs if (run.name, run.seed) not in made]
     if missing:
         names = ", ".join(f"{run.name} seed {run.seed}" for run in missing[:5])
@@ -55,8 +55,8 @@ def _of_what_is_missing(outline: Outline, complete: Sequence[Record]) -> Iterato
         yield f"{len(missing)} of {len(outline.runs)} runs have not finished: {names}{more}."
 
 
-def _of_numbers(outline: Outline, complete: Sequence[Record]) -> Iterator[str]:
-    counts = {name: sum(r.name == name for r in complete) for name in outline.names}
+def _of_numbers(outline: Outline, results: Sequence[Record]) -> Iterator[str]:
+    counts = {name: sum(r.name == name for r in results) for name in outline.names}
     for count, said in (
         (1, "one run (n = 1): nothing is known of how much seeds differ."),
         (2, "two runs (n = 2): too few to claim any but the largest differences."),
@@ -71,9 +71,9 @@ def _of_numbers(outline: Outline, complete: Sequence[Record]) -> Iterator[str]:
         )
 
 
-def _of_hits(outline: Outline, complete: Sequence[Record], target: Target) -> Iterator[str]:
+def _of_hits(outline: Outline, results: Sequence[Record], target: Target) -> Iterator[str]:
     hits = {
-        name: [first_at_target(r, target.accuracy) for r in complete if r.name == name]
+        name: [first_at_target(r, target.accuracy) for r in results if r.name == name]
         for name in outline.names
     }
     never = [name for name, of in hits.items() if of and not any(hit is not None for hit in of)]
@@ -81,7 +81,7 @@ def _of_hits(outline: Outline, complete: Sequence[Record], target: Target) -> It
         yield f"{_listed(never)} never reached {target.accuracy:.2%} in any run."
     coarse = [
         record.name
-        for record in complete
+        for record in results
         for hit in [first_at_target(record, target.accuracy)]
         if hit is not None and _looks(record, hit) < _FEWEST_LOOKS
     ]
@@ -90,9 +90,9 @@ def _of_hits(outline: Outline, complete: Sequence[Record], target: Target) -> It
             f"{_listed(list(dict.fromkeys(coarse)))} reached the target within the first "
             f"{_FEWEST_LOOKS - 1} evaluations: steps to it are coarse."
         )
-    for record in complete:
-        if record.end is not None and record.end["status"] not in ("finished", "stopped"):
-            reason = record.end.get("reason") or record.end["status"]
+    for record in results:
+        if record.end is not None and record.status not in ("finished", "stopped"):
+            reason = record.end.get("reason") or record.status
             yield f"{record.name}, seed {record.header.get('seed')}: {reason}; it counts as a miss."
     if isinstance(outline.target, MedianBest):
         yield (
@@ -105,13 +105,13 @@ def _looks(record: Record, hit: Any) -> int:
     return sum(row["step"] <= hit["step"] for row in record.evaluations)
 
 
-def _of_machines(complete: Sequence[Record]) -> Iterator[str]:
+def _of_machines(results: Sequence[Record]) -> Iterator[str]:
     for keys, said in (
         (_MACHINE, "Runs were made on different hardware, and their seconds cannot be compared"),
         (_CODE, "Runs were made with different versions"),
     ):
         for key in keys:
-            found = {str(record.header.get("environment", {}).get(key)) for record in complete}
+            found = {str(record.header.get("environment", {}).get(key)) for record in results}
             if len(found) > 1:
                 yield f"{said} ({key}: {'; '.join(sorted(found))})."
 

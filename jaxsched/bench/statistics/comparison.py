@@ -57,8 +57,9 @@ def compare_accuracy(records: Sequence[Record], baseline: str) -> list[Compariso
         estimate = d,   low, high = d ∓ t(0.975, n − 1) · s / √n,   effect_size = d / s
         p_value: Student's t-test of d = 0, two-sided
 
-    A run that diverged counts with its last evaluation. Two seeds are enough for a p, though only
-    differences many times the noise can then be told; the t-test takes differences as normal.
+    A run that diverged or failed counts with its last evaluation. Two seeds are enough for a p,
+    though only differences many times the noise can then be told; the t-test takes differences as
+    normal.
 
     Args:
         records: of the runs of a study.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from jaxsched.bench.records import Record
+from jaxsched.bench.records import FAILED, Record
 from jaxsched.bench.statistics.hits import SAME
 
 
@@ -20,8 +20,8 @@ def earliest_significant(
         p < 1 − confidence,   p of Student's one-sided t-test of mean accuracy ≤ target
 
     Marks are those that all runs have at the same update. That all later ones must agree keeps one
-    lucky look out of many from counting. A run that diverged has no later accuracy, so that nothing
-    can be said of the mean from then on.
+    lucky look out of many from counting. A run that diverged or failed has no later accuracy, so
+    that nothing can be said of the mean from then on.
 
     Args:
         records: of the runs of one experiment.
@@ -30,7 +30,7 @@ def earliest_significant(
 
     Returns:
         The first run's row at that mark; None where there is none, as with one run or
-            where one diverged.
+            where one diverged or failed.
 
     Example:
         >>> from jaxsched.bench import Record, earliest_significant
@@ -41,8 +41,8 @@ def earliest_significant(
         >>> earliest_significant(records, 0.9)["step"]
         3
     """
-    diverged = any((record.end or {}).get("status") == "diverged" for record in records)
-    if len(records) < 2 or diverged:
+    died = any((record.end or {}).get("status") in ("diverged", FAILED) for record in records)
+    if len(records) < 2 or died:
         return None
     found = None
     runs = [{row["step"]: row for row in record.evaluations} for record in records]

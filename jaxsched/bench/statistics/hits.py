@@ -20,8 +20,8 @@ def times_to_target(records: Sequence[Record], target: float, clock: Clock) -> l
     """How long each run took to the target; infinitely long where it never got there.
 
     Args:
-        records: of runs that came to their end; one that diverged later has reached it all the
-            same.
+        records: of runs that came to their end or died; one that diverged or failed later has
+            reached it all the same.
         target: test accuracy, a share.
         clock: updates, examples, epochs or training seconds.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from jaxsched.bench.records import Record
+from jaxsched.bench.records import FAILED, Record
 from jaxsched.bench.statistics.hits import Clock, first_at_target, times_to_target
 from jaxsched.bench.statistics.median import median_interval
 
@@ -25,10 +25,12 @@ class Summary:
         seeds: number of runs, n.
         reached: how many of them reached the target.
         diverged: how many of them diverged.
+        failed: how many of them died of an error.
         steps: median number of updates to the target.
         examples: median number of examples to the target.
         seconds: median training seconds to the target, without compilation and evaluation.
-        accuracy_mean: of the last evaluations, the mean; a run that diverged counts with its last.
+        accuracy_mean: of the last evaluations, the mean; a run that diverged or failed counts
+            with its last.
         accuracy_sd: of the last evaluations, the standard deviation (n − 1); None for one run.
         averaged_mean: `accuracy_mean` of the averaged weights; None where a run has no average.
         averaged_sd: likewise.
@@ -43,6 +45,7 @@ class Summary:
     seeds: int
     reached: int
     diverged: int
+    failed: int
     steps: float | None
     examples: float | None
     seconds: float | None
@@ -60,7 +63,7 @@ def summarise(records: Sequence[Record], target: float) -> list[Summary]:
     """One summary an experiment, in the order in which the experiments first appear.
 
     Args:
-        records: of runs that came to their end.
+        records: of runs that came to their end or died.
         target: test accuracy, a share.
 
     Example:
@@ -92,9 +95,8 @@ def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
         name=name,
         seeds=len(records),
         reached=len(records) - len(misses),
-        diverged=sum(
-            record.end is not None and record.end["status"] == "diverged" for record in records
-        ),
+        diverged=sum(record.status == "diverged" for record in records),
+        failed=sum(record.status == FAILED for record in records),
         steps=medians["step"].value,
         examples=medians["examples"].value,
         seconds=medians["train_seconds"].value,
@@ -120,8 +122,8 @@ def _last(records: Sequence[Record], column: str) -> list[float]:
 def _why(record: Record) -> str:
     """Why a run never reached the target."""
     seed = f"seed {record.header.get('seed')}"
-    if record.end is not None and record.end["status"] != "finished":
-        return f"{seed}: {record.end.get('reason') or record.end['status']}"
+    if record.end is not None and record.status != "finished":
+        return f"{seed}: {record.end.get('reason') or record.status}"
     if not record.evaluations:
         return f"{seed}: no evaluation"
     best = max(row["test_accuracy"] for row in record.evaluations)

@@ -31,8 +31,9 @@ def test_marks_are_matched_by_update_and_must_be_shared(run):
     assert earliest_significant(apart, 0.9) is None
 
 
-def test_a_run_that_diverged_claims_nothing(run):
-    records = [run([0.95, 0.95]), run([0.96, 0.96]), run([0.955], status="diverged")]
+@pytest.mark.parametrize("status", ["diverged", "failed"])
+def test_a_run_that_was_lost_claims_nothing(run, status):
+    records = [run([0.95, 0.95]), run([0.96, 0.96]), run([0.955], status=status)]
     assert earliest_significant(records, 0.9) is None
 
 

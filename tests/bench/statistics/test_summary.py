@@ -63,10 +63,12 @@ def test_final_accuracy_is_mean_and_sample_deviation_of_the_last_rows():
     assert (summary.accuracy_mean, summary.accuracy_sd) == (0.9, None)
 
 
-def test_a_diverged_run_is_a_miss_with_its_last_accuracy():
-    runs = [run([0.9]), run([0.1], status="diverged"), run([], status="diverged")]
+@pytest.mark.parametrize("status", ["diverged", "failed"])
+def test_a_lost_run_is_a_miss_with_its_last_accuracy(status):
+    runs = [run([0.9]), run([0.1], status=status), run([], status=status)]
     (summary,) = summarise(runs, target=0.9)
-    assert (summary.diverged, summary.reached, summary.seeds) == (2, 1, 3)
+    assert (getattr(summary, status), summary.reached, summary.seeds) == (2, 1, 3)
+    assert summary.diverged + summary.failed == 2
     assert summary.steps is None
     assert summary.accuracy_mean == pytest.approx(0.5)
 

@@ -1,0 +1,42 @@
+"""What of a run is worth keeping when it is over."""
+
+from jaxsched.plan import Plan
+from jaxsched.train.saving import Saving
+
+
+class Keeping(Saving):
+    """Saves a run also at a change of phase, when it is best, and at the end.
+
+    The state before ABEL's last decay is kept under the name `before_last_decay` as well: a longer
+    run can go on from it. The arguments are those of `Saving`.
+    """
+
+    BEFORE_LAST_DECAY = "before_last_decay"
+
+    def __init__(self, open_checkpoints, program, seed, signals, *, every_seconds=600.0):
+        super().__init__(open_checkpoints, program, seed, signals, every_seconds=every_seconds)
+        self._abel = program.experiment.optimizer.abel
+        self._best = 0.0
+
+    def stops(self, plan):
+        """See `Saving.stops`."""
+        last_decay = self._last_decay_at(plan)
+        decays = () if last_decay is None else (last_decay,)
+        return (*(segment.start_step for segment in plan.segments[1:]), *decays)
+
+    def _last_decay_at(self, plan: Plan) -> int | None:
+        return self._abel.last_decay_at(plan) if self._abel else None
+
+    def is_due_after(self, row, plan, agreed):
+        """See `Saving.is_due_after`."""
+        is_best, self._best = row.test_accuracy > self._best, max(self._best, row.test_accuracy)
+        return is_best or super().is_due_after(row, plan, agreed)
+
+    def is_due_at_the_end(self):
+        """See `Saving.is_due_at_the_end`."""
+        return True
+
+    def _save(self, checkpoints, step, position, content):
+        if step == self._last_decay_at(position.plan):
+            checkpoints.save_named(self.BEFORE_LAST_DECAY, step, position.arrays, content)
+        super()._save(checkpoints, step, position, content)
