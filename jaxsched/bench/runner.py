@@ -51,7 +51,7 @@ def record_run(
     *,
     source_text: str,
     on_evaluation: Callable[[Evaluation], None],
-    on_updates: Callable[[int], None],
+    on_examples: Callable[[int], None],
     stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
     start: Position | None = None,
     saving: Saving | None = None,
@@ -67,7 +67,7 @@ def record_run(
         path: of the record.
         source_text: of the config or study file.
         on_evaluation: takes each row once it is on disk.
-        on_updates: takes the number of updates done.
+        on_examples: takes the number of examples that the updates done took.
         stop: see `train`.
         start: where to go on from; its rows are written first, so that the record is that of a run
             that was never interrupted.
@@ -112,7 +112,7 @@ def record_run(
             program,
             seed,
             on_evaluation=write,
-            on_updates=on_updates,
+            on_examples=on_examples,
             stop=stop,
             start=start,
             saving=saving,

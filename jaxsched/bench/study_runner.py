@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxsched.bench.progress import Progress
+from jaxsched.bench.progress import Progress, RunProgress
 from jaxsched.bench.queue import Job, Queue
 from jaxsched.bench.records import Record, RecordWriter, described, read_record
 from jaxsched.bench.runner import load, planned, record_header, record_path, record_run
@@ -64,11 +64,10 @@ def run_study(
     """
     jobs = _jobs(study, folder)
     # By examples, which do not depend on how far the others are.
-    costs = [job.plan.examples_at(job.plan.total_steps) for job in jobs]
-    queue = Queue(shard.of(jobs, costs))
+    queue = Queue(shard.of(jobs, [job.examples for job in jobs]))
     for job in queue.left:  # what is not to be had here is said before anything compiles
         make_driver(job.experiment.driver, job.experiment.num_devices)
-    progress.start(sum(job.plan.total_steps for job in queue.left))
+    progress.say(queue.summary())
     maker = _Maker(
         queue,
         source_text=source_text,
@@ -117,20 +116,21 @@ class _Maker:
             OSError: when the disk is full, of which the other runs would die as well.
         """
         self._end_if_told()
+        self._progress.start(self._queue.examples_left)
+        shown = self._progress.run(job.label, begun=job.examples - job.examples_left)
         before = job.header()
         try:
-            reason = self._make(job)
+            reason = self._make(job, shown)
         except OSError:
             raise
         except Exception as error:
-            self._progress.show(job.label)
             self._progress.say("".join(traceback.format_exception(error)))
             reason = f"failed, {described(error)}"
             if job.header() == before:
                 self._record_failure(job, error)
-        self._progress.end_run(job.plan.total_steps, reason)
+        shown.end(job.examples, reason)
 
-    def _make(self, job: Job) -> str:
+    def _make(self, job: Job, shown: RunProgress) -> str:
         """Why the run ended early; "" where it did not."""
         self._progress.show(f"{job.label}: compiling")
         program = self._programs.of(job, self._queue.left)
@@ -145,8 +145,8 @@ class _Maker:
                 job.seed,
                 job.path,
                 source_text=self._source_text,
-                on_evaluation=self._progress.evaluation,
-                on_updates=self._progress.updates,
+                on_evaluation=shown.evaluation,
+                on_examples=shown.done,
                 start=start,
                 saving=Saving(
                     checkpoints,

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -67,6 +68,7 @@ def made(study, folder, **options):
     said = io.StringIO()
     with Progress(Console(file=said)) as progress:
         run_study(study, folder, source_text="", progress=progress, **options)
+        assert progress.fraction == 1
     return said.getvalue()
 
 
@@ -148,11 +150,15 @@ def stopped(file, tmp_path_factory):
 def test_a_run_that_was_killed_and_stopped_goes_on_to_the_same_record(file, stopped, whole):
     folder = stopped.with_name("resumed")
     shutil.copytree(stopped, folder)
-    run(file, folder)
+    (checkpoints,) = (path for path in folder.iterdir() if path.is_dir())
+    step = max(saved_steps(checkpoints))
+    said = run(file, folder)
+    left = f"{16 * (TOTAL_STEPS - step):,} examples to train on"
+    assert f"1 run: 1 to resume at update {step:,}; {left}" in said
     (record,) = folder.glob("*.jsonl")
     assert entries(record) == whole
     assert len(whole) == 302 and whole[-1]["status"] == "finished"
-    assert json.loads(record.read_text().split("\n")[0])["resumed_at"] > 40
+    assert json.loads(record.read_text().split("\n")[0])["resumed_at"] == step
     assert [path.name for path in folder.iterdir() if path.is_dir()] == []
 
 
@@ -234,6 +240,7 @@ def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, 
 
     code, records, said = command()
     assert code == 1 and "2 of 3 runs failed; the same command tries them again" in said
+    assert "3 runs: 3 to make; 576 examples to train on" in said
     assert "broken cannot be drawn: RuntimeError: no formula" in said
     assert "Traceback" in said and "struck by lightning" in said
     assert {name: record.status for name, record in records.items()} == {
@@ -255,6 +262,8 @@ def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, 
     marker.unlink()
     code, records, said = command()
     assert code == 1 and "1 of 3 runs failed" in said
+    again = "1 to resume at update 8, 1 to make again after a failure; 256 examples to train on"
+    assert f"3 runs: 1 finished, {again}" in said
     assert [records[name].status for name in ("broken", "dying")] == ["failed", "finished"]
     assert records["dying"].header["resumed_at"] == 8
     assert [row["step"] for row in records["dying"].evaluations] == [4, 8, 12]
@@ -302,11 +311,12 @@ def test_a_run_that_another_process_is_at_is_left_to_it_as_long_as_it_lives(shor
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout.readline() == "held\n"
-            made(short, tmp_path)
+            said = made(short, tmp_path)
+            assert "3 runs: 1 under way elsewhere, 2 to make; 256 examples to train on" in said
             assert not first.exists() and all(read_record(path).is_complete for path in others)
         finally:
             process.kill()
-    made(short, tmp_path)
+    assert "3 runs: 2 finished, 1 to make; 128 examples" in made(short, tmp_path)
     # And no lock is left.
     assert sorted(tmp_path.iterdir()) == sorted([first, *others])
     assert read_record(first).is_complete
@@ -352,3 +362,23 @@ def test_two_processes_on_one_folder_make_each_run_once(file, tmp_path):
     assert len({header["command"] for header in found}) == 2
     assert all(read_record(path).is_complete for path in folder.iterdir())
     assert len(json.loads((tmp_path / "long" / "summary.json").read_text())["rows"]) == 1
+
+
+def test_the_time_left_is_that_of_all_examples_at_the_pace_so_far():
+    """Ten runs of an hour at ten examples a second; each compiles for ten minutes before."""
+    now = [0.0]
+    said = io.StringIO()
+    console = Console(file=said, force_terminal=True, color_system=None, get_time=lambda: now[0])
+    with Progress(console) as progress:
+        progress.start(360_000)
+        for number in range(5):
+            now[0] += 600
+            run = progress.run(f"run {number}")
+            for minute in range(1, 61):
+                now[0] += 60
+                run.done(600 * minute)
+            run.end(36_000, "")
+    assert progress.fraction == 0.5
+    # Five more, of 70 minutes each, but for the compilation before the first pace was known.
+    *_, (hours, minutes) = re.findall(r"ETA (\d+):(\d+):", said.getvalue())
+    assert 60 * int(hours) + int(minutes) == pytest.approx(5 * 70, abs=15)
