@@ -43,6 +43,7 @@ class Progress:
             speed_estimate_period=_PACE_SECONDS,
         )
         self._task = self._bar.add_task("", total=None, accuracy="", visible=False)
+        self._ended = 0
 
     def __enter__(self) -> "Progress":
         self._bar.start()
@@ -58,9 +59,8 @@ class Progress:
         return task.percentage / 100
 
     def start(self, left: int) -> None:
-        """Shows the bar, for so much work that is left from here on."""
-        (task,) = self._bar.tasks
-        self._bar.update(self._task, total=task.completed + left, visible=True)
+        """Shows the bar, for so much work beside that of the runs that have ended."""
+        self._bar.update(self._task, total=self._ended + left, visible=True)
 
     def show(self, what: str) -> None:
         """Says what runs now."""
@@ -79,6 +79,10 @@ class Progress:
         """Takes how much has been done since the last time."""
         self._bar.advance(self._task, work)
 
+    def end_run(self, work: int) -> None:
+        """Takes the work of a run that has ended."""
+        self._ended += work
+
     def show_accuracy(self, row: Evaluation) -> None:
         """Shows that of a row."""
         average = row.averaged_test_accuracy
@@ -90,7 +94,8 @@ class RunProgress:
     """How far one run is; see `Progress.run`."""
 
     def __init__(self, progress: Progress, label: str, begun: int):
-        self._progress, self._label, self._done = progress, label, begun
+        self._progress, self._label = progress, label
+        self._begun = self._done = begun
 
     def done(self, work: int) -> None:
         """Takes how much of this run is done in all."""
@@ -106,5 +111,6 @@ class RunProgress:
     def end(self, work: int, reason: str) -> None:
         """Counts this run as done, of which this is all; says why where it ended early."""
         self.done(work)
+        self._progress.end_run(work - self._begun)
         if reason:
             self._progress.say(f"{self._label}: {reason}")

@@ -88,7 +88,9 @@ class Queue:
 
     def __init__(self, jobs: Sequence[Job]):
         self._num_jobs = len(jobs)
+        self._here: set[Job] = set()
         self._elsewhere: set[Job] = set()
+        self._is_closed = False
         # With the header of the last attempt.
         self._left = {
             job: None if record is None else record.header
@@ -104,8 +106,8 @@ class Queue:
 
     @property
     def examples_left(self) -> int:
-        """Of the runs that nobody is at, as far as is known."""
-        return sum(job.examples_left for job in self._left if job not in self._elsewhere)
+        """Of the runs that no other process is at, as far as is known."""
+        return sum(job.examples_left for job in self.left if job not in self._elsewhere)
 
     def summary(self) -> str:
         """What there is to do, in a line."""
@@ -128,31 +130,38 @@ class Queue:
     def drain(self, make: Callable[[Job], None]) -> None:
         """Makes one run after another, until none is left that nobody is at.
 
-        Of a process that is killed, another takes the run that it was at.
+        Of a process that is killed, another takes the run that it was at. Several threads may do
+        this at once; where one ends with an error, the others take no further run.
 
         Args:
-            make: a run, which is this process's alone meanwhile.
+            make: a run, which is this thread's alone meanwhile.
         """
         while (taken := self._take()) is not None:
             job, lock = taken
             try:
                 make(job)
+                del self._left[job]
+            except BaseException:
+                self._is_closed = True
+                raise
             finally:
+                self._here.discard(job)
                 _let_go(job, lock)
-            del self._left[job]
 
     def _take(self) -> tuple[Job, FileLock] | None:
-        for job in self.left:
+        for job in [] if self._is_closed else self.left:
             job.lock.parent.mkdir(parents=True, exist_ok=True)
             lock = take(job.lock)
             if lock is None:
-                self._elsewhere.add(job)
+                if job not in self._here:
+                    self._elsewhere.add(job)
                 continue
             self._elsewhere.discard(job)
-            if not self._is_made_elsewhere(job):
+            if job in self._left and not self._is_made_elsewhere(job):
+                self._here.add(job)
                 return job, lock
+            self._left.pop(job, None)
             _let_go(job, lock)
-            del self._left[job]
         return None
 
     def _is_made_elsewhere(self, job: Job) -> bool:

@@ -10,8 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import jax
 import pytest
 from rich.console import Console
 
@@ -20,6 +22,7 @@ from jaxsched.bench import (
     Progress,
     RecordWriter,
     Results,
+    RunProgress,
     Study,
     load_study,
     read_record,
@@ -382,3 +385,63 @@ def test_the_time_left_is_that_of_all_examples_at_the_pace_so_far():
     # Five more, of 70 minutes each, but for the compilation before the first pace was known.
     *_, (hours, minutes) = re.findall(r"ETA (\d+):(\d+):", said.getvalue())
     assert 60 * int(hours) + int(minutes) == pytest.approx(5 * 70, abs=15)
+
+
+class Meeting(Progress):
+    """Of two runs none goes on after its second evaluation before the other has come there."""
+
+    def __init__(self, barrier):
+        super().__init__(Console(quiet=True))
+        self._barrier, self.devices = barrier, set()
+
+    def run(self, label, *, begun=0):
+        return Waiting(self, label, begun)
+
+    def meet(self):
+        self.devices |= set().union(*(array.devices() for array in jax.live_arrays()))
+        self._barrier.wait(timeout=120)
+
+
+class Waiting(RunProgress):
+    def evaluation(self, row):
+        super().evaluation(row)
+        if row.step == 8:
+            self._progress.meet()
+
+
+def test_runs_of_one_device_are_made_one_a_device_at_a_time(short, tmp_path):
+    (experiment,) = short.experiments
+    experiment = dataclasses.replace(experiment, phases=(js.Phase(6, 16),))
+    two = dataclasses.replace(short, experiments=(experiment,), seeds=(0, 1))
+    made(two, tmp_path / "in turn")
+    signals, folder = Signals(), tmp_path / "at once"
+
+    def stop():
+        signals.received = signal.SIGTERM
+
+    with (
+        Meeting(threading.Barrier(2, action=stop)) as progress,
+        pytest.raises(Preempted, match="stopped by SIGTERM and saved at update 8"),
+    ):
+        run_study(two, folder, source_text="", progress=progress, signals=signals, at_once=2)
+    assert progress.devices >= set(jax.local_devices()[:2])
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 2
+    said = made(two, folder, at_once=2)
+    assert "2 runs: 2 to resume; 512 examples to train on" in said
+    for path in (tmp_path / "in turn").iterdir():
+        assert entries(folder / path.name) == entries(path)
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("num_devices", "at_once", "message"),
+    [
+        (1, 5, "at_once must be within 1 … 4, the local devices, got at_once=5"),
+        (2, 2, "needs experiments of one device each, got short, seed 0; give it num_devices=1"),
+    ],
+)
+def test_what_cannot_be_made_at_once_is_refused(short, tmp_path, num_devices, at_once, message):
+    experiments = (dataclasses.replace(short.experiments[0], num_devices=num_devices),)
+    with pytest.raises(ValueError, match=message):
+        made(dataclasses.replace(short, experiments=experiments), tmp_path, at_once=at_once)
+    assert list(tmp_path.iterdir()) == []
