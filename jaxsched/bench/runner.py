@@ -56,6 +56,7 @@ def record_run(
     start: Position | None = None,
     saving: Saving | None = None,
     profile: Profile | None = None,
+    at_once: int = 1,
 ) -> Outcome:
     """Trains with this seed and writes the record.
 
@@ -73,6 +74,7 @@ def record_run(
             that was never interrupted.
         saving: see `train`.
         profile: see `train`.
+        at_once: how many runs are made at a time, of which this is one; the record says so.
 
     Raises:
         FileExistsError: when `path` holds a finished run.
@@ -91,6 +93,8 @@ def record_run(
         "initial_layers": initial_layers(program, seed) if experiment.weight_norms else None,
         "resumed_at": start.step if start else None,
     }
+    if at_once > 1:
+        header["at_once"] = {"way": "devices", "size": at_once}
     with contextlib.ExitStack() as stack:
 
         def on_main(function: Callable[[RecordWriter], None]) -> None:

@@ -84,6 +84,7 @@ def run_study(
             progress=progress,
             signals=signals or Signals(),
             every_seconds=every_seconds,
+            at_once=len(devices),
         )
         for device in devices
     ]
@@ -144,9 +145,10 @@ class _Maker:
         progress: Progress,
         signals: Signals,
         every_seconds: float,
+        at_once: int,
     ):
         self._queue, self._source_text, self._progress = queue, source_text, progress
-        self._signals, self._every_seconds = signals, every_seconds
+        self._signals, self._every_seconds, self._at_once = signals, every_seconds, at_once
         self._programs = _Programs(device)
 
     def make(self, job: Job) -> None:
@@ -196,6 +198,7 @@ class _Maker:
                     self._signals,
                     every_seconds=self._every_seconds,
                 ),
+                at_once=self._at_once,
             )
         shutil.rmtree(job.checkpoints, ignore_errors=True)
         return outcome.reason

@@ -430,7 +430,12 @@ def test_runs_of_one_device_are_made_one_a_device_at_a_time(short, tmp_path):
     assert "2 runs: 2 to resume; 512 examples to train on" in said
     for path in (tmp_path / "in turn").iterdir():
         assert entries(folder / path.name) == entries(path)
+        assert read_record(folder / path.name).header["at_once"] == {"way": "devices", "size": 2}
     assert len(list(folder.iterdir())) == 2
+    results = Results.of(two.outline(), study_records(two, folder))
+    assert any("Up to 2 runs were made at a time" in said for said in results.cautions)
+    alone = Results.of(two.outline(), study_records(two, tmp_path / "in turn"))
+    assert not any("at a time" in said for said in alone.cautions)
 
 
 @pytest.mark.parametrize(
