@@ -14,6 +14,7 @@ from jaxsched.bench.outline import published_in as published_in
 from jaxsched.bench.pictures import draw_schedules as draw_schedules
 from jaxsched.bench.pictures import text_schedules as text_schedules
 from jaxsched.bench.progress import Progress as Progress
+from jaxsched.bench.progress import RunProgress as RunProgress
 from jaxsched.bench.records import FAILED as FAILED
 from jaxsched.bench.records import Record as Record
 from jaxsched.bench.records import RecordWriter as RecordWriter

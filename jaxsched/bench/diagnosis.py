@@ -62,7 +62,8 @@ def diagnose(
 
 
 def _run(experiment: Experiment, path: Path, source_text: str, progress: Progress) -> None:
-    progress.start(planned(experiment).total_steps)
+    plan = planned(experiment)
+    progress.start(plan.examples_at(plan.total_steps))
     progress.show(f"{experiment.name}: compiling")
     program = Program(experiment, load(experiment.data))
     initial = initial_layers(program, experiment.seed)
@@ -71,14 +72,14 @@ def _run(experiment: Experiment, path: Path, source_text: str, progress: Progres
         known = bool(rows) and is_decided(*_curve(initial, [dataclasses.asdict(r) for r in rows]))
         return f"stopped at update {rows[-1].step}: the verdict is known" if known else ""
 
-    progress.show(experiment.name)
+    run = progress.run(experiment.name)
     record_run(
         program,
         experiment.seed,
         path,
         source_text=source_text,
-        on_evaluation=progress.evaluation,
-        on_updates=progress.updates,
+        on_evaluation=run.evaluation,
+        on_examples=run.done,
         stop=stop,
     )
 

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from jaxsched.bench.records import Record, read_record
 from jaxsched.plan import Plan
-from jaxsched.train import Experiment
+from jaxsched.train import Experiment, saved_steps
 from jaxsched.train.locks import take
 from jaxsched.train.members import form
 
@@ -47,6 +47,21 @@ class Job:
         return self.path.with_name(f".{self.path.stem}.lock")
 
     @cached_property
+    def step(self) -> int:
+        """The update from which it goes on."""
+        return max(saved_steps(self.checkpoints), default=0)
+
+    @property
+    def examples(self) -> int:
+        """All that it trains on."""
+        return self.plan.examples_at(self.plan.total_steps)
+
+    @property
+    def examples_left(self) -> int:
+        """Those that it still has to train on."""
+        return self.examples - self.plan.examples_at(self.step)
+
+    @cached_property
     def family(self) -> Any:
         """What runs of one program have in common."""
         return self.experiment.data, form(self.experiment, self.plan)
@@ -72,6 +87,10 @@ class Queue:
     """
 
     def __init__(self, jobs: Sequence[Job]):
+        self._num_jobs = len(jobs)
+        self._here: set[Job] = set()
+        self._elsewhere: set[Job] = set()
+        self._is_closed = False
         # With the header of the last attempt.
         self._left = {
             job: None if record is None else record.header
@@ -85,32 +104,64 @@ class Queue:
         """Those that nobody has finished, as far as is known; others may be at some of them."""
         return list(self._left)
 
+    @property
+    def examples_left(self) -> int:
+        """Of the runs that no other process is at, as far as is known."""
+        return sum(job.examples_left for job in self.left if job not in self._elsewhere)
+
+    def summary(self) -> str:
+        """What there is to do, in a line."""
+        self._elsewhere = {job for job in self._left if _is_held(job)}
+        mine = [job for job in self._left if job not in self._elsewhere]
+        saved = [job for job in mine if job.step]
+        failed = [job for job in mine if not job.step and _has_failed(job)]
+        at = f" at update {saved[0].step:,}" if len(saved) == 1 else ""
+        counts = {
+            "finished": self._num_jobs - len(self._left),
+            "under way elsewhere": len(self._elsewhere),
+            f"to resume{at}": len(saved),
+            "to make again after a failure": len(failed),
+            "to make": len(mine) - len(saved) - len(failed),
+        }
+        parts = [f"{count} {what}" for what, count in counts.items() if count]
+        runs = f"{self._num_jobs} run{'s' if self._num_jobs > 1 else ''}"
+        return f"{runs}: {', '.join(parts)}; {_in_words(self.examples_left)} examples to train on"
+
     def drain(self, make: Callable[[Job], None]) -> None:
         """Makes one run after another, until none is left that nobody is at.
 
-        Of a process that is killed, another takes the run that it was at.
+        Of a process that is killed, another takes the run that it was at. Several threads may do
+        this at once; where one ends with an error, the others take no further run.
 
         Args:
-            make: a run, which is this process's alone meanwhile.
+            make: a run, which is this thread's alone meanwhile.
         """
         while (taken := self._take()) is not None:
             job, lock = taken
             try:
                 make(job)
+                del self._left[job]
+            except BaseException:
+                self._is_closed = True
+                raise
             finally:
+                self._here.discard(job)
                 _let_go(job, lock)
-            del self._left[job]
 
     def _take(self) -> tuple[Job, FileLock] | None:
-        for job in self.left:
+        for job in [] if self._is_closed else self.left:
             job.lock.parent.mkdir(parents=True, exist_ok=True)
             lock = take(job.lock)
             if lock is None:
+                if job not in self._here:
+                    self._elsewhere.add(job)
                 continue
-            if not self._is_made_elsewhere(job):
+            self._elsewhere.discard(job)
+            if job in self._left and not self._is_made_elsewhere(job):
+                self._here.add(job)
                 return job, lock
+            self._left.pop(job, None)
             _let_go(job, lock)
-            del self._left[job]
         return None
 
     def _is_made_elsewhere(self, job: Job) -> bool:
@@ -119,6 +170,24 @@ class Queue:
         if record is None or not record.is_result:
             return False
         return record.is_complete or record.header != self._left[job]
+
+
+def _is_held(job: Job) -> bool:
+    if not job.lock.exists():
+        return False
+    lock = take(job.lock)
+    if lock is not None:
+        _let_go(job, lock)
+    return lock is None
+
+
+def _has_failed(job: Job) -> bool:
+    record = job.record()
+    return record is not None and record.is_result
+
+
+def _in_words(count: int) -> str:
+    return f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}"
 
 
 def _let_go(job: Job, lock: FileLock) -> None:

@@ -51,11 +51,12 @@ def record_run(
     *,
     source_text: str,
     on_evaluation: Callable[[Evaluation], None],
-    on_updates: Callable[[int], None],
+    on_examples: Callable[[int], None],
     stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
     start: Position | None = None,
     saving: Saving | None = None,
     profile: Profile | None = None,
+    at_once: int = 1,
 ) -> Outcome:
     """Trains with this seed and writes the record.
 
@@ -67,12 +68,13 @@ def record_run(
         path: of the record.
         source_text: of the config or study file.
         on_evaluation: takes each row once it is on disk.
-        on_updates: takes the number of updates done.
+        on_examples: takes the number of examples that the updates done took.
         stop: see `train`.
         start: where to go on from; its rows are written first, so that the record is that of a run
             that was never interrupted.
         saving: see `train`.
         profile: see `train`.
+        at_once: how many runs are made at a time, of which this is one; the record says so.
 
     Raises:
         FileExistsError: when `path` holds a finished run.
@@ -91,6 +93,8 @@ def record_run(
         "initial_layers": initial_layers(program, seed) if experiment.weight_norms else None,
         "resumed_at": start.step if start else None,
     }
+    if at_once > 1:
+        header["at_once"] = {"way": "devices", "size": at_once}
     with contextlib.ExitStack() as stack:
 
         def on_main(function: Callable[[RecordWriter], None]) -> None:
@@ -112,7 +116,7 @@ def record_run(
             program,
             seed,
             on_evaluation=write,
-            on_updates=on_updates,
+            on_examples=on_examples,
             stop=stop,
             start=start,
             saving=saving,

@@ -5,10 +5,13 @@ import functools
 import shutil
 import traceback
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from jaxsched.bench.progress import Progress
+import jax
+
+from jaxsched.bench.progress import Progress, RunProgress
 from jaxsched.bench.queue import Job, Queue
 from jaxsched.bench.records import Record, RecordWriter, described, read_record
 from jaxsched.bench.runner import load, planned, record_header, record_path, record_run
@@ -39,6 +42,7 @@ def run_study(
     shard: Shard = WHOLE,
     signals: Signals | None = None,
     every_seconds: float = 600.0,
+    at_once: int | None = None,
 ) -> None:
     """Makes every run of a study, or of a part of it, that no finished record covers yet.
 
@@ -56,27 +60,62 @@ def run_study(
         shard: the part that is made here; others make the rest, in this folder or in their own.
         signals: on which the run under way is saved and the study ends; none by default.
         every_seconds: how much of a run a crash may cost at most.
+        at_once: how many runs are made at a time, one a device. By default one on each GPU or TPU
+            where each run takes one device, else one.
 
     Raises:
-        ValueError: when an experiment needs more devices than there are.
+        ValueError: when an experiment needs more devices than there are, or cannot be one of
+            several at once.
         Preempted: when a signal has come.
         OSError: when a record or a checkpoint cannot be written.
     """
     jobs = _jobs(study, folder)
     # By examples, which do not depend on how far the others are.
-    costs = [job.plan.examples_at(job.plan.total_steps) for job in jobs]
-    queue = Queue(shard.of(jobs, costs))
+    queue = Queue(shard.of(jobs, [job.examples for job in jobs]))
     for job in queue.left:  # what is not to be had here is said before anything compiles
         make_driver(job.experiment.driver, job.experiment.num_devices)
-    progress.start(sum(job.plan.total_steps for job in queue.left))
-    maker = _Maker(
-        queue,
-        source_text=source_text,
-        progress=progress,
-        signals=signals or Signals(),
-        every_seconds=every_seconds,
-    )
-    queue.drain(maker.make)
+    devices = _devices(queue.left, at_once)
+    progress.say(queue.summary())
+    makers = [
+        _Maker(
+            queue,
+            device,
+            source_text=source_text,
+            progress=progress,
+            signals=signals or Signals(),
+            every_seconds=every_seconds,
+            at_once=len(devices),
+        )
+        for device in devices
+    ]
+    if len(makers) == 1:
+        queue.drain(makers[0].make)
+        return
+    # XLA works without holding Python up, so that threads are enough.
+    with ThreadPoolExecutor(len(makers), thread_name_prefix="run") as threads:
+        ended = [threads.submit(queue.drain, maker.make) for maker in makers]
+    for thread in ended:
+        thread.result()
+
+
+def _devices(jobs: Sequence[Job], at_once: int | None) -> list[Any]:
+    """One for each run that is made at a time; None where a run takes the first ones itself."""
+    local = jax.local_devices()
+    larger = [job.label for job in jobs if job.experiment.num_devices != 1]
+    if at_once is None:
+        # The virtual devices of a CPU share its cores.
+        is_worthwhile = jax.default_backend() != "cpu" and not larger
+        at_once = len(local) if is_worthwhile else 1
+    if not 1 <= at_once <= len(local):
+        raise ValueError(
+            f"at_once must be within 1 … {len(local)}, the local devices, got at_once={at_once}."
+        )
+    if at_once > 1 and larger:
+        raise ValueError(
+            f"at_once={at_once} needs experiments of one device each, got {larger[0]}; give it "
+            "num_devices=1 or leave at_once out."
+        )
+    return [None] if at_once == 1 else local[:at_once]
 
 
 def _jobs(study: Study, folder: Path) -> list[Job]:
@@ -93,21 +132,24 @@ class _Maker:
 
     Args:
         queue: that they come from.
+        device: to make them on; None where each takes the first ones.
         source_text: see `run_study`; so are the others.
     """
 
     def __init__(
         self,
         queue: Queue,
+        device: Any,
         *,
         source_text: str,
         progress: Progress,
         signals: Signals,
         every_seconds: float,
+        at_once: int,
     ):
         self._queue, self._source_text, self._progress = queue, source_text, progress
-        self._signals, self._every_seconds = signals, every_seconds
-        self._programs = _Programs()
+        self._signals, self._every_seconds, self._at_once = signals, every_seconds, at_once
+        self._programs = _Programs(device)
 
     def make(self, job: Job) -> None:
         """Makes a run, from where it was saved if it was; one that dies says why on record.
@@ -117,20 +159,21 @@ class _Maker:
             OSError: when the disk is full, of which the other runs would die as well.
         """
         self._end_if_told()
+        self._progress.start(self._queue.examples_left)
+        shown = self._progress.run(job.label, begun=job.examples - job.examples_left)
         before = job.header()
         try:
-            reason = self._make(job)
+            reason = self._make(job, shown)
         except OSError:
             raise
         except Exception as error:
-            self._progress.show(job.label)
             self._progress.say("".join(traceback.format_exception(error)))
             reason = f"failed, {described(error)}"
             if job.header() == before:
                 self._record_failure(job, error)
-        self._progress.end_run(job.plan.total_steps, reason)
+        shown.end(job.examples, reason)
 
-    def _make(self, job: Job) -> str:
+    def _make(self, job: Job, shown: RunProgress) -> str:
         """Why the run ended early; "" where it did not."""
         self._progress.show(f"{job.label}: compiling")
         program = self._programs.of(job, self._queue.left)
@@ -145,8 +188,8 @@ class _Maker:
                 job.seed,
                 job.path,
                 source_text=self._source_text,
-                on_evaluation=self._progress.evaluation,
-                on_updates=self._progress.updates,
+                on_evaluation=shown.evaluation,
+                on_examples=shown.done,
                 start=start,
                 saving=Saving(
                     checkpoints,
@@ -155,6 +198,7 @@ class _Maker:
                     self._signals,
                     every_seconds=self._every_seconds,
                 ),
+                at_once=self._at_once,
             )
         shutil.rmtree(job.checkpoints, ignore_errors=True)
         return outcome.reason
@@ -192,9 +236,14 @@ class _Maker:
 
 
 class _Programs:
-    """The programs of runs, one a family, each kept as long as a run that is left may need it."""
+    """The programs of runs, one a family, each kept as long as a run that is left may need it.
 
-    def __init__(self):
+    Args:
+        device: see `Program`.
+    """
+
+    def __init__(self, device: Any):
+        self._device = device
         self._programs: dict[Any, Program] = {}
 
     def of(self, job: Job, left: Sequence[Job]) -> Program:
@@ -209,7 +258,9 @@ class _Programs:
         if job.family not in self._programs:
             alike = distinct(other.experiment for other in left if other.family == job.family)
             first, *others = alike
-            self._programs[job.family] = Program(first, load(first.data), alike=others)
+            self._programs[job.family] = Program(
+                first, load(first.data), alike=others, device=self._device
+            )
         return self._programs[job.family].member(job.experiment)
 
 

@@ -36,6 +36,10 @@ class Bench:
     `jaxsched report` takes their folders together."""
     checkpoint_minutes: float = 10.0
     """How often the run under way is saved at least."""
+    at_once: int | None = None
+    """How many runs to make at a time, one a device, where each takes one (num_devices = 1). By
+    default one on each GPU or TPU; on a CPU one, because its virtual devices share its cores, and
+    the seconds of runs side by side would not be those of a run alone."""
     workdir: Path = Path("runs")
     """Records, table and pictures are written to a folder of the study's name in here."""
 
@@ -63,6 +67,7 @@ class Bench:
                     shard=shard,
                     signals=signals,
                     every_seconds=60 * self.checkpoint_minutes,
+                    at_once=self.at_once,
                 )
         finally:
             with reporting:

@@ -66,12 +66,12 @@ class Train:
             progress = stack.enter_context(bench.Progress(console))
             signals = stack.enter_context(Signals())
             checkpoints = _open(start, experiment, plan, path, stack)
-            progress.start(plan.total_steps)
+            progress.start(plan.examples_at(plan.total_steps))
             progress.show(f"{experiment.name}: compiling")
             data = bench.load(experiment.data)
             program = Program(experiment, data, read_workers=options.read_workers)
             every_seconds = 60 * options.checkpoint_minutes
-            progress.show(f"{experiment.name}, seed {seed}")
+            run = progress.run(f"{experiment.name}, seed {seed}")
             profile = None
             if options.profile is not None:
                 profile = stack.enter_context(
@@ -82,8 +82,8 @@ class Train:
                 seed,
                 path,
                 source_text=self.config.read_text(encoding="utf-8"),
-                on_evaluation=progress.evaluation,
-                on_updates=progress.updates,
+                on_evaluation=run.evaluation,
+                on_examples=run.done,
                 start=start.position(checkpoints, program),
                 saving=Keeping(
                     lambda: checkpoints, program, seed, signals, every_seconds=every_seconds

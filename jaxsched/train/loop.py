@@ -77,7 +77,7 @@ def train(
     seed: int,
     *,
     on_evaluation: Callable[[Evaluation], None],
-    on_updates: Callable[[int], None] = lambda step: None,
+    on_examples: Callable[[int], None] = lambda examples: None,
     stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
     start: Position | None = None,
     saving: Saving | None = None,
@@ -91,7 +91,8 @@ def train(
         program: the experiment, compiled.
         seed: of this run; the experiment's own is not looked at.
         on_evaluation: takes each row as soon as it is known.
-        on_updates: takes the number of updates that are certainly done, a few times a second.
+        on_examples: takes the number of examples that the updates certainly done took, a few times
+            a second.
         stop: says from the rows so far why to end the run here; "" to go on.
         start: where to go on from; the result is that of a run that was never interrupted.
         saving: saves the run on its way.
@@ -116,7 +117,7 @@ def train(
         >>> outcome.status, [row.step for row in rows]
         ('finished', [4, 8])
     """
-    run = _Run(program, seed, start or Position.first(program, seed), on_updates, saving, profile)
+    run = _Run(program, seed, start or Position.first(program, seed), on_examples, saving, profile)
     try:
         return _to_the_end(run, on_evaluation, stop)
     finally:
@@ -155,13 +156,13 @@ class _Run:
         program: Program,
         seed: int,
         start: Position,
-        on_updates: Callable[[int], None],
+        on_examples: Callable[[int], None],
         saving: Saving | None,
         profile: Profile | None,
     ):
         self.program, self.seed, self.position = program, seed, start
         self.step, self._updates = start.step, 1
-        self._on_updates, self._saving, self._pace = on_updates, saving, Pace()
+        self._on_examples, self._saving, self._pace = on_examples, saving, Pace()
         self._profile = profile
 
     def next_mark(self) -> int | None:
@@ -177,6 +178,7 @@ class _Run:
 
     def _advance(self, mark: int) -> Sums:
         begin, seconds, before = time.perf_counter(), self.position.train_seconds, None
+        plan = self.position.plan
         while self.step < mark:
             answer = self._ask()
             begin += self._await_compilation()
@@ -185,15 +187,11 @@ class _Run:
                 # The device has the next dispatch already, so this wait costs it nothing.
                 jax.block_until_ready(before.sums)
                 self._pace.done(before.step)
-                self._on_updates(before.step)
+                self._on_examples(plan.examples_at(before.step))
             before, agreed = _Dispatched(self.step, self.position.sums), answer()
             self._updates = -agreed.fewer_updates
             # At the mark itself it is saved with the evaluation, so that none is made twice.
-            if (
-                self._saving
-                and self.step < mark
-                and self._saving.is_due(self.step, self.position.plan, agreed)
-            ):
+            if self._saving and self.step < mark and self._saving.is_due(self.step, plan, agreed):
                 jax.block_until_ready(self.position.sums)
                 seconds += time.perf_counter() - begin
                 self._move(train_seconds=seconds)

@@ -335,6 +335,7 @@ def make_driver(
     batch_sizes: Sequence[int] = (),
     pixels: int = 1,
     fits: Callable[[int], bool] = lambda num_devices: True,
+    device: Any = None,
 ) -> Driver:
     """The driver of this name over the first `num_devices` devices of each process.
 
@@ -346,6 +347,7 @@ def make_driver(
         batch_sizes: that will be split over the devices.
         pixels: of an image.
         fits: whether batches can be taken by so many devices of all processes.
+        device: the one to use instead of the first, for a run that takes one.
 
     Raises:
         ValueError: when there are fewer devices.
@@ -362,6 +364,8 @@ def make_driver(
             f"num_devices must be within 1 … {available}, the local devices, got "
             f"num_devices={num_devices}."
         )
+    if device is not None:
+        return DRIVERS[name]([device])
     devices = [d for i in range(processes) for d in jax.local_devices(i)[:num_devices]]
     return DRIVERS[name](devices)
 

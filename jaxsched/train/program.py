@@ -57,6 +57,7 @@ class Program:
         dataset: what `experiment.data.load()` gave.
         alike: other experiments of its family, which it can run too, see `member`.
         read_workers: processes that read and decode streamed data; 0 does it in threads.
+        device: the one to use instead of the first, for an experiment that takes one.
 
     Attributes:
         plan: the experiment's phases on this data.
@@ -77,6 +78,7 @@ class Program:
         *,
         alike: Sequence[Experiment] = (),
         read_workers: int = 0,
+        device: Any = None,
     ):
         self.experiment, self.dataset = experiment, dataset
         self.plan = experiment.plan(len(dataset.train))
@@ -89,6 +91,7 @@ class Program:
             batch_sizes=self.plan.batch_sizes,
             pixels=math.prod(dataset.train.image_shape[:2]),
             fits=lambda devices: self._can_be_taken(self.plan.batch_sizes, devices),
+            device=device,
         )
         devices = len(self.driver.devices)
         self.batch_sizes = experiment.batch_sizes(self.plan, math.lcm(devices, group or 1))

@@ -200,16 +200,16 @@ class RangeTestRuns:
         for first in range(0, len(members), at_once.size):
             chosen = members[first : first + at_once.size]
             seeds = ", ".join(str(member.seed) for member in chosen)
-            progress.show(f"{self.experiment.name}, seed {seeds} ({at_once.way})")
+            run = progress.run(f"{self.experiment.name}, seed {seeds} ({at_once.way})")
             for losses, accuracies in _measured(at_once, chosen, self.test.num_updates):
-                progress.updates(losses.shape[1] * len(chosen))
+                run.done(losses.shape[1] * len(chosen))
                 for member, *parts in zip(chosen, losses, accuracies, strict=True):
                     self.curves[member.seed] = self._curve(member.seed, *parts)
                 check()
             for member in chosen:
                 header = self._header(member.seed, at_once)
                 write_curve(self._path(member.seed), header, self.curves[member.seed])
-            progress.end_run(self.test.num_updates * len(chosen), "")
+            run.end(self.test.num_updates * len(chosen), "")
 
     def _path(self, seed: int) -> Path:
         return self.folder / f"seed{seed}.json"

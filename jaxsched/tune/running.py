@@ -9,6 +9,7 @@ from typing import Any
 from jaxsched.bench import (
     Progress,
     RecordWriter,
+    RunProgress,
     load,
     peak_memory,
     planned,
@@ -50,7 +51,6 @@ class Runner:
         self._folder, self._source_text, self._progress = folder, source_text, progress
         self._choice: Choice = choice
         self._check, self._snapshots = check, snapshots
-        self._total = 0
 
     def path(self, member: Member) -> Path:
         """Of its record."""
@@ -63,8 +63,8 @@ class Runner:
             ValueError: when the chosen way cannot run them.
         """
         missing = [member for member in members if not self._is_done(member)]
-        self._total += sum(planned(member.experiment).total_steps for member in missing)
-        self._progress.start(self._total)
+        plans = [planned(member.experiment) for member in missing]
+        self._progress.start(sum(plan.examples_at(plan.total_steps) for plan in plans))
         for family in sorted(families(missing), key=self._is_another_family):
             self._run_family(family)
 
@@ -88,11 +88,11 @@ class Runner:
             start = self._start(at_once, group[0])
             label = ", ".join(f"{m.experiment.name} seed {m.seed}" for m in group[:2])
             rest = f" and {len(group) - 2} more at once" if len(group) > 2 else ""
-            self._progress.show(f"{label}{rest}")
+            shown = self._progress.run(f"{label}{rest}")
             if at_once.cohort is None:
-                self._run_alone(at_once, group[0], start)
+                self._run_alone(at_once, group[0], start, shown)
             else:
-                self._run_at_once(at_once, group, start)
+                self._run_at_once(at_once, group, start, shown)
 
     def _middle(self, members: Sequence[Member]) -> list[Member]:
         """One with the optimizer of the run that the others go on from.
@@ -120,14 +120,16 @@ class Runner:
         if not self._snapshots.is_made(member.seed):
             self._progress.show(f"{self._snapshots.experiment.name} up to the snapshot")
         return self._snapshots.position(
-            at_once.program, member.seed, on_updates=lambda step: self._check()
+            at_once.program, member.seed, on_examples=lambda examples: self._check()
         )
 
-    def _run_alone(self, at_once: AtOnce, member: Member, start: Position | None) -> None:
+    def _run_alone(
+        self, at_once: AtOnce, member: Member, start: Position | None, shown: RunProgress
+    ) -> None:
         program = at_once.program.member(member.experiment)
 
         def on_evaluation(row: Evaluation) -> None:
-            self._progress.evaluation(row)
+            shown.evaluation(row)
             self._check()
 
         outcome = record_run(
@@ -136,13 +138,18 @@ class Runner:
             self.path(member),
             source_text=self._source_text,
             on_evaluation=on_evaluation,
-            on_updates=self._on_updates,
+            on_examples=self._checking(shown.done),
             start=start,
         )
-        self._progress.end_run(program.plan.total_steps, outcome.reason)
+        plan = program.plan
+        shown.end(plan.examples_at(plan.total_steps), outcome.reason)
 
     def _run_at_once(
-        self, at_once: AtOnce, members: Sequence[Member], start: Position | None
+        self,
+        at_once: AtOnce,
+        members: Sequence[Member],
+        start: Position | None,
+        shown: RunProgress,
     ) -> None:
         program, cohort = at_once.program, at_once.cohort
         assert cohort is not None
@@ -157,14 +164,15 @@ class Runner:
             for writer in writers:
                 for row in start.rows if start else ():
                     writer.evaluation(describe(row))
-            for rows in runs.rows(self._on_updates):
+            for rows in runs.rows(self._checking(shown.done)):
                 for number, row in rows.items():
                     writers[number].evaluation(describe(row))
                 self._check()
             for number, writer in enumerate(writers):
                 writer.end(**_end(at_once, runs, number))
         reasons = [f"{members[n].experiment.name} {why}" for n, why in runs.diverged.items()]
-        self._progress.end_run(cohort.plan.total_steps * len(members), "; ".join(reasons))
+        examples = cohort.plan.examples_at(cohort.plan.total_steps)
+        shown.end(examples * len(members), "; ".join(reasons))
 
     def _header(self, at_once: AtOnce, member: Member, start: Position | None) -> dict[str, Any]:
         """As of a run by itself, and in which way it was not by itself."""
@@ -183,9 +191,14 @@ class Runner:
             "at_once": {"way": at_once.way, "size": at_once.size, "seconds": at_once.seconds},
         }
 
-    def _on_updates(self, updates: int) -> None:
-        self._progress.updates(updates)
-        self._check()
+    def _checking(self, on_examples: Callable[[int], None]) -> Callable[[int], None]:
+        """The same, and a check each time."""
+
+        def both(examples: int) -> None:
+            on_examples(examples)
+            self._check()
+
+        return both
 
 
 def _end(at_once: AtOnce, runs: SideBySide, number: int) -> dict[str, Any]:

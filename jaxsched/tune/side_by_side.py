@@ -44,15 +44,15 @@ class SideBySide:
         self.diverged: dict[int, str] = {}
         self.last_rows: dict[int, Evaluation] = {}
 
-    def rows(self, on_updates: Callable[[int], None]) -> Iterator[dict[int, Evaluation]]:
+    def rows(self, on_examples: Callable[[int], None]) -> Iterator[dict[int, Evaluation]]:
         """Of each evaluation, by the number of the member, until the end or until all diverged.
 
         Args:
-            on_updates: takes the number of updates that all of them have made together.
+            on_examples: takes the number of examples that all of them together have trained on.
         """
         for mark in self._marks:
             begin, before = self._round.step, time.perf_counter()
-            self._round.advance(mark, on_updates=lambda step: on_updates(step * self._num_members))
+            self._round.advance(mark, on_updates=lambda step: on_examples(self._examples(step)))
             middle = time.perf_counter()
             self._train_seconds += (middle - before) / self._num_members
             tests = self._round.evaluate()
@@ -62,6 +62,9 @@ class SideBySide:
             yield found
             if len(self.diverged) == self._num_members:
                 return
+
+    def _examples(self, step: int) -> int:
+        return self._plan.examples_at(step) * self._num_members
 
     def _round_rows(self, begin: int, trace: Trace, tests: list[Sums]) -> dict[int, Evaluation]:
         found = {}

@@ -40,17 +40,21 @@ class Snapshots:
         return self._path(seed).exists()
 
     def position(
-        self, program: Program, seed: int, on_updates: Callable[[int], None] = lambda step: None
+        self,
+        program: Program,
+        seed: int,
+        on_examples: Callable[[int], None] = lambda examples: None,
     ) -> Position:
         """Where the members of this seed go on from.
 
         Args:
             program: of a family that the experiment belongs to.
             seed: of the run.
-            on_updates: takes the number of updates done, where the state has to be reached first.
+            on_examples: takes the number of examples trained on, where the state has to be reached
+                first.
         """
         if not self.is_made(seed):
-            self._make(program.member(self.experiment), seed, on_updates)
+            self._make(program.member(self.experiment), seed, on_examples)
         like = Position.first(program, seed).arrays
         return Position.of(restore_named(self._path(seed), like), program)
 
@@ -59,13 +63,13 @@ class Snapshots:
         plan, steps = program.plan, program.evaluation_steps(program.plan)
         return next(step for step in steps if self._is_reached(plan.examples_at(step), plan))
 
-    def _make(self, program: Program, seed: int, on_updates: Callable[[int], None]) -> None:
+    def _make(self, program: Program, seed: int, on_examples: Callable[[int], None]) -> None:
         def stop(rows: Sequence[Evaluation]) -> str:
             is_reached = bool(rows) and self._is_reached(rows[-1].examples, program.plan)
             return _NAME if is_reached else ""
 
         outcome = train(
-            program, seed, on_evaluation=lambda row: None, on_updates=on_updates, stop=stop
+            program, seed, on_evaluation=lambda row: None, on_examples=on_examples, stop=stop
         )
         if outcome.status == "diverged":
             raise ValueError(

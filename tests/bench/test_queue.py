@@ -5,12 +5,15 @@ import dataclasses
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import jax
 import pytest
 from rich.console import Console
 
@@ -19,6 +22,7 @@ from jaxsched.bench import (
     Progress,
     RecordWriter,
     Results,
+    RunProgress,
     Study,
     load_study,
     read_record,
@@ -67,6 +71,7 @@ def made(study, folder, **options):
     said = io.StringIO()
     with Progress(Console(file=said)) as progress:
         run_study(study, folder, source_text="", progress=progress, **options)
+        assert progress.fraction == 1
     return said.getvalue()
 
 
@@ -148,11 +153,15 @@ def stopped(file, tmp_path_factory):
 def test_a_run_that_was_killed_and_stopped_goes_on_to_the_same_record(file, stopped, whole):
     folder = stopped.with_name("resumed")
     shutil.copytree(stopped, folder)
-    run(file, folder)
+    (checkpoints,) = (path for path in folder.iterdir() if path.is_dir())
+    step = max(saved_steps(checkpoints))
+    said = run(file, folder)
+    left = f"{16 * (TOTAL_STEPS - step):,} examples to train on"
+    assert f"1 run: 1 to resume at update {step:,}; {left}" in said
     (record,) = folder.glob("*.jsonl")
     assert entries(record) == whole
     assert len(whole) == 302 and whole[-1]["status"] == "finished"
-    assert json.loads(record.read_text().split("\n")[0])["resumed_at"] > 40
+    assert json.loads(record.read_text().split("\n")[0])["resumed_at"] == step
     assert [path.name for path in folder.iterdir() if path.is_dir()] == []
 
 
@@ -234,6 +243,7 @@ def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, 
 
     code, records, said = command()
     assert code == 1 and "2 of 3 runs failed; the same command tries them again" in said
+    assert "3 runs: 3 to make; 576 examples to train on" in said
     assert "broken cannot be drawn: RuntimeError: no formula" in said
     assert "Traceback" in said and "struck by lightning" in said
     assert {name: record.status for name, record in records.items()} == {
@@ -255,6 +265,8 @@ def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, 
     marker.unlink()
     code, records, said = command()
     assert code == 1 and "1 of 3 runs failed" in said
+    again = "1 to resume at update 8, 1 to make again after a failure; 256 examples to train on"
+    assert f"3 runs: 1 finished, {again}" in said
     assert [records[name].status for name in ("broken", "dying")] == ["failed", "finished"]
     assert records["dying"].header["resumed_at"] == 8
     assert [row["step"] for row in records["dying"].evaluations] == [4, 8, 12]
@@ -302,11 +314,12 @@ def test_a_run_that_another_process_is_at_is_left_to_it_as_long_as_it_lives(shor
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout.readline() == "held\n"
-            made(short, tmp_path)
+            said = made(short, tmp_path)
+            assert "3 runs: 1 under way elsewhere, 2 to make; 256 examples to train on" in said
             assert not first.exists() and all(read_record(path).is_complete for path in others)
         finally:
             process.kill()
-    made(short, tmp_path)
+    assert "3 runs: 2 finished, 1 to make; 128 examples" in made(short, tmp_path)
     # And no lock is left.
     assert sorted(tmp_path.iterdir()) == sorted([first, *others])
     assert read_record(first).is_complete
@@ -352,3 +365,88 @@ def test_two_processes_on_one_folder_make_each_run_once(file, tmp_path):
     assert len({header["command"] for header in found}) == 2
     assert all(read_record(path).is_complete for path in folder.iterdir())
     assert len(json.loads((tmp_path / "long" / "summary.json").read_text())["rows"]) == 1
+
+
+def test_the_time_left_is_that_of_all_examples_at_the_pace_so_far():
+    """Ten runs of an hour at ten examples a second; each compiles for ten minutes before."""
+    now = [0.0]
+    said = io.StringIO()
+    console = Console(file=said, force_terminal=True, color_system=None, get_time=lambda: now[0])
+    with Progress(console) as progress:
+        progress.start(360_000)
+        for number in range(5):
+            now[0] += 600
+            run = progress.run(f"run {number}")
+            for minute in range(1, 61):
+                now[0] += 60
+                run.done(600 * minute)
+            run.end(36_000, "")
+    assert progress.fraction == 0.5
+    # Five more, of 70 minutes each, but for the compilation before the first pace was known.
+    *_, (hours, minutes) = re.findall(r"ETA (\d+):(\d+):", said.getvalue())
+    assert 60 * int(hours) + int(minutes) == pytest.approx(5 * 70, abs=15)
+
+
+class Meeting(Progress):
+    """Of two runs none goes on after its second evaluation before the other has come there."""
+
+    def __init__(self, barrier):
+        super().__init__(Console(quiet=True))
+        self._barrier, self.devices = barrier, set()
+
+    def run(self, label, *, begun=0):
+        return Waiting(self, label, begun)
+
+    def meet(self):
+        self.devices |= set().union(*(array.devices() for array in jax.live_arrays()))
+        self._barrier.wait(timeout=120)
+
+
+class Waiting(RunProgress):
+    def evaluation(self, row):
+        super().evaluation(row)
+        if row.step == 8:
+            self._progress.meet()
+
+
+def test_runs_of_one_device_are_made_one_a_device_at_a_time(short, tmp_path):
+    (experiment,) = short.experiments
+    experiment = dataclasses.replace(experiment, phases=(js.Phase(6, 16),))
+    two = dataclasses.replace(short, experiments=(experiment,), seeds=(0, 1))
+    made(two, tmp_path / "in turn")
+    signals, folder = Signals(), tmp_path / "at once"
+
+    def stop():
+        signals.received = signal.SIGTERM
+
+    with (
+        Meeting(threading.Barrier(2, action=stop)) as progress,
+        pytest.raises(Preempted, match="stopped by SIGTERM and saved at update 8"),
+    ):
+        run_study(two, folder, source_text="", progress=progress, signals=signals, at_once=2)
+    assert progress.devices >= set(jax.local_devices()[:2])
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 2
+    said = made(two, folder, at_once=2)
+    assert "2 runs: 2 to resume; 512 examples to train on" in said
+    for path in (tmp_path / "in turn").iterdir():
+        assert entries(folder / path.name) == entries(path)
+        assert read_record(folder / path.name).header["at_once"] == {"way": "devices", "size": 2}
+    assert len(list(folder.iterdir())) == 2
+    results = Results.of(two.outline(), study_records(two, folder))
+    assert any("Up to 2 runs were made at a time" in said for said in results.cautions)
+    alone = Results.of(two.outline(), study_records(two, tmp_path / "in turn"))
+    assert not any("at a time" in said for said in alone.cautions)
+
+
+@pytest.mark.parametrize(
+    ("num_devices", "at_once", "message"),
+    [
+        (1, 5, "at_once must be within 1 … 4, the local devices, got at_once=5"),
+        (2, 2, "needs experiments of one device each, got short, seed 0; give it num_devices=1"),
+    ],
+)
+def test_what_cannot_be_made_at_once_is_refused(short, tmp_path, num_devices, at_once, message):
+    experiments = (dataclasses.replace(short.experiments[0], num_devices=num_devices),)
+    with pytest.raises(ValueError, match=message):
+        made(dataclasses.replace(short, experiments=experiments), tmp_path, at_once=at_once)
+    assert list(tmp_path.iterdir()) == []

@@ -107,15 +107,15 @@ def test_evaluation_counts_every_test_image_once(program):
     assert rows[-1].test_accuracy == (logits.argmax(1) == test.labels).mean()
 
 
-def test_progress_only_tells_of_updates_that_are_done(program):
-    steps, marks = [], []
+def test_progress_only_tells_of_examples_that_are_trained_on(program):
+    told, marks = [], []
     train(
         program,
         seed=0,
-        on_updates=steps.append,
-        on_evaluation=lambda row: marks.append((row.step, list(steps))),
+        on_examples=told.append,
+        on_evaluation=lambda row: marks.append((row.examples, list(told))),
     )
-    assert steps == sorted(set(steps)) and len(steps) >= 3
+    assert told == sorted(set(told)) and len(told) >= 3
     for mark, so_far in marks:
         assert so_far[-1] < mark  # the last dispatch is told by the evaluation itself
 

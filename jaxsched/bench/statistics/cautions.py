@@ -114,6 +114,9 @@ def _of_machines(results: Sequence[Record]) -> Iterator[str]:
             found = {str(record.header.get("environment", {}).get(key)) for record in results}
             if len(found) > 1:
                 yield f"{said} ({key}: {'; '.join(sorted(found))})."
+    most = max((record.header.get("at_once", {"size": 1})["size"] for record in results), default=1)
+    if most > 1:
+        yield f"Up to {most} runs were made at a time: alone, they may take fewer seconds."
 
 
 def _listed(names: Sequence[str]) -> str:
