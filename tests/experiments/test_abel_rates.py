@@ -20,5 +20,6 @@ def test_both_schedules_start_from_each_rate(study):
         rates = {"steps": [], "abel": []}
         for run in size.experiments:
             schedule = "abel" if run.optimizer.abel else "steps"
-            rates[schedule].append(float(run.optimizer.schedules()["lr"](0)))
+            lr = run.plan(50_000).schedule(run.optimizer.schedules()["lr"])
+            rates[schedule].append(lr(0).item())
         assert rates["steps"] == rates["abel"] == pytest.approx([0.025, 0.1, 0.4])
