@@ -25,11 +25,11 @@ _EVALUATION = (
 
 
 def write_runs(results: Results, path: Path) -> None:
-    """One row a finished run; what its record does not say is empty.
+    """One row a run that came to its end or died; what its record does not say is empty.
 
     Columns:
         study, experiment, seed: whose run it is.
-        status, reason: finished or diverged, and where.
+        status, reason: finished, stopped, diverged or failed, and why.
         target: test accuracy to reach, a share.
         steps_to_target, examples_to_target, train_seconds_to_target: at the first evaluation there;
             empty where the run missed it.
@@ -52,7 +52,7 @@ def write_runs(results: Results, path: Path) -> None:
 
 
 def write_evaluations(results: Results, path: Path) -> None:
-    """One row an evaluation of a finished run; what its record does not say is empty.
+    """One row an evaluation of those runs; what its record does not say is empty.
 
     Columns:
         study, experiment, seed: whose run it is.

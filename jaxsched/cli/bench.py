@@ -107,4 +107,4 @@ def _report(
         console.print(str(error), markup=False)
     else:
         console.print(bench.write_report(results, folder))
-        print(f"table, pictures and records in {folder}")
+        print(f"page, table, pictures and records in {folder}")

@@ -1,4 +1,4 @@
-"""`jaxsched report`: the tables and the curves of studies, from their records alone."""
+"""`jaxsched report`: tables, curves and a page of studies, from their records alone."""
 
 import shlex
 from collections.abc import Sequence
@@ -15,8 +15,11 @@ from jaxsched import bench
 class Report:
     """Reports studies from their records: nothing is trained, and no study file is needed.
 
+    All of it is on one page, report.html, which opens from disk without a network.
+
     Several folders of one study, made on several machines, are reported as one; of a run that two
-    of them hold the first counts. Folders of different studies make a report each.
+    of them hold the first counts, unless it died there. Folders of different studies make a report
+    each.
     """
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
@@ -42,6 +45,6 @@ class Report:
             if self.tensorboard:
                 bench.write_event_files(results, self.tensorboard)
             console.print(bench.write_report(results, output))
-            print(f"tables and curves in {output}")
+            print(f"page, tables and curves in {output}")
         if self.tensorboard:
             print(f"event files: tensorboard --logdir {shlex.quote(str(self.tensorboard))}")

@@ -1,7 +1,16 @@
 """What of a run is worth keeping when it is over."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from jaxsched.plan import Plan
+from jaxsched.train.checkpoints import Checkpoints
+from jaxsched.train.evaluation import Evaluation
+from jaxsched.train.position import Position
+from jaxsched.train.processes import Wishes
+from jaxsched.train.program import Program
 from jaxsched.train.saving import Saving
+from jaxsched.train.signals import Signals
 
 
 class Keeping(Saving):
@@ -13,12 +22,20 @@ class Keeping(Saving):
 
     BEFORE_LAST_DECAY = "before_last_decay"
 
-    def __init__(self, open_checkpoints, program, seed, signals, *, every_seconds=600.0):
+    def __init__(
+        self,
+        open_checkpoints: Callable[[], Checkpoints | None],
+        program: Program,
+        seed: int,
+        signals: Signals,
+        *,
+        every_seconds: float = 600.0,
+    ):
         super().__init__(open_checkpoints, program, seed, signals, every_seconds=every_seconds)
         self._abel = program.experiment.optimizer.abel
         self._best = 0.0
 
-    def stops(self, plan):
+    def stops(self, plan: Plan) -> tuple[int, ...]:
         """See `Saving.stops`."""
         last_decay = self._last_decay_at(plan)
         decays = () if last_decay is None else (last_decay,)
@@ -27,16 +44,18 @@ class Keeping(Saving):
     def _last_decay_at(self, plan: Plan) -> int | None:
         return self._abel.last_decay_at(plan) if self._abel else None
 
-    def is_due_after(self, row, plan, agreed):
+    def is_due_after(self, row: Evaluation, plan: Plan, agreed: Wishes) -> bool:
         """See `Saving.is_due_after`."""
         is_best, self._best = row.test_accuracy > self._best, max(self._best, row.test_accuracy)
         return is_best or super().is_due_after(row, plan, agreed)
 
-    def is_due_at_the_end(self):
+    def is_due_at_the_end(self) -> bool:
         """See `Saving.is_due_at_the_end`."""
         return True
 
-    def _save(self, checkpoints, step, position, content):
+    def _save(
+        self, checkpoints: Checkpoints, step: int, position: Position, content: Mapping[str, Any]
+    ) -> None:
         if step == self._last_decay_at(position.plan):
             checkpoints.save_named(self.BEFORE_LAST_DECAY, step, position.arrays, content)
         super()._save(checkpoints, step, position, content)
