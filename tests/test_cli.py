@@ -139,6 +139,7 @@ def test_plot_draws_several_configs_before_anything_is_trained(config, tmp_path,
     assert np.ptp(imread(tmp_path / "plot.png")) > 0.9  # ink on paper
 
 
+@pytest.mark.slow
 def test_diagnose_says_whether_the_norm_bounces_and_does_not_run_twice(config, tmp_path, capsys):
     arguments = f"diagnose {config} --workdir {tmp_path / 'out'} --epochs 4".split()
     decay = ["--optimizer.weight-decay.value", "0.5"]

@@ -15,6 +15,7 @@ def fitted(experiment):
     return Program(one_phase, one_phase.data.load())
 
 
+@pytest.mark.slow
 def test_a_size_fits_and_the_next_one_does_not(fitted):
     memory = {size: fitted.update_memory(size) for size in (48, 56)}
     assert memory[48] < memory[56]

@@ -80,6 +80,7 @@ def test_fewer_examples_at_a_time_need_less_memory(whole, expected):
     assert program.update_memory(96) < 0.6 * expected[0].update_memory(96)
 
 
+@pytest.mark.slow
 def test_shard_map_proves_that_replicas_stay_equal_over_micro_batches(whole):
     mesh, plan = Mesh(np.array(jax.devices()[:2]), (AXIS,)), whole.plan(96)
     model, tx = whole.model.build(4, axis_name=AXIS), whole.optimizer.transformation(plan)
@@ -132,7 +133,11 @@ def squared_norms_by_hand(program, size):
 
 @pytest.mark.parametrize(
     ("driver", "num_devices", "most", "small"),
-    [("jit", 1, None, 8), ("pmap", 2, None, 8), ("pmap", 2, 4, 4)],
+    [
+        ("jit", 1, None, 8),
+        pytest.param("pmap", 2, None, 8, marks=pytest.mark.slow),
+        ("pmap", 2, 4, 4),
+    ],
 )
 def test_the_noise_is_that_of_micro_batches_and_devices(whole, driver, num_devices, most, small):
     """Of one update, against gradients taken by hand; a batch taken at once is halved for it."""

@@ -127,6 +127,7 @@ def test_statistics_are_those_of_the_whole_set_in_float64(averaging, on_one_devi
         np.testing.assert_allclose(stats["var"], moments(x)["var"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_four_devices_re_estimate_as_one_does(averaging, on_one_device):
     """In batches of 36, 32 and 32 there: the deeper statistics differ by a little for that."""
     four, _ = averaged(dataclasses.replace(averaging, num_devices=4))

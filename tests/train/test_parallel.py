@@ -20,7 +20,10 @@ from jaxsched.train.step import make_update
 from jaxsched.train.sums import Sums
 
 
-@pytest.mark.parametrize(("driver", "num_devices"), [("jit", 4), ("pmap", 4), ("pmap", 1)])
+@pytest.mark.parametrize(
+    ("driver", "num_devices"),
+    [("jit", 4), ("pmap", 4), pytest.param("pmap", 1, marks=pytest.mark.slow)],
+)
 def test_every_driver_gives_the_run_of_one_device(experiment, program, driver, num_devices):
     rows, expected_rows = [], []
     expected = train(program, seed=2, on_evaluation=expected_rows.append)
@@ -65,6 +68,7 @@ def draw_state(experiment):
     return jax.jit(lambda key: init_state(model, tx, key, (8, 8, 3)))(jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_shard_map_proves_that_replicas_stay_equal(experiment, update_on_four):
     state, batch = draw_state(experiment), draw_batch(16)
     ours, sums = update_on_four(AXIS, AXIS)(state, batch)

@@ -159,6 +159,7 @@ def test_two_processes_make_it_under_pmap_too(folder, alone):
     assert_close(folder / "mapped", alone)
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_of_two_processes_saves_both_and_the_run_goes_on(folder, together):
     """The same update on both, whichever of them is told to stop; then the same bits."""
     config, workdir = folder / "together.py", folder / "stopped"

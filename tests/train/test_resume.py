@@ -259,6 +259,7 @@ def refused(command, *arguments, capsys):
     return " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_a_longer_run_goes_on_from_before_the_last_decay(small, tmp_path, capsys):
     small()
     (first,) = tmp_path.glob("small-*.jsonl")

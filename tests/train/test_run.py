@@ -175,6 +175,7 @@ def test_it_learns(experiment):
     assert rows[-1].test_accuracy > 0.9  # chance is 0.25
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32(experiment):
     half = dataclasses.replace(
         experiment, precision="bfloat16", phases=(js.Phase(epochs=1, batch_size=20),)

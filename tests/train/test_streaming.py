@@ -57,6 +57,7 @@ def test_a_streamed_run_is_that_of_the_data_on_the_device_to_the_last_bit(averag
     )
 
 
+@pytest.mark.slow
 def test_pmap_streams_to_four_devices(averaging, resident):
     """The other driver does so in `test_processes.py`."""
     _, state, rows = run(streamed(averaging, driver="pmap", num_devices=4))

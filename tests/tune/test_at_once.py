@@ -46,6 +46,7 @@ def test_what_has_to_run_alone_is_run_in_turn_unless_told_otherwise(experiment, 
         prepare(members, dataset, "vmap")
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_optax_has_members_too(experiment, dataset):
     def lion(rate):
         arguments = {"learning_rate": js.Constant(rate), "b1": 0.9}
