@@ -67,6 +67,7 @@ def test_a_finished_run_is_not_overwritten(config, tmp_path, capsys):
     assert record.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_largest_batch_is_found_and_some_updates_are_traced(config, tmp_path, capsys):
     text = f"train {config} --batch-size max --phases.0.epochs 4 --profile 1 3 --workdir {tmp_path}"
     main(text.split())

@@ -68,6 +68,7 @@ def test_micro_batches_and_devices_leave_a_run_as_it_is(whole, expected, driver,
     assert_same_run(state, rows, expected)
 
 
+@pytest.mark.slow
 def test_a_norm_of_single_examples_takes_any_micro_batch(whole):
     alone = dataclasses.replace(whole, model=CifarResNet(depth=8, width=4, norm=GroupNorm()))
     _, state, rows = run(dataclasses.replace(alone, max_device_batch=2))

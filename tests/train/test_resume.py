@@ -207,6 +207,7 @@ def test_a_signal_during_compilation_is_heeded_too(folder):
     assert len(saved_steps(run)) == 1 and saved_steps(run)[0] < TOTAL_STEPS
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_train_the_same_run(folder):
     first = start(folder, "both")
     try:

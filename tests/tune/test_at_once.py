@@ -29,6 +29,7 @@ def test_of_a_long_job_every_way_is_tried_and_the_fastest_wins(members, dataset,
     assert found.seconds[found.way] == min(found.seconds.values())
 
 
+@pytest.mark.slow
 def test_what_is_chosen_is_done(members, dataset):
     side_by_side, one_a_device = (prepare(members, dataset, way) for way in ("vmap", "devices"))
     assert (side_by_side.size, len(side_by_side.cohort.driver.devices)) == (3, 1)
