@@ -1,6 +1,6 @@
 """What of a run is worth keeping when it is over."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from jaxsched.plan import Plan
@@ -8,9 +8,7 @@ from jaxsched.train.checkpoints import Checkpoints
 from jaxsched.train.evaluation import Evaluation
 from jaxsched.train.position import Position
 from jaxsched.train.processes import Wishes
-from jaxsched.train.program import Program
 from jaxsched.train.saving import Saving
-from jaxsched.train.signals import Signals
 
 
 class Keeping(Saving):
@@ -22,18 +20,7 @@ class Keeping(Saving):
 
     BEFORE_LAST_DECAY = "before_last_decay"
 
-    def __init__(
-        self,
-        open_checkpoints: Callable[[], Checkpoints | None],
-        program: Program,
-        seed: int,
-        signals: Signals,
-        *,
-        every_seconds: float = 600.0,
-    ):
-        super().__init__(open_checkpoints, program, seed, signals, every_seconds=every_seconds)
-        self._abel = program.experiment.optimizer.abel
-        self._best = 0.0
+    _best = 0.0  # accuracy so far
 
     def stops(self, plan: Plan) -> tuple[int, ...]:
         """See `Saving.stops`."""
@@ -42,7 +29,8 @@ class Keeping(Saving):
         return (*(segment.start_step for segment in plan.segments[1:]), *decays)
 
     def _last_decay_at(self, plan: Plan) -> int | None:
-        return self._abel.last_decay_at(plan) if self._abel else None
+        abel = self._experiment.optimizer.abel
+        return abel.last_decay_at(plan) if abel else None
 
     def is_due_after(self, row: Evaluation, plan: Plan, agreed: Wishes) -> bool:
         """See `Saving.is_due_after`."""

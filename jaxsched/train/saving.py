@@ -36,6 +36,7 @@ class Saving:
         every_seconds: float = 600.0,
     ):
         self._open, self._signals, self._driver = open_checkpoints, signals, program.driver
+        self._experiment = program.experiment
         self._identity = {"experiment": describe(program.experiment), "seed": seed}
         self._every_seconds, self._saved = every_seconds, time.monotonic()
 
