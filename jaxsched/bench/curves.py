@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast, get_args
 import numpy as np
 
 from jaxsched.bench.records import Record
+from jaxsched.bench.results import Results
 from jaxsched.bench.statistics import Clock
 
 # By name, in words.
@@ -85,6 +86,19 @@ def _quartiles(values: Sequence[Sequence[Any]]) -> list[tuple[float, ...]]:
     """Of each row."""
     quartiles = np.quantile(np.array(values, np.float64), (0.25, 0.5, 0.75), axis=1)
     return [tuple(of.tolist()) for of in quartiles]
+
+
+def lowest_accuracy(results: Results) -> float:
+    """Of the target and of each experiment's medians after their first quarter.
+
+    An axis begins here: that quarter comes from chance, and would flatten all the rest.
+    """
+    lowest = results.target.accuracy
+    for name in results.outline.names:
+        curve = curve_of(results.runs_of(name), column("test_accuracy"))
+        if curve is not None:
+            lowest = min(lowest, *curve.median[len(curve.median) // 4 :])
+    return lowest
 
 
 def column(name: str) -> Value:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from uniplot import plot_to_string
 
-from jaxsched.bench.curves import CLOCKS, column, curve_of
+from jaxsched.bench.curves import CLOCKS, column, curve_of, lowest_accuracy
 from jaxsched.bench.records import Record
 from jaxsched.bench.results import Results
 from jaxsched.bench.statistics import Clock
@@ -23,25 +23,19 @@ def draw_accuracy(results: Results, path: Path) -> None:
     Against epochs as well where batch sizes differ, which pulls the two apart. That of the averaged
     weights, where there is an average, is dotted.
     """
-    by_name = {
-        name: [r for r in results.records if r.name == name and r.evaluations]
-        for name in results.outline.names
-    }
     sizes = {row.get("batch_size") for record in results.records for row in record.evaluations}
     clocks: list[Clock] = ["step", "epoch"] if len(sizes) > 1 else ["step"]
     figure = Figure(figsize=(5.2 + 4.6 * len(clocks), 4.2), layout="constrained")
     axes = figure.subplots(1, len(clocks), sharey=True, squeeze=False)[0]
-    floor = target = results.target.accuracy
+    target = results.target.accuracy
     for axis, clock in zip(axes, clocks, strict=True):
-        for number, (name, runs) in enumerate(by_name.items()):
-            if runs:
-                floor = min(floor, _draw_runs(plain(axis), runs, clock, name, number))
+        for number, name in enumerate(results.outline.names):
+            _draw_runs(plain(axis), results.runs_of(name), clock, name, number)
         axis.axhline(100 * target, color="black", linewidth=1, linestyle="--")
         axis.set_xlabel(CLOCKS[clock])
     where = axes[0].get_yaxis_transform()  # x as a share of the width, y in per cent
     axes[0].text(0.005, 100 * target, "target", va="bottom", transform=where)
-    # The first quarter starts from chance; drawn in full it would flatten all the rest.
-    axes[0].set_ylim(bottom=100 * floor - 2)
+    axes[0].set_ylim(bottom=100 * lowest_accuracy(results) - 2)
     axes[0].set_ylabel("test accuracy, %")
     figure.suptitle(results.outline.name)
     # Beside the axes: within them it may cover a curve, wherever it stands.
@@ -49,10 +43,11 @@ def draw_accuracy(results: Results, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _draw_runs(axis: Axes, runs: Sequence[Record], clock: Clock, name: str, number: int) -> float:
-    """One experiment's seeds; the least median accuracy after the first quarter."""
+def _draw_runs(axis: Axes, runs: Sequence[Record], clock: Clock, name: str, number: int) -> None:
+    """One experiment's seeds, where they came to an evaluation."""
     curve = curve_of(runs, column("test_accuracy"))
-    assert curve is not None  # every evaluation has one
+    if curve is None:
+        return
     style, label = _style(number), f"{name} (n={curve.n})"
     low, median, high = (100 * np.array(of) for of in (curve.low, curve.median, curve.high))
     axis.plot(curve.times[clock], median, **style, label=label)
@@ -62,7 +57,6 @@ def _draw_runs(axis: Axes, runs: Sequence[Record], clock: Clock, name: str, numb
     if averaged is not None:
         dotted = {"color": style["color"], "linestyle": ":", "label": "… averaged"}
         axis.plot(averaged.times[clock], 100 * np.array(averaged.median), **dotted)
-    return min(curve.median[len(curve.median) // 4 :])
 
 
 def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:

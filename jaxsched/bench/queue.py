@@ -89,7 +89,6 @@ class Queue:
     def __init__(self, jobs: Sequence[Job]):
         self._num_jobs = len(jobs)
         self._here: set[Job] = set()
-        self._elsewhere: set[Job] = set()
         self._is_closed = False
         # With the header of the last attempt.
         self._left = {
@@ -98,6 +97,7 @@ class Queue:
             for record in [job.record()]
             if record is None or not record.is_complete
         }
+        self._elsewhere = {job for job in self._left if _is_held(job)}
 
     @property
     def left(self) -> list[Job]:
@@ -111,7 +111,6 @@ class Queue:
 
     def summary(self) -> str:
         """What there is to do, in a line."""
-        self._elsewhere = {job for job in self._left if _is_held(job)}
         mine = [job for job in self._left if job not in self._elsewhere]
         saved = [job for job in mine if job.step]
         failed = [job for job in mine if not job.step and _has_failed(job)]

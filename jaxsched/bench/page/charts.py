@@ -63,6 +63,16 @@ def dash_patterns(results: Results) -> alt.StrokeDash:
     return alt.StrokeDash("experiment:N", scale=scale, legend=None)
 
 
+def tooltip(names: Sequence[str], form: str) -> list[alt.Tooltip]:
+    """What a pointer is told of a point: these fields of it, whose it is, when, and of how many."""
+    return [
+        alt.Tooltip("experiment:N"),
+        alt.Tooltip("time:Q", format=",.6~g"),
+        *(alt.Tooltip(f"{name}:Q", format=form) for name in names),
+        alt.Tooltip("n:Q"),
+    ]
+
+
 def median_layers(results: Results, y: alt.Y, form: str) -> list[alt.Chart]:
     """Medians with the band of the middle half, of the dataset "points".
 
@@ -73,12 +83,6 @@ def median_layers(results: Results, y: alt.Y, form: str) -> list[alt.Chart]:
     """
     chart = chart_over_time("points")
     of_low, of_median = (_with_field(y, f"{name}:Q") for name in ("low", "median"))
-    tooltip = [
-        "experiment:N",
-        alt.Tooltip("time:Q", format=",.6~g"),
-        *(alt.Tooltip(f"{name}:Q", format=form) for name in ("median", "low", "high")),
-        "n:Q",
-    ]
     x, of_name = time_axis(), colours(results)
     band = chart.mark_area(opacity=0.15, clip=True)
     line = chart.mark_line(strokeWidth=2, clip=True)
@@ -86,7 +90,9 @@ def median_layers(results: Results, y: alt.Y, form: str) -> list[alt.Chart]:
     return [
         band.encode(x=x, y=of_low, y2=alt.Y2("high:Q"), color=of_name),
         line.encode(x=x, y=of_median, color=of_name, strokeDash=dash_patterns(results)),
-        points.encode(x=x, y=of_median, color=of_name, tooltip=tooltip),
+        points.encode(
+            x=x, y=of_median, color=of_name, tooltip=tooltip(("median", "low", "high"), form)
+        ),
     ]
 
 

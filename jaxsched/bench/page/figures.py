@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from jaxsched.bench.curves import CLOCKS, Value, column
+from jaxsched.bench.curves import CLOCKS, Value, column, lowest_accuracy
 from jaxsched.bench.page.charts import (
     Rows,
     chart_of,
@@ -19,6 +19,7 @@ from jaxsched.bench.page.charts import (
     short,
     specification,
     time_axis,
+    tooltip,
 )
 from jaxsched.bench.records import Record
 from jaxsched.bench.results import Results
@@ -51,10 +52,11 @@ def accuracy_figure(results: Results) -> Figure:
         curve_rows(results, lambda of, name=name: column(name))
         for name in ("test_accuracy", "averaged_test_accuracy")
     )
+    lowest = lowest_accuracy(results)
     y = alt.Y(
         title="test accuracy",
         axis=alt.Axis(format="~%"),
-        scale=alt.Scale(domainMin=_floor(raw, results), zero=False),
+        scale=alt.Scale(domainMin=max(0.0, math.floor(100 * lowest - 2) / 100), zero=False),
     )
     layers = median_layers(results, y, ".2%")
     text = "The median over seeds, the band its middle half; the dashed line is the target."
@@ -69,15 +71,6 @@ def accuracy_figure(results: Results) -> Figure:
     return Figure("Test accuracy", text, specification(layers, datasets, results, _LARGE))
 
 
-def _floor(rows: Rows, results: Results) -> float:
-    """Where the axis begins: a first quarter from chance would flatten all the rest."""
-    lowest = results.target.accuracy
-    for name in results.outline.names:
-        medians = [row["median"] for row in rows if row["experiment"] == name]
-        lowest = min([lowest, *medians[len(medians) // 4 :]])
-    return max(0.0, math.floor(100 * lowest - 2) / 100)
-
-
 def reached_figure(results: Results) -> Figure:
     """The share of seeds that have reached the target, over time."""
     rows = [row for name in results.outline.names for row in _reached_rows(results, name)]
@@ -86,15 +79,11 @@ def reached_figure(results: Results) -> Figure:
     x = time_axis()
     line = chart.mark_line(interpolate="step-after", strokeWidth=2)
     points = chart.transform_filter("isValid(datum.low)").mark_circle(size=50)
-    tooltip = [
-        "experiment:N",
-        alt.Tooltip("time:Q", format=",.6~g"),
-        *(alt.Tooltip(f"{name}:Q", format=".0%") for name in ("share", "low", "high")),
-        "n:Q",
-    ]
     layers = [
         line.encode(x=x, y=y, color=colours(results), strokeDash=dash_patterns(results)),
-        points.encode(x=x, y=y, color=colours(results), tooltip=tooltip),
+        points.encode(
+            x=x, y=y, color=colours(results), tooltip=tooltip(("share", "low", "high"), ".0%")
+        ),
     ]
     text = (
         "Each step is a seed that got there. A point carries the exact 95 % interval of its share, "

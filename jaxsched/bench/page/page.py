@@ -1,5 +1,6 @@
 """The page: what it says, and the file that says it."""
 
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -80,9 +81,15 @@ def write_page(results: Results, path: Path) -> None:
         configs=list(_configs(results)),
         machines=_machines(results.records),
         sources=list(dict.fromkeys(record.header["source"] for record in results.records)),
-        library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        library=_library(),
     )
     path.write_text(text, encoding="utf-8")
+
+
+@functools.cache
+def _library() -> str:
+    """Vega's JavaScript, which takes a second to put together."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
 def _figures(results: Results) -> dict[str, Figure]:
@@ -97,7 +104,8 @@ def _figures(results: Results) -> dict[str, Figure]:
 
 
 def _schedules(results: Results) -> dict[str, Figure]:
-    return {f"schedule-{figure.title}": figure for figure in schedule_figures(results)}
+    figures = schedule_figures(results)
+    return {f"schedule-{figure.title.replace(' ', '-')}": figure for figure in figures}
 
 
 class _Entry(NamedTuple):
@@ -150,17 +158,12 @@ def _published(results: Results) -> Iterator[_Published]:
     for name, published in results.outline.published.items():
         summary = summaries.get(name)
         ours = None if summary is None else summary.averaged_mean or summary.accuracy_mean
-        if summary is None or ours is None:
-            yield _Published(name, f"{100 * published.accuracy:.2f}", "", "", published.source)
-            continue
-        kind = "averaged, " if summary.averaged_mean is not None else ""
-        yield _Published(
-            name,
-            f"{100 * published.accuracy:.2f}",
-            f"{100 * ours:.2f} ({kind}n={summary.seeds})",
-            f"{100 * (ours - published.accuracy):+.2f}",
-            published.source,
-        )
+        cells = ("", "")
+        if summary is not None and ours is not None:
+            kind = "averaged, " if summary.averaged_mean is not None else ""
+            difference = f"{100 * (ours - published.accuracy):+.2f}"
+            cells = (f"{100 * ours:.2f} ({kind}n={summary.seeds})", difference)
+        yield _Published(name, f"{100 * published.accuracy:.2f}", *cells, published.source)
 
 
 class _Config(NamedTuple):
