@@ -12,8 +12,8 @@ runs all.
 
 import jaxsched as js
 from jaxsched.data import Cifar10
+from jaxsched.experiment import Experiment
 from jaxsched.models import R9
-from jaxsched.train import Experiment
 
 lr = js.OneCycle(peak=0.1, duration="100%")
 

@@ -7,8 +7,8 @@
 
 import jaxsched as js
 from jaxsched.data import Cifar10
+from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
-from jaxsched.train import Experiment
 
 lr = js.OneCycle(peak=0.4, duration="100%")
 

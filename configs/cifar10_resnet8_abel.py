@@ -5,13 +5,13 @@
 
 `data` holds the official files. The second takes three minutes on one core. The weight decay is
 four times the usual one, so that the norm of so small a network falls before it grows.
-`experiments/abel.py` compares it with schedules.
+`experiments/studies/abel.py` compares it with schedules.
 """
 
 import jaxsched as js
 from jaxsched.data import Cifar10, Subset
+from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
-from jaxsched.train import Experiment
 
 experiment = Experiment(
     name="cifar10_resnet8_abel",

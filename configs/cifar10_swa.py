@@ -4,14 +4,14 @@
 
 The SWA run of "Experiments with CIFAR10, part 2": a ResNet-18, 1cycle to 0.1, then 10 or 20 epochs
 of plain SGD at 0.01 with momentum 0.9, which reports 94.14 % and 94.45 % (single runs, original
-pixels). For a GPU; not run yet. Sized for a CPU: `experiments/swa.py`. `data` holds the official
-files.
+pixels). For a GPU; not run yet. Sized for a CPU:
+`experiments/studies/swa.py`. `data` holds the official files.
 """
 
 import jaxsched as js
 from jaxsched.data import Cifar10
+from jaxsched.experiment import Experiment
 from jaxsched.models import R18
-from jaxsched.train import Experiment
 
 cycle = js.OneCycle(peak=0.1, duration=20)
 

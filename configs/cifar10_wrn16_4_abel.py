@@ -13,8 +13,8 @@ CIFAR; rate, batch size and weight decay are the usual ones of the network.
 
 import jaxsched as js
 from jaxsched.data import Cifar10
+from jaxsched.experiment import Experiment
 from jaxsched.models import WideResNet
-from jaxsched.train import Experiment
 
 experiment = Experiment(
     name="cifar10_wrn16_4_abel",

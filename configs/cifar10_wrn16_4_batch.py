@@ -10,8 +10,8 @@ accuracy in a single run. See `cifar10_wrn16_4_decay.py`.
 
 import jaxsched as js
 from jaxsched.data import Cifar10
+from jaxsched.experiment import Experiment
 from jaxsched.models import BatchNorm, WideResNet
-from jaxsched.train import Experiment
 
 traded = js.trade(
     js.MultiStep(0.1, milestones=(60, 120, 160), factor=0.2),

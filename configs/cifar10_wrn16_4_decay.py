@@ -12,8 +12,8 @@ steps are those that meet its update counts, the weight decay is the usual one o
 
 import jaxsched as js
 from jaxsched.data import Cifar10
+from jaxsched.experiment import Experiment
 from jaxsched.models import BatchNorm, WideResNet
-from jaxsched.train import Experiment
 
 traded = js.trade(
     js.MultiStep(0.1, milestones=(60, 120, 160), factor=0.2),

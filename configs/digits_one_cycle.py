@@ -5,8 +5,8 @@ jaxsched train configs/digits_one_cycle.py
 
 import jaxsched as js
 from jaxsched.data import Augment, Digits
+from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
-from jaxsched.train import Experiment
 
 lr = js.OneCycle(peak=0.2, duration="100%")
 

@@ -11,8 +11,8 @@ The folder holds train/CLASS/*.JPEG and val/CLASS/*.JPEG.
 
 import jaxsched as js
 from jaxsched.data import Augment, ImageFolder
+from jaxsched.experiment import Experiment
 from jaxsched.models import RESNET50
-from jaxsched.train import Experiment
 
 experiment = Experiment(
     name="imagenet_resnet50",

@@ -15,8 +15,8 @@ import dataclasses
 
 import jaxsched as js
 from jaxsched.data import Augment, ImageFolder
+from jaxsched.experiment import Experiment
 from jaxsched.models import RESNET50, BatchNorm
-from jaxsched.train import Experiment
 
 traded = js.trade(
     js.Warmup(js.MultiStep(3.2, milestones=(30, 60, 80), factor=0.1), duration=5, start=0.1),

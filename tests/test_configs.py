@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jaxsched.data import Cifar10, Digits, ImageFolder, Subset
-from jaxsched.train import Experiment
-from jaxsched.train.batch import num_micro_batches
-from jaxsched.train.config_file import load_value
+from jaxsched.experiment import Experiment
+from jaxsched.experiment.files import load_value
+from jaxsched.train.step.micro_batches import num_micro_batches
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 NUM_TRAIN = {Digits: 1_493, Cifar10: 50_000, ImageFolder: 1_281_167}

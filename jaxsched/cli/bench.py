@@ -9,8 +9,10 @@ import tyro
 from filelock import FileLock
 from rich.console import Console
 
-from jaxsched import bench
-from jaxsched.train import Preview, Signals
+from jaxsched import bench, tracking
+from jaxsched.experiment import Preview
+from jaxsched.plotting.previews import draw_schedules
+from jaxsched.train import SignalHandler
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,17 @@ class Bench:
         del rest
         study, shard = bench.load_study(self.study, self.size), bench.Shard.parse(self.shard)
         folder = self.workdir / study.name
-        outline = study.outline()
+        manifest = study.manifest()
         folder.mkdir(parents=True, exist_ok=True)
         # Other processes may work in this folder.
         reporting = FileLock(folder / ".report.lock")
         with reporting:
-            outline.write(folder / bench.OUTLINE_FILE)
+            manifest.write(folder / bench.MANIFEST_FILE)
             _draw_schedules(study, folder / "schedules.png", console)
         records_folder = folder / bench.RECORDS_FOLDER
         source_text = self.study.read_text(encoding="utf-8")
         try:
-            with bench.Progress(console) as progress, Signals() as signals:
+            with tracking.Progress(console) as progress, SignalHandler() as signals:
                 bench.run_study(
                     study,
                     records_folder,
@@ -72,10 +74,12 @@ class Bench:
         finally:
             with reporting:
                 records = bench.study_records(study, records_folder)
-                _report(outline, records, folder, console)
-        failed = sum(record.status == bench.FAILED for record in records)
+                _report(manifest, records, folder, console)
+        failed = sum(record.status == tracking.FAILED for record in records)
         if failed:
-            print(f"{failed} of {len(outline.runs)} runs failed; the same command tries them again")
+            print(
+                f"{failed} of {len(manifest.runs)} runs failed; the same command tries them again"
+            )
             sys.exit(1)
 
 
@@ -83,26 +87,29 @@ def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:
     """Draws those that can be drawn; an error in the others is for their runs to die of."""
     previews = {}
     for experiment in study.experiments:
-        plan = bench.planned(experiment)
+        plan = tracking.plan_for(experiment)
         try:
             previews[experiment.name] = Preview.of(experiment, plan)
         except ValueError:
             raise
         except Exception as error:
-            reason = bench.described(error)
+            reason = tracking.format_error(error)
             console.print(f"{experiment.name} cannot be drawn: {reason}", markup=False)
     if previews:
-        bench.draw_schedules(previews, path)
+        draw_schedules(previews, path)
 
 
 def _report(
-    outline: bench.Outline, records: Sequence[bench.Record], folder: Path, console: Console
+    manifest: bench.StudyManifest,
+    records: Sequence[tracking.Record],
+    folder: Path,
+    console: Console,
 ) -> None:
     """Reports what has finished, also of a study that was interrupted."""
     if not records:
         return
     try:
-        results = bench.Results.of(outline, records)
+        results = bench.Results.of(manifest, records)
     except ValueError as error:  # no target yet, which must not hide what ended the study
         console.print(str(error), markup=False)
     else:

@@ -8,10 +8,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from jaxsched import bench
+from jaxsched import tracking, tune
 from jaxsched.cli.options import options_of
-from jaxsched.cli.shown import print_plan
-from jaxsched.train import Experiment
+from jaxsched.cli.printing import print_plan
+from jaxsched.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Diagnose:
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Runs it; `rest` are its options and the fields of its experiment."""
         options = options_of(self.config, rest, DiagnoseOptions, "diagnose")
-        plan = bench.planned(options.experiment)
-        experiment = bench.diagnosed(options.experiment, plan, options.epochs)
-        print_plan(experiment, bench.planned(experiment), console)
-        with bench.Progress(console) as progress:
-            diagnosis = bench.diagnose(
+        plan = tracking.plan_for(options.experiment)
+        experiment = tune.diagnosis_experiment(options.experiment, plan, options.epochs)
+        print_plan(experiment, tracking.plan_for(experiment), console)
+        with tracking.Progress(console) as progress:
+            diagnosis = tune.diagnose(
                 experiment,
                 options.workdir,
                 source_text=self.config.read_text(encoding="utf-8"),

@@ -8,10 +8,11 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from jaxsched import bench, tune
+from jaxsched import tracking, tune
 from jaxsched.cli.options import end_if_told, options_of
-from jaxsched.cli.shown import say
-from jaxsched.train import Experiment, Signals
+from jaxsched.cli.printing import say
+from jaxsched.experiment import Experiment
+from jaxsched.train import SignalHandler
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Grid:
         source_text = self.config.read_text(encoding="utf-8")
         runs = tune.GridRuns(grid, options.workdir, source_text=source_text)
         try:
-            with bench.Progress(console) as progress, Signals() as signals:
+            with tracking.Progress(console) as progress, SignalHandler() as signals:
                 runs.run(progress, choice=options.at_once, check=lambda: end_if_told(signals))
         finally:
             if runs.runs():
@@ -75,7 +76,7 @@ class GridOptions:
     """How many times the values halfway between the best and its neighbours are tried as well."""
     from_snapshot: float | None = None
     """Train the middle values for so many epochs first, and go on from there with each value."""
-    at_once: tune.Choice = "auto"
+    at_once: tune.StrategyChoice = "auto"
     """How many run at once: "in_turn", one a device ("devices"), or side by side on a device
     ("vmap"); by default the fastest."""
 

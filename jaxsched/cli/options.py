@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import tyro
 
-from jaxsched.train import Experiment, Signals
-from jaxsched.train.config_file import load_value
+from jaxsched.experiment import Experiment
+from jaxsched.experiment.files import load_value
+from jaxsched.train import SignalHandler
 
 Options = TypeVar("Options")
 
@@ -28,7 +29,7 @@ def options_of(
     )
 
 
-def end_if_told(signals: Signals) -> None:
+def end_if_told(signals: SignalHandler) -> None:
     """Ends the command for a signal that has come.
 
     Raised by a signal handler, a KeyboardInterrupt may come within a callback of Python's garbage

@@ -7,10 +7,11 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from jaxsched import bench
-from jaxsched.cli.shown import print_plan
-from jaxsched.train import Experiment, Preview
-from jaxsched.train.config_file import load_value
+from jaxsched import tracking
+from jaxsched.cli.printing import print_plan
+from jaxsched.experiment import Experiment, Preview
+from jaxsched.experiment.files import load_value
+from jaxsched.plotting.previews import draw_schedules, text_schedules
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class Plot:
         previews = {}
         for config in self.configs:
             experiment = load_value(config, "experiment", Experiment)
-            plan = bench.planned(experiment)
+            plan = tracking.plan_for(experiment)
             print_plan(experiment, plan, console)
             # Files may share an experiment's name; the name of the file tells them apart then.
             name = config.stem if experiment.name in previews else experiment.name
             previews[name] = Preview.of(experiment, plan)
-        print(bench.text_schedules(previews, colour=console.is_terminal))
-        bench.draw_schedules(previews, self.output)
+        print(text_schedules(previews, colour=console.is_terminal))
+        draw_schedules(previews, self.output)
         print(f"picture in {self.output}")

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from jaxsched import bench, tune
+from jaxsched import tracking, tune
 from jaxsched.cli.options import end_if_told, options_of
-from jaxsched.cli.shown import print_plan
-from jaxsched.train import Experiment, Signals
+from jaxsched.cli.printing import print_plan
+from jaxsched.experiment import Experiment
+from jaxsched.train import SignalHandler
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,14 @@ class RangeTest:
         options = options_of(self.config, rest, RangeTestOptions, "range-test")
         runs = tune.RangeTestRuns(
             options.experiment,
-            bench.load(options.experiment.data),
+            tracking.load(options.experiment.data),
             _range(options),
             options.workdir,
             source_text=self.config.read_text(encoding="utf-8"),
         )
-        print_plan(runs.experiment, bench.planned(runs.experiment), console)
+        print_plan(runs.experiment, tracking.plan_for(runs.experiment), console)
         try:
-            with bench.Progress(console) as progress, Signals() as signals:
+            with tracking.Progress(console) as progress, SignalHandler() as signals:
                 runs.run(progress, choice=options.at_once, check=lambda: end_if_told(signals))
         finally:
             if curves := list(runs.curves.values()):
@@ -66,7 +67,7 @@ class RangeTestOptions:
     """How the values are spaced; by default "log"."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """One run each; the experiment's own is not looked at."""
-    at_once: tune.Choice = "auto"
+    at_once: tune.StrategyChoice = "auto"
     """How many run at once: "in_turn", one a device ("devices"), or side by side on a device
     ("vmap"); by default the fastest."""
 

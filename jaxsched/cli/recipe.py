@@ -9,10 +9,11 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from jaxsched import bench, tune
+from jaxsched import tracking, tune
 from jaxsched.cli.options import end_if_told, options_of
-from jaxsched.cli.shown import say
-from jaxsched.train import Experiment, Signals
+from jaxsched.cli.printing import say
+from jaxsched.experiment import Experiment
+from jaxsched.train import SignalHandler
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Recipe:
             epochs=options.epochs,
             refine=options.refine,
         )
-        with bench.Progress(console) as progress, Signals() as signals:
+        with tracking.Progress(console) as progress, SignalHandler() as signals:
             runs = tune.RecipeRuns(
                 recipe,
                 options.workdir / options.experiment.name,
@@ -81,14 +82,14 @@ class RecipeOptions:
     """Of a run of the range test."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of all of these runs."""
-    at_once: tune.Choice = "auto"
+    at_once: tune.StrategyChoice = "auto"
     """How many run at once: "in_turn", one a device ("devices"), or side by side on a device
     ("vmap"); by default the fastest."""
 
 
 def _origin() -> str:
     """With what a recipe was found."""
-    found = bench.environment()
+    found = tracking.environment()
     packages = ", ".join(f"{name} {found['packages'][name]}" for name in ("jaxsched", "jax"))
     today = datetime.date.today().isoformat()
     return (

@@ -41,7 +41,7 @@ class Report:
         for folders, results in zip(groups, studies, strict=True):
             output = folders[0]
             if self.output:
-                output = self.output / results.outline.name if len(studies) > 1 else self.output
+                output = self.output / results.manifest.name if len(studies) > 1 else self.output
             if self.tensorboard:
                 bench.write_event_files(results, self.tensorboard)
             console.print(bench.write_report(results, output))

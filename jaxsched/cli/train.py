@@ -11,22 +11,21 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from jaxsched import bench
+from jaxsched import tracking
 from jaxsched.cli.options import options_of
-from jaxsched.cli.shown import print_plan, say
+from jaxsched.cli.printing import print_plan, say
+from jaxsched.experiment import Experiment, describe
 from jaxsched.plan import Plan
 from jaxsched.train import (
     Checkpoints,
-    Experiment,
     Keeping,
     Outcome,
-    Profile,
+    ProfiledUpdates,
     Program,
-    Signals,
-    Start,
+    ResumeOptions,
+    SignalHandler,
+    broadcast_from_main,
     connect,
-    describe,
-    from_main,
     is_main,
     largest_batch_size,
     make_driver,
@@ -58,26 +57,26 @@ class Train:
         experiment, seed = options.experiment, options.experiment.seed
         if options.batch_size == "max":
             experiment = _fitted(experiment, console)
-        plan = bench.planned(experiment)
+        plan = tracking.plan_for(experiment)
         print_plan(experiment, plan, console)
-        path = bench.record_path(options.workdir, experiment, seed)
-        start = Start(path.with_suffix(""), options.resume, options.start_from)
+        path = tracking.record_path(options.workdir, experiment, seed)
+        start = ResumeOptions(path.with_suffix(""), options.resume, options.start_from)
         with contextlib.ExitStack() as stack:
-            progress = stack.enter_context(bench.Progress(console))
-            signals = stack.enter_context(Signals())
+            progress = stack.enter_context(tracking.Progress(console))
+            signals = stack.enter_context(SignalHandler())
             checkpoints = _open(start, experiment, plan, path, stack)
             progress.start(plan.examples_at(plan.total_steps))
             progress.show(f"{experiment.name}: compiling")
-            data = bench.load(experiment.data)
+            data = tracking.load(experiment.data)
             program = Program(experiment, data, read_workers=options.read_workers)
             every_seconds = 60 * options.checkpoint_minutes
             run = progress.run(f"{experiment.name}, seed {seed}")
             profile = None
             if options.profile is not None:
                 profile = stack.enter_context(
-                    Profile(path.with_suffix(".profile"), *options.profile)
+                    ProfiledUpdates(path.with_suffix(".profile"), *options.profile)
                 )
-            outcome = bench.record_run(
+            outcome = tracking.record_run(
                 program,
                 seed,
                 path,
@@ -135,7 +134,7 @@ def _costs(program: Program, outcome: Outcome) -> str:
     if beside:
         seconds, waited = (sum(c.seconds for c in beside), sum(c.waited_seconds for c in beside))
         compiled += f" and {seconds:.1f} s beside the run, which stood still for {waited:.1f} s"
-    memory = [f"{size / 1e9:.2f} GB ({of})" for of, size in bench.peak_memory(program).items()]
+    memory = [f"{size / 1e9:.2f} GB ({of})" for of, size in tracking.peak_memory(program).items()]
     return (
         f"{compiled}; trained in {last.train_seconds:.1f} s ({outcome.images_per_second:,.0f} "
         f"images/s), evaluated in {last.evaluation_seconds:.1f} s; peak memory {', '.join(memory)}"
@@ -149,7 +148,7 @@ def _fitted(experiment: Experiment, console: Console) -> Experiment:
             f"--batch-size max needs an experiment of one phase, got {len(experiment.phases)}; "
             "leave it out, or one phase in."
         )
-    program = Program(experiment, bench.load(experiment.data))
+    program = Program(experiment, tracking.load(experiment.data))
     size = largest_batch_size(program)
     memory = program.driver.memory()
     say(f"batch size {size:,}, the largest that fits {memory / 1e9:.1f} GB a device", console)
@@ -158,7 +157,11 @@ def _fitted(experiment: Experiment, console: Console) -> Experiment:
 
 
 def _open(
-    start: Start, experiment: Experiment, plan: Plan, record: Path, stack: contextlib.ExitStack
+    start: ResumeOptions,
+    experiment: Experiment,
+    plan: Plan,
+    record: Path,
+    stack: contextlib.ExitStack,
 ) -> Checkpoints | None:
     """The run's checkpoints, on the main process, once all processes may start."""
     driver = make_driver(experiment.driver, experiment.num_devices)
@@ -166,9 +169,9 @@ def _open(
     opened = []
 
     def check() -> None:
-        bench.refuse_finished(record)
+        tracking.refuse_finished(record)
         start.check(experiment, plan, record)
         opened.append(stack.enter_context(Checkpoints(start.folder)))
 
-    from_main(driver, check)
+    broadcast_from_main(driver, check)
     return opened[0] if opened else None

@@ -36,10 +36,10 @@ import optax
 from jax.typing import ArrayLike
 
 from jaxsched import schedules as js
-from jaxsched.clock import TimeFunction
+from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules import Schedule
+from jaxsched.schedules.arithmetic.blend import Curve
 from jaxsched.schedules.base import ScheduleLike, as_float, laps, require
-from jaxsched.schedules.curve import Curve
 from jaxsched.transforms import scale_by_plateau
 
 Strategy = Literal["cos", "linear"]

@@ -1,17 +1,17 @@
 """Image classifiers behind `Model(init, train_logits, eval_logits)`, each made by a plain spec."""
 
-from jaxsched.models.bottleneck_resnet import RESNET50 as RESNET50
-from jaxsched.models.bottleneck_resnet import BottleneckResNet as BottleneckResNet
 from jaxsched.models.cifar_resnet import CifarResNet as CifarResNet
-from jaxsched.models.norm import BatchNorm as BatchNorm
-from jaxsched.models.norm import GroupNorm as GroupNorm
-from jaxsched.models.norm import Norm as Norm
+from jaxsched.models.imagenet_resnet import RESNET50 as RESNET50
+from jaxsched.models.imagenet_resnet import BottleneckResNet as BottleneckResNet
+from jaxsched.models.layers.norm import BatchNorm as BatchNorm
+from jaxsched.models.layers.norm import GroupNorm as GroupNorm
+from jaxsched.models.layers.norm import Norm as Norm
+from jaxsched.models.model import BatchStats as BatchStats
+from jaxsched.models.model import Model as Model
+from jaxsched.models.model import Network as Network
+from jaxsched.models.model import Params as Params
+from jaxsched.models.model import Variables as Variables
 from jaxsched.models.resnet import R9 as R9
 from jaxsched.models.resnet import R18 as R18
 from jaxsched.models.resnet import ResNet as ResNet
-from jaxsched.models.seam import BatchStats as BatchStats
-from jaxsched.models.seam import Model as Model
-from jaxsched.models.seam import Network as Network
-from jaxsched.models.seam import Params as Params
-from jaxsched.models.seam import Variables as Variables
 from jaxsched.models.wide_resnet import WideResNet as WideResNet

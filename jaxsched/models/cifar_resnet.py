@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxsched.models.checks import blocks_per_stage, require_positive
+from jaxsched.models.layers.norm import BatchNorm, Norm
 from jaxsched.models.linen import Layers, LinenNetwork, residual_blocks
-from jaxsched.models.norm import BatchNorm, Norm
 
 
 @dataclasses.dataclass(frozen=True)

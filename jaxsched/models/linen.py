@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer, ones, variance_scaling
 from jax.typing import DTypeLike
 
-from jaxsched.models.convolution import convolution
-from jaxsched.models.norm import Norm
-from jaxsched.models.seam import BatchStats, Model, Network, Variables
+from jaxsched.models.layers.convolution import convolution
+from jaxsched.models.layers.norm import Norm
+from jaxsched.models.model import BatchStats, Model, Network, Variables
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,8 @@ import jax
 from jax.nn.initializers import ones, zeros
 
 from jaxsched.models.checks import require_positive, require_stages
+from jaxsched.models.layers.norm import BatchNorm, Norm
 from jaxsched.models.linen import Layers, LinenNetwork, residual_blocks
-from jaxsched.models.norm import BatchNorm, Norm
 
 
 @dataclasses.dataclass(frozen=True)

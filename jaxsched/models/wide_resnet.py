@@ -6,9 +6,9 @@ import flax.linen as nn
 import jax
 
 from jaxsched.models.checks import blocks_per_stage, require_positive
-from jaxsched.models.dropout import dropout
+from jaxsched.models.layers.dropout import dropout
+from jaxsched.models.layers.norm import BatchNorm, Norm
 from jaxsched.models.linen import Layers, LinenNetwork, residual_blocks
-from jaxsched.models.norm import BatchNorm, Norm
 
 _STEM_CHANNELS = 16
 

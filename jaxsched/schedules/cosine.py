@@ -3,6 +3,7 @@
 import jax
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.blend import blend, require_fall
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -11,7 +12,6 @@ from jaxsched.schedules.base import (
     require_duration,
     schedule,
 )
-from jaxsched.schedules.curve import blend, require_fall
 
 
 @schedule

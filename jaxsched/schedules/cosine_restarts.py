@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.blend import blend, require_fall
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -21,7 +22,6 @@ from jaxsched.schedules.base import (
     since,
     static,
 )
-from jaxsched.schedules.curve import blend, require_fall
 
 _LATEST = np.iinfo(np.int32).max
 _SMALLEST_GROWTH = 1.001

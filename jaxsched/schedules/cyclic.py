@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.blend import Curve, blend
+from jaxsched.schedules.arithmetic.powers import powers
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -20,8 +22,6 @@ from jaxsched.schedules.base import (
     since,
     static,
 )
-from jaxsched.schedules.curve import Curve, blend
-from jaxsched.schedules.powers import powers
 
 
 @schedule

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.powers import powers, require_factor
 from jaxsched.schedules.base import Number, Schedule, as_float, schedule
-from jaxsched.schedules.powers import powers, require_factor
 
 
 @schedule

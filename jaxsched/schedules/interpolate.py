@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.blend import blend
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -18,7 +19,6 @@ from jaxsched.schedules.base import (
     schedule,
     static,
 )
-from jaxsched.schedules.curve import blend
 
 Through: TypeAlias = Literal["linear", "cosine", "cubic"]
 

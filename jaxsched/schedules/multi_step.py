@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.powers import first_powers, require_factor
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -13,7 +14,6 @@ from jaxsched.schedules.base import (
     same_kind,
     schedule,
 )
-from jaxsched.schedules.powers import first_powers, require_factor
 
 
 @schedule

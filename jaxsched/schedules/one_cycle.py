@@ -3,6 +3,7 @@
 import jax
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.blend import Curve
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -16,7 +17,6 @@ from jaxsched.schedules.base import (
     since,
     static,
 )
-from jaxsched.schedules.curve import Curve
 from jaxsched.schedules.interpolate import through
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.blend import blend
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -14,7 +15,6 @@ from jaxsched.schedules.base import (
     require_duration,
     schedule,
 )
-from jaxsched.schedules.curve import blend
 
 
 @schedule

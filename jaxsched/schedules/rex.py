@@ -3,6 +3,7 @@
 import jax
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.blend import require_fall
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -13,7 +14,6 @@ from jaxsched.schedules.base import (
     require_duration,
     schedule,
 )
-from jaxsched.schedules.curve import require_fall
 
 
 @schedule

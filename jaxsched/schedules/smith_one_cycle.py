@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.blend import blend
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -15,7 +16,6 @@ from jaxsched.schedules.base import (
     schedule,
     since,
 )
-from jaxsched.schedules.curve import blend
 from jaxsched.schedules.one_cycle import OneCycleMomentum
 from jaxsched.schedules.units import twice
 

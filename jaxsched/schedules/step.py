@@ -3,8 +3,8 @@
 import jax
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.powers import powers, require_factor
 from jaxsched.schedules.base import Number, Schedule, Time, as_float, laps, require, schedule
-from jaxsched.schedules.powers import powers, require_factor
 
 
 @schedule

@@ -3,6 +3,7 @@
 import jax
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.blend import blend
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -18,7 +19,6 @@ from jaxsched.schedules.base import (
     schedule,
     since,
 )
-from jaxsched.schedules.curve import blend
 from jaxsched.schedules.interpolate import through
 
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.blend import half_wave, require_fall
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -19,7 +20,6 @@ from jaxsched.schedules.base import (
     since,
     static,
 )
-from jaxsched.schedules.curve import half_wave, require_fall
 
 Cooldown: TypeAlias = Literal["linear", "1-sqrt", "cosine", "exponential", "1-square"]
 

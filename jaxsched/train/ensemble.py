@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from jaxsched.models import Variables
-from jaxsched.train.program import Program
+from jaxsched.train.program.program import Program
 
 
 def evaluate_ensemble(program: Program, members: Iterable[Variables]) -> tuple[float, float]:
@@ -13,7 +13,7 @@ def evaluate_ensemble(program: Program, members: Iterable[Variables]) -> tuple[f
 
     Multi-SWA is the ensemble of several runs' averages, Multi-SWAG that of several draws from each
     run's Gaussian (`jaxsched.sample_swag`). Each member needs batch-norm statistics of its own, see
-    `Program.reestimate`.
+    `Program.recompute_batch_stats`.
 
     Formula:
         p = Σ p_k / K,   loss = −mean(log p[label]),   accuracy = share of argmax p = label

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 import optax
 
-from jaxsched.optimizers import hyperparams, learning_rate_in_force
+from jaxsched.optim.hyperparams import hyperparams, learning_rate_in_force
 from jaxsched.plan import Plan
-from jaxsched.train.state import TrainState
-from jaxsched.train.sums import Sums
+from jaxsched.train.step.metrics import MetricSums
+from jaxsched.train.step.state import TrainState
 from jaxsched.transforms import (
     AverageParamsState,
     EstimateNoiseState,
@@ -88,9 +88,9 @@ class Evaluation:
 class Measured(NamedTuple):
     """What an evaluation measured, on the host or still on its way there."""
 
-    train: Sums
-    test: Sums
-    averaged: Sums | None
+    train: MetricSums
+    test: MetricSums
+    averaged: MetricSums | None
     squared_norms: Any  # f32[layers]
 
 
@@ -164,7 +164,9 @@ def _by_name(names: tuple[str, ...], values: np.ndarray) -> dict[str, float]:
     return dict(zip(names, values.tolist(), strict=True))
 
 
-def _change_by_name(names: tuple[str, ...], train: Sums) -> dict[str, dict[str, float]] | None:
+def _change_by_name(
+    names: tuple[str, ...], train: MetricSums
+) -> dict[str, dict[str, float]] | None:
     if train.norm_change is None:
         return None
     terms = train.norm_change._asdict().items()

@@ -17,17 +17,17 @@ import numpy as np
 
 from jaxsched.models import Variables
 from jaxsched.plan import Plan
+from jaxsched.train.checkpointing.policy import Saving
+from jaxsched.train.checkpointing.run_state import RunState
+from jaxsched.train.dispatch import DispatchSizer
+from jaxsched.train.distributed.multihost import HostVotes, vote
+from jaxsched.train.early_stopping import abel_stop_reason
 from jaxsched.train.evaluation import Evaluation, Measured, make_row, num_averaged
-from jaxsched.train.moments import relative_error
-from jaxsched.train.pace import Pace
-from jaxsched.train.position import Position
-from jaxsched.train.processes import Wishes, ask
-from jaxsched.train.profiling import Profile
-from jaxsched.train.program import Program
-from jaxsched.train.saving import Saving
-from jaxsched.train.state import TrainState
-from jaxsched.train.stopping import abel_has_gained_its_last
-from jaxsched.train.sums import Sums
+from jaxsched.train.profiling import ProfiledUpdates
+from jaxsched.train.program.program import Program
+from jaxsched.train.step.batch_norm_stats import relative_error
+from jaxsched.train.step.metrics import MetricSums
+from jaxsched.train.step.state import TrainState
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ def train(
     on_evaluation: Callable[[Evaluation], None],
     on_examples: Callable[[int], None] = lambda examples: None,
     stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
-    start: Position | None = None,
+    start: RunState | None = None,
     saving: Saving | None = None,
-    profile: Profile | None = None,
+    profile: ProfiledUpdates | None = None,
 ) -> Outcome:
     """Runs an experiment from its first update, or from where it was saved, to its last.
 
@@ -102,7 +102,8 @@ def train(
         >>> import jaxsched as js
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import CifarResNet
-        >>> from jaxsched.train import Experiment, Program, train
+        >>> from jaxsched.experiment import Experiment
+        >>> from jaxsched.train import Program, train
         >>> experiment = Experiment(
         ...     name="tiny",
         ...     model=CifarResNet(depth=8, width=2),
@@ -117,11 +118,11 @@ def train(
         >>> outcome.status, [row.step for row in rows]
         ('finished', [4, 8])
     """
-    run = _Run(program, seed, start or Position.first(program, seed), on_examples, saving, profile)
+    run = _Run(program, seed, start or RunState.first(program, seed), on_examples, saving, profile)
     try:
         return _to_the_end(run, on_evaluation, stop)
     finally:
-        program.stop_ahead()
+        program.stop_prefetch()
 
 
 def _to_the_end(
@@ -133,7 +134,7 @@ def _to_the_end(
     abel = run.program.experiment.optimizer.abel
     while (mark := run.next_mark()) is not None:
         rows = run.position.rows
-        if reason := stop(rows) or abel_has_gained_its_last(rows, abel):
+        if reason := stop(rows) or abel_stop_reason(rows, abel):
             return run.end("stopped", reason)
         sums = run.advance(mark)
         if not math.isfinite(sums.loss):
@@ -155,14 +156,14 @@ class _Run:
         self,
         program: Program,
         seed: int,
-        start: Position,
+        start: RunState,
         on_examples: Callable[[int], None],
         saving: Saving | None,
-        profile: Profile | None,
+        profile: ProfiledUpdates | None,
     ):
         self.program, self.seed, self.position = program, seed, start
         self.step, self._updates = start.step, 1
-        self._on_examples, self._saving, self._pace = on_examples, saving, Pace()
+        self._on_examples, self._saving, self._sizer = on_examples, saving, DispatchSizer()
         self._profile = profile
 
     def next_mark(self) -> int | None:
@@ -170,13 +171,13 @@ class _Run:
         steps = self.program.evaluation_steps(self.position.plan)
         return next((step for step in steps if step > self.step), None)
 
-    def advance(self, mark: int) -> Sums:
+    def advance(self, mark: int) -> MetricSums:
         """Makes the updates up to `mark`, or to the first loss that is not finite; their sums."""
         plan = self.position.plan
         with self.program.room_for(plan, plan.batch_size_at(self.step)):
             return self._advance(mark)
 
-    def _advance(self, mark: int) -> Sums:
+    def _advance(self, mark: int) -> MetricSums:
         begin, seconds, before = time.perf_counter(), self.position.train_seconds, None
         plan = self.position.plan
         while self.step < mark:
@@ -186,7 +187,7 @@ class _Run:
             if before is not None:
                 # The device has the next dispatch already, so this wait costs it nothing.
                 jax.block_until_ready(before.sums)
-                self._pace.done(before.step)
+                self._sizer.done(before.step)
                 self._on_examples(plan.examples_at(before.step))
             before, agreed = _Dispatched(self.step, self.position.sums), answer()
             self._updates = -agreed.fewer_updates
@@ -196,15 +197,15 @@ class _Run:
                 seconds += time.perf_counter() - begin
                 self._move(train_seconds=seconds)
                 self._saving.save(self.step, self.position, agreed)
-                self._pace.pause()
+                self._sizer.pause()
                 begin = time.perf_counter()  # saving is not training
         sums, step = jax.device_get((self.position.sums, self.position.state.step))
         self.step = int(step)
         self._move(train_seconds=seconds + time.perf_counter() - begin)
-        self._pace.pause()
+        self._sizer.pause()
         return sums
 
-    def evaluate(self, sums: Sums) -> Evaluation:
+    def evaluate(self, sums: MetricSums) -> Evaluation:
         """The row of this mark, whose updates added up to `sums`."""
         program, position = self.program, self.position
         begin = time.perf_counter()
@@ -288,12 +289,12 @@ class _Run:
     def _await_compilation(self) -> float:
         """Waits until the next updates are compiled; the seconds that the devices stood still."""
         size = self.position.plan.batch_size_at(self.step)
-        if self.program.is_ready(size):
+        if self.program.is_compiled(size):
             return 0.0
         jax.block_until_ready(self.position.sums)
         begin = time.perf_counter()
         self.program.wait_for(size)
-        self._pace.pause()
+        self._sizer.pause()
         return time.perf_counter() - begin
 
     def _dispatch(self, until: int) -> None:
@@ -318,7 +319,7 @@ class _Run:
         """The average with statistics of the examples that come next, the experiment's number."""
         averaging = self.program.experiment.optimizer.averaging
         assert averaging is not None
-        return self.program.reestimate(
+        return self.program.recompute_batch_stats(
             self.program.averaged_params(self.position.state),
             seed=self.seed,
             step=self.step,
@@ -326,11 +327,11 @@ class _Run:
             plan=self.position.plan,
         )
 
-    def _ask(self) -> Callable[[], Wishes]:
+    def _ask(self) -> Callable[[], HostVotes]:
         """Asks all processes how to go on; all of them have to ask at the same update."""
-        updates = self._pace.updates
-        wishes = self._saving.wishes(updates) if self._saving else Wishes(-updates, 0, 0)
-        return ask(self.program.driver, wishes)
+        updates = self._sizer.updates
+        votes = self._saving.votes(updates) if self._saving else HostVotes(-updates, 0, 0)
+        return vote(self.program.driver, votes)
 
     def _move(self, **changes: Any) -> None:
         self.position = self.position._replace(**changes)
@@ -340,4 +341,4 @@ class _Dispatched(NamedTuple):
     """A dispatch that the device may still be at."""
 
     step: int
-    sums: Sums
+    sums: MetricSums

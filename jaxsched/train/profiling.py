@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 
-class Profile:
+class ProfiledUpdates:
     """Traces some updates of a run.
 
     The trace is written for XProf (`pip install xprof; xprof --logdir FOLDER`) and for
@@ -52,7 +52,7 @@ class Profile:
             jax.profiler.stop_trace()
             self._is_tracing = False
 
-    def __enter__(self) -> "Profile":
+    def __enter__(self) -> "ProfiledUpdates":
         return self
 
     def __exit__(self, *_: object) -> None:

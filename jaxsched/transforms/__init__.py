@@ -5,10 +5,10 @@ from jaxsched.transforms.abel import scale_by_abel as scale_by_abel
 from jaxsched.transforms.averaging import AverageParamsState as AverageParamsState
 from jaxsched.transforms.averaging import average_params as average_params
 from jaxsched.transforms.averaging import averaged_params as averaged_params
-from jaxsched.transforms.noise import EstimateNoiseState as EstimateNoiseState
-from jaxsched.transforms.noise import GradientNoise as GradientNoise
-from jaxsched.transforms.noise import estimate_noise as estimate_noise
-from jaxsched.transforms.noise import gradient_noise as gradient_noise
+from jaxsched.transforms.gradient_noise import EstimateNoiseState as EstimateNoiseState
+from jaxsched.transforms.gradient_noise import GradientNoise as GradientNoise
+from jaxsched.transforms.gradient_noise import estimate_noise as estimate_noise
+from jaxsched.transforms.gradient_noise import gradient_noise as gradient_noise
 from jaxsched.transforms.plateau import ScaleByPlateauState as ScaleByPlateauState
 from jaxsched.transforms.plateau import scale_by_plateau as scale_by_plateau
 from jaxsched.transforms.swag import SwagState as SwagState

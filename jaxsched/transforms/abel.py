@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from jaxsched.clock import TimeFunction
+from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import require
 from jaxsched.transforms.base import (
     require_params,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from jaxsched.clock import TimeFunction
+from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import require
 from jaxsched.transforms.base import find_states, require_params, require_predicate
 

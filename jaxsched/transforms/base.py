@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsched.clock import TimeFunction
+from jaxsched.plan.clock import TimeFunction
 
 State = TypeVar("State")
 

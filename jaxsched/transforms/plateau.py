@@ -9,7 +9,7 @@ import optax
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
-from jaxsched.clock import TimeFunction
+from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import as_float, require
 from jaxsched.transforms.base import require_predicate, scale_updates
 

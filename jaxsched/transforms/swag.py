@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
-from jaxsched.clock import TimeFunction
+from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import as_float, require
 from jaxsched.transforms.averaging import (
     AverageParamsState,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxsched.data import Reading
+from jaxsched.data import BatchReader
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def assert_workers_read_the_same():
     def check(records, count, batch_size):
         images = []
         for workers in (0, 1):
-            with Reading(
+            with BatchReader(
                 records,
                 np.arange(count),
                 np.zeros(count, int),

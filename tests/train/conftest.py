@@ -4,8 +4,9 @@ import pytest
 
 import jaxsched as js
 from jaxsched.data import Augment, Synthetic
+from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
-from jaxsched.train import Experiment, Program
+from jaxsched.train import Program
 
 PHASES = (js.Phase(epochs=1.5, batch_size=16), js.Phase(epochs=1.5, batch_size=24))
 

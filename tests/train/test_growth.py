@@ -10,8 +10,8 @@ import pytest
 
 import jaxsched as js
 from jaxsched.models import BatchNorm, CifarResNet
-from jaxsched.train import Checkpoints, Position, Program, Saving, Signals, train
-from jaxsched.train.position import plan_so_far
+from jaxsched.train import Checkpoints, Program, RunState, Saving, SignalHandler, train
+from jaxsched.train.checkpointing.run_state import plan_so_far
 
 # Nothing is ever nine tenths better: plateau decays after each evaluation but the first.
 PLATEAU = js.Plateau(factor=0.5, patience=0, threshold=0.9)
@@ -99,12 +99,12 @@ def test_a_run_cut_off_goes_on_at_the_size_it_had_come_to(grown, tmp_path, cut_a
         if len(rows) == cut_at:
             raise CutError
 
-    with Checkpoints(tmp_path) as checkpoints, Signals() as signals:
+    with Checkpoints(tmp_path) as checkpoints, SignalHandler() as signals:
         saving = Saving(lambda: checkpoints, program, 1, signals, every_seconds=0)
         with pytest.raises(CutError):
             train(program, 1, on_evaluation=cut, saving=saving)
-        snapshot = checkpoints.restore(Position.first(program, 0).arrays)
-    start = Position.of(snapshot, program)
+        snapshot = checkpoints.restore(RunState.first(program, 0).arrays)
+    start = RunState.of(snapshot, program)
     assert 0 < start.step < expected.plan.total_steps
     rows = list(start.rows)
     outcome = train(program, 1, on_evaluation=rows.append, start=start)

@@ -10,7 +10,7 @@ import pytest
 
 import jaxsched as js
 from jaxsched.train import Program, train
-from jaxsched.train.stopping import abel_has_gained_its_last
+from jaxsched.train.early_stopping import abel_stop_reason
 
 PHASES = (js.Phase(epochs=3, batch_size=16), js.Phase(epochs=3, batch_size=24))
 
@@ -35,7 +35,7 @@ def remembering(experiment):
     )
     with pytest.MonkeyPatch.context() as patch:
         # 100 examples then make more batches than one.
-        patch.setattr("jaxsched.train.program.EVALUATION_BATCH", 40)
+        patch.setattr("jaxsched.train.program.program.EVALUATION_BATCH", 40)
         yield dataclasses.replace(experiment, optimizer=optimizer, phases=PHASES)
 
 
@@ -116,7 +116,9 @@ def test_rows_hold_both_accuracies_once_there_is_an_average(remembered):
     step = program.plan.total_steps
 
     params = program.averaged_params(outcome.state)
-    some, all_ = (program.reestimate(params, seed=0, step=step, num_examples=n) for n in (50, 100))
+    some, all_ = (
+        program.recompute_batch_stats(params, seed=0, step=step, num_examples=n) for n in (50, 100)
+    )
     assert rows[-1].averaged_test_loss == pytest.approx(program.evaluate(some).mean_loss)
     end = outcome.average_on_all
     assert end.test_loss == pytest.approx(program.evaluate(all_).mean_loss)
@@ -126,13 +128,13 @@ def test_rows_hold_both_accuracies_once_there_is_an_average(remembered):
 def test_re_estimation_is_on_the_clock(remembered, monkeypatch):
     """What passes within it passes for training: an hour here, which no slow machine makes up."""
     program, *_ = remembered
-    quick, tick, hours = program.reestimate, time.perf_counter, []
+    quick, tick, hours = program.recompute_batch_stats, time.perf_counter, []
 
-    def reestimate(*args, **kwargs):
+    def recompute_batch_stats(*args, **kwargs):
         hours.append(3600)
         return quick(*args, **kwargs)
 
-    monkeypatch.setattr(program, "reestimate", reestimate)
+    monkeypatch.setattr(program, "recompute_batch_stats", recompute_batch_stats)
     monkeypatch.setattr(time, "perf_counter", lambda: tick() + sum(hours))
     rows = []
     train(program, 0, on_evaluation=rows.append)
@@ -192,12 +194,12 @@ LAST = [*GAINED, row(5, 0.715, 2)]
     ],
 )
 def test_a_run_stops_when_a_decay_gained_too_little(rows, stops):
-    reason = abel_has_gained_its_last(rows, ABEL)
+    reason = abel_stop_reason(rows, ABEL)
     assert bool(reason) == stops
     if stops:
         assert "decay 2 has gained 0.60% accuracy, less than stop_below=1.00%" in reason
-    assert not abel_has_gained_its_last(rows, js.Abel(stop_after=2))
-    assert not abel_has_gained_its_last(rows, None)
+    assert not abel_stop_reason(rows, js.Abel(stop_after=2))
+    assert not abel_stop_reason(rows, None)
 
 
 def test_abel_stops_a_real_run(experiment):

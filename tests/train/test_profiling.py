@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from jaxsched.train import Profile, train
+from jaxsched.train import ProfiledUpdates, train
 
 
 def events(folder):
@@ -26,7 +26,7 @@ def test_the_trace_begins_and_ends_with_the_chosen_updates(program, tmp_path):
             dispatched.append((step, step + count))
             return update(*arguments, step=step, count=count, **named)
 
-    with Profile(tmp_path, 3, 5) as profile:
+    with ProfiledUpdates(tmp_path, 3, 5) as profile:
         outcome = train(Watched(), 0, on_evaluation=lambda row: None, profile=profile)
     assert outcome.status == "finished"
     boundaries = {place for pair in dispatched for place in pair}
@@ -36,7 +36,7 @@ def test_the_trace_begins_and_ends_with_the_chosen_updates(program, tmp_path):
 
 
 def test_a_run_that_ends_inside_the_trace_still_writes_it(program, tmp_path):
-    with Profile(tmp_path, 0, 10_000) as profile:
+    with ProfiledUpdates(tmp_path, 0, 10_000) as profile:
         train(program, 0, on_evaluation=lambda row: None, profile=profile)
     assert events(tmp_path)
 
@@ -44,4 +44,4 @@ def test_a_run_that_ends_inside_the_trace_still_writes_it(program, tmp_path):
 @pytest.mark.parametrize(("first", "end"), [(5, 5), (7, 3), (-1, 3)])
 def test_no_updates_are_refused(tmp_path, first, end):
     with pytest.raises(ValueError, match=rf"got {first} {end}; 100 110 traces"):
-        Profile(tmp_path, first, end)
+        ProfiledUpdates(tmp_path, first, end)

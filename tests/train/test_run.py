@@ -14,7 +14,7 @@ from jaxsched.models import CifarResNet
 from jaxsched.train import Program, train
 
 
-def stream(seed, number):
+def random_key(seed, number):
     """The key of one use of randomness; the numbers are part of what a seed means."""
     return jax.random.fold_in(jax.random.key(seed), number)
 
@@ -22,10 +22,10 @@ def stream(seed, number):
 def by_hand(experiment, dataset, seed):
     """The run, from its definition: a plain loop, Optax's own SGD, no plan and no program."""
     model = experiment.model.build(dataset.num_classes)
-    variables = model.init(stream(seed, 0), dataset.train.images.shape[1:])
+    variables = model.init(random_key(seed, 0), dataset.train.images.shape[1:])
     params, stats = variables["params"], variables["batch_stats"]
     N = len(dataset.train)
-    order = np.concatenate([epoch_order(stream(seed, 1), epoch, N) for epoch in range(5)])
+    order = np.concatenate([epoch_order(random_key(seed, 1), epoch, N) for epoch in range(5)])
     lr = optax.cosine_decay_schedule(0.1, 3.0)
     momentum = optax.tree.zeros_like(params)
     images, labels = jnp.asarray(dataset.train.images), dataset.train.labels
@@ -45,7 +45,7 @@ def by_hand(experiment, dataset, seed):
         while example < until:
             places = np.arange(example, example + batch_size)
             chosen, epochs = order[places], places // N
-            keys = example_keys(stream(seed, 2), epochs, chosen)
+            keys = example_keys(random_key(seed, 2), epochs, chosen)
             batch = np.asarray(experiment.augment(images, chosen, keys), np.float32) / 255
             grads, stats = gradients(params, stats, (batch - mean) / std, labels[chosen], keys)
             grads = jax.tree.map(lambda g, w: g + 1e-3 * w, grads, params)

@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console
 
 import jaxsched as js
-from jaxsched.bench import Progress
 from jaxsched.data import Augment, Synthetic
+from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
-from jaxsched.train import Experiment
+from jaxsched.tracking import Progress
 
 
 @pytest.fixture(scope="session")

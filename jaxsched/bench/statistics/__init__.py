@@ -1,21 +1,21 @@
 """What records say, and how surely. Knows no JAX."""
 
-from jaxsched.bench.statistics.cautions import cautions as cautions
+from jaxsched.bench.statistics.caveats import caveats as caveats
 from jaxsched.bench.statistics.comparison import Comparison as Comparison
 from jaxsched.bench.statistics.comparison import compare_accuracy as compare_accuracy
 from jaxsched.bench.statistics.comparison import compare_times as compare_times
 from jaxsched.bench.statistics.comparison import holm as holm
-from jaxsched.bench.statistics.earliest import earliest_significant as earliest_significant
 from jaxsched.bench.statistics.evidence import evidence as evidence
 from jaxsched.bench.statistics.evidence import p_in_words as p_in_words
-from jaxsched.bench.statistics.hits import Clock as Clock
-from jaxsched.bench.statistics.hits import first_at_target as first_at_target
-from jaxsched.bench.statistics.hits import times_to_target as times_to_target
 from jaxsched.bench.statistics.median import Median as Median
 from jaxsched.bench.statistics.median import median_interval as median_interval
-from jaxsched.bench.statistics.profiles import Profile as Profile
-from jaxsched.bench.statistics.profiles import performance_profile as performance_profile
-from jaxsched.bench.statistics.reached import ReachedCurve as ReachedCurve
-from jaxsched.bench.statistics.reached import reached_curve as reached_curve
+from jaxsched.bench.statistics.performance_profile import PerformanceProfile as PerformanceProfile
+from jaxsched.bench.statistics.performance_profile import performance_profile as performance_profile
+from jaxsched.bench.statistics.reached_curve import ReachedCurve as ReachedCurve
+from jaxsched.bench.statistics.reached_curve import reached_curve as reached_curve
+from jaxsched.bench.statistics.significance import earliest_significant as earliest_significant
 from jaxsched.bench.statistics.summary import Summary as Summary
 from jaxsched.bench.statistics.summary import summarise as summarise
+from jaxsched.bench.statistics.time_to_target import TimeAxis as TimeAxis
+from jaxsched.bench.statistics.time_to_target import first_at_target as first_at_target
+from jaxsched.bench.statistics.time_to_target import times_to_target as times_to_target

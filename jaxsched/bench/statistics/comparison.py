@@ -9,9 +9,15 @@ from typing import TypeAlias
 import numpy as np
 from scipy import stats
 
-from jaxsched.bench.records import Record
-from jaxsched.bench.statistics.hits import SAME, Clock, by_seed, final_accuracy, times_to_target
 from jaxsched.bench.statistics.median import median_interval
+from jaxsched.bench.statistics.time_to_target import (
+    SAME,
+    TimeAxis,
+    by_seed,
+    final_accuracy,
+    times_to_target,
+)
+from jaxsched.tracking.records import Record
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,8 @@ def compare_accuracy(records: Sequence[Record], baseline: str) -> list[Compariso
         multiple test procedure" (1979).
 
     Example:
-        >>> from jaxsched.bench import Record, compare_accuracy
+        >>> from jaxsched.tracking import Record
+        >>> from jaxsched.bench import compare_accuracy
         >>> def run(name, seed, accuracy):
         ...     return Record({"name": name, "seed": seed}, ({"test_accuracy": accuracy},), {})
         >>> base = [run("a", seed, 0.90 + seed / 100) for seed in range(3)]
@@ -105,7 +112,7 @@ def compare_accuracy(records: Sequence[Record], baseline: str) -> list[Compariso
 
 
 def compare_times(
-    records: Sequence[Record], baseline: str, target: float, clock: Clock
+    records: Sequence[Record], baseline: str, target: float, clock: TimeAxis
 ) -> list[Comparison]:
     """Times to the target against the baseline's, each seed with its own.
 

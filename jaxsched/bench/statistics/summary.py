@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from jaxsched.bench.records import FAILED, Record
-from jaxsched.bench.statistics.hits import Clock, first_at_target, times_to_target
 from jaxsched.bench.statistics.median import median_interval
+from jaxsched.bench.statistics.time_to_target import TimeAxis, first_at_target, times_to_target
+from jaxsched.tracking.records import FAILED, Record
 
-CLOCKS: tuple[Clock, ...] = ("step", "examples", "train_seconds")
+TIME_AXES: tuple[TimeAxis, ...] = ("step", "examples", "train_seconds")
 Interval: TypeAlias = tuple[float | None, float | None] | None
 
 
@@ -67,7 +67,8 @@ def summarise(records: Sequence[Record], target: float) -> list[Summary]:
         target: test accuracy, a share.
 
     Example:
-        >>> from jaxsched.bench import Record, summarise
+        >>> from jaxsched.tracking import Record
+        >>> from jaxsched.bench import summarise
         >>> def run(seed, accuracies):
         ...     rows = [
         ...         {"step": 10 * n, "examples": 0, "train_seconds": 0.0, "test_accuracy": accuracy}
@@ -84,7 +85,9 @@ def summarise(records: Sequence[Record], target: float) -> list[Summary]:
 
 
 def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
-    medians = {clock: median_interval(times_to_target(records, target, clock)) for clock in CLOCKS}
+    medians = {
+        clock: median_interval(times_to_target(records, target, clock)) for clock in TIME_AXES
+    }
     intervals = {
         clock: None if median.n == 1 else (median.low, median.high)
         for clock, median in medians.items()

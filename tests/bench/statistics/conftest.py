@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxsched.bench import Record
+from jaxsched.tracking import Record
 
 
 @pytest.fixture(scope="session")

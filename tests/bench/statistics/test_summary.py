@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxsched.bench import Record, summarise
+from jaxsched.bench import summarise
 from jaxsched.bench.statistics import first_at_target
+from jaxsched.tracking import Record
 
 
 def run(accuracies, *, name="a", seed=0, status="finished"):

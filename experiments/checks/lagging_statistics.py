@@ -1,0 +1,53 @@
+"""Do batch norm's running statistics keep up with weights whose batch has grown?
+
+    python experiments/checks/lagging_statistics.py
+
+They remember some ten updates, which are 320 examples at batch 32 and 8,000 at batch 800. Runs
+`abel` and `abel_batch` of `experiments/studies/dont_decay.py`, whose weights follow the same noise,
+and evaluates their last weights with the running statistics and with ones re-estimated from all
+training examples. Prints a line of JSON a run. Five minutes on one core.
+"""
+
+import json
+from pathlib import Path
+
+import jax
+
+from jaxsched.bench import load_study
+from jaxsched.experiment import Experiment
+from jaxsched.train import Program, split_cpu, train
+
+SEED = 1
+
+
+def measured(experiment: Experiment) -> dict[str, object]:
+    """Test accuracy of the last weights, in per cent, by both kinds of statistics."""
+    program = Program(experiment, experiment.data.load())
+    outcome = train(program, SEED, on_evaluation=lambda row: None)
+    reestimated = program.recompute_batch_stats(
+        outcome.state.params,
+        seed=SEED,
+        step=int(outcome.state.step),
+        num_examples=program.plan.num_examples,
+        plan=outcome.plan,
+    )
+    by_reestimated = jax.device_get(program.evaluate(reestimated))
+    return {
+        "run": experiment.name,
+        "seed": SEED,
+        "running": round(100 * outcome.rows[-1].test_accuracy, 2),
+        "reestimated": round(100 * by_reestimated.accuracy, 2),
+    }
+
+
+def main() -> None:
+    """Runs both."""
+    split_cpu()
+    study = load_study(Path(__file__).parents[1] / "studies" / "dont_decay.py")
+    for experiment in study.experiments:
+        if experiment.name in ("abel", "abel_batch"):
+            print(json.dumps(measured(experiment)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

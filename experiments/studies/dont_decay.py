@@ -1,0 +1,196 @@
+"""Don't decay the learning rate, increase the batch size: the same curves in fewer updates?
+
+    jaxsched bench experiments/studies/dont_decay.py               # --size cpu
+    jaxsched bench experiments/studies/dont_decay.py --size full   # for a GPU; not run yet
+    python experiments/studies/dont_decay_picture.py
+
+`data` holds the official files. The question is that of Smith et al., "Don't decay the learning
+rate, increase the batch size" (arXiv 1711.00489): a run whose batch grows where another's learning
+rate decays has the same noise scale g = lr N / (B (1 − momentum)) and so, epoch by epoch, the same
+training loss and test accuracy. Published, for a WRN-16-4 on all of CIFAR-10 (figure 5, single
+runs):
+
+    decay              lr 0.1, momentum 0.9, batch 128      about 80,000 updates  94.3 %
+    batch              the batch grows fivefold, to 5,120   about 29,000          94.4 %
+    larger_lr          lr 0.5, from batch 640 on            under 6,500           94.5 %
+    larger_momentum    momentum 0.98, from batch 3,200 on   under 2,500           93.3 %
+
+`hybrid` grows once and decays from then on. Figures 3 and 4 have decay, hybrid and batch with
+Nesterov momentum, without momentum (vanilla) and with Adam: by the same trade, though Adam's noise
+goes as lr / √B. Nobody has published the others: `abel_batch`, whose batch grows where `abel`
+decays, and `noise_batch`, whose batch grows while the gradient's noise scale is above it.
+
+`cpu` has the first 10,000 images, a ResNet-8 of width 8, 12 epochs with the steps at the
+paper's 30, 60 and 80 % (20 epochs for what is learned on the way), the cap a tenth of the
+examples, a quarter of the paper's batch and rate, so that an example moves the weights as far as
+there. A run takes two minutes or so on one core, all 51 an hour and a half on one core and half of
+that on two. `full` is a WRN-16-4 on all of CIFAR-10 for 200 epochs; rate, batch size, factor and
+cap are the paper's, epochs and steps those that meet its update counts. What is not published is
+ours: the weight decay, the rates without momentum and of Adam, and all that learns.
+"""
+
+import dataclasses
+from typing import Any
+
+import jaxsched as js
+from jaxsched.bench import Study, published_in
+from jaxsched.data import Cifar10, Subset
+from jaxsched.experiment import Experiment
+from jaxsched.models import BatchNorm, CifarResNet, WideResNet
+
+NUM_TRAIN = 10_000
+MAX_BATCH_SIZE = NUM_TRAIN // 10
+RATE = 0.025
+FULL_RATE = 0.1
+FACTOR = 0.2
+SEEDS = (0, 1, 2)
+PUBLISHED = published_in(
+    "arXiv 1711.00489, figure 5: WRN-16-4, n=1",
+    {
+        "decay": 0.943,
+        "batch": 0.944,
+        "larger_lr": 0.945,
+        "larger_momentum": 0.933,
+    },
+)
+
+# What keeps the noise of a run, see `js.trade`.
+TRADES: dict[str, dict[str, Any]] = {
+    "decay": {"mode": "lr"},
+    "hybrid": {"mode": "hybrid"},
+    "batch": {"mode": "batch"},
+    "larger_lr": {"mode": "batch", "lr_factor": 5},
+    "larger_momentum": {"mode": "batch", "lr_factor": 5, "new_momentum": 0.98},
+}
+
+
+def as_published(
+    base: Experiment, rate: float, *, num_examples: int, max_batch_size: int
+) -> tuple[Experiment, ...]:
+    """The runs of the paper.
+
+    Args:
+        base: its one phase has the batch size of `decay`, its optimizer is SGD with momentum.
+        rate: learning rate that `decay` starts with.
+        num_examples: of the training set.
+        max_batch_size: to which batches grow.
+    """
+    stepped = dataclasses.replace(base.optimizer, lr=steps(rate))
+    optimizers = {
+        "": stepped,
+        "_nesterov": dataclasses.replace(stepped, nesterov=True),
+        # Ten times the rate moves the weights as far as momentum 0.9 does.
+        "_vanilla": dataclasses.replace(stepped, lr=steps(10 * rate), momentum=0.0),
+        "_adam": js.Adam(steps(1e-3)),
+    }
+    return tuple(
+        traded(
+            dataclasses.replace(base, name=name + suffix, optimizer=optimizer),
+            num_examples=num_examples,
+            max_batch_size=max_batch_size,
+            **how,
+        )
+        for suffix, optimizer in optimizers.items()
+        for name, how in TRADES.items()
+        if not suffix or not name.startswith("larger")
+    )
+
+
+def steps(rate: float) -> js.Schedule:
+    """The paper's schedule, which decays at epochs 60, 120 and 160 of 200."""
+    return js.MultiStep(rate, milestones=("30%", "60%", "80%"), factor=FACTOR)
+
+
+def traded(run: Experiment, **how: Any) -> Experiment:
+    """The same run with its noise kept by other means: those of `js.trade`."""
+    (phase,), optimizer = run.phases, run.optimizer
+    # Adam's moments stay as they are: its noise does not go by them.
+    schedules: dict[str, Any] = {
+        name: schedule
+        for name, schedule in optimizer.schedules().items()
+        if name in ("lr", "momentum", "weight_decay")
+    }
+    trade = js.trade(
+        **schedules,
+        batch_size=phase.batch_size,
+        epochs=phase.epochs,
+        multiple_of=run.model.batch_group or 1,
+        **how,
+    )
+    kept = {name: getattr(trade, name) for name in schedules}
+    return dataclasses.replace(
+        run, phases=trade.phases, optimizer=dataclasses.replace(optimizer, **kept)
+    )
+
+
+def by_abel(base: Experiment, max_batch_size: int) -> tuple[Experiment, Experiment]:
+    """ABEL at a constant rate, and with batches that grow where it decays."""
+    optimizer = dataclasses.replace(base.optimizer, abel=js.Abel(decay_factor=FACTOR))
+    abel = dataclasses.replace(base, name="abel", optimizer=optimizer)
+    growth = js.GrowOnDecay(max_batch_size=max_batch_size)
+    return abel, dataclasses.replace(abel, name="abel_batch", batch_growth=growth)
+
+
+def by_noise(base: Experiment, rate: float, max_batch_size: int) -> Experiment:
+    """A constant rate, and batches that grow with the gradient's noise scale.
+
+    The estimate needs two groups of batch norm an update: twice the batch, and twice the rate.
+    """
+    (phase,) = base.phases
+    return dataclasses.replace(
+        base,
+        name="noise_batch",
+        phases=(js.Phase(phase.epochs, 2 * phase.batch_size),),
+        optimizer=dataclasses.replace(base.optimizer, lr=2 * rate, noise=js.NoiseEstimate()),
+        batch_growth=js.GrowOnNoise(max_batch_size=max_batch_size),
+    )
+
+
+base = Experiment(
+    name="decay",
+    model=CifarResNet(depth=8, width=8, norm=BatchNorm(ghost=32)),
+    data=Subset(Cifar10(folder="data"), num_train=NUM_TRAIN),
+    phases=(js.Phase(epochs=12, batch_size=32),),
+    optimizer=js.SGD(RATE, momentum=0.9, weight_decay=5e-4),
+    evaluate_every=1.5,
+    max_device_batch=32,  # a group of batch norm at a time is fastest on a CPU
+)
+# The learning rate and the weight decay of `experiments/studies/abel.py`, at which the norm
+# bounces within the run.
+longer = dataclasses.replace(base, phases=(js.Phase(epochs=20, batch_size=32),), evaluate_every=1.0)
+bouncing = dataclasses.replace(longer, optimizer=js.SGD(0.1, momentum=0.9, weight_decay=2e-3))
+
+large = Experiment(
+    name="decay",
+    model=WideResNet(depth=16, widen=4, norm=BatchNorm(ghost=128)),
+    data=Cifar10(folder="data"),
+    phases=(js.Phase(epochs=200, batch_size=128),),
+    optimizer=js.SGD(FULL_RATE, momentum=0.9, weight_decay=5e-4),
+    evaluate_every=2.0,
+    max_device_batch=1280,
+)
+
+sizes = {
+    "cpu": Study(
+        name="dont_decay",
+        experiments=(
+            *as_published(base, RATE, num_examples=NUM_TRAIN, max_batch_size=MAX_BATCH_SIZE),
+            *by_abel(bouncing, MAX_BATCH_SIZE),
+            by_noise(longer, RATE, MAX_BATCH_SIZE),
+        ),
+        seeds=SEEDS,
+        target=0.5,  # `decay` is there half way
+        published=PUBLISHED,
+    ),
+    "full": Study(
+        name="dont_decay_full",
+        experiments=(
+            *as_published(large, FULL_RATE, num_examples=50_000, max_batch_size=5120),
+            *by_abel(large, 5120),
+            by_noise(large, FULL_RATE, 5120),
+        ),
+        seeds=SEEDS,
+        target=0.94,
+        published=PUBLISHED,
+    ),
+}

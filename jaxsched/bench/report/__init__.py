@@ -1,0 +1,1 @@
+"""A study's report: tables, CSV files, plots, event files and the page."""

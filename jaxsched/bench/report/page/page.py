@@ -1,0 +1,214 @@
+"""The page: what it says, and the file that says it."""
+
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import vl_convert
+
+from jaxsched.bench.report.curves import TIME_AXES
+from jaxsched.bench.report.page.figures import (
+    Figure,
+    accuracy_figure,
+    norm_figure,
+    profile_figure,
+    reached_figure,
+    schedule_figures,
+)
+from jaxsched.bench.report.results import Results
+from jaxsched.bench.report.tables import comparison_cells, summary_cells
+from jaxsched.bench.statistics import evidence
+from jaxsched.experiment.diff import differences
+from jaxsched.plotting.style import colour, dashes
+from jaxsched.tracking.records import Record
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("jaxsched.bench.report.page"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def write_page(results: Results, path: Path) -> None:
+    """Writes the page: one file of HTML with its styles, its script, its charts and its data.
+
+    Args:
+        results: of a study that was run, wholly or in part.
+        path: of the file.
+
+    Example:
+        >>> import tempfile
+        >>> from jaxsched.bench import StudyManifest, Results
+        >>> from jaxsched.tracking import Record
+        >>> from jaxsched.tracking.records import Run
+        >>> from jaxsched.bench.report.page import write_page
+        >>> row = {
+        ...     "step": 10, "examples": 320, "epoch": 1.0, "train_seconds": 0.5,
+        ...     "evaluation_seconds": 0.1, "batch_size": 32, "learning_rate": 0.1, "momentum": 0.9,
+        ...     "weight_decay": 0.0, "test_accuracy": 0.8,
+        ... }
+        >>> header = {
+        ...     "name": "cosine", "digest": "0", "seed": 0, "source": "", "compile_seconds": 1.0,
+        ...     "environment": {"processor": "x", "device": "cpu"},
+        ...     "config": {"optimizer": {"type": "SGD"}},
+        ...     "started": "2026-01-01T00:00:00+00:00", "command": "jaxsched bench study.py",
+        ... }
+        >>> record = Record(header, (row,), {"status": "finished", "reason": ""})
+        >>> manifest = StudyManifest(
+        ...     name="tiny", runs=(Run("cosine", "0", 0),), target=0.9, further_targets=(),
+        ...     baseline="cosine", published={},
+        ... )
+        >>> path = Path(tempfile.mkdtemp()) / "page.html"
+        >>> write_page(Results.of(manifest, [record]), path)
+        >>> "cosine never reached 90.00% in any run." in path.read_text(encoding="utf-8")
+        True
+    """
+    figures, schedules = _figures(results), _schedules(results)
+    text = _TEMPLATES.get_template("page.html.j2").render(
+        results=results,
+        clocks=TIME_AXES,
+        legend=list(_legend(results)),
+        summary=_summary(results),
+        comparisons=comparison_cells(results) if results.by_accuracy else [],
+        published=list(_published(results)),
+        figures=figures,
+        schedules=schedules,
+        specs={key: of.spec for key, of in {**figures, **schedules}.items() if of.spec},
+        configs=list(_configs(results)),
+        machines=_machines(results.records),
+        sources=list(dict.fromkeys(record.header["source"] for record in results.records)),
+        library=_library(),
+    )
+    path.write_text(text, encoding="utf-8")
+
+
+@functools.cache
+def _library() -> str:
+    """Vega's JavaScript, which takes a second to put together."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+
+
+def _figures(results: Results) -> dict[str, Figure]:
+    """Those for which the records have something to say, by a key of their own."""
+    figures = {
+        "accuracy": accuracy_figure(results),
+        "reached": reached_figure(results),
+        "profile": profile_figure(results),
+        "norm": norm_figure(results),
+    }
+    return {key: figure for key, figure in figures.items() if figure is not None}
+
+
+def _schedules(results: Results) -> dict[str, Figure]:
+    figures = schedule_figures(results)
+    return {f"schedule-{figure.title.replace(' ', '-')}": figure for figure in figures}
+
+
+class _Entry(NamedTuple):
+    """An experiment in the legend."""
+
+    name: str
+    colour: str
+    dashes: str  # as SVG has them
+
+
+def _legend(results: Results) -> Iterator[_Entry]:
+    for number, name in enumerate(results.manifest.names):
+        if results.runs_of(name):
+            yield _Entry(name, colour(number), " ".join(map(str, dashes(number))))
+
+
+def _summary(results: Results) -> list[tuple[str, ...]]:
+    """The table of every report, and what it shows beside it."""
+    heading, *rows = summary_cells(results, intervals=True)
+    baseline, target = results.manifest.baseline, f"{results.target.accuracy:.1%}"
+    shown = {
+        accuracy.name: evidence(accuracy, steps)
+        for accuracy, steps in zip(results.by_accuracy, results.by_steps, strict=True)
+    }
+    shown[baseline] = f"the baseline; n = {len(results.runs_of(baseline))}"
+    return [
+        (*heading, f"mean surely over {target} at step", f"evidence, against {baseline}"),
+        *((*row, _surely(results, row[0]), shown.get(row[0], "")) for row in rows),
+    ]
+
+
+def _surely(results: Results, name: str) -> str:
+    row = results.surely_over.get(name)
+    return "not shown" if row is None else f"{row['step']:,}"
+
+
+class _Published(NamedTuple):
+    """A published accuracy beside ours, in per cent."""
+
+    name: str
+    published: str
+    ours: str
+    difference: str
+    source: str
+
+
+def _published(results: Results) -> Iterator[_Published]:
+    """Ours is the averaged one where the experiment averages: that is what is published of it."""
+    summaries = {summary.name: summary for summary in results.summaries}
+    for name, published in results.manifest.published.items():
+        summary = summaries.get(name)
+        ours = None if summary is None else summary.averaged_mean or summary.accuracy_mean
+        cells = ("", "")
+        if summary is not None and ours is not None:
+            kind = "averaged, " if summary.averaged_mean is not None else ""
+            difference = f"{100 * (ours - published.accuracy):+.2f}"
+            cells = (f"{100 * ours:.2f} ({kind}n={summary.seeds})", difference)
+        yield _Published(name, f"{100 * published.accuracy:.2f}", *cells, published.source)
+
+
+class _Config(NamedTuple):
+    """An experiment as it ran, with its runs."""
+
+    name: str
+    differences: list[str]  # from the baseline's
+    text: str  # JSON
+    runs: list[Record]
+
+
+def _configs(results: Results) -> Iterator[_Config]:
+    of_baseline = results.runs_of(results.manifest.baseline)
+    baseline = _without_name(of_baseline[0]) if of_baseline else None
+    for name in results.manifest.names:
+        runs = results.runs_of(name)
+        if runs:
+            config = _without_name(runs[0])
+            differing = [] if baseline is None else list(differences(baseline, config))
+            yield _Config(name, differing, json.dumps(config, indent=1), runs)
+
+
+def _without_name(record: Record) -> dict[str, Any]:
+    """The config without what tells runs apart anyway."""
+    config = record.header["config"]
+    return {key: value for key, value in config.items() if key not in ("name", "seed")}
+
+
+class _Machine(NamedTuple):
+    """An environment, and which runs were made in it."""
+
+    facts: Mapping[str, str]
+    runs: list[str]
+
+
+def _machines(records: Sequence[Record]) -> list[_Machine]:
+    """Each environment once."""
+    machines: dict[str, _Machine] = {}
+    for record in records:
+        environment = record.header["environment"]
+        facts = {
+            **{key: str(value) for key, value in environment.items() if key != "packages"},
+            **environment.get("packages", {}),
+        }
+        machine = machines.setdefault(json.dumps(facts), _Machine(facts, []))
+        machine.runs.append(f"{record.name} seed {record.header['seed']}")
+    return list(machines.values())

@@ -1,0 +1,31 @@
+"""What a study leaves behind: its table, its numbers for other programs, its curves, its page."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from jaxsched.bench.report.csv_files import write_evaluations, write_runs
+from jaxsched.bench.report.page import write_page
+from jaxsched.bench.report.plots import draw_accuracy
+from jaxsched.bench.report.results import Results
+from jaxsched.bench.report.tables import markdown_table, terminal_table, write_json
+
+
+def write_report(results: Results, folder: Path) -> Table:
+    """Writes `report.html`, `accuracy.png`, `summary` as `.md` and `.json`, and two CSV files.
+
+    Args:
+        results: of a study that was run, wholly or in part.
+        folder: where to write; it is made.
+
+    Returns:
+        The table, for the terminal.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(results, folder / "summary.json")
+    (folder / "summary.md").write_text(markdown_table(results), encoding="utf-8")
+    write_runs(results, folder / "runs.csv")
+    write_evaluations(results, folder / "evaluations.csv")
+    draw_accuracy(results, folder / "accuracy.png")
+    write_page(results, folder / "report.html")
+    return terminal_table(results)

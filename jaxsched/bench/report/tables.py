@@ -1,0 +1,172 @@
+"""The table of a study: in the terminal, as Markdown and as JSON."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from rich.table import Table
+
+from jaxsched.bench.report.results import Results
+from jaxsched.bench.statistics import Comparison, Summary, p_in_words
+from jaxsched.text import markdown_rows, mean_and_sd
+
+_COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
+
+
+_AVERAGED = "averaged, %"  # only in tables where there is an average
+
+
+_PUBLISHED = "published, %"  # only where something is
+
+
+def terminal_table(results: Results) -> Table:
+    """The table as the terminal shows it."""
+    table = Table(title=_title(results), caption="\n".join(results.caveats))
+    # Without intervals, which a terminal has no room for.
+    columns, *rows = summary_cells(results, intervals=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def markdown_table(results: Results) -> str:
+    """The same as Markdown: a heading, the caveats, the table and the comparisons."""
+    parts = [
+        f"{_title(results)}\n",
+        "".join(f"- {caveat}\n" for caveat in results.caveats),
+        markdown_summaries(results),
+        markdown_comparisons(results) if results.by_accuracy else "",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def markdown_summaries(results: Results) -> str:
+    """The table alone, with intervals: a row an experiment."""
+    return markdown_rows(summary_cells(results, intervals=True))
+
+
+def markdown_comparisons(results: Results) -> str:
+    """The comparisons alone: a row an experiment, against the baseline."""
+    return markdown_rows(comparison_cells(results))
+
+
+def write_json(results: Results, path: Path) -> None:
+    """All that is computed, unrounded: a key for each field of `Results` but the records."""
+    content = {
+        "study": results.manifest.name,
+        "target": results.target.accuracy,
+        "origin": results.target.origin,
+        "rows": [dataclasses.asdict(summary) for summary in results.summaries],
+        "baseline": results.manifest.baseline,
+        "by_accuracy": [dataclasses.asdict(of) for of in results.by_accuracy],
+        "by_steps": [dataclasses.asdict(of) for of in results.by_steps],
+        "surely_over": {name: row["step"] for name, row in results.surely_over.items()},
+        "profile": None if results.profile is None else dataclasses.asdict(results.profile),
+        "caveats": results.caveats,
+    }
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _title(results: Results) -> str:
+    target = results.target
+    origin = "" if target.origin == "set by hand" else f" ({target.origin})"
+    return (
+        f"{results.manifest.name}: median over seeds to reach "
+        f"{target.accuracy:.1%} test accuracy{origin}"
+    )
+
+
+def summary_cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]:
+    """The table's heading, and a row for each experiment.
+
+    Args:
+        results: of a study.
+        intervals: whether medians have theirs beside them.
+    """
+    summaries, published = results.summaries, results.manifest.published
+    rows = [_COLUMNS, *(_row(summary, intervals) for summary in summaries)]
+    if any(summary.averaged_mean is not None for summary in summaries):
+        averaged = [_AVERAGED, *(mean_and_sd(s.averaged_mean, s.averaged_sd) for s in summaries)]
+        rows = [(*row, cell) for row, cell in zip(rows, averaged, strict=True)]
+    if published:
+        others = [published.get(summary.name) for summary in summaries]
+        cells = [_PUBLISHED, *("" if of is None else f"{100 * of.accuracy:.2f}" for of in others)]
+        rows = [(*row, cell) for row, cell in zip(rows, cells, strict=True)]
+    return rows
+
+
+def _row(summary: Summary, intervals: bool) -> tuple[str, ...]:
+    def number(value: float | None, form: str) -> str:
+        return "missed" if value is None else format(value, form)
+
+    steps = number(summary.steps, ",.0f")
+    if intervals and summary.steps_interval is not None and summary.steps is not None:
+        low, high = (_bound(end) for end in summary.steps_interval)
+        steps += f" [{low}, {high}]"
+    lost = {"diverged": summary.diverged, "failed": summary.failed}
+    said = "".join(f", {count} {how}" for how, count in lost.items() if count)
+    return (
+        summary.name,
+        steps,
+        number(summary.examples, ",.0f"),
+        number(summary.seconds, ".1f"),
+        f"{summary.reached}/{summary.seeds}{said}",
+        f"{mean_and_sd(summary.accuracy_mean, summary.accuracy_sd)} (n={summary.seeds})",
+    )
+
+
+def _bound(value: float | None) -> str:
+    return "∞" if value is None else f"{value:,.0f}"
+
+
+def comparison_cells(results: Results) -> list[tuple[str, ...]]:
+    """A heading, and a row for each experiment against the baseline, seed by seed."""
+    heading = (
+        f"against {results.manifest.baseline}, by seed",
+        "final accuracy, points [95% interval]",
+        "d",
+        "p (Holm)",
+        "steps, ratio [95% interval]",
+        "p (Holm)",
+    )
+    rows = [
+        (
+            accuracy.name,
+            _points(accuracy),
+            "" if accuracy.effect_size is None else f"{accuracy.effect_size:+.1f}",
+            _p_value(accuracy),
+            _ratio(steps),
+            _p_value(steps),
+        )
+        for accuracy, steps in zip(results.by_accuracy, results.by_steps, strict=True)
+    ]
+    return [heading, *rows]
+
+
+def _points(comparison: Comparison) -> str:
+    if comparison.estimate is None:
+        return "none"
+    estimate = f"{100 * comparison.estimate:+.2f}"
+    if comparison.low is None or comparison.high is None:
+        return f"{estimate} (n={comparison.n})"
+    return f"{estimate} [{100 * comparison.low:+.2f}, {100 * comparison.high:+.2f}]"
+
+
+def _ratio(comparison: Comparison) -> str:
+    """0 is a baseline that missed, infinity an experiment that did."""
+    if comparison.n == 0:
+        return "none"
+    if comparison.estimate is None:
+        return "missed"
+    estimate = "baseline missed" if comparison.estimate == 0 else f"{comparison.estimate:.2f}"
+    if comparison.n == 1:
+        return f"{estimate} (n=1)"
+    low, high = ("∞" if end is None else f"{end:.2f}" for end in (comparison.low, comparison.high))
+    return f"{estimate} [{low}, {high}]"
+
+
+def _p_value(comparison: Comparison) -> str:
+    p = comparison.p_corrected
+    return "" if p is None else p_in_words(p).removeprefix("= ")

@@ -1,0 +1,150 @@
+"""CIFAR-10 and CIFAR-100 from their official files."""
+
+from dataclasses import dataclass
+
+from jaxsched.data.dataset import Dataset, Source
+from jaxsched.data.sources.cifar_files import Archive, read_official
+from jaxsched.data.split import check_share, evaluation_split
+
+# fmt: off
+_CIFAR10_CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)
+_CIFAR100_CLASSES = (
+    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle",
+    "bottle", "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle",
+    "caterpillar", "cattle", "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch",
+    "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox",
+    "girl", "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion",
+    "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain", "mouse", "mushroom",
+    "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear", "pickup_truck", "pine_tree",
+    "plain", "plate", "poppy", "porcupine", "possum", "rabbit", "raccoon", "ray", "road",
+    "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper", "snail", "snake",
+    "spider", "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank",
+    "telephone", "television", "tiger", "tractor", "train", "trout", "tulip", "turtle",
+    "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
+)
+# fmt: on
+
+_CIFAR10 = Archive(
+    name="CIFAR-10",
+    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+    train_records=10_000,
+    test=("test_batch",),
+    test_records=10_000,
+    label_bytes=1,
+    label_key="labels",
+    class_names=_CIFAR10_CLASSES,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2023, 0.1994, 0.2010),
+    binary_folder="cifar-10-batches-bin",
+    python_folder="cifar-10-batches-py",
+)
+
+_CIFAR100 = Archive(
+    name="CIFAR-100",
+    train=("train",),
+    train_records=50_000,
+    test=("test",),
+    test_records=10_000,
+    label_bytes=2,  # the coarse label, then the fine one
+    label_key="fine_labels",
+    class_names=_CIFAR100_CLASSES,
+    mean=(0.5071, 0.4865, 0.4409),
+    std=(0.2673, 0.2564, 0.2762),
+    binary_folder="cifar-100-binary",
+    python_folder="cifar-100-python",
+)
+
+
+@dataclass(frozen=True)
+class Cifar10(Source):
+    """CIFAR-10: 50,000 + 10,000 colour images of 32×32, 10 classes, from the official files.
+
+    Give the folder that holds the unpacked files or the archive's own folder: the binary layout
+    (`data_batch_1.bin` ... `test_batch.bin`) or the Python layout (`data_batch_1` ...
+    `test_batch`), in the folder itself or in `cifar-10-batches-bin`, `cifar-10-batches-py`. Where
+    more than one is complete, the folder itself comes first and binary before Python. Nothing is
+    downloaded, and a pickle can build nothing but arrays, lists, dicts, strings and numbers.
+
+    `mean` and `std` are the customary constants. Their std, (0.2023, 0.1994, 0.2010), is the mean
+    over images of each image's own; that over all pixels is (0.2470, 0.2435, 0.2616).
+
+    Attributes:
+        folder: where the files are; `~` is the home folder.
+        validation: the share of the training examples to evaluate on instead of the test split.
+
+    Raises:
+        ValueError: when `validation` is outside [0, 1).
+
+    Source:
+        Krizhevsky, "Learning multiple layers of features from tiny images" (2009);
+        https://www.cs.toronto.edu/~kriz/cifar.html.
+
+    Example:
+        >>> from jaxsched.data import Cifar10
+        >>> Cifar10("~/data", validation=0.1)
+        Cifar10(folder='~/data', validation=0.1)
+    """
+
+    folder: str
+    validation: float = 0.0
+
+    def __post_init__(self):
+        check_share("Cifar10", self.validation)
+
+    def load(self) -> Dataset:
+        """Reads all files; faults are errors that name the file."""
+        return _load(_CIFAR10, self.folder, self.validation)
+
+
+@dataclass(frozen=True)
+class Cifar100(Source):
+    """CIFAR-100: 50,000 + 10,000 colour images of 32×32, 100 fine classes, from the official files.
+
+    Give the folder that holds the unpacked files or the archive's own folder: the binary layout
+    (`train.bin`, `test.bin`) or the Python layout (`train`, `test`), in the folder itself or in
+    `cifar-100-binary`, `cifar-100-python`; the order of preference is `Cifar10`'s. The labels are
+    the 100 fine ones. Nothing is downloaded.
+
+    Attributes:
+        folder: where the files are; `~` is the home folder.
+        validation: the share of the training examples to evaluate on instead of the test split.
+
+    Raises:
+        ValueError: when `validation` is outside [0, 1).
+
+    Source:
+        Krizhevsky, "Learning multiple layers of features from tiny images" (2009);
+        https://www.cs.toronto.edu/~kriz/cifar.html.
+
+    Example:
+        >>> from jaxsched.data import Cifar100
+        >>> Cifar100("~/data")
+        Cifar100(folder='~/data', validation=0.0)
+    """
+
+    folder: str
+    validation: float = 0.0
+
+    def __post_init__(self):
+        check_share("Cifar100", self.validation)
+
+    def load(self) -> Dataset:
+        """Reads both files; faults are errors that name the file."""
+        return _load(_CIFAR100, self.folder, self.validation)
+
+
+def _load(archive: Archive, folder: str, validation: float) -> Dataset:
+    """The archive's files, split as asked for."""
+    train, test = read_official(archive, folder)
+    train, test, evaluated_on = evaluation_split(train, test, validation)
+    return Dataset(
+        name=archive.name,
+        train=train,
+        test=test,
+        evaluated_on=evaluated_on,
+        class_names=archive.class_names,
+        mean=archive.mean,
+        std=archive.std,
+    )

@@ -1,0 +1,246 @@
+"""The official CIFAR files, in the binary and in the Python layout."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from jaxsched.data.dataset import Images
+from jaxsched.data.sources.safe_pickle import load_plain
+
+_SIDE = 32
+_PIXELS = 3 * _SIDE * _SIDE
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What the official archives of one data set hold.
+
+    Attributes:
+        name: of the data set.
+        train: the training files without suffix, in order.
+        train_records: how many images each of them holds.
+        test: the test files without suffix.
+        test_records: how many images each of them holds.
+        label_bytes: bytes in front of an image in the binary layout; the last is the label.
+        label_key: of the labels in the Python layout.
+        class_names: in the order of the labels.
+        mean: of images / 255, one a channel, as customary.
+        std: likewise.
+        binary_folder: which the binary archive unpacks to.
+        python_folder: which the Python archive unpacks to.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    train_records: int
+    test: tuple[str, ...]
+    test_records: int
+    label_bytes: int
+    label_key: str
+    class_names: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    binary_folder: str
+    python_folder: str
+
+
+# From (path, archive, records) to uint8[records, 3072] and int[records].
+_Reader: TypeAlias = Callable[[Path, Archive, int], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """One form of the files at one place."""
+
+    place: Path
+    suffix: str
+    read: _Reader
+
+    def files(self, stems: tuple[str, ...]) -> list[Path]:
+        """Their paths in this layout."""
+        return [self.place / (stem + self.suffix) for stem in stems]
+
+    def missing(self, archive: Archive) -> list[Path]:
+        """The archive's files that are not there."""
+        return [path for path in self.files(archive.train + archive.test) if not path.is_file()]
+
+    def present(self, archive: Archive) -> bool:
+        """Whether some of the archive's files are there."""
+        return len(self.missing(archive)) < len(archive.train + archive.test)
+
+    def describe(self, archive: Archive) -> str:
+        """Which files it looks for where."""
+        files = self.files(archive.train + archive.test)
+        return f"{files[0].name} ... {files[-1].name} in {self.place}"
+
+
+def read_official(archive: Archive, folder: str) -> tuple[Images, Images]:
+    """The training and the test images of the first complete layout in a folder.
+
+    Looked for are, in this order: binary files in the folder itself, Python files in the folder
+    itself, binary files in the archive's usual sub-folder, Python files in theirs. Where more than
+    one is complete, the first is read.
+
+    Args:
+        archive: which files.
+        folder: where; `~` is the home folder.
+
+    Returns:
+        (train, test), uint8[N, 32, 32, 3] with int32 labels.
+
+    Raises:
+        FileNotFoundError: when no layout is complete; says what was looked for and what is there.
+        PermissionError: when the folder or a file may not be read.
+        ValueError: when a file is cut short, damaged, or holds a label out of range.
+    """
+    layout = _complete_layout(archive, Path(folder).expanduser())
+    train = _read_split(archive, layout, archive.train, archive.train_records)
+    test = _read_split(archive, layout, archive.test, archive.test_records)
+    return train, test
+
+
+def _complete_layout(archive: Archive, folder: Path) -> _Layout:
+    """The first layout all of whose files are there."""
+    found = _listing(folder)
+    for sub_folder in {archive.binary_folder, archive.python_folder} & set(found):
+        _listing(folder / sub_folder)  # says so if it may not be read, instead of "not found"
+    layouts = [
+        _Layout(folder, ".bin", _read_binary),
+        _Layout(folder, "", _read_python),
+        _Layout(folder / archive.binary_folder, ".bin", _read_binary),
+        _Layout(folder / archive.python_folder, "", _read_python),
+    ]
+    for layout in layouts:
+        if not layout.missing(archive):
+            return layout
+    started = [layout for layout in layouts if layout.present(archive)]
+    if started:
+        missing = ", ".join(path.name for path in started[0].missing(archive))
+        raise FileNotFoundError(
+            f"{archive.name} in {started[0].place} is incomplete: {missing} missing; unpack the "
+            "archive there again."
+        )
+    wanted = "; ".join(layout.describe(archive) for layout in layouts)
+    raise FileNotFoundError(
+        f"{archive.name} was not found in {folder}, which {_contents(found)}. Looked for {wanted}. "
+        + _advice(archive, folder, found)
+    )
+
+
+def _listing(folder: Path) -> list[str]:
+    """The names in a folder."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"The folder {folder} does not exist; give the one that holds the unpacked files."
+        ) from error
+    except NotADirectoryError as error:
+        raise NotADirectoryError(
+            f"{folder} is a file; give the folder that holds the unpacked files. An archive is "
+            f"unpacked by: tar -xf {folder} -C {folder.parent}"
+        ) from error
+    except PermissionError as error:
+        raise PermissionError(
+            f"The folder {folder} may not be read by this user; allow it: chmod u+rx {folder}"
+        ) from error
+
+
+def _contents(found: list[str]) -> str:
+    """What a folder holds, in a few words."""
+    if not found:
+        return "is empty"
+    shown, more = found[:10], len(found) - 10
+    return "holds " + ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _advice(archive: Archive, folder: Path, found: list[str]) -> str:
+    """What to do about a folder without the files."""
+    # "cifar-10-" begins the names of both CIFAR-10 archives, "cifar-100-" of the others.
+    prefix = archive.python_folder.removesuffix("batches-py").removesuffix("python")
+    for name in found:
+        if name.startswith(prefix) and name.endswith((".tar.gz", ".tgz", ".tar")):
+            return f"The archive is still packed; unpack it: tar -xf {folder / name} -C {folder}"
+    return (
+        "Give the folder that holds the unpacked files, or download and unpack an archive from "
+        "https://www.cs.toronto.edu/~kriz/cifar.html first."
+    )
+
+
+def _read_split(archive: Archive, layout: _Layout, stems: tuple[str, ...], records: int) -> Images:
+    """The files one after another."""
+    images = np.empty((records * len(stems), _SIDE, _SIDE, 3), np.uint8)
+    labels = np.empty(records * len(stems), np.int32)
+    for number, path in enumerate(layout.files(stems)):
+        here = slice(number * records, (number + 1) * records)
+        pixels, found = layout.read(path, archive, records)
+        _check_labels(path, found, len(archive.class_names))
+        images[here] = pixels.reshape(records, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
+        labels[here] = found
+    return Images(images, labels)
+
+
+def _check_labels(path: Path, labels: np.ndarray, num_classes: int) -> None:
+    """Raises `ValueError` at the first label that is none of the classes."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(wrong):
+        raise ValueError(
+            f"{path}, record {wrong[0]} (the first is 0), has label {labels[wrong[0]]}; expected "
+            f"0 ... {num_classes - 1}. {len(wrong)} of {len(labels)} records are so: the file is "
+            "damaged or of another data set; download and unpack it again."
+        )
+
+
+def _read_bytes(path: Path) -> bytes:
+    """The whole file."""
+    try:
+        return path.read_bytes()
+    except PermissionError as error:
+        raise PermissionError(
+            f"{path} may not be read by this user; allow it: chmod u+r {path}"
+        ) from error
+
+
+def _read_binary(path: Path, archive: Archive, records: int) -> tuple[np.ndarray, np.ndarray]:
+    """A record is its label bytes, then 1,024 red, 1,024 green and 1,024 blue ones, row by row."""
+    content = _read_bytes(path)
+    record_bytes = archive.label_bytes + _PIXELS
+    if len(content) != records * record_bytes:
+        raise ValueError(
+            f"{path} has {len(content):,} bytes; expected {records * record_bytes:,} ({records:,} "
+            f"records of {record_bytes:,}). It is cut short, damaged or of another data set: "
+            "download and unpack it again."
+        )
+    table = np.frombuffer(content, np.uint8).reshape(records, record_bytes)
+    return table[:, archive.label_bytes :], table[:, archive.label_bytes - 1]
+
+
+def _read_python(path: Path, archive: Archive, records: int) -> tuple[np.ndarray, np.ndarray]:
+    """A pickled dict of `data`, uint8[records, 3072] in the binary layout's order, and labels."""
+    batch = load_plain(path, _read_bytes(path))
+    again = "It is damaged or of another data set: download and unpack it again."
+    if not isinstance(batch, dict):
+        raise ValueError(f"{path} holds a {type(batch).__name__}; expected a dict. {again}")
+    # A file that Python 3 wrote again may have its keys as bytes.
+    batch = {
+        key.decode("latin1") if isinstance(key, bytes) else key: value
+        for key, value in batch.items()
+    }
+    for key in ("data", archive.label_key):
+        if key not in batch:
+            keys = ", ".join(map(str, batch))
+            raise ValueError(f"{path} has no {key!r}; it has {keys or 'nothing'}. {again}")
+    pixels, labels = batch["data"], batch[archive.label_key]
+    given = f"{getattr(pixels, 'dtype', type(pixels).__name__)}{list(np.shape(pixels))}"
+    if given != (expected := f"uint8[{records}, {_PIXELS}]"):
+        raise ValueError(f"{path} has data of {given}; expected {expected}. {again}")
+    whole = isinstance(labels, list) and all(isinstance(label, int) for label in labels)
+    if not whole or len(labels) != records:
+        raise ValueError(
+            f"{path} has {archive.label_key} other than a list of {records} integers. {again}"
+        )
+    return pixels, np.asarray(labels)

@@ -1,0 +1,1 @@
+"""Decoding, cropping and augmenting images."""

@@ -1,0 +1,177 @@
+"""An experiment: everything that a run depends on, as one frozen value."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxsched.batch_size.growth import GrowOnDecay, GrowOnNoise
+from jaxsched.data import Augment, Source
+from jaxsched.experiment.serialize import describe
+from jaxsched.models import Network
+from jaxsched.optim.optimizers import Optimizer
+from jaxsched.plan import Phase, Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One run but for its seed's luck: network, data, phases, optimizer and how it is executed.
+
+    A config file holds one of these under the name `experiment`; the command line overrides any
+    field of it. Times are in epochs, because epochs survive a change of batch size.
+
+    Attributes:
+        name: what tables and files call it.
+        model: the network.
+        data: where the images come from.
+        phases: how long to train at which batch size.
+        optimizer: the chain, its schedules in epochs.
+        augment: crop and flip of the training images.
+        label_smoothing: share of the target spread over all classes.
+        evaluate_every: epochs between evaluations; there is always one at the end.
+        weight_norms: whether rows also hold |w|² of each layer and, for SGD, the terms of its
+            change; the terms cost three reductions over the weights an update.
+        batch_growth: learns later batch sizes on the way, in an experiment of one phase.
+        max_device_batch: the most examples that a device takes at a time; a larger part of a batch
+            is taken in micro-batches in turn, with the same result. None for no limit.
+        precision: what the network computes in. Parameters, batch statistics and loss are float32.
+        driver: "jit" splits the batch over a mesh of devices, "pmap" maps over them; same result.
+        num_devices: how many devices of each process to use; all by default, but of a CPU's virtual
+            devices only as many as are faster than one.
+        seed: of initial weights, data order, augmentation and dropout.
+
+    Raises:
+        ValueError: when a number is out of its range.
+
+    Example:
+        >>> import jaxsched as js
+        >>> from jaxsched.data import Digits
+        >>> from jaxsched.models import CifarResNet
+        >>> from jaxsched.experiment import Experiment
+        >>> experiment = Experiment(
+        ...     name="digits_cosine",
+        ...     model=CifarResNet(depth=8, width=8),
+        ...     data=Digits(),
+        ...     phases=(js.Phase(epochs=10, batch_size=50),),
+        ...     optimizer=js.SGD(lr=js.Cosine(0.1, duration=10), momentum=0.9),
+        ... )
+        >>> experiment.plan(num_examples=1500).total_steps
+        300
+    """
+
+    name: str
+    model: Network
+    data: Source
+    phases: tuple[Phase, ...]
+    optimizer: Optimizer
+    augment: Augment = Augment()
+    label_smoothing: float = 0.0
+    evaluate_every: float = 1.0
+    weight_norms: bool = False
+    batch_growth: GrowOnDecay | GrowOnNoise | None = None
+    max_device_batch: int | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    driver: Literal["jit", "pmap"] = "jit"
+    num_devices: int | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        if not self.evaluate_every > 0:
+            raise ValueError(
+                f"Experiment needs evaluate_every above 0 epochs, got {self.evaluate_every}."
+            )
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"Experiment needs label_smoothing within [0, 1), got {self.label_smoothing}."
+            )
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"Experiment needs a seed within [0, 2**31), got {self.seed}.")
+        if not self.name or not all(letter.isalnum() or letter in "-_." for letter in self.name):
+            raise ValueError(
+                "Experiment needs a name of letters, digits, '-', '_' and '.', because files are "
+                f"named after it, got {self.name!r}."
+            )
+
+        if self.max_device_batch is not None and self.max_device_batch < 1:
+            raise ValueError(
+                "Experiment needs max_device_batch of at least 1 example, or None, got "
+                f"{self.max_device_batch}."
+            )
+        if self.batch_growth is not None:
+            self._check_growth()
+
+    def _check_growth(self) -> None:
+        """Refuses a batch that could not grow as the rule says."""
+        optimizer, rule = self.optimizer, type(self.batch_growth).__name__
+        if len(self.phases) != 1:
+            raise ValueError(
+                f"{rule} decides on the phases itself and needs one to start with, got "
+                f"{len(self.phases)}; give phases=(Phase(all epochs, first batch size),)."
+            )
+        if isinstance(self.batch_growth, GrowOnDecay):
+            if optimizer.abel is None and optimizer.plateau is None:
+                raise ValueError(
+                    f"{rule} follows what decays the learning rate, got an optimizer with neither; "
+                    "give it abel=Abel(…) or plateau=Plateau(…)."
+                )
+            optimizer.with_rate_times(2.0)  # refuses an optimizer whose rate cannot be changed
+        elif optimizer.noise is None:
+            raise ValueError(
+                f"{rule} follows the gradient's noise scale, got an optimizer that does not "
+                "estimate it; give it noise=NoiseEstimate()."
+            )
+
+    def plan(self, num_examples: int) -> Plan:
+        """The plan of this experiment on a training set of `num_examples`."""
+        return Plan(tuple(self.phases), num_examples)
+
+    def batch_sizes(self, plan: Plan, multiple_of: int) -> tuple[int, ...]:
+        """The distinct batch sizes of a plan, in order, and those that its batch may grow to.
+
+        Args:
+            plan: of this experiment.
+            multiple_of: what sizes that are learned have to divide by.
+
+        Raises:
+            ValueError: when the batch cannot grow from the first size.
+        """
+        if self.batch_growth is None:
+            return plan.batch_sizes
+        return self.batch_growth.batch_sizes(
+            plan.batch_sizes[0],
+            plan.num_examples,
+            decay_factor=self.optimizer.decay_factor,
+            multiple_of=multiple_of,
+        )
+
+    def evaluation_steps(self, num_examples: int) -> tuple[int, ...]:
+        """The updates after which it is evaluated: every `evaluate_every` epochs and at the end.
+
+        An evaluation stands after the updates that start before its mark in examples, so that
+        experiments with other batch sizes are looked at after the same number of examples, up to
+        one batch.
+        """
+        return evaluation_steps(self.plan(num_examples), self.evaluation_marks(num_examples))
+
+    def evaluation_marks(self, num_examples: int) -> tuple[int, ...]:
+        """The examples of the stream at which it is evaluated."""
+        num_marks = int(self.plan(num_examples).total_epochs / self.evaluate_every)
+        return tuple(round(n * self.evaluate_every * num_examples) for n in range(1, num_marks + 1))
+
+    def digest(self) -> str:
+        """Eight characters that name this experiment apart from its seed."""
+        content = describe(dataclasses.replace(self, seed=0))
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def evaluation_steps(plan: Plan, marks: Sequence[int]) -> tuple[int, ...]:
+    """The updates after which a run is evaluated: before those that reach a mark, and the last.
+
+    Args:
+        plan: of the run.
+        marks: examples of the stream.
+    """
+    steps = {min(plan.step_at(mark), plan.total_steps) for mark in marks}
+    return tuple(sorted(steps | {plan.total_steps}))

@@ -1,0 +1,64 @@
+"""A run before it is run: every hyper-parameter at every update, from the plan alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxsched.batch_size.noise_scale import noise_scale
+from jaxsched.experiment.experiment import Experiment
+from jaxsched.optim.optimizers import SGD
+from jaxsched.plan import Plan
+
+_MOST_POINTS = 4001
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What an experiment's updates will use.
+
+    Attributes:
+        steps: int[n], updates made before; at most a few thousand of them, evenly spread.
+        epochs: f32[n], the same times in epochs.
+        curves: f32[n] of each scheduled hyper-parameter, of `batch_size` and, for SGD, of
+            `noise_scale`.
+
+    Example:
+        >>> import jaxsched as js
+        >>> from jaxsched.data import Synthetic
+        >>> from jaxsched.models import R9
+        >>> from jaxsched.experiment import Experiment, Preview
+        >>> experiment = Experiment(
+        ...     name="steps",
+        ...     model=R9,
+        ...     data=Synthetic(),
+        ...     phases=(js.Phase(epochs=2, batch_size=250),),
+        ...     optimizer=js.SGD(js.MultiStep(0.1, milestones=(1,))),
+        ... )
+        >>> shown = Preview.of(experiment, experiment.plan(num_examples=1000))
+        >>> shown.steps.tolist(), [f"{lr:.2f}" for lr in shown.curves["lr"][2:6]]
+        ([0, 1, 2, 3, 4, 5, 6, 7], ['0.10', '0.10', '0.01', '0.01'])
+    """
+
+    steps: np.ndarray
+    epochs: np.ndarray
+    curves: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, experiment: Experiment, plan: Plan) -> "Preview":
+        """The hyper-parameters of an experiment over its plan."""
+        last = plan.total_steps - 1
+        steps = np.unique(np.linspace(0, last, min(plan.total_steps, _MOST_POINTS)).astype(int))
+        times = jnp.asarray(steps)
+        schedules = experiment.optimizer.schedules()
+        curves = {name: np.asarray(plan.schedule(s)(times)) for name, s in schedules.items()}
+        sizes = np.array([plan.batch_size_at(int(step)) for step in steps])
+        curves["batch_size"] = sizes
+        if isinstance(experiment.optimizer, SGD):
+            lr, momentum = curves["lr"], curves["momentum"]
+            # At a momentum of 1 it is infinite, which no axis shows.
+            finite = momentum < 1
+            known = noise_scale(lr, sizes, plan.num_examples, np.where(finite, momentum, 0.0))
+            curves["noise_scale"] = np.where(finite, known, np.nan)
+        return cls(steps, np.asarray(plan.epoch_at(times)), curves)

@@ -1,0 +1,48 @@
+"""Describes a value as JSON, for records and digests."""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def describe(value: Any) -> Any:
+    """The value as JSON: a dataclass is its fields and, under "type", its class.
+
+    Example:
+        >>> import jaxsched as js
+        >>> from jaxsched.experiment import describe
+        >>> describe(js.Phase(epochs=5, batch_size=64))
+        {'type': 'Phase', 'epochs': 5, 'batch_size': 64}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, **fields}
+    if isinstance(value, Mapping):
+        return {str(key): describe(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [describe(entry) for entry in value]
+    if isinstance(value, np.generic | np.ndarray) or hasattr(value, "__jax_array__"):
+        return np.asarray(value).tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no infinity
+    return _describe_function(value) if callable(value) else value
+
+
+def _describe_function(function: Any) -> str:
+    """Its name and a digest of its code, so that two lambdas of one file are told apart.
+
+    The plain values that it closes over count, global variables do not.
+    """
+    name = f"{function.__module__}:{function.__qualname__}"
+    code = getattr(function, "__code__", None)
+    if code is None:  # built in
+        return name
+    plain = (int, float, str, bytes, type(None), tuple)
+    closed = [cell.cell_contents for cell in function.__closure__ or ()]
+    values = [v for v in (*code.co_consts, *closed) if isinstance(v, plain)]
+    content = repr((code.co_code, code.co_names, function.__defaults__, values))
+    return f"{name}@{hashlib.sha256(content.encode()).hexdigest()[:8]}"

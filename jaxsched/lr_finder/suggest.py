@@ -1,0 +1,278 @@
+"""What the curves of a range test suggest: every rule, over seeds, and in words."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxsched.lr_finder.curve import RangeCurve
+from jaxsched.lr_finder.rules import RULES
+from jaxsched.lr_finder.trend import MIN_POINTS, find_trend
+
+# The rule whose median over seeds is recommended as the maximum of a 1cycle run.
+MAXIMUM_RULE = "bottom"
+# Smith: a tenth or a twentieth of the maximum for one cycle (arXiv 1803.09820, section 4.1).
+MINIMUM_SHARE = 0.1
+
+# Rates within this factor are the same for training.
+_AGREE = 3.0
+# What two rules for the end of the improvement may differ by.
+_FAR_APART = 10.0
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What one rule says about every curve.
+
+    Attributes:
+        rule: its name.
+        values: what it reads off each curve; None where it has no answer.
+    """
+
+    rule: str
+    values: tuple[float | None, ...]
+
+    @property
+    def known(self) -> tuple[float, ...]:
+        """The answers, ascending."""
+        return tuple(sorted(value for value in self.values if value is not None))
+
+    @property
+    def median(self) -> float | None:
+        """The median of the answers' logs, as a value; None where most curves have no answer."""
+        if 2 * len(self.known) <= len(self.values):
+            return None
+        return math.exp(statistics.median(map(math.log, self.known)))
+
+    @property
+    def lowest(self) -> float | None:
+        """The lowest answer."""
+        return self.known[0] if self.known else None
+
+    @property
+    def highest(self) -> float | None:
+        """The highest answer."""
+        return self.known[-1] if self.known else None
+
+    @property
+    def spread(self) -> float | None:
+        """The factor between the highest and the lowest answer; None for fewer than 2 answers."""
+        return self.known[-1] / self.known[0] if len(self.known) > 1 else None
+
+
+@dataclass(frozen=True, eq=False)
+class Suggestions:
+    """What the curves of one range test suggest, a curve a seed.
+
+    Attributes:
+        curves: of the same test with different seeds.
+        by_rule: each rule's answers, by name.
+        statements: in words, what to know before one of them is used.
+
+    Example:
+        >>> import numpy as np, jaxsched as js
+        >>> rates = np.geomspace(1e-5, 10, 200)
+        >>> losses = 2.3 - 1.5 / (1 + (0.01 / rates) ** 2) + rates**4
+        >>> noise = np.random.default_rng(0).normal(0, 0.1, (3, 200))
+        >>> print(js.suggest([js.RangeCurve(rates, losses + drawn) for drawn in noise]))
+        rule             median    lowest   highest  spread  seeds
+        steepest        0.01035  0.009011   0.01035     1.1    3/3
+        valley          0.02073   0.02073   0.02553     1.2    3/3
+        minimum_tenth   0.01552   0.01552   0.02524     1.6    3/3
+        smith_max        0.7149     0.667    0.7149     1.1    3/3
+        smith_min      0.002248  0.002097  0.002583     1.2    3/3
+        bottom           0.3331    0.3218    0.4248     1.3    3/3
+        Within a factor of 3, smith_max agrees with bottom.
+    """
+
+    curves: tuple[RangeCurve, ...]
+    by_rule: dict[str, Suggestion]
+    statements: tuple[str, ...]
+
+    @property
+    def maximum(self) -> float | None:
+        """The rate recommended as the maximum of a 1cycle run: `MAXIMUM_RULE`'s median."""
+        return self.by_rule[MAXIMUM_RULE].median
+
+    @property
+    def minimum(self) -> float | None:
+        """The rate to start that run at: a tenth of the maximum."""
+        return None if self.maximum is None else MINIMUM_SHARE * self.maximum
+
+    @property
+    def agreeing(self) -> tuple[str, ...]:
+        """The other rules whose median is within a factor of 3 of the maximum."""
+        return tuple(
+            name
+            for name, suggestion in self.by_rule.items()
+            if name != MAXIMUM_RULE and _factor(suggestion.median, self.maximum) <= _AGREE
+        )
+
+    def table(self) -> str:
+        """The rules as text, a row each, with the statements below."""
+        rows = [["rule", "median", "lowest", "highest", "spread", "seeds"]]
+        for name, suggestion in self.by_rule.items():
+            numbers = (suggestion.median, suggestion.lowest, suggestion.highest)
+            known = f"{len(suggestion.known)}/{len(suggestion.values)}"
+            rows.append([name, *map(_text, numbers), _text(suggestion.spread, ".2g"), known])
+        return "\n".join([_aligned(rows), *self.statements])
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain data, for JSON."""
+        rules = {
+            name: {
+                "values": list(suggestion.values),
+                "median": suggestion.median,
+                "lowest": suggestion.lowest,
+                "highest": suggestion.highest,
+                "spread": suggestion.spread,
+            }
+            for name, suggestion in self.by_rule.items()
+        }
+        return {
+            "seeds": [curve.seed for curve in self.curves],
+            "maximum": self.maximum,
+            "maximum_rule": MAXIMUM_RULE,
+            "minimum": self.minimum,
+            "rules": rules,
+            "agreeing": list(self.agreeing),
+            "statements": list(self.statements),
+        }
+
+    def __str__(self) -> str:
+        return self.table()
+
+
+def suggest(curves: RangeCurve | Sequence[RangeCurve]) -> Suggestions:
+    """What every rule reads off the curves, and a plain word where that is not to be trusted.
+
+    Args:
+        curves: of the same test with different seeds; or one.
+
+    Raises:
+        ValueError: when there is no curve.
+
+    Example:
+        >>> import numpy as np, jaxsched as js
+        >>> rates = np.geomspace(1e-5, 10, 200)
+        >>> noise = np.random.default_rng(0).normal(0, 0.1, 200)
+        >>> flat = js.suggest(js.RangeCurve(rates, 2.3 + noise))
+        >>> flat.maximum is None
+        True
+        >>> print(flat.statements[0].replace(": ", ":\\n").replace(". ", ".\\n"))
+        No rate is suggested:
+        from 1e-05 to 10 the smoothed loss improves by 0.02, within the noise of 0.098 an update.
+        Widen the range, take more updates, or larger batches.
+    """
+    seeds = (curves,) if isinstance(curves, RangeCurve) else tuple(curves)
+    if not seeds:
+        raise ValueError("suggest needs at least one curve, got none; run a range test first.")
+    by_rule = {
+        name: Suggestion(name, tuple(rule(curve) for curve in seeds))
+        for name, rule in RULES.items()
+    }
+    bare = Suggestions(seeds, by_rule, ())
+    return Suggestions(seeds, by_rule, tuple(_statements(bare)))
+
+
+def _statements(suggestions: Suggestions) -> list[str]:
+    """What to know, the gravest first."""
+    said = [
+        _on_flatness(suggestions),
+        _on_the_end(suggestions),
+        _on_seeds(suggestions),
+        _on_the_bottom(suggestions),
+        _on_agreement(suggestions),
+    ]
+    return [sentence for sentence in said if sentence]
+
+
+def _on_flatness(suggestions: Suggestions) -> str:
+    curves = suggestions.curves
+    long_enough = [trend for curve in curves if (trend := find_trend(curve)) is not None]
+    if 2 * sum(not trend.is_flat for trend in long_enough) > len(curves):
+        return ""
+    low, high = curves[0].values[0], curves[0].values[-1]
+    if 2 * len(long_enough) <= len(curves):
+        return (
+            f"No rate is suggested: the losses leave within {MIN_POINTS} updates. Start the range "
+            f"lower than {low:.3g}, or take more updates."
+        )
+    clearest = max((t for t in long_enough if t.is_flat), key=lambda trend: trend.improvement)
+    return (
+        f"No rate is suggested: from {low:.3g} to {high:.3g} the smoothed loss improves by "
+        f"{clearest.improvement:.2g}, within the noise of {clearest.noise:.2g} an update. "
+        "Widen the range, take more updates, or larger batches."
+    )
+
+
+def _on_the_end(suggestions: Suggestions) -> str:
+    open_ended = [
+        curve
+        for curve in suggestions.curves
+        if (trend := find_trend(curve)) is not None
+        and not trend.is_flat
+        and trend.last_at_bottom is None
+    ]
+    if not open_ended:
+        return ""
+    high = open_ended[0].values[-1]
+    return (
+        f"The loss is still at its lowest at the highest rate, {high:.3g}, for {len(open_ended)} "
+        f"of {len(suggestions.curves)} seeds: raise high."
+    )
+
+
+def _on_seeds(suggestions: Suggestions) -> str:
+    if len(suggestions.curves) == 1:
+        return "This is what one run says (n=1): a few seeds would show the spread."
+    spread = suggestions.by_rule[MAXIMUM_RULE].spread
+    if spread is None or spread <= _AGREE:
+        return ""
+    return (
+        f"The seeds disagree: {MAXIMUM_RULE} differs by a factor of {spread:.2g} between them. "
+        "Take more updates or larger batches, and the median of more seeds."
+    )
+
+
+def _on_the_bottom(suggestions: Suggestions) -> str:
+    """Two readings of where the improvement ends."""
+    lowest = suggestions.by_rule["minimum_tenth"].median
+    end = suggestions.by_rule["smith_max"].median
+    if lowest is None or end is None or _factor(10 * lowest, end) <= _FAR_APART:
+        return ""
+    return (
+        f"The rules for the highest rate disagree: the loss is lowest at {10 * lowest:.3g}, and "
+        f"leaves that level at {end:.3g} only. Compare short runs at both."
+    )
+
+
+def _on_agreement(suggestions: Suggestions) -> str:
+    if suggestions.maximum is None:
+        return ""
+    others = suggestions.agreeing
+    if not others:
+        return f"No other rule is within a factor of {_AGREE:g} of {MAXIMUM_RULE}."
+    agree = "agrees" if len(others) == 1 else "agree"
+    return f"Within a factor of {_AGREE:g}, {' and '.join(others)} {agree} with {MAXIMUM_RULE}."
+
+
+def _factor(one: float | None, other: float | None) -> float:
+    """How far apart two values are, 1 or more; infinite where one is missing."""
+    if one is None or other is None:
+        return math.inf
+    return max(one / other, other / one)
+
+
+def _text(value: float | None, form: str = ".4g") -> str:
+    return "" if value is None else format(value, form)
+
+
+def _aligned(rows: list[list[str]]) -> str:
+    """The rows as lines, in columns: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])])
+        for first, *others in rows
+    )

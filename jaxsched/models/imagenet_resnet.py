@@ -1,0 +1,117 @@
+"""The residual networks of ImageNet with three-convolution blocks: ResNet-50."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.nn.initializers import ones, zeros
+
+from jaxsched.models.checks import require_positive, require_stages
+from jaxsched.models.layers.norm import BatchNorm, Norm
+from jaxsched.models.linen import Layers, LinenNetwork, residual_blocks
+
+_EXPANSION = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class BottleneckResNet(LinenNetwork):
+    """A residual network of bottleneck blocks for images of 224×224: `RESNET50` by default.
+
+    A 7×7 convolution and a max-pool, each of stride 2, then stages of blocks of a 1×1, a 3×3 and a
+    1×1 convolution. The 3×3 one has the stride ("version 1.5", as in torchvision and Flax's
+    ImageNet example; the paper has it on the first 1×1). `RESNET50` has 25.6 million parameters.
+
+    Attributes:
+        stages: blocks a stage: (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
+        width: channels of the first stage's bottleneck; its output has four times as many.
+        zero_init_residual: whether each block starts as its shortcut alone, by a zero scale in its
+            last norm. Yes, as in Flax's example and in Goyal et al.; torchvision's default is no.
+        norm: `BatchNorm()`, `BatchNorm(ghost=128)` for growing batches, or `GroupNorm()` for small
+            ones.
+
+    Raises:
+        ValueError: when a count is below one, or the norm does not fit the width.
+
+    Source:
+        He et al. (arXiv 1512.03385), table 1; Goyal et al., "Accurate, large minibatch SGD"
+        (arXiv 1706.02677), section 5.1, for the zero scale.
+
+    Example:
+        >>> import jax
+        >>> model = RESNET50.build(num_classes=1000)
+        >>> variables = jax.eval_shape(lambda key: model.init(key, (224, 224, 3)),
+        ...     jax.random.key(0))
+        >>> sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+        25557032
+    """
+
+    stages: tuple[int, ...] = (3, 4, 6, 3)
+    width: int = 64
+    zero_init_residual: bool = True
+    norm: Norm = BatchNorm()
+
+    def __post_init__(self):
+        require_stages("BottleneckResNet", self.stages)
+        require_positive("BottleneckResNet", width=self.width)
+        self.norm.check_width(self.width)
+
+    @property
+    def total_stride(self) -> int:
+        """The stem halves the image twice, and every stage but the first once."""
+        return 2 ** (len(self.stages) + 1)
+
+    def module(self, num_classes: int, layers: Layers) -> nn.Module:
+        """The Linen module."""
+        return _BottleneckResNet(self, num_classes, layers)
+
+
+RESNET50 = BottleneckResNet(stages=(3, 4, 6, 3))
+
+
+class _Bottleneck(nn.Module):
+    """Narrow, convolve, widen; beside the identity, or a 1×1 convolution at a new shape."""
+
+    channels: int
+    stride: int
+    zero_init: bool
+    layers: Layers
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        widened = _EXPANSION * self.channels
+        last_scale = zeros if self.zero_init else ones
+        y = self.layers.conv(self.channels, 1, name="conv1")(x)
+        y = nn.relu(self.layers.norm(name="norm1")(y))
+        y = self.layers.conv(self.channels, 3, self.stride, name="conv2")(y)
+        y = nn.relu(self.layers.norm(name="norm2")(y))
+        y = self.layers.conv(widened, 1, name="conv3")(y)
+        y = self.layers.norm(scale_init=last_scale, name="norm3")(y)
+        if x.shape != y.shape:
+            x = self.layers.conv(widened, 1, self.stride, name="shortcut_conv")(x)
+            x = self.layers.norm(name="shortcut_norm")(x)
+        return nn.relu(x + y)
+
+
+def _max_pool(x: jax.Array) -> jax.Array:
+    """The largest of each 3×3 pixels, every second pixel, with torch's padding on both sides."""
+    padding = ((0, 0), (1, 1), (1, 1), (0, 0))
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
+
+
+class _BottleneckResNet(nn.Module):
+    spec: BottleneckResNet
+    num_classes: int
+    layers: Layers
+
+    @nn.compact
+    def __call__(self, images: jax.Array, keys: jax.Array | None) -> jax.Array:
+        del keys  # No dropout.
+        spec = self.spec
+        x = self.layers.conv(spec.width, 7, stride=2, name="stem_conv")(images)
+        x = nn.relu(self.layers.norm(name="stem_norm")(x))
+        x = _max_pool(x)
+        for name, channels, stride in residual_blocks(spec.stages, spec.width):
+            x = _Bottleneck(channels, stride, spec.zero_init_residual, self.layers, name=name)(x)
+        return self.layers.classify(x, self.num_classes)

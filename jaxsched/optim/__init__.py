@@ -1,0 +1,1 @@
+"""Optimizer specifications and the Optax chains that they build."""

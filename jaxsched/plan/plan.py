@@ -1,0 +1,373 @@
+"""Phases to updates: the arithmetic between updates, examples and epochs."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxsched.plan.clock import NEVER, Clock, SegmentArrays, TimeFunction
+from jaxsched.schedules import Schedule
+from jaxsched.schedules.base import Time
+from jaxsched.schedules.units import Duration, as_duration, resolve
+
+# The traced arithmetic keeps numbers below N in uint32 and needs two bits to spare.
+_MAX_EXAMPLES = 2**30 - 1
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training at one batch size.
+
+    Attributes:
+        epochs: how long it lasts, in passes over the training data; may be a fraction.
+        batch_size: examples an update, over all devices together.
+
+    Raises:
+        ValueError: when either is not above zero.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.Phase(epochs=60, batch_size=128)
+        Phase(epochs=60, batch_size=128)
+    """
+
+    epochs: float
+    batch_size: int
+
+    def __post_init__(self):
+        if not self.epochs > 0 or math.isinf(self.epochs):
+            raise ValueError(f"Phase needs finite epochs above 0, got epochs={self.epochs}.")
+        if int(self.batch_size) != self.batch_size or self.batch_size < 1:
+            raise ValueError(
+                f"Phase needs a whole batch_size of at least 1, got batch_size={self.batch_size}."
+            )
+
+
+class Segment(NamedTuple):
+    """A phase in updates and examples: the plan's own form of it."""
+
+    start_step: int  # the first update of the phase
+    end_step: int  # one past its last update
+    start_example: int  # place in the endless stream of the first update's first example
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What each update of a run trains on: steps, examples and epochs, exactly.
+
+    The training data is one endless stream: epoch after epoch, each its own permutation of the N
+    examples. An update takes the next B examples of it; a batch may straddle two epochs, so none is
+    dropped and none is ragged. A phase ends before the first update that would start at or after
+    the phase's end in examples.
+
+    Formula:
+        examples(step) = B₁s₁ + B₂s₂ + …     (sᵢ updates done in phase i)
+        epoch(step)    = examples(step) / N
+
+    Attributes:
+        phases: the phases, in order.
+        num_examples: N, the size of the training set.
+
+    Raises:
+        ValueError: when there is no phase, N is below 1 or 2³⁰ or more, or a batch is larger than
+            the training set.
+
+    Source:
+        The update counts of Smith et al., "Don't decay the learning rate, increase the batch size"
+        (arXiv 1711.00489), figure 5.
+
+    Example:
+        >>> import jaxsched as js
+        >>> js.Plan((js.Phase(200, 128),), num_examples=50_000).total_steps
+        78125
+        >>> phases = (js.Phase(60, 128), js.Phase(60, 640), js.Phase(40, 3200), js.Phase(40, 5120))
+        >>> plan = js.Plan(phases, num_examples=50_000)
+        >>> plan.total_steps, plan.examples_at(23_438), plan.batch_size_at(23_438)
+        (29142, 3000064, 640)
+    """
+
+    phases: tuple[Phase, ...]
+    num_examples: int
+
+    def __post_init__(self):
+        if not self.phases:
+            raise ValueError("Plan needs at least one phase, got none; give phases=(Phase(…),).")
+        if not 1 <= self.num_examples <= _MAX_EXAMPLES:
+            raise ValueError(
+                "Plan needs 1 to 2**30 - 1 training examples, got "
+                f"num_examples={self.num_examples}."
+            )
+        for phase in self.phases:
+            if phase.batch_size > self.num_examples:
+                raise ValueError(
+                    f"Plan needs batches no larger than the training set, got {phase} with "
+                    f"num_examples={self.num_examples}; use batch_size={self.num_examples} or less."
+                )
+        if not self.segments:
+            raise ValueError(
+                f"Plan needs phases long enough for one update, got {self.phases} with "
+                f"num_examples={self.num_examples}; give more epochs."
+            )
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """The phases in updates and examples, without those too short for an update."""
+        segments, step, example, epochs = [], 0, 0, Fraction(0)
+        for phase in self.phases:
+            epochs += Fraction(phase.epochs)
+            left = round(epochs * self.num_examples) - example
+            updates = math.ceil(Fraction(left, phase.batch_size))
+            if updates > 0:
+                segments.append(Segment(step, step + updates, example, phase.batch_size))
+                step += updates
+                example += updates * phase.batch_size
+        return tuple(segments)
+
+    @property
+    def total_steps(self) -> int:
+        """Updates in the whole run."""
+        return self.segments[-1].end_step
+
+    @property
+    def total_epochs(self) -> float:
+        """The phases' epochs added up; the last update may read a little past them."""
+        return float(sum(Fraction(phase.epochs) for phase in self.phases))
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """The distinct batch sizes, in order of first use."""
+        return tuple(dict.fromkeys(s.batch_size for s in self.segments))
+
+    def _segment(self, step: int) -> Segment:
+        """The segment of the update that follows `step` updates; the last one past the end."""
+        if step < 0:
+            raise ValueError(f"a step counts the updates done and is at least 0, got {step}.")
+        return next((s for s in self.segments if step < s.end_step), self.segments[-1])
+
+    def examples_at(self, step: int) -> int:
+        """Examples that the first `step` updates take: where the next one starts in the stream."""
+        segment = self._segment(step)
+        return segment.start_example + (step - segment.start_step) * segment.batch_size
+
+    def step_at(self, example: int) -> int:
+        """The first update that starts at or after this example of the stream.
+
+        Example:
+            >>> import jaxsched as js
+            >>> js.Plan((js.Phase(2, 128),), num_examples=1000).step_at(1000)
+            8
+        """
+        started = [s for s in self.segments if s.start_example < example]
+        if not started:
+            return 0
+        segment = started[-1]
+        updates = math.ceil(Fraction(example - segment.start_example, segment.batch_size))
+        return segment.start_step + updates
+
+    def first_step(self, time: Time) -> int:
+        """The first update that starts at or after a time.
+
+        Args:
+            time: in epochs, or text with a unit, see `resolve`.
+
+        Raises:
+            ValueError: when the time cannot be read, is negative, or names part of an update.
+
+        Example:
+            >>> import jaxsched as js
+            >>> plan = js.Plan((js.Phase(20, 100),), num_examples=1000)
+            >>> plan.first_step(1.25), plan.first_step("85%"), plan.first_step("7 updates")
+            (13, 170, 7)
+        """
+        return self.step_at(self._in_examples(time))
+
+    def place_at(self, step: int) -> tuple[int, int]:
+        """The epoch that the update after `step` updates starts in, and its place in it."""
+        return divmod(self.examples_at(step), self.num_examples)
+
+    def alike_until(self, step: int) -> int:
+        """One past the last update that shares the epoch and the phase of the one after `step`.
+
+        Example:
+            >>> import jaxsched as js
+            >>> plan = js.Plan((js.Phase(1.5, 100), js.Phase(1, 50)), num_examples=1000)
+            >>> plan.alike_until(0), plan.alike_until(10), plan.alike_until(15)
+            (10, 15, 25)
+        """
+        epoch, _ = self.place_at(step)
+        next_epoch = self.step_at((epoch + 1) * self.num_examples)
+        return min(next_epoch, self._segment(step).end_step)
+
+    def batch_size_at(self, step: int) -> int:
+        """The batch size of the update that follows `step` updates."""
+        return self._segment(step).batch_size
+
+    def epoch_at(self, step: ArrayLike) -> jax.Array:
+        """Epochs done after `step` updates, float32; `step` may be traced and of any shape.
+
+        Whole epochs are exact: the value reaches n at the very update that starts at or after the
+        end of epoch n, however long the run (a schedule in epochs changes when it should), because
+        the quotient is taken in integers. Past the end the clock runs on at the last batch size.
+        """
+        return self.clock.epoch_at(step)
+
+    def is_epoch_start(self, step: ArrayLike) -> jax.Array:
+        """Whether the update after `step` updates is the first to start in its epoch: bool.
+
+        At that update the incoming parameters are the weights at the end of the epoch before. True
+        at 0. Usable as the `at` of a transformation; `step` may be traced and of any shape.
+        """
+        return self.clock.is_epoch_start(step)
+
+    def has_reached(self, time: Time) -> TimeFunction:
+        """The predicate that is true from the first update on that starts at or after a time.
+
+        It takes and returns arrays of any shape.
+
+        Args:
+            time: in epochs, or text with a unit, see `resolve`.
+
+        Raises:
+            ValueError: when the time cannot be read, is negative, or names part of an update.
+        """
+        return self.clock.has_reached(self._in_examples(time))
+
+    def reaches(self, time: Time) -> TimeFunction:
+        """The predicate that is true at the first update that starts at or after a time.
+
+        As `has_reached`, else.
+
+        Example:
+            >>> import jax.numpy as jnp, jaxsched as js
+            >>> plan = js.Plan((js.Phase(20, 100),), num_examples=1000)
+            >>> steps = jnp.arange(plan.total_steps)
+            >>> steps[plan.reaches(1.25)(steps)], steps[plan.reaches("7 updates")(steps)]
+            (Array([13], dtype=int32), Array([7], dtype=int32))
+        """
+        return self.clock.reaches((self._in_examples(time),))
+
+    def every_epochs(self, n: int, start: Time = 0) -> TimeFunction:
+        """The predicate that is true at the updates that end a stretch of `n` epochs.
+
+        Stretches are counted from the epoch in which `start` lies; updates before it never count.
+        What such an update makes are the weights at the end of an epoch. The predicate takes and
+        returns arrays of any shape.
+
+        Example:
+            >>> import jax.numpy as jnp, jaxsched as js
+            >>> plan = js.Plan((js.Phase(20, 100),), num_examples=1000)
+            >>> steps = jnp.arange(plan.total_steps)
+            >>> steps[plan.every_epochs(2, start=15)(steps)]
+            Array([169, 189], dtype=int32)
+        """
+        ends_stretch = self.clock.ends_stretch(n, self._in_examples(start) // self.num_examples)
+        has_started = self.has_reached(start)
+        return lambda step: has_started(step) & ends_stretch(step)
+
+    def schedule(self, value_of_epoch: TimeFunction) -> TimeFunction:
+        """Turns a schedule in epochs into one in updates, as Optax wants it.
+
+        Times with a unit of their own are resolved, see `resolve`.
+
+        Example:
+            >>> import jaxsched as js
+            >>> plan = js.Plan((js.Phase(50, 100),), num_examples=1000)
+            >>> lr = plan.schedule(js.MultiStep(1.0, milestones=("50%",)))
+            >>> [round(float(lr(step)), 6) for step in (249, 250)]
+            [1.0, 0.1]
+        """
+        if isinstance(value_of_epoch, Schedule):
+            value_of_epoch = self.resolve(value_of_epoch)
+        return lambda step: value_of_epoch(self.epoch_at(step))
+
+    def resolve(self, schedule: Schedule) -> Schedule:
+        """The schedule with every time in epochs.
+
+        A time may be written with a unit, as text: "5 epochs", "500 updates", "1e6 examples" or
+        "30%", a share of the run. Updates are counted from the start of the run, at the batch sizes
+        that it has there.
+
+        Raises:
+            ValueError: when a time cannot be read, is negative, or names part of an update.
+
+        Example:
+            >>> import jaxsched as js
+            >>> plan = js.Plan((js.Phase(50, 100),), num_examples=1000)
+            >>> plan.resolve(js.Warmup(js.Cosine(0.1, "100%"), duration="25 updates"))
+            Warmup(schedule=Cosine(peak=0.1, duration=50.0, end=0.0), duration=2.5, start=0.0)
+        """
+        return resolve(schedule, self._in_epochs)
+
+    def _in_epochs(self, time: Duration) -> float:
+        """A time with a unit in epochs."""
+        if time.amount < 0 or (time.unit == "update" and time.amount % 1):
+            raise ValueError(
+                "expected a time of at least 0, and whole updates, got "
+                f"{time.amount:g} {time.unit}."
+            )
+        if time.unit == "update":
+            # By the clock itself, so that the change falls on this update to the last bit.
+            return float(self.epoch_at(int(time.amount)))
+        worth = {"epoch": 1.0, "example": 1 / self.num_examples, "%": self.total_epochs / 100}
+        return time.amount * worth[time.unit]
+
+    def _in_examples(self, time: Time) -> int:
+        """A time in examples of the stream; that of an update is where it starts."""
+        duration = as_duration(time)
+        epochs = self._in_epochs(duration)
+        if duration.unit == "update":
+            return self.examples_at(int(duration.amount))
+        return round(epochs * self.num_examples)
+
+    @cached_property
+    def clock(self) -> Clock:
+        """What keeps time in a compiled program."""
+        return Clock(self.arrays(len(self.segments)), self.num_examples, max(self.batch_sizes))
+
+    def with_clock(self, clock: Clock) -> "Plan":
+        """This plan, its predicates and schedules by another clock, that of a plan in the making.
+
+        What is known ahead stays this plan's: times in epochs and shares of the run hold, since a
+        plan in the making trains for as many epochs.
+        """
+        plan = dataclasses.replace(self)
+        plan.__dict__["clock"] = clock
+        return plan
+
+    def arrays(self, length: int) -> SegmentArrays:
+        """The segments as arrays, filled up to a length."""
+        places = [divmod(s.start_example, self.num_examples) for s in self.segments]
+        rows = [
+            (segment.start_step, segment.batch_size, *place)
+            for segment, place in zip(self.segments, places, strict=True)
+        ]
+        rows += [(NEVER, 1, 0, 0)] * (length - len(rows))
+        steps, *others = np.array(rows, np.int64).T
+        return SegmentArrays(steps.astype(np.int32), *(part.astype(np.uint32) for part in others))
+
+
+def every(n: int) -> TimeFunction:
+    """The predicate that is true at updates n, 2n, 3n, …, and not at 0.
+
+    For the `at` of a transformation in your own Optax chain: `every(steps_per_epoch)` is the first
+    update of each epoch but the first. The predicate takes and returns arrays of any shape.
+
+    Raises:
+        ValueError: when n is below 1.
+
+    Example:
+        >>> import jax.numpy as jnp, jaxsched as js
+        >>> js.every(2)(jnp.arange(5))
+        Array([False, False,  True, False,  True], dtype=bool)
+    """
+    if n < 1:
+        raise ValueError(f"every needs a number of updates of at least 1, got n={n}.")
+    return lambda step: (jnp.asarray(step) > 0) & (jnp.asarray(step) % n == 0)

@@ -1,0 +1,1 @@
+"""Plots of schedules and of runs."""

@@ -1,0 +1,18 @@
+"""Run tracking: records of runs, their environment, and progress on the terminal."""
+
+from jaxsched.tracking.environment import environment as environment
+from jaxsched.tracking.environment import peak_memory as peak_memory
+from jaxsched.tracking.progress import Progress as Progress
+from jaxsched.tracking.progress import RunProgress as RunProgress
+from jaxsched.tracking.recorder import load as load
+from jaxsched.tracking.recorder import plan_for as plan_for
+from jaxsched.tracking.recorder import record_header as record_header
+from jaxsched.tracking.recorder import record_path as record_path
+from jaxsched.tracking.recorder import record_run as record_run
+from jaxsched.tracking.records import FAILED as FAILED
+from jaxsched.tracking.records import Record as Record
+from jaxsched.tracking.records import RecordWriter as RecordWriter
+from jaxsched.tracking.records import Run as Run
+from jaxsched.tracking.records import format_error as format_error
+from jaxsched.tracking.records import read_record as read_record
+from jaxsched.tracking.records import refuse_finished as refuse_finished

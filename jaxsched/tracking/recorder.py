@@ -1,0 +1,173 @@
+"""A run on record."""
+
+import contextlib
+import datetime
+import functools
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxsched.data import Dataset, Source
+from jaxsched.experiment import Experiment, describe
+from jaxsched.plan import Plan
+from jaxsched.tracking.environment import environment, peak_memory
+from jaxsched.tracking.records import RecordWriter, Run
+from jaxsched.train import (
+    Evaluation,
+    Outcome,
+    ProfiledUpdates,
+    Program,
+    RunState,
+    Saving,
+    broadcast_from_main,
+    train,
+)
+
+
+@functools.lru_cache(maxsize=2)
+def load(source: Source) -> Dataset:
+    """The source's data set, kept in memory while a study's experiments share it."""
+    return source.load()
+
+
+def plan_for(experiment: Experiment) -> Plan:
+    """The experiment's plan on its own data."""
+    return experiment.plan(len(load(experiment.data).train))
+
+
+def record_path(folder: Path, experiment: Experiment, seed: int) -> Path:
+    """Where a run's record lies: another experiment, if only by one number, has another file."""
+    return folder / Run(experiment.name, experiment.digest(), seed).file_name
+
+
+def record_run(
+    program: Program,
+    seed: int,
+    path: Path,
+    *,
+    source_text: str,
+    on_evaluation: Callable[[Evaluation], None],
+    on_examples: Callable[[int], None],
+    stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
+    start: RunState | None = None,
+    saving: Saving | None = None,
+    profile: ProfiledUpdates | None = None,
+    at_once: int = 1,
+) -> Outcome:
+    """Trains with this seed and writes the record.
+
+    Of several processes that train together the main one writes it; all of them call this.
+
+    Args:
+        program: the experiment, compiled.
+        seed: of this run.
+        path: of the record.
+        source_text: of the config or study file.
+        on_evaluation: takes each row once it is on disk.
+        on_examples: takes the number of examples that the updates done took.
+        stop: see `train`.
+        start: where to go on from; its rows are written first, so that the record is that of a run
+            that was never interrupted.
+        saving: see `train`.
+        profile: see `train`.
+        at_once: how many runs are made at a time, of which this is one; the record says so.
+
+    Raises:
+        FileExistsError: when `path` holds a finished run.
+        Preempted: when a signal ended the run, which is saved.
+    """
+    experiment, writers = program.experiment, []
+    header = {
+        **record_header(
+            experiment,
+            seed,
+            program.dataset,
+            source_text=source_text,
+            compile_seconds=program.compile_seconds,
+            num_devices=len(program.driver.devices),
+        ),
+        "initial_layers": initial_layers(program, seed) if experiment.weight_norms else None,
+        "resumed_at": start.step if start else None,
+    }
+    if at_once > 1:
+        header["at_once"] = {"way": "devices", "size": at_once}
+    with contextlib.ExitStack() as stack:
+
+        def on_main(function: Callable[[RecordWriter], None]) -> None:
+            # Where the main process cannot write, the others must not go on without it.
+            broadcast_from_main(program.driver, lambda: function(writers[0]))
+
+        def write(row: Evaluation) -> None:
+            on_main(lambda writer: writer.evaluation(describe(row)))
+            on_evaluation(row)
+
+        def begin() -> None:
+            writers.append(stack.enter_context(RecordWriter(path, header)))
+
+        broadcast_from_main(program.driver, begin)
+
+        for row in start.rows if start else ():
+            write(row)
+        outcome = train(
+            program,
+            seed,
+            on_evaluation=write,
+            on_examples=on_examples,
+            stop=stop,
+            start=start,
+            saving=saving,
+            profile=profile,
+        )
+        end = {
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "phases": describe(outcome.plan.phases),
+            "average_on_all": describe(outcome.average_on_all),
+            "compilations": describe(program.compilations),
+            "images_per_second": outcome.images_per_second,
+            "peak_memory": peak_memory(program),
+        }
+        on_main(lambda writer: writer.end(**end))
+    return outcome
+
+
+def record_header(
+    experiment: Experiment,
+    seed: int,
+    dataset: Dataset,
+    *,
+    source_text: str,
+    compile_seconds: float | None,
+    num_devices: int | None,
+) -> dict[str, Any]:
+    """The first line of a record: what was run, and with what.
+
+    Args:
+        experiment: of the run.
+        seed: likewise.
+        dataset: what its `data.load()` gave.
+        source_text: of the config or study file.
+        compile_seconds: of its program; None where there is none, because it failed.
+        num_devices: that it runs on; None for all of this process.
+    """
+    return {
+        "name": experiment.name,
+        "seed": seed,
+        "digest": experiment.digest(),
+        "config": {**describe(experiment), "seed": seed},
+        "source": source_text,
+        "evaluated_on": dataset.evaluated_on,
+        "total_steps": experiment.plan(len(dataset.train)).total_steps,
+        "compile_seconds": compile_seconds,
+        "environment": environment(num_devices),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def initial_layers(program: Program, seed: int) -> dict[str, float]:
+    """|w|² of each layer before the first update."""
+    norms = program.squared_norms(program.init(seed))
+    return dict(zip(program.layer_names, norms.tolist(), strict=True))

@@ -1,0 +1,181 @@
+"""Records: one file of JSON lines a run, from which every table and picture is made."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as its file tells it.
+
+    Attributes:
+        header: name, seed, digest and config of the experiment, source text, environment.
+        evaluations: the rows, in order; see `jaxsched.train.Evaluation`.
+        end: status and reason; None where the run was cut off.
+    """
+
+    header: Mapping[str, Any]
+    evaluations: tuple[Mapping[str, Any], ...]
+    end: Mapping[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        """Of the experiment."""
+        return self.header["name"]
+
+    @property
+    def status(self) -> str | None:
+        """How the run ended, see `Outcome`; "failed" where it died, None where it was cut off."""
+        return self.end.get("status") if self.end is not None else None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run came to its end, be it a divergence: it is not to be made again."""
+        return self.end is not None and self.status != FAILED
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it counts: a run that died has missed what it has not reached."""
+        return self.end is not None
+
+
+class RecordWriter:
+    """Writes a record line by line; what is written stays, whatever happens to the run.
+
+    Each line is on disk before the run goes on. A file of a run that was cut off or died is written
+    anew; one of a run that came to its end is never touched. An error within the `with` block, but
+    for one of the disk, is the end of the run and is written as its reason.
+
+    Args:
+        path: the file; its folder is made.
+        header: the first line.
+
+    Raises:
+        FileExistsError: when the file holds a finished run.
+        OSError: when a line cannot be written.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any]):
+        refuse_finished(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._ended = False
+        # Unbuffered, so that a line that could not be written is not tried again on closing.
+        self._file = path.open("wb", buffering=0)
+        self._write("run", header)
+
+    def evaluation(self, row: Mapping[str, Any]) -> None:
+        """Appends a row."""
+        self._write("evaluation", row)
+
+    def end(self, **result: Any) -> None:
+        """Appends the last line; without it the run counts as cut off."""
+        self._write("end", result)
+        self._ended = True
+
+    def fail(self, error: Exception) -> None:
+        """Appends the last line of a run that died."""
+        self.end(status=FAILED, reason=format_error(error))
+
+    def __enter__(self) -> "RecordWriter":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with self._file:
+            # What is no Exception has only stopped the run; a disk that is full takes no line.
+            if isinstance(error, Exception) and not isinstance(error, OSError) and not self._ended:
+                self.fail(error)
+
+    def _write(self, kind: str, content: Mapping[str, Any]) -> None:
+        line = (json.dumps({"kind": kind, **content}) + "\n").encode()
+        try:
+            written = self._file.write(line)
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise OSError(self._failure(error)) from error
+        if written < len(line):
+            raise OSError(self._failure("the disk is full"))
+
+    def _failure(self, cause: object) -> str:
+        return (
+            f"cannot write to {self._path}: {cause}. The lines before are kept; make room and run "
+            "the same command again."
+        )
+
+
+def format_error(error: Exception) -> str:
+    """What went wrong, in one line.
+
+    Example:
+        >>> from jaxsched.tracking.records import format_error
+        >>> format_error(MemoryError("no room\\nfor it"))
+        'MemoryError: no room'
+    """
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def refuse_finished(path: Path) -> None:
+    """Raises `FileExistsError` when the file holds a finished run, which must not be lost."""
+    if path.exists() and read_record(path).is_complete:
+        raise FileExistsError(
+            f"{path} holds a finished run; move it away to run the experiment again."
+        )
+
+
+def read_record(path: Path) -> Record:
+    """Reads a record; a last line that was cut off in the middle is left out.
+
+    Raises:
+        ValueError: when the file is no record or is damaged, with the line.
+    """
+    lines = path.read_text(encoding="utf-8").split("\n")
+    entries, kinds = [], []
+    for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is torn
+        try:
+            entry = json.loads(line)
+            kinds.append(entry["kind"])
+            entries.append(entry)
+        except (json.JSONDecodeError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"{path}, line {number}: expected a record's line, JSON with a 'kind', got "
+                f"{line[:40]!r}; move the file away to run the experiment again."
+            ) from error
+    has_end = kinds[-1:] == ["end"]
+    rows = entries[1:-1] if has_end else entries[1:]
+    if kinds[:1] not in ([], ["run"]) or any(row.get("kind") != "evaluation" for row in rows):
+        raise ValueError(
+            f"{path}: expected a line 'run', lines 'evaluation' and a line 'end', got {kinds}; "
+            "move the file away to run the experiment again."
+        )
+    return Record(
+        header=entries[0] if entries else {},
+        evaluations=tuple(rows),
+        end=entries[-1] if has_end else None,
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a study.
+
+    Attributes:
+        name: of the experiment.
+        digest: likewise; another experiment, if only by one number, has another.
+        seed: of the run.
+    """
+
+    name: str
+    digest: str
+    seed: int
+
+    @property
+    def file_name(self) -> str:
+        """Of the record."""
+        return f"{self.name}-{self.digest}-seed{self.seed}.jsonl"

@@ -1,0 +1,1 @@
+"""Drivers over devices and processes; the only folder that names meshes and `pmap`."""

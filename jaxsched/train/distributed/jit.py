@@ -1,0 +1,34 @@
+"""The `jit` driver: one program over a mesh of devices."""
+
+import jax
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jaxsched.train.distributed.driver import AXIS, Driver
+
+
+class JitDriver(Driver):
+    """One program over a mesh: the compiler splits the batch and adds the reductions."""
+
+    def compile(self, program, *arguments, donate=(), split=()):
+        """See `Driver.compile`; how an argument is split is known from its placement."""
+
+        def shard(rows: jax.Array) -> jax.Array:
+            return lax.with_sharding_constraint(rows, self.split)
+
+        def whole(*arguments):
+            return program(shard, *arguments)
+
+        jitted = jax.jit(whole, donate_argnums=tuple(donate), out_shardings=self.replicated)
+        return jitted.lower(*arguments).compile()
+
+    def in_parts(self, tree, count):
+        """See `Driver.in_parts`; a part has rows of every device."""
+        devices, split = len(self.devices), NamedSharding(self.mesh, PartitionSpec(None, AXIS))
+
+        def parts(rows: jax.Array) -> jax.Array:
+            by_device = rows.reshape(devices, count, -1, *rows.shape[1:])
+            parts = by_device.swapaxes(0, 1).reshape(count, -1, *rows.shape[1:])
+            return lax.with_sharding_constraint(parts, split)
+
+        return jax.tree.map(parts, tree)

@@ -1,0 +1,66 @@
+"""The `pmap` driver: one program mapped over the devices."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxsched.train.distributed.driver import AXIS, Driver
+
+
+class PmapDriver(Driver):
+    """One program a device, mapped over a named axis that the program reduces over itself."""
+
+    axis_name = AXIS
+
+    def _by_device(self, rows: np.ndarray) -> np.ndarray:
+        """With an axis of devices, which `pmap` takes away."""
+        return rows.reshape(self._num_local, -1, *rows.shape[1:])
+
+    def divided_like(self, shape, dtype):
+        """See `Driver.divided_like`."""
+        devices = len(self.devices)
+        return super().divided_like((devices, shape[0] // devices, *shape[1:]), dtype)
+
+    def in_parts(self, tree, count):
+        """See `Driver.in_parts`."""
+        return jax.tree.map(lambda rows: rows.reshape(count, -1, *rows.shape[1:]), tree)
+
+    def gather(self, tree):
+        """See `Driver.gather`."""
+        return jax.tree.map(lambda rows: lax.all_gather(rows, AXIS, tiled=True), tree)
+
+    def compile(self, program, *arguments, donate=(), split=()):
+        """See `Driver.compile`."""
+
+        def replica(index, *arguments):
+            def shard(rows: jax.Array) -> jax.Array:
+                size = rows.shape[0] // len(self.devices)
+                return lax.dynamic_slice_in_dim(rows, index * size, size)
+
+            return program(shard, *arguments)
+
+        mapped = jax.pmap(
+            replica,
+            axis_name=AXIS,
+            in_axes=(0, *(0 if i in split else None for i in range(len(arguments)))),
+            out_axes=None,
+            devices=self.devices,
+            donate_argnums=tuple(position + 1 for position in donate),
+        )
+        indices = jax.device_put(jnp.arange(len(self.devices)), self.split)
+        if self.num_processes > 1:  # then pmap turns what it lowers for into global arrays
+            arguments = jax.tree.map(self._zeros, arguments)
+        return partial(mapped.lower(indices, *arguments).compile(), indices)
+
+    def _zeros(self, like: Any) -> Any:
+        """An array of this shape, placed as it is to be; what is no shape stays as it is."""
+        if not isinstance(like, jax.ShapeDtypeStruct):
+            return like
+        own = like.sharding.shard_shape(like.shape)
+        if like.sharding == self.split:
+            own = (self._num_local, *own[1:])
+        return jax.make_array_from_process_local_data(like.sharding, np.zeros(own, like.dtype))

@@ -1,0 +1,1 @@
+"""Brings batches to the devices, from device memory or from the host."""

@@ -1,0 +1,1 @@
+"""Several runs trained at once by one program."""

@@ -1,0 +1,1 @@
+"""A compiled experiment: its traced bodies, executables and memory limits."""

@@ -1,0 +1,1 @@
+"""One update: its state, metrics, micro-batches and batch-norm statistics."""

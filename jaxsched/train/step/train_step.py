@@ -1,0 +1,117 @@
+"""One update of one replica: the only place where gradients are taken."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from jaxsched.models import BatchStats, Model, Params
+from jaxsched.train.step.metrics import MetricSums, cross_entropy
+from jaxsched.train.step.micro_batches import Batch, MicroBatches
+from jaxsched.train.step.state import TrainState
+from jaxsched.train.step.weight_norms import NormChange
+from jaxsched.transforms.base import squared_norm
+
+NormRates: TypeAlias = Callable[[optax.OptState], tuple[jax.Array, jax.Array] | None]
+Update: TypeAlias = Callable[[TrainState, MicroBatches], tuple[TrainState, MetricSums]]
+
+
+class _Slope(NamedTuple):
+    """What a micro-batch gives; those of several add up."""
+
+    grads: Params  # of the mean loss
+    batch_stats: BatchStats
+    sums: MetricSums
+    squared_norm: jax.Array  # f32[], of the gradient, where the noise is estimated
+
+
+def make_update(
+    model: Model,
+    tx: optax.GradientTransformationExtraArgs,
+    *,
+    label_smoothing: float = 0.0,
+    axis_name: str | None = None,
+    norm_rates: NormRates | None = None,
+    estimates_noise: bool = False,
+) -> Update:
+    """The function from a state and a batch to the next state and the batch's sums.
+
+    The same function serves one device, a batch that the compiler splits over a mesh (no axis
+    name), and a mapped axis (`jax.pmap` or `jax.shard_map`, by name), where gradients and sums are
+    reduced over the axis, so that every replica makes the same update. Micro-batches are taken in
+    turn, and the update is that of their mean gradient.
+
+    Args:
+        model: the network, built with the same axis name.
+        tx: the Optax chain.
+        label_smoothing: see `cross_entropy`.
+        axis_name: the mapped axis over replicas, if there is one.
+        norm_rates: from the state of `tx` to η and η λ of the update that made it, or to None
+            where there are none; the sums then hold a `NormChange`. None measures nothing.
+        estimates_noise: whether `tx` has an `estimate_noise`, which compares the squared norm of
+            the gradient with those of micro-batches and replicas.
+    """
+
+    def update(state: TrainState, batches: MicroBatches) -> tuple[TrainState, MetricSums]:
+        def mean_loss(params: Params, batch: Batch):
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            logits, batch_stats = model.train_logits(variables, batch.images, batch.keys)
+            losses = cross_entropy(logits, batch.labels, label_smoothing)
+            return losses.mean(), (batch_stats, MetricSums.of(logits, batch.labels, losses))
+
+        params = state.params
+        if axis_name is not None:
+            # Without the cast, shard_map with check_vma sums the gradients of what it takes for
+            # one shared input over the replicas before pmean sees them. A no-op under pmap.
+            params = lax.pcast(params, axis_name, to="varying")
+
+        def slope(batch: Batch) -> _Slope:
+            grads, (batch_stats, sums) = jax.grad(mean_loss, has_aux=True)(params, batch)
+            squared = squared_norm(grads) if estimates_noise else jnp.zeros(())
+            return _Slope(grads, batch_stats, sums, squared)
+
+        total = batches.total(slope, axis_name)
+        grads, batch_stats, sums, squared = _mean(total, batches.count, axis_name)
+        noise = {}
+        if estimates_noise:
+            noise = {"small_squared_norm": squared, **_sizes(batches, axis_name)}
+        updates, opt_state = tx.update(
+            grads, state.opt_state, state.params, value=state.observed, **noise
+        )
+        rates = norm_rates(opt_state) if norm_rates is not None else None
+        if rates is not None:
+            sums = sums._replace(norm_change=NormChange.of(grads, state.params, rates))
+        state = TrainState(
+            step=state.step + 1,
+            params=optax.apply_updates(state.params, updates),
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+            observed=state.observed,
+        )
+        return state, sums
+
+    return update
+
+
+def _mean(total: _Slope, count: int, axis_name: str | None) -> _Slope:
+    """The mean over micro-batches and replicas, but the sum of sums."""
+    if count > 1:
+        mean = jax.tree.map(lambda array: array / count, total)
+        if axis_name is not None:
+            mean = mean._replace(batch_stats=lax.pmean(mean.batch_stats, axis_name))
+        total = mean._replace(sums=total.sums)
+    if axis_name is None:
+        return total
+    grads, squared = lax.pmean((total.grads, total.squared_norm), axis_name)
+    sums = lax.psum(total.sums, axis_name)
+    return _Slope(grads, total.batch_stats, sums, squared)
+
+
+def _sizes(batches: MicroBatches, axis_name: str | None) -> dict[str, Any]:
+    """How many examples a micro-batch of one replica and the whole batch have."""
+    small = jax.eval_shape(lambda: batches.at(0)).labels.shape[0]
+    replicas = 1 if axis_name is None else lax.axis_size(axis_name)
+    return {"small_batch_size": small, "batch_size": small * batches.count * replicas}

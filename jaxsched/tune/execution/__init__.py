@@ -1,0 +1,1 @@
+"""Runs several experiments: in turn, one a device, or side by side."""

@@ -1,0 +1,1 @@
+"""Grids of short runs, their ranking and their report."""

@@ -1,0 +1,1 @@
+"""Range tests of experiments."""

@@ -1,0 +1,120 @@
+"""What a range test leaves behind: a table, JSON and a picture."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jaxsched.lr_finder.curve import RangeCurve
+from jaxsched.lr_finder.smoothing import centred_mean
+from jaxsched.lr_finder.suggest import Suggestions, suggest
+from jaxsched.plotting.style import COLOURS, plain
+from jaxsched.tune.range_test.range_test import RangeTest
+
+_LABELS = {"lr": "learning rate", "momentum": "momentum"}
+
+
+def write_range_report(
+    name: str, test: RangeTest, curves: Sequence[RangeCurve], folder: Path
+) -> str:
+    """Writes `range_test.json`, `range_test.md` and `range_test.png`; the same in words.
+
+    Args:
+        name: of the experiment.
+        test: what was raised.
+        curves: a curve a seed, also of runs that were cut off.
+        folder: where to write.
+    """
+    suggestions = suggest(curves)
+    if test.of == "momentum":
+        found = {"lowest_at": _lowest_at(curves), "statements": [_on_momentum(curves)]}
+        text = markdown = _on_momentum(curves) + "\n"
+    else:
+        found = suggestions.as_dict()
+        text, markdown = suggestions.table(), _markdown(name, test, suggestions)
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"name": name, "of": test.of, "seeds": [curve.seed for curve in curves], **found}
+    json_text = json.dumps(content, indent=2) + "\n"
+    (folder / "range_test.json").write_text(json_text, encoding="utf-8")
+    (folder / "range_test.md").write_text(markdown, encoding="utf-8")
+    draw_range(name, test, suggestions, folder / "range_test.png")
+    return text
+
+
+def draw_range(name: str, test: RangeTest, suggestions: Suggestions, path: Path) -> None:
+    """Loss and accuracy of the batches against the raised value, with what the rules say.
+
+    Each seed has a colour, its updates as dots and their centred mean as a line.
+    """
+    figure = Figure(figsize=(10.5, 4.4), layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
+    for number, curve in enumerate(suggestions.curves):
+        colour = COLOURS[number % len(COLOURS)]
+        shown = curve.looked_at
+        values = curve.values[shown]
+        label = f"seed {curve.seed}" if curve.seed is not None else None
+        loss.plot(curve.values, curve.losses, ".", color=colour, markersize=2.5, alpha=0.35)
+        loss.plot(values, curve.smoothed, color=colour, label=label)
+        if curve.accuracies is not None:
+            accuracies = 100 * curve.accuracies
+            accuracy.plot(curve.values, accuracies, ".", color=colour, markersize=2.5, alpha=0.35)
+            accuracy.plot(values, centred_mean(accuracies[shown], curve.beta), color=colour)
+    # What the losses are before they leave; a divergence would flatten all of it.
+    tops = [curve.looked_at_losses.max() for curve in suggestions.curves if curve.num_looked_at]
+    bottoms = [curve.smoothed.min() for curve in suggestions.curves if curve.num_looked_at]
+    if tops:
+        loss.set_ylim(min(bottoms) - 0.15 * (max(tops) - min(bottoms)), 1.1 * max(tops))
+    for axis, what in ((loss, "loss of the batch"), (accuracy, "accuracy of the batch, %")):
+        plain(axis).set(xlabel=_LABELS[test.of], ylabel=what)
+        if test.axis == "log":
+            axis.set_xscale("log")
+        _mark_rules(axis, test, suggestions, named=axis is accuracy)
+    figure.suptitle(f"{name}: range test")
+    figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.savefig(path, dpi=150)
+
+
+def _mark_rules(axis: Axes, test: RangeTest, suggestions: Suggestions, *, named: bool) -> None:
+    """A line at each rule's median, told apart by dashes; the recommended one is solid."""
+    if test.of != "lr":
+        return
+    dashes = [(0, (1, 1.5)), (0, (4, 2)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (2, 3)), "-"]
+    for (name, suggestion), dash in zip(suggestions.by_rule.items(), dashes, strict=True):
+        if suggestion.median is not None:
+            label = f"{name} {suggestion.median:.2g}" if named else None
+            axis.axvline(
+                suggestion.median, color="#444444", linewidth=1, linestyle=dash, label=label
+            )
+    if suggestions.maximum is not None:
+        label = f"recommended maximum {suggestions.maximum:.2g}" if named else None
+        axis.axvline(suggestions.maximum, color="black", linewidth=1.6, label=label)
+
+
+def _lowest_at(curves: Sequence[RangeCurve]) -> list[float]:
+    """Where each curve's smoothed loss is lowest."""
+    return [float(curve.values[curve.looked_at][curve.smoothed.argmin()]) for curve in curves]
+
+
+def _on_momentum(curves: Sequence[RangeCurve]) -> str:
+    """What a momentum range test is worth."""
+    lowest = ", ".join(f"{value:.3g}" for value in _lowest_at(curves))
+    return (
+        f"The smoothed loss is lowest at momentum {lowest} (a value a seed). Do not read a "
+        "momentum off this curve: the loss falls with time and with momentum alike (Smith, arXiv "
+        "1803.09820, section 4.3). Compare short runs instead: jaxsched grid CONFIG --momentum "
+        "0.85 0.9 0.95 0.99"
+    )
+
+
+def _markdown(name: str, test: RangeTest, suggestions: Suggestions) -> str:
+    """The table as Markdown, with what to know about it."""
+    rows = ["| rule | median | lowest | highest | seeds |", "| --- | ---: | ---: | ---: | ---: |"]
+    for rule, suggestion in suggestions.by_rule.items():
+        numbers = (suggestion.median, suggestion.lowest, suggestion.highest)
+        shown = ["none" if number is None else f"{number:.3g}" for number in numbers]
+        known = f"{len(suggestion.known)}/{len(suggestion.values)}"
+        rows.append(f"| {' | '.join([rule, *shown, known])} |")
+    title = f"{name}: range test of the {_LABELS[test.of]}, {test.low:g} to {test.high:g}"
+    return "\n".join([title, "", *rows, "", *suggestions.statements]) + "\n"

@@ -1,0 +1,1 @@
+"""From a range test and grids to a 1cycle config."""

@@ -1,0 +1,1 @@
+"""Does the weight norm bounce? The diagnosis that ABEL needs."""

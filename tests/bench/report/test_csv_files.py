@@ -1,0 +1,107 @@
+"""CSV of runs and evaluations: against the records' own lines, read without jaxsched."""
+
+import csv
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from jaxsched.bench import Results, StudyManifest
+from jaxsched.bench.report.csv_files import write_evaluations, write_runs
+from jaxsched.tracking import Record
+from jaxsched.tracking.records import Run
+
+STUDY = Path(__file__).parents[3] / "experiments" / "results" / "lr_schedulers"
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def results():
+    return Results.read([STUDY])
+
+
+@pytest.fixture(scope="module")
+def runs(results, tmp_path_factory):
+    path = tmp_path_factory.mktemp("csv") / "runs.csv"
+    write_runs(results, path)
+    return read(path)
+
+
+def lines(run):
+    (path,) = (STUDY / "records").glob(f"{run['experiment']}-*-seed{run['seed']}.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_run_s_row_is_what_its_record_says(runs):
+    assert len(runs) == 10 * 3
+    for run in runs:
+        header, *rows, end = lines(run)
+        target = float(run["target"])
+        reached = [row for row in rows if row["test_accuracy"] >= target]
+        expected = reached[0] if reached else dict.fromkeys(rows[0], "")
+        assert run["steps_to_target"] == str(expected["step"])
+        assert run["examples_to_target"] == str(expected["examples"])
+        assert run["train_seconds_to_target"] == str(expected["train_seconds"])
+        assert float(run["final_test_accuracy"]) == rows[-1]["test_accuracy"]
+        average = rows[-1]["averaged_test_accuracy"]
+        assert run["final_averaged_test_accuracy"] == ("" if average is None else str(average))
+        for column in ("examples", "train_seconds", "evaluation_seconds"):
+            assert run[column] == str(rows[-1][column])
+        assert run["steps"] == run["planned_steps"] == str(header["total_steps"])
+        assert run["status"] == "finished" and run["reason"] == ""
+        assert float(run["images_per_second"]) == end["images_per_second"]
+        assert run["process_peak_bytes"] == str(end["peak_memory"]["process"])
+        assert run["device_peak_bytes"] == ""  # a CPU has no memory of its own
+        for column in ("compile_seconds", "digest", "started"):
+            assert run[column] == str(header[column])
+        for column in ("device", "num_devices", "processor", "commit"):
+            assert run[column] == str(header["environment"][column])
+        assert run["jax"] == header["environment"]["packages"]["jax"]
+
+
+def test_the_target_is_missed_and_averages_are_there_as_in_the_table(runs):
+    missed = {run["experiment"] for run in runs if run["steps_to_target"] == ""}
+    assert {"cosine_20", "one_cycle_30", "swa_10", "swa_20"} <= missed
+    averaged = {run["experiment"] for run in runs if run["final_averaged_test_accuracy"]}
+    assert averaged == {"swa_10", "swa_20"}
+
+
+def test_every_column_is_documented(runs):
+    text = inspect.getdoc(write_runs).split("Columns:")[1].split("Args:")[0]
+    documented = re.findall(r"^    (\w[\w, ]*):", text, re.MULTILINE)
+    assert ", ".join(documented).split(", ") == list(runs[0])
+
+
+def test_a_run_that_diverged_at_once_has_a_row_and_no_evaluations(tmp_path):
+    manifest = StudyManifest(
+        name="s", runs=(Run("hot", "d", 0),), target=0.5, further_targets=(), baseline="hot",
+        published={},
+    )  # fmt: skip
+    header = {"name": "hot", "seed": 0, "digest": "d", "total_steps": 8}
+    end = {"status": "diverged", "reason": 'diverged at update 1: "nan", not finite'}
+    results = Results.of(manifest, [Record(header, (), end)])
+    write_runs(results, tmp_path / "runs.csv")
+    write_evaluations(results, tmp_path / "evaluations.csv")
+    (run,) = read(tmp_path / "runs.csv")
+    assert (run["status"], run["reason"], run["planned_steps"]) == (*end.values(), "8")
+    assert run["steps"] == run["steps_to_target"] == run["final_test_accuracy"] == ""
+    assert read(tmp_path / "evaluations.csv") == []
+    assert (tmp_path / "evaluations.csv").read_text().startswith("study,experiment,seed,step,")
+
+
+def test_evaluations_are_the_records_numbers(results, tmp_path):
+    write_evaluations(results, tmp_path / "evaluations.csv")
+    rows = read(tmp_path / "evaluations.csv")
+    found = [(record, row) for record in results.records for row in record.evaluations]
+    for row, (record, evaluation) in zip(rows, found, strict=True):
+        study, name, seed, *numbers = row.items()
+        assert (study[1], name[1]) == ("lr_schedulers", record.name)
+        assert seed[1] == str(record.header["seed"])
+        for column, text in numbers:
+            assert (None if text == "" else float(text)) == evaluation[column]

@@ -1,0 +1,315 @@
+"""The page: what it says of committed records, and how it behaves in a real browser."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import statistics
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from jaxsched.bench import Results, StudyManifest
+from jaxsched.bench.report.page import write_page
+from jaxsched.bench.report.tables import summary_cells
+from jaxsched.tracking import Record
+from jaxsched.tracking.records import Run
+
+RESULTS = Path(__file__).parents[3] / "experiments" / "results"
+
+
+class Page(HTMLParser):
+    """What a page holds: its elements, its tables and its text outside of scripts and styles."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.tables, self.text, self._open = [], [], "", []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        self._open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag):
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if not {"script", "style"} & set(self._open):
+            self.text += data
+        if {"td", "th"} & set(self._open):
+            self.tables[-1][-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def schedulers(tmp_path_factory):
+    results = Results.read([RESULTS / "lr_schedulers"])
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    write_page(results, path)
+    return results, path
+
+
+def test_tables_are_those_of_the_other_reports(schedulers):
+    results, path = schedulers
+    summary, *others = Page(path).tables
+    cells = [tuple(row[: len(row) - 2]) for row in summary]  # but for what the page alone says
+    assert cells == summary_cells(results, intervals=True)
+    (cosine,) = (row for row in summary if row[0] == "cosine_50")
+    # By hand: all three seeds are above the target from here on, see test_earliest.
+    assert cosine[-1].startswith("ends higher (p = 0.039)")
+    assert len(others[0]) == len(results.manifest.names)  # all but the baseline, and the heading
+
+
+def test_published_numbers_stand_beside_ours(schedulers):
+    results, path = schedulers
+    (table,) = (table for table in Page(path).tables if table[0][1] == "published, %")
+    rows = {row[0]: row[1:] for row in table[1:]}
+    finals = [run.evaluations[-1]["test_accuracy"] for run in results.runs_of("cosine_50")]
+    ours = 100 * statistics.fmean(finals)
+    assert rows["cosine_50"][:3] == ["93.91", f"{ours:.2f} (n=3)", f"{ours - 93.91:+.2f}"]
+    assert "averaged" in rows["swa_10"][1]
+    assert "Desai" in rows["swa_10"][3]
+
+
+def test_page_is_whole_in_itself(schedulers):
+    _, path = schedulers
+    page = Page(path)
+    assert path.stat().st_size < 5e6
+    fetched = [
+        value
+        for tag, attributes in page.elements
+        for name, value in attributes.items()
+        if name in ("src", "href") or tag in ("link", "iframe", "img")
+    ]
+    assert fetched == []
+    assert "@import" not in path.read_text() and "url(" not in path.read_text().split("<script")[0]
+    for caveat in schedulers[0].caveats:
+        assert caveat in page.text
+    assert "swa_20" in page.text and "AMD EPYC" in page.text
+
+
+def made_up(num_experiments, num_rows, *, name="run{}", source="", end=None, **header):
+    """Records of a study nobody ran."""
+    rows = tuple(
+        {
+            "step": step, "examples": 32 * step, "epoch": step / 10, "train_seconds": step / 7,
+            "evaluation_seconds": 0.5, "batch_size": 32, "learning_rate": 1 / (3 + step),
+            "momentum": 0.9 + 1 / (11 + step), "weight_decay": 5e-4 / step,
+            "test_accuracy": step / (step + 10), "squared_norm": 300 + 1 / step,
+        }
+        for step in range(1, num_rows + 1)
+    )  # fmt: skip
+    names = [name.format(number) for number in range(num_experiments)]
+    end = end or {"status": "finished", "reason": "", "images_per_second": 1.0}
+    shared = {
+        "digest": "0", "source": source, "compile_seconds": 1.0, "command": "jaxsched bench s.py",
+        "environment": {"processor": "x", "device": "cpu"}, "started": "2026-01-01T00:00:00+00:00",
+        "config": {"optimizer": {"type": "SGD"}}, **header,
+    }  # fmt: skip
+    records = [
+        Record({"name": name, "seed": seed, **shared}, rows, end)
+        for name in names
+        for seed in range(3)
+    ]
+    manifest = StudyManifest(
+        name="made up", target=0.5, further_targets=(0.3, 0.7), baseline=names[0], published={},
+        runs=tuple(Run(record.name, "0", record.header["seed"]) for record in records),
+    )  # fmt: skip
+    return Results.of(manifest, records)
+
+
+def test_a_large_study_still_makes_a_small_page(tmp_path):
+    write_page(made_up(24, 600), tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 5e6
+
+
+def test_a_study_whose_runs_all_diverged_has_a_page(browser, tmp_path):
+    end = {"status": "diverged", "reason": "diverged at update 1"}
+    write_page(made_up(2, 0, end=end), tmp_path / "page.html")
+    browser.open(tmp_path / "page.html")
+    assert "diverged at update 1" in browser.ask("document.querySelector('main').textContent")
+    assert browser.ask(lines("accuracy")) == 0
+
+
+def test_what_records_hold_is_text_never_markup(tmp_path):
+    evil = "</script><script>alert(1)</script><b>"
+    end = {"status": "stopped", "reason": evil, "images_per_second": 1.0}
+    results = made_up(2, 3, name=f"{evil}{{}}", source=evil, end=end)
+    write_page(results, tmp_path / "page.html")
+    page = Page(tmp_path / "page.html")
+    tags = [tag for tag, _ in page.elements]
+    assert tags.count("script") == 3 and "b" not in tags
+    assert page.text.count(evil) > 6
+
+
+def test_scores_over_several_targets(tmp_path):
+    results = made_up(2, 30)
+
+    def slowed(record):
+        rows = tuple({**row, "step": 2 * row["step"]} for row in record.evaluations)
+        return dataclasses.replace(record, evaluations=rows)
+
+    slower = map(slowed, results.runs_of("run1"))
+    results = Results.of(results.manifest, [*results.runs_of("run0"), *slower])
+    write_page(results, tmp_path / "page.html")
+    tables = Page(tmp_path / "page.html").tables
+    (table,) = (table for table in tables if table[0][1:2] == ["score"])
+    # Twice as slow on all targets: its share is 0 below τ = 2 and 1 from there to 4.
+    assert table[1:] == [["run0", "1.000", "1.00"], ["run1", "0.667", "0.50"]]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real Chromium that has no network; skipped where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    service = pytest.importorskip("selenium.webdriver.chrome.service")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs chromium and chromedriver, as Debian has them")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("headless", "no-sandbox", "disable-gpu", "no-first-run", "hide-scrollbars"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    with contextlib.closing(_Browser(webdriver.Chrome(options, service.Service(driver)))) as opened:
+        yield opened
+
+
+class _Browser:
+    def __init__(self, driver):
+        self.driver = driver
+        self.run("Network.enable")
+        # No network, so that a page that needs one stays empty.
+        offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+        self.run("Network.emulateNetworkConditions", **offline)
+
+    def run(self, command, **parameters):
+        self.driver.execute_cdp_cmd(command, parameters)
+
+    def open(self, path, *, width=1280, scheme="light"):
+        scheme = {"name": "prefers-color-scheme", "value": scheme}
+        self.run("Emulation.setEmulatedMedia", features=[scheme])
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.run("Emulation.setDeviceMetricsOverride", **size)
+        self.driver.get(path.as_uri())
+        self.until("return document.body.dataset.drawn !== undefined")
+        return self
+
+    def until(self, condition):
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 30, 0.05).until(lambda driver: driver.execute_script(condition))
+
+    def ask(self, expression):
+        return self.driver.execute_script(f"return {expression}")
+
+    def find(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    def close(self):
+        self.driver.quit()
+
+
+def lines(chart):
+    """Script: the number of lines that a chart draws."""
+    return f"document.querySelectorAll('#{chart} .mark-line path').length"
+
+
+def words(chart):
+    """Script: all text of a chart."""
+    texts = f"[...document.querySelectorAll('#{chart} svg.marks text')]"
+    return f"{texts}.map(text => text.textContent).join(' ')"
+
+
+def test_browser_draws_every_chart_without_a_word_or_a_network(browser, schedulers):
+    _, path = schedulers
+    browser.driver.get_log("browser")
+    browser.open(path)
+    assert browser.driver.get_log("browser") == []
+    charts = browser.ask("document.querySelectorAll('.chart').length")
+    assert charts == browser.ask("document.querySelectorAll('.chart svg.marks').length") >= 7
+    described = "document.querySelector('#accuracy [role=graphics-document]').ariaLabel"
+    assert "Test accuracy" in browser.ask(described)
+    # Ten experiments, and the averages of two.
+    assert browser.ask(lines("accuracy")) == 12
+    log = browser.driver.get_log("performance")
+    events = [json.loads(entry["message"])["message"] for entry in log]
+    urls = {
+        event["params"]["request"]["url"].partition(":")[0]
+        for event in events
+        if event["method"] == "Network.requestWillBeSent"
+    }
+    assert urls <= {"file", "data", "blob"}
+
+
+def test_browser_draws_what_the_records_hold(browser, schedulers):
+    results, path = schedulers
+    browser.open(path)
+    labels = browser.ask(
+        "[...document.querySelectorAll('#accuracy .mark-symbol path')]"
+        ".map(path => path.getAttribute('aria-label'))"
+    )
+    runs = results.runs_of("restarts")
+    median = statistics.median(run.evaluations[-1]["test_accuracy"] for run in runs)
+    *_, last = (label for label in labels if "experiment: restarts" in label)
+    assert f"median: {100 * median:.2f}%" in last
+
+
+def test_browser_changes_the_clock_by_keyboard(browser, schedulers):
+    from selenium.webdriver.common.keys import Keys
+
+    results, path = schedulers
+    names = results.manifest.names
+    browser.open(path)
+    assert "updates" in browser.ask(words("accuracy"))
+    units = {"examples": "examples", "epoch": "epochs", "train_seconds": "training seconds"}
+    for clock, unit in units.items():
+        browser.find("input[name=clock]:checked").send_keys(Keys.ARROW_RIGHT)
+        browser.until(f"return {words('accuracy')}.includes('{unit}')")
+        assert browser.ask("document.activeElement.value") == clock
+        for chart in ("accuracy", "reached", "norm"):
+            browser.until(f"return {words(chart)}.includes('{unit}')")
+        # The axis ends at a round number beyond the experiment that took longest.
+        lasts = ([r.evaluations[-1][clock] for r in results.runs_of(name)] for name in names)
+        end = max(map(statistics.median, lasts))
+        assert end <= browser.ask("drawn[0].view.scale('x').domain()[1]") < 1.3 * end
+
+
+def test_browser_hides_an_experiment_by_keyboard(browser, schedulers):
+    _, path = schedulers
+    browser.open(path)
+    browser.find("input[value=group_norm]").send_keys(" ")
+    for chart, left in (("accuracy", 11), ("norm", 9), ("reached", 9)):
+        browser.until(f"return {lines(chart)} === {left}")
+    browser.find("input[value=group_norm]").send_keys(" ")
+    browser.until(f"return {lines('accuracy')} === 12")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_browser_never_scrolls_sideways(browser, schedulers, width):
+    browser.open(schedulers[1], width=width)
+    assert browser.ask("document.documentElement.scrollWidth") <= width
+    drawn = "document.querySelector('#accuracy svg').getBoundingClientRect().width"
+    assert width / 2 < browser.ask(drawn) < width
+
+
+def test_browser_shows_dark_paper_to_who_wants_it(browser, schedulers):
+    def brightness(script):
+        colour = browser.ask(script)
+        return sum(int(part) for part in colour.strip("rgb()").split(",")) / 3
+
+    target = (
+        "getComputedStyle(document.querySelector('#accuracy .mark-rule.role-mark line')).stroke"
+    )
+    paper = "getComputedStyle(document.body).backgroundColor"
+    for scheme, is_dark in (("light", False), ("dark", True)):
+        browser.open(schedulers[1], scheme=scheme)
+        assert (brightness(paper) < 60) == is_dark
+        assert (brightness(target) > 180) == is_dark

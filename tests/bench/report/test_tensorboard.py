@@ -1,0 +1,138 @@
+"""Event files, read back by TensorBoard itself, which shares no code with what wrote them."""
+
+import dataclasses
+import datetime
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
+
+from jaxsched.bench import Results, write_event_files
+from jaxsched.cli import main
+
+STUDY = Path(__file__).parents[3] / "experiments" / "results" / "lr_schedulers"
+
+
+@pytest.fixture(scope="module")
+def results():
+    return Results.read([STUDY])
+
+
+@pytest.fixture(scope="module")
+def folder(results, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("events")
+    write_event_files(results, folder)
+    return folder
+
+
+def lines(name, seed):
+    (path,) = (STUDY / "records").glob(f"{name}-*-seed{seed}.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_run_has_a_folder(folder):
+    names = {path.parent.relative_to(folder).parts for path in folder.glob("**/*tfevents*")}
+    records = [path.stem.rsplit("-", 2) for path in (STUDY / "records").iterdir()]
+    assert names == {("lr_schedulers", name, seed) for name, _, seed in records}
+
+
+@pytest.mark.parametrize(
+    ("tag", "column"),
+    [
+        ("accuracy/test", "test_accuracy"),
+        ("accuracy/test_averaged", "averaged_test_accuracy"),
+        ("loss/train", "train_loss"),
+        ("loss/test", "test_loss"),
+        ("hyperparameters/learning_rate", "learning_rate"),
+        ("hyperparameters/momentum", "momentum"),
+        ("hyperparameters/weight_decay", "weight_decay"),
+        ("hyperparameters/batch_size", "batch_size"),
+        ("weights/squared_norm", "squared_norm"),
+        ("clocks/examples", "examples"),
+        ("clocks/epoch", "epoch"),
+    ],
+)
+def test_tensorboard_reads_what_the_record_says(folder, tag, column):
+    accumulator = EventAccumulator(str(folder / "lr_schedulers" / "swa_10" / "seed1")).Reload()
+    header, *rows, _ = lines("swa_10", 1)
+    start = datetime.datetime.fromisoformat(header["started"]).timestamp()
+    # The average has nothing in it at first.
+    assert [(event.step, event.value, event.wall_time) for event in accumulator.Scalars(tag)] == [
+        (
+            row["step"],
+            np.float32(row[column]),
+            pytest.approx(start + row["train_seconds"] + row["evaluation_seconds"], abs=1e-3),
+        )
+        for row in rows
+        if row[column] is not None
+    ]
+
+
+def test_no_curve_is_made_of_what_a_run_has_not(folder):
+    accumulator = EventAccumulator(str(folder / "lr_schedulers" / "cosine_50" / "seed0")).Reload()
+    tags = accumulator.Tags()["scalars"]
+    assert "accuracy/test" in tags and "accuracy/test_averaged" not in tags
+
+
+def test_a_loss_that_is_not_finite_is_a_point(results, tmp_path):
+    (record, *_) = results.records
+    row = {**record.evaluations[0], "test_loss": "inf"}  # as `describe` writes it
+    altered = dataclasses.replace(record, evaluations=(row,))
+    write_event_files(dataclasses.replace(results, records=(altered,)), tmp_path)
+    run = tmp_path / "lr_schedulers" / record.name / f"seed{record.header['seed']}"
+    (event,) = EventAccumulator(str(run)).Reload().Scalars("loss/test")
+    assert (event.step, event.value) == (row["step"], math.inf)
+
+
+def hyperparameters(folder, name):
+    (path,) = (folder / "lr_schedulers" / name / "seed2").iterdir()
+    (content,) = (
+        value.metadata.plugin_data.content
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "hparams"
+    )
+    found = parse_session_start_info_plugin_data(content).hparams
+    return {key: getattr(value, value.WhichOneof("kind")) for key, value in found.items()}
+
+
+def test_hyperparameters_are_those_in_which_the_runs_differ(folder):
+    found = hyperparameters(folder, "one_cycle_30")
+    assert found["seed"] == 2 and found["name"] == "one_cycle_30"
+    assert found["optimizer.lr.type"] == "OneCycle" and found["optimizer.lr.peak"] == 0.025
+    assert found["phases.0.epochs"] == 6
+    assert not {"precision", "optimizer.nesterov", "data.num_train"} & set(found)  # all have these
+    assert hyperparameters(folder, "multi_step")["optimizer.lr.milestones.1"] == "80%"
+
+
+def test_written_again_they_are_the_same_files(results, folder):
+    def contents():
+        return {path: path.read_bytes() for path in folder.glob("**/*tfevents*")}
+
+    before = contents()
+    write_event_files(results, folder)
+    assert contents() == before
+
+
+def test_the_command_writes_them(tmp_path, capsys):
+    events = tmp_path / "event files"
+    main(["report", str(STUDY), "--output", str(tmp_path), "--tensorboard", str(events)])
+    assert len(list(events.glob("lr_schedulers/*/seed*/*tfevents*"))) == 30
+    assert f"tensorboard --logdir '{events}'" in capsys.readouterr().out
+
+
+def test_without_tensorboardx_the_extra_is_named_and_nothing_written(tmp_path, monkeypatch, capsys):
+    for name in [name for name in sys.modules if name.split(".")[0] == "tensorboardX"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(SystemExit) as end:
+        main(["report", str(STUDY), "--output", str(tmp_path / "out"), "--tensorboard", "here"])
+    assert end.value.code == 2
+    assert "need tensorboardX: pip install 'jaxsched[tensorboard]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

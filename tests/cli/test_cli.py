@@ -1,0 +1,186 @@
+"""The command as a user types it, good and bad."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from jaxsched.cli import main
+
+CONFIG = """
+import jaxsched as js
+from jaxsched.data import Synthetic
+from jaxsched.models import CifarResNet
+from jaxsched.experiment import Experiment
+
+experiment = Experiment(
+    name="tiny",
+    model=CifarResNet(depth=8, width=2),
+    data=Synthetic(num_train=64, num_test=32),
+    phases=(js.Phase(epochs=1, batch_size=16),),
+    optimizer=js.SGD(js.OneCycle(0.1, duration=1)),
+    num_devices=1,
+)
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "tiny.py"
+    path.write_text(CONFIG)
+    return path
+
+
+def fails(arguments, capsys, code=2):
+    with pytest.raises(SystemExit) as exit_:
+        main([str(argument) for argument in arguments])
+    assert exit_.value.code == code
+    output = capsys.readouterr()
+    # the terminal wraps lines and frames them
+    return " ".join((output.err + output.out).replace("│", " ").split())
+
+
+def test_train_with_overrides_writes_a_record_of_what_ran(config, tmp_path, capsys):
+    main(
+        f"train {config} --optimizer.lr.peak 0.3 --seed 5 --phases.0.epochs 2 "
+        f"--model.norm.ghost 8 --workdir {tmp_path / 'out'}".split()
+    )
+    (record,) = (tmp_path / "out").glob("tiny-*-seed5.jsonl")
+    header, *rows, end = map(json.loads, record.read_text().splitlines())
+    assert header["config"]["optimizer"]["lr"]["peak"] == 0.3
+    assert header["config"]["phases"][0]["epochs"] == 2
+    assert header["config"]["model"]["norm"]["ghost"] == 8
+    assert header["source"] == CONFIG
+    assert [row["step"] for row in rows] == [4, 8]
+    assert end["status"] == "finished"
+    output = capsys.readouterr().out
+    assert "tiny: 8 updates" in output and "finished; record in" in output
+
+
+def test_a_finished_run_is_not_overwritten(config, tmp_path, capsys):
+    arguments = ["train", str(config), "--workdir", str(tmp_path)]
+    main(arguments)
+    (record,) = tmp_path.glob("tiny-*.jsonl")
+    before = record.read_bytes()
+    assert "holds a finished run; move it away" in fails(arguments, capsys)
+    assert record.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_the_largest_batch_is_found_and_some_updates_are_traced(config, tmp_path, capsys):
+    text = f"train {config} --batch-size max --phases.0.epochs 4 --profile 1 3 --workdir {tmp_path}"
+    main(text.split())
+    output = capsys.readouterr().out
+    assert "batch size 64, the largest that fits" in output  # of 64 examples
+    assert "images/s), evaluated in" in output and "GB (process)" in output
+    (record,) = tmp_path.glob("tiny-*.jsonl")
+    header, *rows, _ = map(json.loads, record.read_text().splitlines())
+    assert header["config"]["phases"][0]["batch_size"] == 64
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert list(record.with_suffix(".profile").rglob("perfetto_trace.json.gz"))
+
+
+def test_the_largest_batch_of_several_phases_is_refused(tmp_path, capsys):
+    path = tmp_path / "two.py"
+    phase = "js.Phase(epochs=1, batch_size=16),"
+    path.write_text(CONFIG.replace(phase, phase + phase))
+    output = fails(["train", path, "--batch-size", "max"], capsys)
+    assert "--batch-size max needs an experiment of one phase, got 2" in output
+
+
+def test_an_unknown_field_names_the_nearest_one(config, capsys):
+    output = fails(["train", config, "--optimizer.lr.peek", "0.3"], capsys)
+    assert "--optimizer.lr.peek" in output and "--optimizer.lr.peak" in output
+
+
+def test_a_value_of_the_wrong_kind_is_refused(config, capsys):
+    assert "--seed" in fails(["train", config, "--seed", "many"], capsys)
+    assert "invalid choice 'tpu'" in fails(["train", config, "--driver", "tpu"], capsys)
+    assert "batch_size=640" in fails(["train", config, "--phases.0.batch-size", "640"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("js.OneCycle(0.1", "js.OnCycle(0.1", "tiny.py, line 12: AttributeError: module"),
+        ("batch_size=16", "batch_size=", "tiny.py, line 11: SyntaxError"),
+        ("batch_size=16", "batch_size=0", "tiny.py, line 11: ValueError: Phase needs"),
+        ("experiment =", "experimant =", "under the name 'experiment', found no such name"),
+        ("experiment = Experiment(", "experiment = dict(", "found a dict; write `experiment ="),
+    ],
+)
+def test_an_error_in_the_config_file_shows_its_line(config, capsys, old, new, message):
+    config.write_text(CONFIG.replace(old, new))
+    output = fails(["train", config], capsys)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_a_message_is_shown_as_it_is_brackets_and_all(config, capsys):
+    config.write_text(CONFIG.replace("js.OneCycle(0.1, duration=1)", "'[bold]/tmp[/x]'"))
+    assert "got '[bold]/tmp[/x]'" in fails(["train", config], capsys)
+
+
+def test_files_that_are_not_there(tmp_path, capsys):
+    assert "does not exist" in fails(["train", tmp_path / "no.py"], capsys)
+    assert "does not exist" in fails(["bench", tmp_path / "no.py"], capsys)
+    (tmp_path / "notes.txt").write_text("")
+    assert "ending in .py" in fails(["train", tmp_path / "notes.txt"], capsys)
+
+
+def test_plot_draws_several_configs_before_anything_is_trained(config, tmp_path, capsys):
+    other = tmp_path / "other.py"
+    other.write_text(CONFIG.replace("js.OneCycle(0.1,", "js.Cosine(0.2,"))
+    main(["plot", str(config), str(other), "--output", str(tmp_path / "plot.png")])
+    output = capsys.readouterr().out
+    assert "lr" in output and "noise scale" in output
+    assert "tiny" in output and "other" in output  # both have the name "tiny": told apart
+    assert "batch size: 16 throughout" in output
+    assert np.ptp(imread(tmp_path / "plot.png")) > 0.9  # ink on paper
+
+
+@pytest.mark.slow
+def test_diagnose_says_whether_the_norm_bounces_and_does_not_run_twice(config, tmp_path, capsys):
+    arguments = f"diagnose {config} --workdir {tmp_path / 'out'} --epochs 4".split()
+    decay = ["--optimizer.weight-decay.value", "0.5"]
+    main([*arguments, *decay])
+    output = capsys.readouterr().out
+    assert "tiny_diagnosis: 16 updates" in output
+    assert "lr = Constant(value=0.0" in output  # the highest rate of the cycle's four updates
+    assert "Up to epoch 4, |w|² fell by" in output and "Not decided: it may still turn." in output
+    (record,) = (tmp_path / "out").glob("tiny_diagnosis-*.jsonl")
+    (picture,) = (tmp_path / "out").glob("tiny_diagnosis-*.png")
+    assert np.ptp(imread(picture)) > 0.9  # ink on paper
+    header, *rows, _ = map(json.loads, record.read_text().splitlines())
+    assert (
+        set(header["initial_layers"])
+        == set(rows[0]["layers"])
+        == {*rows[0]["norm_change"]["decay"]}
+    )
+    written = record.stat().st_mtime_ns
+    main([*arguments, *decay])
+    assert record.stat().st_mtime_ns == written
+
+    main(arguments)
+    assert "no weight decay, and without it no bounce" in capsys.readouterr().out
+
+
+def test_what_has_a_memory_is_shown_with_the_plan(config, capsys):
+    config.write_text(
+        CONFIG.replace("js.SGD(js.OneCycle(0.1, duration=1)", "js.SGD(0.1, abel=js.Abel()")
+    )
+    main(["plot", str(config), "--output", str(config.with_suffix(".png"))])
+    assert "abel = Abel(decay_factor=0.1, last_decay='85%'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["bench"], ["plot"], ["diagnose"]])
+def test_help_comes_from_the_docstrings(command, capsys):
+    output = fails([*command, "--help"], capsys, code=0)
+    assert "experiment" in output.lower()
+
+
+def test_help_of_a_config_lists_every_field(config, capsys):
+    output = fails(["train", config, "--help"], capsys, code=0)
+    for field in ("--optimizer.lr.peak", "--phases.0.batch-size", "--model.depth", "--seed"):
+        assert field in output

@@ -1,0 +1,80 @@
+"""README's tables and the committed reports are those of the records, and one command's work."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from jaxsched.bench import Results
+from jaxsched.bench.report.tables import markdown_table
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text()
+RESULTS = ROOT / "experiments" / "results"
+
+
+@pytest.fixture(scope="module")
+def reports(load_experiment):
+    return load_experiment("reports/write_reports")
+
+
+def emptied(text):
+    return re.sub(r"^\|.*\n", "", text, flags=re.MULTILINE)
+
+
+def test_the_readme_is_what_its_records_make(reports):
+    rows = []
+    for found in reports.MARKED.finditer(README):
+        rows.append(len(re.findall(r"^\|", found[0], re.MULTILINE)) - 2)  # heading and rule
+        runs = json.loads((RESULTS / found[2] / "study.json").read_text())["runs"]
+        # A row an experiment, for the comparisons but for the baseline.
+        assert rows[-1] == len({run["name"] for run in runs}) - (found[1] == "comparisons")
+    assert len(rows) >= 5
+    without = reports.MARKED.sub(lambda found: emptied(found[0]), README)
+    assert len(without.splitlines()) == len(README.splitlines()) - sum(rows) - 2 * len(rows)
+    assert reports.with_tables(without) == README
+
+
+@pytest.mark.parametrize(
+    "manifest", sorted(RESULTS.glob("*/study.json")), ids=lambda path: path.parent.name
+)
+def test_committed_reports_are_those_of_their_records(manifest):
+    committed = (manifest.parent / "summary.md").read_text()
+    assert committed == markdown_table(Results.read([manifest.parent]))
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("<!-- table: quickstart -->\n| 1 |\n", ValueError, "of .*quickstart.*after .. alone"),
+        (
+            "<!-- table: quickstart -->\n<!-- runs: one_cycle -->\n<!-- end -->",
+            ValueError,
+            "of .*quickstart.*one_cycle.*after .*one_cycle.*alone",
+        ),
+        ("<!-- tabel: quickstart -->\n<!-- end -->", ValueError, "kinds .*table.*got .*tabel"),
+        ("<!-- table: quick -->\n<!-- end -->", FileNotFoundError, "a study's folder.*quick"),
+        ("<!-- runs: quickstart -->\n<!-- end -->", FileNotFoundError, "quickstart_picture.py"),
+    ],
+)
+def test_markers_that_say_nothing_are_refused(reports, text, error, message):
+    with pytest.raises(error, match=message):
+        reports.with_tables(text)
+
+
+def test_the_command_makes_reports_curves_and_the_readme(reports, tmp_path, monkeypatch):
+    study = tmp_path / "results" / "one_cycle"
+    shutil.copytree(RESULTS / "one_cycle" / "records", study / "records")
+    shutil.copy(RESULTS / "one_cycle" / "study.json", study)
+    (table,) = re.findall(r"<!-- runs: one_cycle -->.*?<!-- end -->", README, re.DOTALL)
+    text = f"Before.\n\n{table}\n\nAfter: | no table |\n"
+    (tmp_path / "README.md").write_text(emptied(text))
+    monkeypatch.setattr(reports, "RESULTS", study.parent)
+    monkeypatch.setattr(reports, "README", tmp_path / "README.md")
+    reports.main()
+    assert (tmp_path / "README.md").read_text() == text
+    committed = RESULTS / "one_cycle" / "summary.md"
+    assert (study / "summary.md").read_text() == committed.read_text()
+    assert {"runs.csv", "curves.png", "accuracy.png"} <= {path.name for path in study.iterdir()}

@@ -1,0 +1,93 @@
+"""The study of growing batches: its runs at both sizes, and what its table says of them."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxsched.experiment import Experiment
+from jaxsched.experiment.files import load_value
+from jaxsched.tracking import Record
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+@pytest.fixture(scope="module")
+def picture(load_experiment):
+    return load_experiment("studies/dont_decay_picture")
+
+
+# Steps at 30, 60 and 80 % of 12 epochs of 10,000, each a batch five times larger up to the cap.
+UPDATES = {
+    "decay": 3750,
+    "hybrid": 1650,  # 3.6 epochs at 32, 8.4 at 160
+    "batch": 1405,  # 3.6 at 32, 3.6 at 160, 2.4 at 800, 2.4 at 992
+    "larger_lr": 319,  # 3.6 at 160, 3.6 at 800, 4.8 at 992
+    "larger_momentum": 130,  # 3.6 at 800, 8.4 at 992
+}
+
+
+def test_runs_take_as_many_updates_as_counted_by_hand(load_experiment, picture):
+    study = load_experiment("studies/dont_decay").sizes["cpu"]
+    found = {run.name: run.plan(10_000).total_steps for run in study.experiments}
+    expected = dict(UPDATES)
+    for other in ("nesterov", "vanilla", "adam"):
+        expected |= {f"{how}_{other}": UPDATES[how] for how in ("decay", "hybrid", "batch")}
+    # Planned, before anything is learned.
+    expected |= {"abel": 6250, "abel_batch": 6250, "noise_batch": 3125}
+    assert found == expected
+    assert {*picture.FIGURE_5}.union(*picture.OTHERS.values()) == set(found)
+
+
+def test_runs_at_the_paper_s_size_are_those_of_the_configs(load_experiment, picture):
+    runs = {
+        run.name: run for run in load_experiment("studies/dont_decay").sizes["full"].experiments
+    }
+    for name in picture.FIGURE_5:
+        path = CONFIGS / f"cifar10_wrn16_4_{name}.py"
+        config = load_value(path, "experiment", Experiment)
+        same = dataclasses.replace(config, name=name, evaluate_every=runs[name].evaluate_every)
+        assert runs[name] == same
+
+
+def record(losses, name="run"):
+    rows = [
+        {"step": 10 * n, "epoch": 2.0 * n, "train_loss": loss, "test_accuracy": 1 - loss}
+        for n, loss in enumerate(losses, start=1)
+    ]
+    return Record({"name": name}, tuple(rows), {"status": "finished"})
+
+
+def test_difference_is_that_of_the_means_where_they_are_farthest_apart(picture):
+    reference = [record([0.9, 0.5, 0.4]), record([0.9, 0.7, 0.4])]
+    others = [record([0.9, 0.4, 0.5]), record([1.0, 0.2, 0.3]), record([0.8, 0.3, 0.4, 0.1])]
+    epoch, difference, error = picture.largest_difference(others, reference)
+    assert epoch == 4.0
+    assert difference == pytest.approx(0.3 - 0.6)
+    # Standard deviations of 0.1 and 0.2 / √2, over three and two runs.
+    assert error == pytest.approx(math.sqrt(0.1**2 / 3 + 0.02 / 2))
+    assert math.isnan(picture.largest_difference(others[:1], reference)[2])
+
+
+def test_table_has_a_row_a_run_that_was_made(picture):
+    runs = {
+        "decay": [record([0.9, 0.5]), record([0.9, 0.7])],
+        "batch": [record([0.9, 0.5]), record([0.9, 0.5])],
+        "abel": [record([0.9, 0.75])],
+    }
+    rows = picture.table(runs).splitlines()[2:]
+    assert rows == [
+        "| decay | 20 | 40.00 ± 14.14 (n=2) | 94.3 |  |",
+        "| batch | 20 | 50.00 ± 0.00 (n=2) | 94.4 | -0.100 ± 0.100 to decay, epoch 4 |",
+        "| abel | 20 | 25.00 (n=1) |  |  |",
+    ]
+
+
+def test_picture_is_drawn_of_what_there_is(picture, tmp_path):
+    runs = {"decay": [record([0.9, 0.5])], "noise_batch": [record([0.9]), record([0.8, 0.7])]}
+    picture.draw(runs, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    accuracies = picture.values(runs["noise_batch"], "test_accuracy")
+    np.testing.assert_allclose(accuracies, [[0.1], [0.2]])

@@ -1,0 +1,305 @@
+"""Runs that real processes lose to real signals, against the run that nothing interrupts."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxsched.cli import main
+from jaxsched.train.checkpointing.checkpoints import restore_named
+from jaxsched.train.checkpointing.orbax_io import saved_steps
+from jaxsched.train.step.metrics import MetricSums
+from jaxsched.train.step.state import init_state
+
+# Every memory, two batch sizes, batches that straddle epochs; a few seconds of updates.
+CONFIG = """
+import jaxsched as js
+from jaxsched.data import Augment, Digits
+from jaxsched.models import CifarResNet
+from jaxsched.experiment import Experiment
+
+experiment = Experiment(
+    name="long",
+    model=CifarResNet(depth=8, width=4),
+    data=Digits(),
+    phases=(js.Phase(8, 16), js.Phase(10, 24)),
+    optimizer=js.SGD(
+        js.Cosine(0.1, duration=20),
+        momentum=0.9,
+        weight_decay=5e-3,
+        abel=js.Abel(0.5, last_decay=15),
+        plateau=js.Plateau(patience=2, factor=0.9),
+        averaging=js.Averaging(start=10, statistics_examples=500),
+    ),
+    augment=Augment(1, False),
+    num_devices=1,
+)
+"""
+TOTAL_STEPS = 1369
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resume")
+    (folder / "long.py").write_text(CONFIG)
+    return folder
+
+
+def start(folder, workdir, *arguments, minutes=0.005):
+    """A process that trains, saving all the time."""
+    # Under a test run in the background, processes are born deaf to Ctrl-C.
+    hearing = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", hearing + "from jaxsched.cli import main; main()", "train"]
+    options = ["--workdir", str(folder / workdir), "--checkpoint-minutes", str(minutes)]
+    environment = os.environ | {
+        # Each process compiles the same programs.
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return subprocess.Popen(
+        [*command, str(folder / "long.py"), *options, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "finished; record in" in output
+
+
+def wait_for_step(process, folder, workdir, step):
+    """Returns when a checkpoint after `step` is there."""
+    deadline = time.monotonic() + 240
+    while not any(max(saved_steps(p), default=-1) > step for p in runs(folder, workdir)):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def runs(folder, workdir):
+    return [path for path in (folder / workdir).glob("long-*") if path.is_dir()]
+
+
+def rows(folder, workdir):
+    """The record but for what differs from run to run: times and memory."""
+    (record,) = (folder / workdir).glob("long-*.jsonl")
+    entries = [json.loads(line) for line in record.read_text().splitlines()]
+    for entry in entries:
+        entry.pop("train_seconds", None)
+        entry.pop("evaluation_seconds", None)
+        entry.pop("images_per_second", None)
+        entry.pop("peak_memory", None)
+        entry.pop("compilations", None)
+    return entries[1:]
+
+
+@pytest.fixture(scope="module")
+def like():
+    """Arrays of the shapes that the checkpoints hold."""
+    namespace = {}
+    exec(CONFIG, namespace)
+    experiment = namespace["experiment"]
+    plan = experiment.plan(1493)
+    assert plan.total_steps == TOTAL_STEPS
+    model, tx = experiment.model.build(10), experiment.optimizer.transformation(plan)
+    state = jax.eval_shape(lambda: init_state(model, tx, jax.random.key(0), (8, 8, 1)))
+    return state, jax.eval_shape(MetricSums.zero)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(folder):
+    finish(start(folder, "whole", minutes=10))
+    return rows(folder, "whole")
+
+
+def assert_same_end(folder, workdir, like):
+    ends = []
+    for name in (workdir, "whole"):
+        (run,) = runs(folder, name)
+        ends.append(restore_named(run / str(TOTAL_STEPS), like))
+    jax.tree.map(np.testing.assert_array_equal, ends[0].arrays, ends[1].arrays)
+    assert rows(folder, workdir) == rows(folder, "whole")
+
+
+def kill_and_resume(folder, workdir, num_kills, seed):
+    """Kills a run at drawn moments, many of them during a save, and lets the last one finish."""
+    draw, arguments, kills = random.Random(seed), (), 0
+    while kills < num_kills:
+        process = start(folder, workdir, *arguments)
+        try:
+            step = max((max(saved_steps(p), default=-1) for p in runs(folder, workdir)), default=-1)
+            wait_for_step(process, folder, workdir, min(step, TOTAL_STEPS - 1))
+            time.sleep(draw.uniform(0, 0.4))
+            process.kill()
+            process.communicate()
+        finally:
+            process.kill()
+        kills, arguments = kills + 1, ("--resume",)
+        if process.returncode != -signal.SIGKILL:  # it had finished before
+            break
+    return kills
+
+
+def test_a_run_that_is_killed_goes_on_bit_for_bit(folder, uninterrupted, like):
+    assert kill_and_resume(folder, "killed", num_kills=3, seed=0) == 3
+    finish(start(folder, "killed", "--resume", minutes=10))
+    assert_same_end(folder, "killed", like)
+    assert len(uninterrupted) == 19  # an evaluation an epoch and the end
+
+
+@pytest.mark.slow
+def test_fifty_kills(folder, uninterrupted, like):
+    kills, seed = 0, 1
+    while kills < 50:
+        workdir = f"killed{seed}"
+        kills += kill_and_resume(folder, workdir, num_kills=7, seed=seed)
+        if not (record := list((folder / workdir).glob("*.jsonl"))) or (
+            '"kind": "end"' not in record[0].read_text()
+        ):
+            finish(start(folder, workdir, "--resume", minutes=10))
+        assert_same_end(folder, workdir, like)
+        seed += 1
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
+def test_a_signal_saves_the_run_and_ends_it(folder, uninterrupted, like, number, code):
+    process = start(folder, f"signal{number}")
+    try:
+        wait_for_step(process, folder, f"signal{number}", 0)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code, output
+    assert "and saved at update" in output and "with --resume goes on from there" in output
+    assert "Traceback" not in output
+    finish(start(folder, f"signal{number}", "--resume", minutes=10))
+    assert_same_end(folder, f"signal{number}", like)
+
+
+def test_a_signal_during_compilation_is_heeded_too(folder):
+    process = start(folder, "early")
+    try:
+        time.sleep(0.1)
+        deadline = time.monotonic() + 120
+        while not runs(folder, "early"):  # the folder is made before anything compiles
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 143, output
+    (run,) = runs(folder, "early")
+    assert len(saved_steps(run)) == 1 and saved_steps(run)[0] < TOTAL_STEPS
+
+
+@pytest.mark.slow
+def test_two_processes_cannot_train_the_same_run(folder):
+    first = start(folder, "both")
+    try:
+        wait_for_step(first, folder, "both", -1)
+        first.send_signal(signal.SIGSTOP)  # however long the second takes, the first is not done
+        second = start(folder, "both", "--resume")
+        output, _ = second.communicate(timeout=120)
+        assert second.returncode == 2
+        assert f"process {first.pid} saves its" in " ".join(output.split())
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
+
+
+# What follows runs in this process, on a smaller run.
+
+SMALL = """
+import jaxsched as js
+from jaxsched.data import Augment, Synthetic
+from jaxsched.models import CifarResNet
+from jaxsched.experiment import Experiment
+
+experiment = Experiment(
+    name="small",
+    model=CifarResNet(depth=8, width=2),
+    data=Synthetic(num_train=64, num_test=32),
+    phases=(js.Phase(4, 16),),
+    optimizer=js.SGD(0.05, momentum=0.9, abel=js.Abel(0.5, last_decay=3)),
+    num_devices=1,
+)
+"""
+
+
+@pytest.fixture
+def small(tmp_path):
+    (tmp_path / "small.py").write_text(SMALL)
+
+    def command(*arguments):
+        main(["train", str(tmp_path / "small.py"), "--workdir", str(tmp_path), *arguments])
+
+    return command
+
+
+def refused(command, *arguments, capsys):
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        command(*arguments)
+    assert exit_.value.code == 2
+    return " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_a_longer_run_goes_on_from_before_the_last_decay(small, tmp_path, capsys):
+    small()
+    (first,) = tmp_path.glob("small-*.jsonl")
+    kept = first.with_suffix("") / "before_last_decay"
+    longer = ("--phases.0.epochs", "7", "--optimizer.abel.last-decay", "6")
+    small(*longer, "--start-from", str(kept))
+    (second,) = (path for path in tmp_path.glob("small-*.jsonl") if path != first)
+    before, after = (
+        [json.loads(line) for line in path.read_text().splitlines()] for path in (first, second)
+    )
+    assert after[0]["resumed_at"] == 12
+    # Epochs 1 to 3 are the first run's; from then on nothing has decayed until epoch 6.
+    assert after[1:4] == before[1:4]
+    assert [row["learning_rate"] for row in before[1:5]] == pytest.approx([0.05] * 3 + [0.025])
+    assert [row["learning_rate"] for row in after[1:8]] == pytest.approx([0.05] * 6 + [0.025])
+
+    other_batch = ("--phases.0.batch-size", "32", "--start-from", str(kept))
+    message = refused(small, *other_batch, capsys=capsys)
+    assert "made after 12 updates and 192 examples" in message
+    assert "needs 384 examples of 64 for those" in message
+    wider = ("--model.width", "4", "--start-from", str(kept))
+    assert "arrays of another network" in refused(small, *wider, capsys=capsys)
+    nowhere = ("--seed", "3", "--start-from", str(tmp_path / "nowhere"))
+    assert "got none; give one such as" in refused(small, *nowhere, capsys=capsys)
+
+
+def test_what_cannot_be_resumed_is_refused_with_what_differs(small, tmp_path, capsys):
+    message = refused(small, "--resume", capsys=capsys)
+    assert "--resume needs a checkpoint of this very run, got none" in message
+    small()
+    (record,) = tmp_path.glob("small-*.jsonl")
+    changed = ("--optimizer.lr.value", "0.2", "--resume")
+    message = refused(small, *changed, capsys=capsys)
+    assert f"nearest run, {record.stem}, differs in: optimizer.lr.value: 0.05 -> 0.2" in message
+    # A refusal leaves nothing behind.
+    assert [path.name for path in tmp_path.glob("small-*") if path.is_dir()] == [record.stem]
+    # The record is gone, its checkpoints are not: they are not overwritten.
+    record.unlink()
+    assert "go on from them with --resume, or move the folder" in refused(small, capsys=capsys)
+    small("--resume")
+    assert json.loads(record.read_text().splitlines()[-1])["status"] == "finished"

@@ -1,0 +1,173 @@
+"""The drivers against each other, and the proof that replicas cannot drift apart."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+import jaxsched as js
+from jaxsched.data import Synthetic
+from jaxsched.experiment import Experiment
+from jaxsched.models import BatchNorm, CifarResNet
+from jaxsched.train import Program, train
+from jaxsched.train.distributed.driver import AXIS
+from jaxsched.train.distributed.make_driver import check_divisible, make_driver
+from jaxsched.train.step.metrics import MetricSums
+from jaxsched.train.step.micro_batches import Batch, MicroBatches
+from jaxsched.train.step.state import init_state
+from jaxsched.train.step.train_step import make_update
+
+
+@pytest.mark.parametrize(
+    ("driver", "num_devices"),
+    [("jit", 4), ("pmap", 4), pytest.param("pmap", 1, marks=pytest.mark.slow)],
+)
+def test_every_driver_gives_the_run_of_one_device(experiment, program, driver, num_devices):
+    rows, expected_rows = [], []
+    expected = train(program, seed=2, on_evaluation=expected_rows.append)
+    other = dataclasses.replace(experiment, driver=driver, num_devices=num_devices)
+    ours = train(Program(other, program.dataset), seed=2, on_evaluation=rows.append)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=3e-5), ours.state, expected.state
+    )
+    for row, expected_row in zip(rows, expected_rows, strict=True):
+        assert row.train_loss == pytest.approx(expected_row.train_loss, rel=1e-4)
+        assert row.test_loss == pytest.approx(expected_row.test_loss, rel=1e-4)
+        assert row.step == expected_row.step
+
+
+@pytest.fixture(scope="module")
+def update_on_four(experiment):
+    """The update under shard_map, which proves at compile time what is the same everywhere."""
+    mesh = Mesh(np.array(jax.devices()[:4]), (AXIS,))
+    plan = experiment.plan(100)
+
+    def make(axis_name, model_axis_name):
+        model = experiment.model.build(4, axis_name=model_axis_name)
+        update = make_update(model, experiment.optimizer.transformation(plan), axis_name=axis_name)
+
+        def on_part(state, batch):
+            return update(state, MicroBatches.one(batch))
+
+        return jax.jit(jax.shard_map(on_part, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P()))
+
+    return make
+
+
+def draw_batch(size):
+    keys = jax.random.split(jax.random.key(1), size)
+    images = jax.random.normal(jax.random.key(2), (size, 8, 8, 3))
+    return Batch(images, jnp.arange(size) % 4, keys)
+
+
+def draw_state(experiment):
+    model = experiment.model.build(4)
+    tx = experiment.optimizer.transformation(experiment.plan(100))
+    return jax.jit(lambda key: init_state(model, tx, key, (8, 8, 3)))(jax.random.key(0))
+
+
+@pytest.mark.slow
+def test_shard_map_proves_that_replicas_stay_equal(experiment, update_on_four):
+    state, batch = draw_state(experiment), draw_batch(16)
+    ours, sums = update_on_four(AXIS, AXIS)(state, batch)
+    model = experiment.model.build(4)
+    tx = experiment.optimizer.transformation(experiment.plan(100))
+    update = make_update(model, tx)
+    alone, sums_alone = jax.jit(lambda s, b: update(s, MicroBatches.one(b)))(state, batch)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), ours, alone)
+    assert sums.loss == pytest.approx(float(sums_alone.loss), rel=1e-5)
+    assert int(sums.correct) == int(sums_alone.correct)
+    assert int(sums.count) == 16
+
+
+@pytest.mark.parametrize(
+    ("axis_name", "model_axis_name"),
+    [(None, AXIS), (AXIS, None)],
+    ids=["gradients not reduced", "batch statistics not reduced"],
+)
+def test_the_proof_fails_for_replicas_that_drift(
+    experiment, update_on_four, axis_name, model_axis_name
+):
+    with pytest.raises(Exception, match=r"manual axis types|replicated"):
+        update_on_four(axis_name, model_axis_name)(draw_state(experiment), draw_batch(16))
+
+
+def test_sums_add_up_over_batches_and_leave_out_what_does_not_count():
+    logits = jnp.array([[2.0, 1.0], [0.0, 3.0], [5.0, 0.0]])
+    labels = jnp.array([0, 0, 1])
+    losses = jnp.array([0.5, 0.25, 4.0])
+    total = MetricSums.of(logits, labels, losses) + MetricSums.of(
+        logits, labels, losses, counts=jnp.array([True, True, False])
+    )
+    assert float(total.loss) == 5.5
+    assert (int(total.correct), int(total.count)) == (2, 5)
+    assert total.accuracy == 0.4
+    assert total.mean_loss == 1.1
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
+    check_divisible((96, 104), 8)
+    with pytest.raises(ValueError, match=r"batch_size=100, devices=8; use 96 or 104\."):
+        check_divisible((96, 100), 8)
+    with pytest.raises(ValueError, match=r"batch_size=3, devices=8; use 8\."):
+        check_divisible((3,), 8)
+    check_divisible((96, 192), 4, group=32)
+    with pytest.raises(ValueError, match=r"batch_size=80, ghost=32; use 64 or 96\."):
+        check_divisible((80,), 4, group=32)
+
+
+def test_more_devices_than_there_are_is_refused():
+    with pytest.raises(ValueError, match=r"within 1 … 4, .* got num_devices=5"):
+        make_driver("jit", 5)
+
+
+def test_a_cpu_splits_no_further_than_fits():
+    driver = make_driver("jit", batch_sizes=(800, 992), pixels=1024, fits=lambda n: n < 3)
+    assert len(driver.devices) == 2
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "changes", "num_devices"),
+    [
+        (128, {}, 4),  # a group of 64 may be of two devices
+        (256, {"max_device_batch": 64}, 4),
+        (384, {"max_device_batch": 64}, 3),  # 96 a device would be a group and a half
+        (96, {}, None),
+        (256, {"optimizer": js.SGD(0.1, noise=js.NoiseEstimate())}, 2),  # two groups a device
+    ],
+)
+def test_a_cpu_splits_between_groups_that_are_normalised_together(batch_size, changes, num_devices):
+    experiment = Experiment(
+        name="groups",
+        model=CifarResNet(depth=8, width=2, norm=BatchNorm(ghost=64)),
+        data=Synthetic(num_train=512, num_test=16, image_size=32),
+        phases=(js.Phase(1, batch_size),),
+        **{"optimizer": js.SGD(0.1), **changes},
+    )
+    if num_devices is None:
+        with pytest.raises(ValueError, match="ghost=64; use 64 or 128"):
+            Program(experiment, experiment.data.load())
+    else:
+        assert len(Program(experiment, experiment.data.load()).driver.devices) == num_devices
+
+
+@pytest.mark.parametrize(
+    ("batch_sizes", "side", "num_devices"),
+    [
+        ((128,), 32, 4),
+        ((64, 128), 32, 2),  # the smallest batch decides
+        ((32,), 32, 1),
+        ((96, 160), 32, 2),  # 3 do not divide 160
+        ((99,), 32, 3),
+        ((128,), 8, 1),  # digits are too small to be worth splitting
+        ((16,), 224, 4),
+        ((6,), 224, 3),
+    ],
+)
+def test_a_cpu_splits_what_is_worth_splitting(batch_sizes, side, num_devices):
+    driver = make_driver("jit", batch_sizes=batch_sizes, pixels=side * side)
+    assert len(driver.devices) == num_devices

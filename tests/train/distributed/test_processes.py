@@ -1,0 +1,202 @@
+"""Several real processes that make one run over loopback, against the run of one process."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jaxsched.train.checkpointing.checkpoints import restore_named
+from jaxsched.train.checkpointing.orbax_io import saved_steps
+from jaxsched.train.step.metrics import MetricSums
+from jaxsched.train.step.state import init_state
+
+# Every memory, streamed data and a change of batch size, at a rate that does not amplify the order
+# of additions.
+CONFIG = """
+import jaxsched as js
+from jaxsched.data import Augment, Streamed, Subset, Digits
+from jaxsched.models import CifarResNet
+from jaxsched.experiment import Experiment
+
+experiment = Experiment(
+    name="shared",
+    model=CifarResNet(depth=8, width=4),
+    data={data},
+    phases=(js.Phase(1.5, 16), js.Phase(1.5, 32)),
+    optimizer=js.SGD(
+        lr=js.Cosine(0.01, duration=3),
+        momentum=0.9,
+        weight_decay=5e-3,
+        abel=js.Abel(0.5, last_decay=2),
+        plateau=js.Plateau(patience=2, factor=0.9),
+        averaging=js.Averaging(start=2, statistics_examples=100),
+    ),
+    augment=Augment(1, False),
+    driver={driver!r},
+    num_devices={devices},
+)
+"""
+RESIDENT = "Subset(Digits(), num_train=200)"
+STREAMED = "Streamed(Subset(Digits(), num_train=200))"
+STEPS = 29
+
+
+def write_config(folder, name, data, driver="jit", devices=2):
+    (folder / f"{name}.py").write_text(CONFIG.format(data=data, driver=driver, devices=devices))
+    return folder / f"{name}.py"
+
+
+def start(config, workdir, *arguments, file_size=-1):
+    """A process with two virtual devices that trains and can write files of so many bytes."""
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({file_size}, {file_size})); "
+        "from jaxsched.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "train", str(config)]
+    environment = os.environ | {
+        "JAX_NUM_CPU_DEVICES": "2",
+        "JAX_COMPILATION_CACHE_DIR": str(config.parent / "cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return subprocess.Popen(
+        [*command, "--workdir", str(workdir), *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def start_two(config, workdir, *arguments, seeds=(0, 0), **limits):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    together = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", *arguments]
+    return [
+        start(config, workdir, *together, "--process-id", str(i), "--seed", str(seed), **limits)
+        for i, seed in enumerate(seeds)
+    ]
+
+
+def outputs(processes, code=0):
+    """What the processes print; all of them end with this code."""
+    printed = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [code] * len(processes), printed
+    return printed
+
+
+def rows(workdir):
+    """The record's evaluations but for the times."""
+    (record,) = workdir.glob("shared-*.jsonl")
+    entries = [json.loads(line) for line in record.read_text().splitlines()]
+    for entry in entries:
+        entry.pop("train_seconds", None)
+        entry.pop("evaluation_seconds", None)
+    assert entries[-1]["kind"] == "end" and entries[-1]["status"] == "finished"
+    return entries[1:-1]
+
+
+def last_state(workdir):
+    namespace = {}
+    exec(CONFIG.format(data=RESIDENT, driver="jit", devices=1), namespace)
+    experiment = namespace["experiment"]
+    plan = experiment.plan(200)
+    model, tx = experiment.model.build(10), experiment.optimizer.transformation(plan)
+    like = jax.eval_shape(lambda: init_state(model, tx, jax.random.key(0), (8, 8, 1)))
+    (folder,) = (path for path in workdir.glob("shared-*") if path.is_dir())
+    return restore_named(folder / str(STEPS), (like, jax.eval_shape(MetricSums.zero))).arrays[0]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("processes")
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+    """The run of one process, on one device."""
+    config = write_config(folder, "alone", RESIDENT, devices=1)
+    outputs([start(config, folder / "alone")])
+    return rows(folder / "alone"), last_state(folder / "alone")
+
+
+def assert_close(workdir, alone):
+    ours, expected = rows(workdir), alone[0]
+    assert [row["step"] for row in ours] == [row["step"] for row in expected]
+    for row, other in zip(ours, expected, strict=True):
+        for name in ("train_loss", "test_loss", "squared_norm", "learning_rate"):
+            assert row[name] == pytest.approx(other[name], rel=2e-4), name
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4),
+        last_state(workdir).params,
+        alone[1].params,
+    )
+
+
+@pytest.fixture(scope="module")
+def together(folder):
+    """The run of two processes, with streamed data, of which each reads its part."""
+    outputs(start_two(write_config(folder, "together", STREAMED), folder / "together"))
+    return folder / "together"
+
+
+def test_two_processes_make_the_run_of_one(together, alone):
+    assert_close(together, alone)
+
+
+@pytest.mark.slow
+def test_two_processes_make_it_under_pmap_too(folder, alone):
+    config = write_config(folder, "mapped", STREAMED, "pmap")
+    main, other = outputs(start_two(config, folder / "mapped"))
+    assert "finished; record in" in main
+    assert "finished" not in other  # one process speaks
+    assert_close(folder / "mapped", alone)
+
+
+@pytest.mark.slow
+def test_sigterm_to_one_of_two_processes_saves_both_and_the_run_goes_on(folder, together):
+    """The same update on both, whichever of them is told to stop; then the same bits."""
+    config, workdir = folder / "together.py", folder / "stopped"
+    processes = start_two(config, workdir, "--checkpoint-minutes", "0")
+    deadline = time.monotonic() + 240
+    while not any(saved_steps(path) for path in workdir.glob("*")):
+        assert processes[1].poll() is None, processes[1].communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    processes[1].send_signal(signal.SIGTERM)
+    said = outputs(processes, 128 + signal.SIGTERM)
+    places = {text.split("saved at update ")[1].split(";")[0] for text in said}
+    assert len(places) == 1 and int(places.pop()) < STEPS
+    outputs(start_two(config, workdir, "--resume"))
+    assert rows(workdir) == rows(together)
+    states = (jax.tree.leaves(last_state(path)) for path in (workdir, together))
+    for ours, theirs in zip(*states, strict=True):
+        assert ours.tobytes() == theirs.tobytes()
+
+
+def test_what_one_process_refuses_all_refuse(folder, alone):
+    """The main process alone sees the finished record."""
+    config = folder / "alone.py"
+    for text in outputs(start_two(config, folder / "alone"), code=2):
+        assert "holds a finished run" in text
+
+
+@pytest.mark.slow
+def test_where_the_main_process_cannot_write_all_end(folder, together):
+    """Its first row finds no room; the other process does not wait for it."""
+    config = folder / "together.py"
+    for text in outputs(start_two(config, folder / "no_room", file_size=3000), code=2):
+        assert "cannot write to" in text
+
+
+def test_processes_with_different_experiments_are_refused(folder):
+    config = write_config(folder, "different", RESIDENT)
+    for text in outputs(start_two(config, folder / "different", seeds=(0, 1)), code=2):
+        assert "every process has to have the same experiment" in text

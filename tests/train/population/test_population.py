@@ -1,0 +1,187 @@
+"""Members of a family by one program, in turn and at once, against each of them alone."""
+
+import dataclasses
+import itertools
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import jaxsched as js
+from jaxsched.data import Streamed, Synthetic
+from jaxsched.train import Member, MembersDriver, Population, Program, train
+from jaxsched.train.population.family import SharedProgramSpec, why_alone
+
+
+def with_optimizer(experiment, **changes):
+    optimizer = dataclasses.replace(experiment.optimizer, **changes)
+    return dataclasses.replace(experiment, optimizer=optimizer)
+
+
+@pytest.fixture(scope="module")
+def one_phase(experiment):
+    return dataclasses.replace(experiment, phases=(js.Phase(epochs=2, batch_size=16),))
+
+
+@pytest.fixture(scope="module")
+def family(one_phase):
+    """Rates, momenta and weight decays differ; some of them are 0, which alone has no link."""
+    return (
+        one_phase,
+        with_optimizer(one_phase, lr=js.Cosine(0.3, duration=3), weight_decay=0.0),
+        with_optimizer(one_phase, momentum=0.0, weight_decay=1e-2),
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(family):
+    """Each of them by a program of its own: rows and last parameters."""
+    return [run(Program(one, one.data.load()), seed=1) for one in family]
+
+
+def run(program, seed):
+    rows = []
+    outcome = train(program, seed, on_evaluation=rows.append)
+    return rows, jax.device_get(outcome.state.params)
+
+
+def difference(tree, other):
+    return max(jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), tree, other)))
+
+
+@pytest.mark.parametrize(("driver", "num_devices"), [("jit", 1), ("pmap", 2)])
+def test_one_program_runs_each_member_as_its_own_program_would(family, alone, driver, num_devices):
+    experiments = [dataclasses.replace(e, driver=driver, num_devices=num_devices) for e in family]
+    program = Program(experiments[0], family[0].data.load(), alike=experiments[1:])
+    for experiment, (rows, params) in zip(experiments, alone, strict=True):
+        found, found_params = run(program.member(experiment), seed=1)
+        exact = num_devices == 1
+        np.testing.assert_allclose(
+            [row.test_loss for row in found],
+            [row.test_loss for row in rows],
+            rtol=0 if exact else 1e-3,
+        )
+        assert difference(found_params, params) <= (0 if exact else 1e-3)
+        assert found[-1].weight_decay == pytest.approx(rows[-1].weight_decay)
+
+
+@pytest.mark.parametrize(("devices", "per_device"), [(2, 1), (1, 3)])
+def test_members_at_once_are_the_runs_that_they_are_alone(family, alone, devices, per_device):
+    members = [Member(experiment, 1) for experiment in family]
+    driver = MembersDriver(jax.devices()[:devices], per_device)
+    cohort = Population(members, family[0].data.load(), driver)
+    at_once = driver.num_members
+    for first in range(0, len(members), at_once):
+        chosen = slice(first, first + at_once)
+        runs = cohort.start(members[chosen])
+        for number, mark in enumerate(row.step for row in alone[0][0]):
+            runs.advance(mark)
+            # Convolutions of several members are others to XLA, which adds in another order.
+            tolerance = {"rtol": 0, "atol": 0} if per_device == 1 else {"rtol": 5e-3, "atol": 5e-3}
+            expected = [rows[number].test_loss for rows, _ in alone[chosen]]
+            np.testing.assert_allclose(
+                [sums.mean_loss for sums in runs.evaluate()], expected, **tolerance
+            )
+        for number, (rows, params) in enumerate(alone[chosen]):
+            assert difference(runs.state(number).params, params) <= tolerance["atol"]
+            losses = runs.trace().losses[number]
+            ends = [0, *(row.step for row in rows)]
+            means = [losses[a:b].mean() for a, b in itertools.pairwise(ends)]
+            expected = [row.train_loss for row in rows]
+            np.testing.assert_allclose(means, expected, rtol=max(tolerance["rtol"], 1e-6))
+
+
+def test_seeds_are_runs_of_their_own(one_phase):
+    members = [Member(one_phase, seed) for seed in (3, 4)]
+    dataset = one_phase.data.load()
+    runs = Population(members, dataset, MembersDriver(jax.devices()[:1], 2)).start(members)
+    runs.advance(8)
+    program = Program(one_phase, dataset)
+    for member, losses in zip(members, runs.trace().losses, strict=True):
+        _, sums = program.update(
+            program.init(member.seed), program.zero_sums(), seed=member.seed, step=0, count=7
+        )
+        expected = jax.device_get(sums).mean_loss
+        assert losses[:7].mean() == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(("devices", "per_device"), [(2, 1), (1, 2)])
+def test_a_member_that_diverges_does_not_touch_the_others(one_phase, devices, per_device):
+    members = [Member(one_phase, 1), Member(with_optimizer(one_phase, lr=js.Cosine(1e30, 3)), 1)]
+    twice = [members[0], Member(with_optimizer(one_phase, lr=js.Cosine(0.2, 3)), 1)]
+    losses = []
+    for pair in (members, twice):
+        driver = MembersDriver(jax.devices()[:devices], per_device)
+        runs = Population(pair, one_phase.data.load(), driver).start(pair)
+        runs.advance(13)
+        losses.append(runs.trace().losses)
+    diverged, beside_another = losses
+    assert not np.isfinite(diverged[1]).all()
+    np.testing.assert_array_equal(diverged[0], beside_another[0])
+
+
+def test_members_go_on_from_a_state_that_one_of_them_reached(family):
+    members, dataset = [Member(experiment, 1) for experiment in family], family[0].data.load()
+    cohort = Population(members, dataset, MembersDriver(jax.devices()[:1]))
+    whole, first = cohort.start(members[:1]), cohort.start(members[:1])
+    whole.advance(13)
+    first.advance(6)
+    resumed = cohort.start(members[:1], first.state(0))
+    assert resumed.step == 6
+    resumed.advance(13)
+    np.testing.assert_array_equal(whole.trace().losses[:, 6:], resumed.trace().losses[:, 6:])
+    assert np.isnan(resumed.trace().losses[:, :6]).all()
+    other = cohort.start(members[1:2], first.state(0))
+    other.advance(13)
+    assert (other.trace().losses[:, 7:] != whole.trace().losses[:, 7:]).all()
+
+
+def test_any_optax_optimizer_has_families(one_phase):
+    def lion(rate, b1):
+        arguments = {"learning_rate": js.Cosine(rate, 2), "b1": js.Constant(b1)}
+        return dataclasses.replace(one_phase, optimizer=js.FromOptax(optax.lion, arguments))
+
+    pair, plan = [lion(1e-3, 0.9), lion(1e-4, 0.8)], one_phase.plan(100)
+    family = SharedProgramSpec(pair, plan)
+    np.testing.assert_allclose(np.sort(family.numbers, axis=1), [[1e-3, 0.9], [1e-4, 0.8]])
+    assert family.optimizer([0.5, 0.25]).arguments.keys() == {"learning_rate", "b1"}
+
+
+def test_points_in_arrays_are_shared_and_told_apart_by_no_number(one_phase):
+    def through(values, decay):
+        schedule = js.Interpolate(np.stack([np.arange(3.0), values], axis=1))
+        return with_optimizer(one_phase, lr=schedule, weight_decay=decay)
+
+    plan = one_phase.plan(100)
+    pair = [through((0.1, 0.2, 0.0), decay) for decay in (0.0, 1e-3)]
+    family = SharedProgramSpec(pair, plan)
+    np.testing.assert_allclose(family.numbers, [[0.0], [1e-3]])
+    lr = family.optimizer(family.numbers[1]).lr
+    np.testing.assert_allclose(lr(np.array([0.0, 0.5, 2.0])), [0.1, 0.15, 0.0], rtol=1e-6)
+    np.testing.assert_array_equal(family.numbers_of(pair[1]), family.numbers[1])
+    with pytest.raises(ValueError, match="differ in more"):
+        SharedProgramSpec([pair[0], through((0.1, 0.3, 0.0), 0.0)], plan)
+
+
+def test_what_differs_in_more_than_numbers_is_refused(one_phase, family):
+    linear = with_optimizer(one_phase, lr=js.Linear(0.1, 0.0, 3))
+    plan = one_phase.plan(100)
+    for other in (linear, dataclasses.replace(one_phase, label_smoothing=0.1)):
+        with pytest.raises(ValueError, match="differ in more; make a family of each kind"):
+            SharedProgramSpec([one_phase, other], plan)
+    known = SharedProgramSpec(family, plan)
+    with pytest.raises(ValueError, match="with other numbers; make the program with it"):
+        known.numbers_of(with_optimizer(one_phase, weight_decay=0.5))
+
+
+def test_what_cannot_run_beside_others_says_why(one_phase):
+    dataset = one_phase.data.load()
+    assert why_alone(one_phase, dataset) == ""
+    plateau = with_optimizer(one_phase, plateau=js.Plateau())
+    assert "plateau" in why_alone(plateau, dataset)
+    streamed = Streamed(Synthetic(num_train=100, num_test=50, num_classes=4))
+    reason = "its data is streamed"
+    assert why_alone(dataclasses.replace(one_phase, data=streamed), streamed.load()) == reason
+    with pytest.raises(ValueError, match="it has a plateau, which observes evaluations; run it"):
+        Population([Member(plateau, 0)], dataset, MembersDriver(jax.devices()[:1]))

@@ -1,0 +1,147 @@
+"""What is compiled when: once a batch size, beside the run, and not again in a second process."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import jaxsched as js
+from jaxsched.data import Synthetic
+from jaxsched.models import CifarResNet
+from jaxsched.train import Program, train
+from jaxsched.train.program.executables import Executables
+
+
+class Compiler:
+    """Compiles a size by waiting until it may, and writes down which, in which thread."""
+
+    def __init__(self):
+        self.made, self.threads, self.may = [], set(), threading.Event()
+        self.may.set()
+
+    def __call__(self, size):
+        assert self.may.wait(30)
+        self.made.append(size)
+        self.threads.add(threading.current_thread())
+        if size < 0:
+            raise ValueError(f"no size {size}")
+        return lambda: size
+
+
+def test_each_size_is_compiled_once_in_order_and_in_another_thread():
+    compiler = Compiler()
+    executables = Executables(compiler)
+    executables.prepare((32, 64, 32))
+    executables.prepare((64, 128))
+    assert [executables[size]() for size in (128, 32, 64)] == [128, 32, 64]
+    assert compiler.made == [32, 64, 128]
+    assert len(compiler.threads) == 1 and threading.main_thread() not in compiler.threads
+    assert [cost.batch_size for cost in executables.costs()] == [32, 64, 128]
+
+
+def test_what_had_to_be_waited_for_is_told_apart():
+    compiler = Compiler()
+    compiler.may.clear()
+    executables = Executables(compiler)
+    executables.prepare((32,))
+    assert not executables.is_compiled(32)
+    threading.Timer(0.1, compiler.may.set).start()
+    _ = executables[32]
+    executables.prepare((64,))
+    executables._begun[64].result()
+    _ = executables[64]
+    waited = {cost.batch_size: cost.waited_seconds for cost in executables.costs()}
+    assert waited[32] > 0 and waited[64] == 0
+
+
+def test_what_fails_beside_the_run_is_said_at_the_next_dispatch():
+    executables = Executables(Compiler())
+    executables.prepare((32, -1))
+    with pytest.raises(ValueError, match="no size -1"):
+        executables[-1]
+    assert executables[32]() == 32
+    with pytest.raises(ValueError, match="no size -1"):
+        executables.check()
+    assert [cost.batch_size for cost in executables.costs()] == [32]
+
+
+def test_what_a_run_no_longer_needs_is_not_begun():
+    compiler = Compiler()
+    compiler.may.clear()
+    executables = Executables(compiler)
+    executables.prepare((32, 64, 128))
+    executables.stop()  # 32 is under way
+    compiler.may.set()
+    assert executables[32]() == 32
+    assert compiler.made == [32]
+    assert executables[64]() == 64
+
+
+def test_a_run_compiles_its_sizes_while_it_trains(program):
+    rows = []
+    train(program, seed=5, on_evaluation=rows.append)
+    assert [cost.batch_size for cost in program.compilations] == [16, 24]
+    assert all(cost.seconds > 0 for cost in program.compilations)
+
+
+def test_a_phase_that_has_no_room_ends_the_run_with_what_to_do(experiment):
+    """More than this machine has, found out by compiling the second phase beside the first."""
+    large = dataclasses.replace(
+        experiment,
+        model=CifarResNet(depth=8, width=512),
+        data=Synthetic(num_train=20_000, num_test=16, image_size=32),
+        phases=(js.Phase(0.01, 16), js.Phase(1, 20_000)),
+        num_devices=1,
+    )
+    message = (
+        r"phase 2, batch_size=20000, 20000 examples a device at a time \(max_device_batch=None\): "
+        r"they need .* GB a device, which has .*max_device_batch=\d+ takes fewer .*BatchNorm\(gho"
+    )
+    program = Program(large, large.data.load())
+    with pytest.raises(MemoryError, match=message):
+        program.wait_for(20_000)
+
+
+CONFIG = """
+import jaxsched as js
+from jaxsched.data import Synthetic
+from jaxsched.models import CifarResNet
+from jaxsched.experiment import Experiment
+
+experiment = Experiment(
+    name="twice",
+    model=CifarResNet(depth=8, width=2),
+    data=Synthetic(num_train=64, num_test=32),
+    phases=(js.Phase(1, 16), js.Phase(1, 32)),
+    optimizer=js.SGD(0.1, momentum=0.9),
+)
+"""
+
+
+@pytest.mark.slow
+def test_a_second_process_compiles_nothing_anew(tmp_path):
+    """What is not found in the cache is written to it: the second run leaves it as it is."""
+    config, cache = tmp_path / "twice.py", tmp_path / "cache"
+    config.write_text(CONFIG)
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)}
+
+    def run(workdir):
+        command = [sys.executable, "-m", "jaxsched.cli", "train", str(config)]
+        subprocess.run(
+            [*command, "--workdir", str(tmp_path / workdir)],
+            env=environment,
+            check=True,
+            capture_output=True,
+            timeout=300,
+        )
+        (record,) = (tmp_path / workdir).glob("*.jsonl")
+        losses = [line for line in Path(record).read_text().splitlines() if "test_loss" in line]
+        return {path.name for path in cache.iterdir()}, len(losses)
+
+    first, second = run("first"), run("second")
+    assert len(first[0]) > 5
+    assert second == first

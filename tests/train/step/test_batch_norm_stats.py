@@ -1,0 +1,162 @@
+"""Pooled statistics against those of all examples at once, in float64."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import jaxsched as js
+from jaxsched.data import example_keys
+from jaxsched.models import BatchNorm, CifarResNet, GroupNorm
+from jaxsched.models.linen import Layers
+from jaxsched.train import Program, train
+from jaxsched.train.step.batch_norm_stats import PooledMoments, even_batches, relative_error
+
+
+def moments(x):
+    """Mean and variance over all but the last axis."""
+    axes = tuple(range(x.ndim - 1))
+    return {"mean": x.mean(axes), "var": x.var(axes)}
+
+
+@pytest.mark.parametrize("loc", [0.0, 300.0])
+def test_batches_of_any_sizes_pool_to_the_whole_set(loc):
+    """Also where the means are far from zero: no difference of squares is taken."""
+    rng = np.random.default_rng(0)
+    # Sorted, so that the batches differ and the variance between them counts.
+    x = np.sort(rng.normal(loc, 1.0, size=(1000, 5)), axis=0)
+    pooled = PooledMoments.none({"norm": moments(jnp.zeros((1, 5)))})
+    for part in np.split(x, [3, 10, 100, 600]):
+        batch = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), {"norm": moments(part)})
+        pooled = pooled.add(batch, len(part))
+    ours = pooled.batch_stats["norm"]
+    np.testing.assert_allclose(ours["mean"], x.mean(0), rtol=1e-6, atol=1e-6)
+    # The means lose 300 · 2⁻²⁴ to float32; squares would lose a hundred times that.
+    np.testing.assert_allclose(ours["var"], x.var(0), rtol=1e-4)
+    assert float(pooled.num_examples) == 1000
+
+
+def test_an_average_of_variances_would_miss_what_lies_between():
+    pooled = PooledMoments.none({"norm": moments(jnp.zeros((1, 1)))})
+    for value in (0.0, 10.0):
+        pooled = pooled.add({"norm": moments(jnp.full((4, 1), value))}, 4)
+    assert float(pooled.batch_stats["norm"]["var"][0]) == pytest.approx(25.0)
+
+
+@given(num_examples=st.integers(8, 5000), most=st.integers(1, 600), num_devices=st.integers(1, 8))
+def test_batches_are_even_and_cover_what_the_devices_divide(num_examples, most, num_devices):
+    batches = even_batches(num_examples, most, num_devices)
+    sizes = [size for size, count in batches for _ in range(count)]
+    assert sum(sizes) == num_examples - num_examples % num_devices
+    assert max(sizes) - min(sizes) in (0, num_devices)
+    assert all(size % num_devices == 0 for size in sizes)
+    assert max(sizes) <= max(most, num_devices)
+
+
+def inputs_of_norms(experiment, dataset, params, batch_stats, images):
+    """What every batch norm sees, batch by batch of `images`, captured from the network itself."""
+    layers = Layers(experiment.model.norm, jnp.float64, None, train=True)
+    module = experiment.model.module(dataset.num_classes, layers)
+    seen = {}
+
+    def capture(next_function, args, kwargs, context):
+        if isinstance(context.module, nn.BatchNorm) and context.method_name == "__call__":
+            seen.setdefault(context.module.path, []).append(np.asarray(args[0]))
+        return next_function(*args, **kwargs)
+
+    variables = {"params": params, "batch_stats": batch_stats}
+    for batch in images:
+        with nn.intercept_methods(capture):
+            module.apply(variables, batch, None, mutable=["batch_stats"])
+    return {path: np.concatenate(parts) for path, parts in seen.items()}
+
+
+@pytest.fixture(scope="module")
+def averaging(experiment):
+    """The small experiment with an average, evaluated and re-estimated in batches of 34 or 33."""
+    optimizer = js.SGD(0.05, momentum=0.9, averaging=js.Averaging(start=1, statistics_examples=60))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxsched.train.program.program.EVALUATION_BATCH", 40)
+        yield dataclasses.replace(
+            experiment, optimizer=optimizer, phases=(js.Phase(epochs=2, batch_size=20),)
+        )
+
+
+def averaged(experiment, num_examples=100):
+    """The last average of a run with its statistics, and the program."""
+    program = Program(experiment, experiment.data.load())
+    state = train(program, 0, on_evaluation=lambda row: None).state
+    step = program.plan.total_steps
+
+    params = program.averaged_params(state)
+    variables = program.recompute_batch_stats(params, seed=0, step=step, num_examples=num_examples)
+    return variables, program
+
+
+@pytest.fixture(scope="module")
+def on_one_device(averaging):
+    return averaged(averaging)
+
+
+def test_statistics_are_those_of_the_whole_set_in_float64(averaging, on_one_device):
+    """100 examples in batches of 34, 33 and 33, which normalise themselves as in training."""
+    ours, program = on_one_device
+    dataset, step = program.dataset, program.plan.total_steps
+    epoch, place = program.plan.place_at(step)
+    examples = np.asarray(program.order(0, epoch))[place : place + 100]
+    # The stream of augmentation is number 2 of a seed's.
+    keys = example_keys(jax.random.fold_in(jax.random.key(0), 2), np.full(100, epoch), examples)
+    images = np.asarray(averaging.augment(jnp.asarray(dataset.train.images), examples, keys))
+    images = (images / 255.0 - np.array(dataset.mean)) / np.array(dataset.std)
+    with jax.enable_x64(True):
+        params = jax.tree.map(lambda w: np.asarray(w, np.float64), ours["params"])
+        batches = [jnp.asarray(part) for part in np.split(images, [34, 67])]
+        seen = inputs_of_norms(averaging, dataset, params, ours["batch_stats"], batches)
+    assert len(seen) == 7
+    for path, x in seen.items():
+        stats = ours["batch_stats"]
+        for name in path:
+            stats = stats[name]
+        assert x.dtype == np.float64 and len(x) == 100
+        np.testing.assert_allclose(stats["mean"], moments(x)["mean"], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(stats["var"], moments(x)["var"], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_four_devices_re_estimate_as_one_does(averaging, on_one_device):
+    """In batches of 36, 32 and 32 there: the deeper statistics differ by a little for that."""
+    four, _ = averaged(dataclasses.replace(averaging, num_devices=4))
+    four, one = jax.device_get((four, on_one_device[0]))
+    assert float(relative_error(four["batch_stats"], one["batch_stats"])) < 0.05
+    first = (four["batch_stats"]["stem_norm"], one["batch_stats"]["stem_norm"])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), *first)
+
+
+def test_a_network_without_batch_norm_has_nothing_to_re_estimate(averaging):
+    grouped = dataclasses.replace(averaging, model=CifarResNet(8, width=4, norm=GroupNorm()))
+    ours, _ = averaged(grouped, num_examples=60)
+    assert ours["batch_stats"] == {}
+    assert float(relative_error({}, {})) == 0
+
+
+def test_running_statistics_do_not_enter_and_nothing_is_dropped(draw_moments):
+    """Moments depend on the weights and the images alone."""
+    model, variables, images = draw_moments
+    other = {**variables, "batch_stats": jax.tree.map(lambda x: x + 5, variables["batch_stats"])}
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        model.batch_moments(variables, images),
+        model.batch_moments(other, images),
+    )
+
+
+@pytest.fixture
+def draw_moments():
+    model = CifarResNet(depth=8, width=2, norm=BatchNorm(momentum=0.99)).build(4)
+    variables = jax.jit(lambda key: model.init(key, (8, 8, 1)))(jax.random.key(0))
+    return model, variables, jax.random.normal(jax.random.key(1), (3, 8, 8, 1))

@@ -1,0 +1,124 @@
+"""A grid from the command line to its table and picture, and what its folder keeps."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+import jaxsched as js
+from jaxsched.cli import main
+from jaxsched.data import Synthetic
+from jaxsched.tracking import RecordWriter
+from jaxsched.tune import Grid, GridRuns, write_grid_report
+
+CONFIG = """
+import jaxsched as js
+from jaxsched.data import Digits, Subset
+from jaxsched.models import CifarResNet
+from jaxsched.experiment import Experiment
+
+experiment = Experiment(
+    name="few_digits",
+    model=CifarResNet(depth=8, width=2),
+    data=Subset(Digits(), num_train=96),
+    phases=(js.Phase(epochs=8, batch_size=16),),
+    optimizer=js.SGD(js.OneCycle(0.1, duration="100%"), momentum=0.9),
+    num_devices=1,
+)
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "few.py"
+    path.write_text(CONFIG)
+    return path
+
+
+def grid(config, tmp_path, text):
+    main(["grid", str(config), "--workdir", str(tmp_path / "out"), *text.split()])
+    return json.loads((tmp_path / "out" / "few_digits" / "grid.json").read_text())
+
+
+def test_a_grid_is_run_refined_judged_and_drawn_and_not_run_twice(config, tmp_path, capsys):
+    text = "--weight-decay 1e-4 1e-2 --momentum 0.9 --epochs 1 --seeds 0 1 --refine 1"
+    content = grid(config, tmp_path, text)
+    folder = tmp_path / "out" / "few_digits"
+    values = [cell["values"]["weight_decay"] for cell in content["cells"]]
+    assert values == [1e-4, 1e-2, 1e-3]
+    assert content["evaluated_on"] == "validation"
+    means = [np.mean(list(cell["losses"].values())) for cell in content["cells"]]
+    assert content["best"]["weight_decay"] == values[int(np.argmin(means))]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "few_digits: validation loss after 1 epochs (n=2)" in printed
+    assert content["statements"][0] in printed
+    markdown = (folder / "grid.md").read_text()
+    assert "| weight decay | momentum | loss | accuracy, % | n |" in markdown
+    picture = imread(folder / "grid.png")
+    assert min(picture.shape[:2]) > 300 and np.ptp(picture) > 0.9  # ink on paper
+    written = {path: path.stat().st_mtime_ns for path in (folder / "records").iterdir()}
+    assert len(written) == 6
+    assert grid(config, tmp_path, text) == content
+    assert {path: path.stat().st_mtime_ns for path in (folder / "records").iterdir()} == written
+
+
+@pytest.mark.slow
+def test_batch_sizes_are_compared_twice(config, tmp_path, capsys):
+    content = grid(config, tmp_path, "--batch-size 16 32 --epochs 1")
+    seconds = content["equal_time"]["seconds"]
+    assert seconds == min(cell["train_seconds"]["0"] for cell in content["cells"])
+    for cell in content["equal_time"]["cells"]:
+        assert cell is None or cell["train_seconds"]["0"] <= seconds
+    assert content["statements"][0].startswith("At equal epochs. Best: batch size")
+    assert "At equal time" in content["statements"][-1]
+    with pytest.raises(SystemExit):
+        grid(config, tmp_path, "--batch-size 16 32 --at-once vmap")
+    assert "for which each has to run by itself, got at_once='vmap'" in capsys.readouterr().err
+
+
+def test_a_grid_of_nothing_names_what_to_give(config, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        grid(config, tmp_path, "--epochs 1")
+    assert "at least one value of each axis, got {}" in capsys.readouterr().err
+
+
+def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_path):
+    """Records made by hand: one cell done, one cut off, one diverged, none of them held out."""
+    axes = {"momentum": (0.0, 0.5, 0.9)}
+    runs = GridRuns(Grid(experiment=experiment, axes=axes), tmp_path, source_text="")
+    assert isinstance(experiment.data, Synthetic)
+    with pytest.raises(ValueError, match="has no finished run; run the grid first"):
+        write_grid_report(runs)
+    for cell, status in zip(runs.cells, ("finished", None, "diverged"), strict=True):
+        header = {"name": cell.experiment.name, "seed": 0, "evaluated_on": "test"}
+        path = runs.path(cell, 0)
+        with RecordWriter(path, header) as writer:
+            row = {"epoch": 1.0, "test_loss": 0.5, "test_accuracy": 0.75, "train_seconds": 2.0}
+            writer.evaluation(row)
+            if status is not None:
+                writer.end(status=status)
+    report = write_grid_report(runs)
+    assert report.table.row_count == 2
+    assert report.statements[0] == "Best: momentum 0, with loss 0.5 (n=1)."
+    assert report.statements[-1].startswith("Judged on test images")
+    markdown = (runs.folder / "grid.md").read_text()
+    assert "(n=1, 1 runs missing)" in markdown
+    assert "| 0.9 | 1 diverged | none | 1 |" in markdown
+    assert np.ptp(imread(runs.folder / "grid.png")) > 0.9
+
+
+def test_runs_from_a_snapshot_lie_apart_from_those_from_scratch(experiment, tmp_path):
+    axes = {"momentum": (0.5, 0.9)}
+    scratch = Grid(experiment=experiment, axes=axes, epochs=4.0)
+    snapshots = [
+        Grid(experiment=experiment, axes=axes, epochs=4.0 - after, from_snapshot=after)
+        for after in (1.0, 2.0)
+    ]
+    # All of them train four epochs by the same schedules.
+    paths = set()
+    for one in (scratch, *snapshots):
+        runs = GridRuns(one, tmp_path, source_text="")
+        assert runs.cells[0].experiment.phases == (js.Phase(4.0, 16),)
+        paths.add(runs.path(runs.cells[0], 0))
+    assert len(paths) == 3
