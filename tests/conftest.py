@@ -1,9 +1,19 @@
-"""Settings that hold for every test: four virtual devices, no silent broadcasting of ranks."""
+"""Settings for every test (four virtual devices, no silent broadcasting), and a small experiment.
+
+The experiment crosses epochs and changes its batch size; `program` is it, compiled.
+"""
 
 import os
 import tempfile
 
 import jax
+import pytest
+
+import jaxsched as js
+from jaxsched.data import Augment, Synthetic
+from jaxsched.experiment import Experiment
+from jaxsched.models import CifarResNet
+from jaxsched.train import Program
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -14,3 +24,24 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+PHASES = (js.Phase(epochs=1.5, batch_size=16), js.Phase(epochs=1.5, batch_size=24))
+
+
+@pytest.fixture(scope="session")
+def experiment():
+    return Experiment(
+        name="small",
+        model=CifarResNet(depth=8, width=2),
+        # 100 is no multiple of 16 or 24, so that batches straddle the epochs.
+        data=Synthetic(num_train=100, num_test=50, num_classes=4),
+        phases=PHASES,
+        optimizer=js.SGD(js.Cosine(0.1, duration=3), momentum=0.9, weight_decay=1e-3),
+        augment=Augment(pad=1, flip=True),
+        num_devices=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def program(experiment):
+    return Program(experiment, experiment.data.load())
