@@ -5,6 +5,7 @@ The experiment crosses epochs and changes its batch size; `program` is it, compi
 
 import os
 import tempfile
+from pathlib import Path
 
 import jax
 import pytest
@@ -24,6 +25,18 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _compiled.name
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+# These folders compile whole programs that then run for milliseconds: XLA's optimizations would take
+# most of the suite's time. Tests marked `slow` compile as users do.
+COMPILING = {"bench", "cli", "experiment", "experiments", "tracking", "train", "tune"}
+
+
+def pytest_runtest_setup(item):
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    is_quick = folder in COMPILING and item.get_closest_marker("slow") is None
+    jax.config.update("jax_disable_most_optimizations", is_quick)
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(is_quick)  # for the processes it starts
+
 
 PHASES = (js.Phase(epochs=1.5, batch_size=16), js.Phase(epochs=1.5, batch_size=24))
 
