@@ -11,7 +11,8 @@ import pytest
 import jaxsched as js
 from jaxsched.data import Streamed, Synthetic
 from jaxsched.train import Member, MembersDriver, Population, Program, train
-from jaxsched.train.population.family import SharedProgramSpec, why_alone
+from jaxsched.train.population.family import why_alone
+from jaxsched.train.program.shared_program import SharedProgramSpec
 
 
 def with_optimizer(experiment, **changes):
@@ -168,7 +169,7 @@ def test_what_differs_in_more_than_numbers_is_refused(one_phase, family):
     linear = with_optimizer(one_phase, lr=js.Linear(0.1, 0.0, 3))
     plan = one_phase.plan(100)
     for other in (linear, dataclasses.replace(one_phase, label_smoothing=0.1)):
-        with pytest.raises(ValueError, match="differ in more; make a family of each kind"):
+        with pytest.raises(ValueError, match="differ in more; make a program for each kind"):
             SharedProgramSpec([one_phase, other], plan)
     known = SharedProgramSpec(family, plan)
     with pytest.raises(ValueError, match="with other numbers; make the program with it"):
