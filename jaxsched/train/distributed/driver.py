@@ -102,7 +102,7 @@ class Driver:
         return machine // self._num_local
 
     def peak_memory(self) -> int | None:
-        """Returns the most bytes of a device in use so far; None for a CPU, which does not count."""
+        """Returns the most bytes of a device in use so far; None for a CPU, which has no count."""
         stats = self._local_device().memory_stats()
         return None if stats is None else stats["peak_bytes_in_use"]
 

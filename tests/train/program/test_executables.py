@@ -52,7 +52,7 @@ def test_what_had_to_be_waited_for_is_told_apart():
     threading.Timer(0.1, compiler.may.set).start()
     _ = executables[32]
     executables.prepare((64,))
-    executables._begun[64].result()
+    executables._futures[64].result()
     _ = executables[64]
     waited = {cost.batch_size: cost.waited_seconds for cost in executables.costs()}
     assert waited[32] > 0 and waited[64] == 0
