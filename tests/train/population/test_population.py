@@ -10,7 +10,7 @@ import pytest
 import jaxsched as js
 from jaxsched.data import Streamed, Synthetic
 from jaxsched.train import Member, MembersDriver, Population, Program, train
-from jaxsched.train.population.family import why_alone
+from jaxsched.train.population.members import why_alone
 
 
 def with_optimizer(experiment, **changes):
