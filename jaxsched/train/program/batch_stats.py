@@ -45,7 +45,7 @@ class BatchStatsRecomputation:
 
     def compile(self) -> None:
         """Compiles the pooling now, rather than at the first call."""
-        _ = self._executables
+        _ = self._zero_moments, self._executables
 
     @cached_property
     def _zero_moments(self) -> PooledMoments:
