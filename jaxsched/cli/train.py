@@ -165,7 +165,7 @@ def _open(
 ) -> Checkpoints | None:
     """The run's checkpoints, on the main process, once all processes may start."""
     driver = make_driver(experiment.driver, experiment.num_devices)
-    require_same(driver, "experiment", json.dumps(describe(experiment)))
+    require_same("experiment", json.dumps(describe(experiment)))
     opened = []
 
     def check() -> None:

@@ -21,7 +21,7 @@ from jaxsched.train.ensemble import evaluate_ensemble as evaluate_ensemble
 from jaxsched.train.evaluation import Evaluation as Evaluation
 from jaxsched.train.loop import Outcome as Outcome
 from jaxsched.train.loop import train as train
-from jaxsched.train.population.family import Member as Member
+from jaxsched.train.population.members import Member as Member
 from jaxsched.train.population.population import Population as Population
 from jaxsched.train.profiling import ProfiledUpdates as ProfiledUpdates
 from jaxsched.train.program.executables import Compilation as Compilation

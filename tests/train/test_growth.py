@@ -1,4 +1,4 @@
-"""Batch sizes learned on the way: the rule's decisions, the noise scale they keep, and resuming."""
+"""Batches that grow during a run: the rule's decisions, the noise scale they keep, resuming."""
 
 import dataclasses
 import itertools
@@ -13,9 +13,9 @@ from jaxsched.models import BatchNorm, CifarResNet
 from jaxsched.train import Checkpoints, Program, RunState, Saving, SignalHandler, train
 from jaxsched.train.checkpointing.run_state import plan_so_far
 
-# Nothing is ever nine tenths better: plateau decays after each evaluation but the first.
+# No evaluation is nine tenths better than the best: plateau decays after each but the first.
 PLATEAU = js.Plateau(factor=0.5, patience=0, threshold=0.9)
-RATE, FIRST, NUM_EXAMPLES = 0.05, 8, 100
+LR, FIRST, NUM_EXAMPLES = 0.05, 8, 100
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def growing(experiment):
     return dataclasses.replace(
         experiment,
         phases=(js.Phase(epochs=6, batch_size=FIRST),),
-        optimizer=js.SGD(RATE, momentum=0.9, plateau=PLATEAU),
+        optimizer=js.SGD(LR, momentum=0.9, plateau=PLATEAU),
         batch_growth=js.GrowOnDecay(max_batch_size=24),
     )
 
@@ -34,8 +34,8 @@ def grown(growing):
     return program, train(program, seed=1, on_evaluation=rows.append), rows
 
 
-def test_the_batch_takes_over_what_plateau_decays_up_to_the_cap(grown):
-    """Decided at evaluation k + 1, in force before k + 2, the batch grown from there on."""
+def test_the_batch_grows_where_plateau_would_decay_up_to_the_cap(grown):
+    """A decay decided at evaluation k + 1 makes the batch larger before evaluation k + 2."""
     _, outcome, rows = grown
     assert [row.batch_size for row in rows] == [8, 8, 8, 16, 24, 24]
     scales = [1, 1, 0.5, 0.25, 0.125, 0.0625]
@@ -45,30 +45,30 @@ def test_the_batch_takes_over_what_plateau_decays_up_to_the_cap(grown):
     assert outcome.state.step == outcome.plan.total_steps == rows[-1].step
 
 
-def test_the_noise_scale_is_that_of_the_decays_alone(grown):
-    """lr N / (B (1 − m)) at every evaluation, with the cap and without."""
+def test_growing_keeps_the_noise_scale_of_the_decays(grown):
+    """lr N / (B (1 − m)) at every evaluation, both below the cap and at it."""
     _, _, rows = grown
     for row in rows:
         g = row.learning_rate / row.batch_size
-        assert g == pytest.approx(RATE * row.plateau["scale"] / FIRST, rel=1e-6)
+        assert g == pytest.approx(LR * row.plateau["scale"] / FIRST, rel=1e-6)
 
 
-def test_a_run_that_grew_equals_the_same_phases_and_rates_said_beforehand(growing, grown):
+def test_a_run_that_grew_equals_the_same_phases_and_learning_rates_fixed_beforehand(growing, grown):
     _, outcome, rows = grown
     plan = outcome.plan
     starts = [0, *(row.step for row in rows[:-1])]
     sizes = [plan.batch_size_at(step) for step in starts]
     scales = [1, *(0.5 ** max(0, n - 1) for n in range(1, len(rows)))]
-    parts = [js.Constant(RATE * s * b / FIRST) for s, b in zip(scales, sizes, strict=True)]
+    parts = [js.Constant(LR * s * b / FIRST) for s, b in zip(scales, sizes, strict=True)]
     boundaries = tuple(float(plan.epoch_at(step)) for step in starts[1:])
-    said = dataclasses.replace(
+    fixed = dataclasses.replace(
         growing,
         phases=plan.phases,
         optimizer=js.SGD(js.Sequence(tuple(parts), boundaries), momentum=0.9),
         batch_growth=None,
     )
     expected_rows = []
-    expected = train(Program(said, growing.data.load()), 1, on_evaluation=expected_rows.append)
+    expected = train(Program(fixed, growing.data.load()), 1, on_evaluation=expected_rows.append)
     assert [row.step for row in rows] == [row.step for row in expected_rows]
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
@@ -77,7 +77,7 @@ def test_a_run_that_grew_equals_the_same_phases_and_rates_said_beforehand(growin
     )
 
 
-def test_each_size_is_compiled_once_for_any_number_of_runs(grown):
+def test_each_batch_size_is_compiled_once_for_any_number_of_runs(grown):
     program, outcome, _ = grown
     assert program.batch_sizes == (8, 16, 24)
     again = train(program, seed=1, on_evaluation=lambda row: None)
@@ -90,7 +90,7 @@ class CutError(Exception):
 
 
 @pytest.mark.parametrize("cut_at", [3, 5], ids=["before it grew", "after it grew twice"])
-def test_a_run_cut_off_goes_on_at_the_size_it_had_come_to(grown, tmp_path, cut_at):
+def test_an_interrupted_run_resumes_at_the_size_it_had_grown_to(grown, tmp_path, cut_at):
     program, expected, expected_rows = grown
     rows = []
 
@@ -113,16 +113,16 @@ def test_a_run_cut_off_goes_on_at_the_size_it_had_come_to(grown, tmp_path, cut_a
     assert [row.test_loss for row in rows] == [row.test_loss for row in expected_rows]
 
 
-def test_a_longer_run_goes_on_from_what_a_shorter_one_had_learned(growing):
+def test_a_longer_run_resumes_from_the_phases_of_a_shorter_one(growing):
     longer = dataclasses.replace(growing, phases=(js.Phase(epochs=9, batch_size=FIRST),))
     plan = plan_so_far(longer, longer.plan(NUM_EXAMPLES), {"phases": [(3.04, 8), (2.96, 16)]})
     assert plan.phases == (js.Phase(3.04, 8), js.Phase(9 - 3.04, 16))
-    said = dataclasses.replace(longer, batch_growth=None)
-    assert plan_so_far(said, said.plan(NUM_EXAMPLES), {}) == said.plan(NUM_EXAMPLES)
+    fixed = dataclasses.replace(longer, batch_growth=None)
+    assert plan_so_far(fixed, fixed.plan(NUM_EXAMPLES), {}) == fixed.plan(NUM_EXAMPLES)
 
 
 def test_abel_grows_the_batch_instead_of_decaying(growing):
-    """The norm turns twice at a large rate and weight decay; then the batch is twice as large."""
+    """A large learning rate and weight decay make the norm bounce; the batch then doubles."""
     optimizer = js.SGD(0.3, momentum=0.9, weight_decay=0.02, abel=js.Abel(0.5, last_decay="50%"))
     experiment = dataclasses.replace(growing, optimizer=optimizer)
     rows = []
@@ -131,17 +131,17 @@ def test_abel_grows_the_batch_instead_of_decaying(growing):
     for row in rows:
         g = row.learning_rate / row.batch_size
         assert g == pytest.approx(0.3 * row.abel["scale"] / FIRST, rel=1e-6)
-    # The last decay is at 3 epochs, whatever has become of the number of updates.
+    # The last decay is at 3 epochs, although fewer updates lead there now.
     scales = {round(row.epoch): row.abel["scale"] for row in rows}
     assert scales[4] <= scales[3] / 2
 
 
 def test_the_batch_grows_with_the_gradient_noise(growing):
-    """Against the rule applied to the noise that the rows hold."""
+    """The batch sizes are those of the rule, applied to the noise in the rows."""
     experiment = dataclasses.replace(
         growing,
         model=CifarResNet(depth=8, width=2, norm=BatchNorm(ghost=4)),
-        optimizer=js.SGD(RATE, momentum=0.9, noise=js.NoiseEstimate(0.9)),
+        optimizer=js.SGD(LR, momentum=0.9, noise=js.NoiseEstimate(0.9)),
         phases=(js.Phase(epochs=3, batch_size=FIRST),),
         batch_growth=js.GrowOnNoise(max_batch_size=16, multiple=0.1),
     )
@@ -150,11 +150,11 @@ def test_the_batch_grows_with_the_gradient_noise(growing):
     for row, following in itertools.pairwise(rows):
         grows = row.noise["scale"] >= 0.1 * row.batch_size and row.batch_size < 16
         assert following.batch_size == row.batch_size * (2 if grows else 1)
-        assert following.learning_rate == pytest.approx(RATE)
+        assert following.learning_rate == pytest.approx(LR)
     assert len(outcome.plan.phases) > 1
 
 
-def test_the_sizes_follow_the_decay_factor_down_to_multiples_and_the_cap():
+def test_sizes_follow_the_decay_factor_rounded_to_multiples_below_the_cap():
     growth = js.GrowOnDecay()
     assert growth.batch_sizes(128, 50_000, decay_factor=0.2, multiple_of=1) == (
         128,
@@ -175,7 +175,7 @@ def test_the_sizes_follow_the_decay_factor_down_to_multiples_and_the_cap():
         ({"max_device_batch": 0}, "max_device_batch of at least 1"),
     ],
 )
-def test_a_batch_that_could_not_grow_is_refused_at_once(growing, change, message):
+def test_an_experiment_whose_batch_cannot_grow_is_refused_when_made(growing, change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(growing, **change)
 
@@ -188,7 +188,7 @@ def test_a_batch_that_could_not_grow_is_refused_at_once(growing, change, message
         (js.GrowOnDecay(), 96, "multiples of 96 .* first batch_size of 128; use 192"),
     ],
 )
-def test_sizes_that_cannot_be_are_refused(growth, multiple_of, message):
+def test_impossible_sizes_are_refused(growth, multiple_of, message):
     with pytest.raises(ValueError, match=message):
         growth.batch_sizes(128, 500, decay_factor=0.2, multiple_of=multiple_of)
 

@@ -35,7 +35,8 @@ def remembering(experiment):
     )
     with pytest.MonkeyPatch.context() as patch:
         # 100 examples then make more batches than one.
-        patch.setattr("jaxsched.train.program.program.EVALUATION_BATCH", 40)
+        patch.setattr("jaxsched.train.program.batch_stats.EVALUATION_BATCH", 40)
+        patch.setattr("jaxsched.train.input_pipeline.place.EVALUATION_BATCH", 40)
         yield dataclasses.replace(experiment, optimizer=optimizer, phases=PHASES)
 
 

@@ -13,7 +13,7 @@ from jaxsched.plan import Plan
 from jaxsched.tracking.records import Record, read_record
 from jaxsched.train import saved_steps
 from jaxsched.train.checkpointing.file_lock import take
-from jaxsched.train.population.family import program_signature
+from jaxsched.train.program.shared_program import program_signature
 
 
 @dataclass(frozen=True, eq=False)

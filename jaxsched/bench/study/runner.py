@@ -30,7 +30,7 @@ from jaxsched.train import (
     saved_steps,
     set_aside,
 )
-from jaxsched.train.population.family import distinct
+from jaxsched.train.population.members import distinct
 
 
 def run_study(

@@ -11,7 +11,7 @@ class JitDriver(Driver):
     """One program over a mesh: the compiler splits the batch and adds the reductions."""
 
     def compile(self, program, *arguments, donate=(), split=()):
-        """See `Driver.compile`; how an argument is split is known from its placement."""
+        """See `Driver.compile`; `split` is not needed, since the arguments' shardings tell it."""
 
         def shard(rows: jax.Array) -> jax.Array:
             return lax.with_sharding_constraint(rows, self.split)
@@ -23,12 +23,14 @@ class JitDriver(Driver):
         return jitted.lower(*arguments).compile()
 
     def in_parts(self, tree, count):
-        """See `Driver.in_parts`; a part has rows of every device."""
+        """See `Driver.in_parts`; every part has rows of every device."""
         devices, split = len(self.devices), NamedSharding(self.mesh, PartitionSpec(None, AXIS))
 
-        def parts(rows: jax.Array) -> jax.Array:
+        def cut(rows: jax.Array) -> jax.Array:
+            # Cut within each device's rows: parts of the batch's successive rows would move most
+            # examples to another device.
             by_device = rows.reshape(devices, count, -1, *rows.shape[1:])
             parts = by_device.swapaxes(0, 1).reshape(count, -1, *rows.shape[1:])
             return lax.with_sharding_constraint(parts, split)
 
-        return jax.tree.map(parts, tree)
+        return jax.tree.map(cut, tree)

@@ -1,4 +1,4 @@
-"""What several processes have to agree on so that they make one run."""
+"""What several processes agree on, so that together they make one run."""
 
 import pickle
 import zlib
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from jax.experimental import multihost_utils
 
 from jaxsched.train.distributed.driver import Driver
 from jaxsched.train.distributed.processes import is_main
@@ -14,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class HostVotes(NamedTuple):
-    """What is to happen next as one process sees it; the largest of each is what all do.
+    """What one process wants to happen next; all processes do the largest of each vote.
 
     Attributes:
         fewer_updates: minus the number of updates that the next dispatch should make.
@@ -28,16 +29,20 @@ class HostVotes(NamedTuple):
 
 
 def vote(driver: Driver, votes: HostVotes) -> Callable[[], HostVotes]:
-    """Tells all processes' wishes to all, behind what the devices are at; the answer can wait."""
+    """Sends this process's votes to all; the returned function waits for the outcome.
+
+    The exchange is queued on the devices behind the work that they have, so the host can dispatch
+    more before it waits.
+    """
     largest = driver.largest(np.array(votes, np.int32))
     return lambda: HostVotes(*np.asarray(largest).tolist())
 
 
 def broadcast_from_main(driver: Driver, compute: Callable[[], Result]) -> Result:
-    """What the main process computes, on every process; so is its error, if there is one.
+    """Returns on every process what the main process computes; its error is raised on all too.
 
     Args:
-        driver: of the run.
+        driver: the devices of all processes.
         compute: called on the main process alone; its result can be pickled.
 
     Raises:
@@ -48,12 +53,13 @@ def broadcast_from_main(driver: Driver, compute: Callable[[], Result]) -> Result
         return compute()
     result = error = None
     if is_main():
+        # The error must reach the others, which would otherwise wait for a result forever.
         try:
             result = compute()
         except (ValueError, OSError) as problem:
             error = problem
     text = None if error is None else str(error)
-    result, text = pickle.loads(_broadcast_from_main(driver, pickle.dumps((result, text))))
+    result, text = pickle.loads(_broadcast_bytes(driver, pickle.dumps((result, text))))
     if error is not None:
         raise error
     if text is not None:
@@ -61,8 +67,8 @@ def broadcast_from_main(driver: Driver, compute: Callable[[], Result]) -> Result
     return result
 
 
-def _broadcast_from_main(driver: Driver, content: bytes) -> bytes:
-    """The main process's bytes: the largest of each, because the others give zeros."""
+def _broadcast_bytes(driver: Driver, content: bytes) -> bytes:
+    """Returns the main process's bytes: the largest of each, because the others pass zeros."""
     mine = np.frombuffer(content if is_main() else b"", np.uint8)
     size = int(np.asarray(driver.largest(np.array(mine.size, np.int32))))
     padded = np.zeros(size, np.uint8)
@@ -70,21 +76,22 @@ def _broadcast_from_main(driver: Driver, content: bytes) -> bytes:
     return np.asarray(driver.largest(padded)).tobytes()
 
 
-def require_same(driver: Driver, what: str, content: str) -> None:
+def require_same(what: str, content: str) -> None:
     """Refuses processes that are about to run different things.
 
     Args:
-        driver: of the run.
-        what: as the error should call it.
-        content: that has to be the same everywhere.
+        what: the name of the content, for the error.
+        content: the text that has to be the same on every process.
 
     Raises:
         ValueError: on every process, when it is not.
     """
-    checksum = zlib.crc32(content.encode()) >> 1
-    most = np.asarray(driver.largest(np.array([checksum, -checksum], np.int32)))
-    if most[0] != -most[1]:
+    checksum = np.uint32(zlib.crc32(content.encode()))
+    try:
+        multihost_utils.assert_equal(checksum)
+    except AssertionError:
+        # JAX's error would show only checksums.
         raise ValueError(
             f"every process has to have the same {what}, got different ones; start all of them "
             "with the same files and arguments."
-        )
+        ) from None

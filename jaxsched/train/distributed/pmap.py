@@ -12,12 +12,12 @@ from jaxsched.train.distributed.driver import AXIS, Driver
 
 
 class PmapDriver(Driver):
-    """One program a device, mapped over a named axis that the program reduces over itself."""
+    """One program a device, mapped over a named axis that the program itself reduces over."""
 
     axis_name = AXIS
 
     def _by_device(self, rows: np.ndarray) -> np.ndarray:
-        """With an axis of devices, which `pmap` takes away."""
+        """See `Driver._by_device`; adds the axis of devices that `pmap` maps over."""
         return rows.reshape(self._num_local, -1, *rows.shape[1:])
 
     def divided_like(self, shape, dtype):
@@ -49,15 +49,17 @@ class PmapDriver(Driver):
             in_axes=(0, *(0 if i in split else None for i in range(len(arguments)))),
             out_axes=None,
             devices=self.devices,
-            donate_argnums=tuple(position + 1 for position in donate),
+            donate_argnums=tuple(position + 1 for position in donate),  # behind the index
         )
         indices = jax.device_put(jnp.arange(len(self.devices)), self.split)
-        if self.num_processes > 1:  # then pmap turns what it lowers for into global arrays
+        if self.num_processes > 1:
+            # On several processes `pmap` turns the arguments of `lower` into global arrays, which
+            # it cannot do with shapes.
             arguments = jax.tree.map(self._zeros, arguments)
         return partial(mapped.lower(indices, *arguments).compile(), indices)
 
     def _zeros(self, like: Any) -> Any:
-        """An array of this shape, placed as it is to be; what is no shape stays as it is."""
+        """Makes an array of this shape and placement; leaves anything but a shape as it is."""
         if not isinstance(like, jax.ShapeDtypeStruct):
             return like
         own = like.sharding.shard_shape(like.shape)

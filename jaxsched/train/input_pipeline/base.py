@@ -1,8 +1,8 @@
-"""Where a program's batches come from: what it is called with, and what it makes a batch of.
+"""What every feed of batches has in common: its contract, preprocessing and the order of examples.
 
-Both kinds of feed, a whole set on the devices (`resident.py`) and a stream of batches from the host
-(`streaming.py`), keep the two contracts below, so that the same experiment gives the same run
-through either.
+There are two kinds of feed: a whole data set on the devices (`on_device.py`), and batches streamed
+from the host (`from_host.py`). Both keep the contracts below, so that an experiment gives the same
+run through either.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,51 +15,59 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from jaxsched.data import Augment, epoch_order, example_keys, normalise
-from jaxsched.models import Model, Variables
 from jaxsched.train.distributed.driver import Driver, TakeShard
 from jaxsched.train.rng import random_key
-from jaxsched.train.step.metrics import MetricSums, cross_entropy
 from jaxsched.train.step.micro_batches import Batch
 
 # Enough to keep a GPU busy; a CPU is indifferent.
 EVALUATION_BATCH = 512
 
+# The arrays that a program is called with for one dispatch, on the devices or traced.
 DeviceBlock: TypeAlias = tuple[Any, ...]
-# What tells the examples of a batch apart from those of others, each array [B, …].
+# The arrays that a feed makes a batch of, each [B, …]; which ones is up to the feed.
 BatchRows: TypeAlias = tuple[jax.Array, ...]
 
 
 class TrainingFeed(Protocol):
     """The endless stream of training examples, epoch after epoch.
 
-    A program is called once for each block, with the number of batches that the block holds.
+    A program is called once for each block, with the number of batches that the block holds. The
+    program itself calls `rows` and `batch`, which are traced.
 
     Attributes:
-        split: which arrays of a block each device has a part of.
+        split: the positions of the block's arrays of which each device has a part.
     """
 
     split: tuple[int, ...]
 
     def like(self, size: int) -> DeviceBlock:
-        """A block of batches of this size, to compile for."""
+        """Returns the shapes of a block of batches of this size, to compile for."""
         ...
 
     def blocks(
-        self, seed: int, epoch: int, place: int, size: int, count: int
+        self, seed: int, epoch: int, offset: int, size: int, count: int
     ) -> Iterator[tuple[int, DeviceBlock]]:
-        """The next `count` batches from a place in the epoch on, and how many each block holds."""
+        """Yields the next `count` batches in blocks, each with its number of batches.
+
+        Args:
+            seed: the run's seed.
+            epoch: the epoch of the first example.
+            offset: the place of the first example in its epoch.
+            size: the batch size.
+            count: the number of batches in all.
+        """
         ...
 
     def rows(self, shard: TakeShard, size: int, index: jax.Array, block: DeviceBlock) -> BatchRows:
-        """This replica's part of a block's batch, before anything is done with it; traced."""
+        """Returns this replica's part of one batch of a block, before augmentation; traced."""
         ...
 
     def batch(self, rows: BatchRows, block: DeviceBlock) -> Batch:
-        """These rows, or some of them, as the network takes them; traced."""
+        """Augments and normalises these rows, or some of them; traced."""
         ...
 
     def stop(self) -> None:
-        """Ends what is read ahead; blocks asked for later are read anew."""
+        """Ends reading ahead; a later call of `blocks` starts it anew."""
         ...
 
 
@@ -70,44 +78,38 @@ class EvaluationBatch(NamedTuple):
     labels: jax.Array  # int32[B]
     counts: jax.Array  # bool[B], False for what fills up
 
-    def sums(self, model: Model, variables: Variables) -> MetricSums:
-        """Loss and hits of a network on them; traced."""
-        logits = model.eval_logits(variables, self.images)
-        losses = cross_entropy(logits, self.labels)
-        return MetricSums.of(logits, self.labels, losses, counts=self.counts)
-
 
 class EvaluationFeed(Protocol):
-    """The examples that evaluations run on.
+    """The examples that evaluations run on; see `TrainingFeed`.
 
     Attributes:
-        split: which arrays of a block each device has a part of.
+        split: the positions of the block's arrays of which each device has a part.
     """
 
     split: tuple[int, ...]
 
     def like(self) -> DeviceBlock:
-        """A block, to compile for."""
+        """Returns the shapes of a block, to compile for."""
         ...
 
     def blocks(self) -> Iterator[tuple[int, DeviceBlock]]:
-        """All examples, and how many batches each block holds."""
+        """Yields all examples in blocks, each with its number of batches."""
         ...
 
-    def rows(self, shard: TakeShard, index: jax.Array, block: DeviceBlock) -> EvaluationBatch:
-        """This replica's part of a block's batch; traced."""
+    def batch(self, shard: TakeShard, index: jax.Array, block: DeviceBlock) -> EvaluationBatch:
+        """Returns this replica's part of one batch of a block; traced."""
         ...
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """From stored images to what a network sees, on the device.
+    """Turns stored images into what a network takes, on the device.
 
     Attributes:
-        augment: of the training images.
-        mean: of the training images / 255, one a channel.
-        std: likewise.
-        dtype: what the network computes in.
+        augment: the augmentation of the training images.
+        mean: the mean of the training images / 255, one a channel.
+        std: the standard deviation of the training images / 255, one a channel.
+        dtype: the dtype that the network computes in.
     """
 
     augment: Augment
@@ -116,7 +118,7 @@ class Preprocess:
     dtype: DTypeLike
 
     def normalise(self, images: jax.Array) -> jax.Array:
-        """The images, uint8, as the network takes them."""
+        """Returns the images, given as uint8, as the network takes them."""
         return normalise(images, self.mean, self.std, self.dtype)
 
     def batch(
@@ -127,14 +129,14 @@ class Preprocess:
         epochs: jax.Array,
         examples: jax.Array,
     ) -> Batch:
-        """A batch of these examples of these epochs.
+        """Makes a training batch of these examples.
 
         Args:
-            augmented: from the examples' keys to their images, uint8[B, H, W, C].
+            augmented: maps the examples' keys to their images, uint8[B, H, W, C].
             labels: int32[B].
-            seed: of the run.
-            epochs: int32[B].
-            examples: int32[B].
+            seed: the run's seed.
+            epochs: int32[B], the epoch of each example.
+            examples: int32[B], the index of each example in the data set.
         """
         keys = example_keys(random_key(seed, "augmentation"), epochs, examples)
         return Batch(
@@ -145,23 +147,28 @@ class Preprocess:
 
 
 class EpochShuffle:
-    """In which order an epoch and the one after it visit the examples.
+    """The order in which an epoch and the one after it visit the examples.
+
+    Two epochs, because a batch may straddle the boundary between them.
 
     Args:
-        driver: on whose devices the order lies.
-        num_examples: of an epoch.
+        driver: the order lies on its devices.
+        num_examples: the number of examples of an epoch.
     """
 
     def __init__(self, driver: Driver, num_examples: int):
-        def of_two_epochs(seed: jax.Array, epoch: jax.Array) -> jax.Array:
+        def draw_two_epochs(seed: jax.Array, epoch: jax.Array) -> jax.Array:
             key = random_key(seed, "order")
             return jnp.concatenate([epoch_order(key, epoch + i, num_examples) for i in (0, 1)])
 
-        self.num_examples, self._draw = num_examples, driver.initialise(of_two_epochs)
+        self.num_examples, self._draw = num_examples, driver.initialise(draw_two_epochs)
         self._last: tuple[tuple[int | tuple[int, ...], int], jax.Array] | None = None
 
     def __call__(self, seed: int | tuple[int, ...], epoch: int) -> jax.Array:
-        """int32[2 N], on every device, or of each member's seed; the last one is remembered."""
+        """Returns int32[2 N], on every device; for several seeds, one such row a member.
+
+        The last result is kept, since all dispatches of an epoch use the same.
+        """
         if self._last is None or self._last[0] != (seed, epoch):
             self._last = (seed, epoch), self._draw(np.asarray(seed, np.int32), np.int32(epoch))
         return self._last[1]

@@ -1,4 +1,4 @@
-"""Feeds of a set that is read record by record: a block is one batch, divided over the devices."""
+"""Feeds of a data set that is read example by example: a block is one batch, split over devices."""
 
 from collections.abc import Generator, Iterator
 from typing import NamedTuple
@@ -18,103 +18,113 @@ from jaxsched.train.input_pipeline.base import (
 )
 from jaxsched.train.step.micro_batches import Batch
 
-# So many batches before the end of an epoch, the reading of the next epoch begins.
+# Reading of the next epoch begins this many batches before the end of an epoch.
 _BATCHES_AHEAD = 16
 
 
 class FromHostTraining:
-    """Training batches read on the host, which runs ahead of the devices, and augmented on these.
+    """Training batches read ahead on the host and augmented on the devices.
 
-    Each process reads only what its own devices work on. There is nothing to save of it: where the
-    reading goes on follows from the plan. See `TrainingFeed`.
+    Each process reads only the examples that its own devices work on. A checkpoint holds nothing
+    of the reader: the plan tells where reading goes on. See `TrainingFeed`.
+
+    Args:
+        driver: the devices.
+        records: the training examples.
+        shuffle: the order of the examples.
+        preprocess: augments and normalises them.
+        workers: processes that read and decode; 0 does it in threads.
     """
 
-    split = (1, 2, 3, 4)  # all but the seed
+    split: tuple[int, ...] = (1, 2, 3, 4)  # all but the seed
 
     def __init__(
         self,
         driver: Driver,
         records: Records,
-        order: EpochShuffle,
-        preparation: Preprocess,
+        shuffle: EpochShuffle,
+        preprocess: Preprocess,
         workers: int,
     ):
         self._driver, self._records, self._workers = driver, records, workers
-        self._order, self._preparation = order, preparation
+        self._shuffle, self._preprocess = shuffle, preprocess
         self._next: tuple[int, ...] | None = None
-        self._coming: Generator[DeviceBlock, None, None] | None = None
+        self._batches: Generator[DeviceBlock, None, None] | None = None
 
     def like(self, size: int) -> DeviceBlock:
-        """A batch."""
+        """See `TrainingFeed.like`."""
         numbers = self._driver.divided_like((size,), np.int32)
         images = self._driver.divided_like((size, *self._records.image_shape), np.uint8)
         return np.int32(0), numbers, numbers, images, numbers
 
     def blocks(
-        self, seed: int, epoch: int, place: int, size: int, count: int
+        self, seed: int, epoch: int, offset: int, size: int, count: int
     ) -> Iterator[tuple[int, DeviceBlock]]:
-        """One batch after another; reading goes on from where the call before ended."""
-        at = epoch * len(self._records) + place
-        for first in range(at, at + count * size, size):
-            if self._coming is None or self._next != (seed, size, first):
+        """Yields one batch after another; reading goes on from where the last call ended."""
+        start = epoch * len(self._records) + offset
+        for first in range(start, start + count * size, size):
+            # What was read ahead is of use only if the caller goes on in the same stream.
+            if self._batches is None or self._next != (seed, size, first):
                 self.stop()
-                self._coming = self._read(seed, size, first)
-            yield 1, next(self._coming)
+                self._batches = self._read(seed, size, first)
+            yield 1, next(self._batches)
             self._next = seed, size, first + size
 
     def rows(self, shard: TakeShard, size: int, index: jax.Array, block: DeviceBlock) -> BatchRows:
-        """The batch itself."""
+        """Returns the batch itself, which is this replica's part already."""
         del shard, size, index
         return block[1:]
 
     def batch(self, rows: BatchRows, block: DeviceBlock) -> Batch:
-        """The rows, augmented one by one."""
+        """See `TrainingFeed.batch`."""
         seed = block[0]
         epochs, examples, images, labels = rows
 
         def augmented(keys: jax.Array) -> jax.Array:
-            def one(image: jax.Array, key: jax.Array) -> jax.Array:
+            # `augment` takes a data set and indices into it: here a set of one image each.
+            def augment_one(image: jax.Array, key: jax.Array) -> jax.Array:
                 first = jnp.zeros(1, jnp.int32)
-                return self._preparation.augment(image[None], first, key[None])[0]
+                return self._preprocess.augment(image[None], first, key[None])[0]
 
-            return jax.vmap(one)(images, keys)
+            return jax.vmap(augment_one)(images, keys)
 
-        return self._preparation.batch(augmented, labels, seed, epochs, examples)
+        return self._preprocess.batch(augmented, labels, seed, epochs, examples)
 
     def stop(self) -> None:
         """Ends the reading."""
-        if self._coming is not None:
-            self._coming.close()
-            self._coming = None
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
 
     def _read(self, seed: int, size: int, first: int) -> Generator[DeviceBlock, None, None]:
-        """The batches from the `first` example of the endless stream on."""
+        """Yields the batches from the `first` example of the endless stream on."""
         epoch, following = self._epoch(seed, size, first), None
         try:
             while True:
-                for number, batch in enumerate(epoch.reading):
+                for number, batch in enumerate(epoch.reader):
                     if following is None and number + _BATCHES_AHEAD >= len(epoch.examples):
                         following = self._epoch(seed, size, first + len(epoch.examples) * size)
-                        following.reading.start()
+                        following.reader.start()
                     rows = (epoch.epochs[number], epoch.examples[number], *batch)
                     yield np.int32(seed), *map(self._driver.divide, rows)
                 assert following is not None  # every epoch has a last batch
                 first += len(epoch.examples) * size
                 epoch, following = following, None
-        finally:
-            for begun in filter(None, (epoch, following)):
-                begun.reading.close()
+        finally:  # also when the generator is closed
+            for started in filter(None, (epoch, following)):
+                started.reader.close()
 
     def _epoch(self, seed: int, size: int, first: int) -> "_Epoch":
-        """The batches that start in the same epoch as the `first` example."""
+        """Returns the batches that start in the same epoch as the `first` example."""
         num_examples = len(self._records)
-        epoch, place = divmod(first, num_examples)
-        count = -(-(num_examples - place) // size)
-        places = np.arange(place, place + count * size).reshape(count, size)
+        epoch, offset = divmod(first, num_examples)
+        count = -(-(num_examples - offset) // size)
+        places = np.arange(offset, offset + count * size).reshape(count, size)
         places = places[:, self._driver.own_rows(size)]
-        examples = np.asarray(self._order(seed, epoch))[places]
+        # The last batch may go on into the next epoch, whose order the shuffle holds too.
+        examples = np.asarray(self._shuffle(seed, epoch))[places]
         epochs = (epoch + places // num_examples).astype(np.int32)
-        reading = BatchReader(
+        reader = BatchReader(
             self._records,
             examples.ravel(),
             epochs.ravel(),
@@ -122,35 +132,43 @@ class FromHostTraining:
             seed=seed,
             workers=self._workers,
         )
-        return _Epoch(examples, epochs, reading)
+        return _Epoch(examples, epochs, reader)
 
 
 class _Epoch(NamedTuple):
-    """The batches that start in one epoch, and this process's part of each."""
+    """This process's part of the batches that start in one epoch."""
 
     examples: np.ndarray  # int32[batches, rows]
     epochs: np.ndarray  # int32[batches, rows]
-    reading: BatchReader
+    reader: BatchReader
 
 
 class FromHostEvaluation:
-    """The test set, read anew at each evaluation. See `EvaluationFeed`."""
+    """The test set, read anew at each evaluation. See `EvaluationFeed`.
 
-    split = (0, 1, 2)
+    Args:
+        driver: the devices.
+        records: the test examples.
+        batch_size: the size of each batch.
+        preprocess: normalises the images.
+        workers: processes that read and decode; 0 does it in threads.
+    """
+
+    split: tuple[int, ...] = (0, 1, 2)
 
     def __init__(
         self,
         driver: Driver,
         records: Records,
         batch_size: int,
-        preparation: Preprocess,
+        preprocess: Preprocess,
         workers: int,
     ):
         self._driver, self._records, self._workers = driver, records, workers
-        self._batch_size, self._preparation = batch_size, preparation
+        self._batch_size, self._preprocess = batch_size, preprocess
 
     def like(self) -> DeviceBlock:
-        """A batch."""
+        """See `EvaluationFeed.like`."""
         size = self._batch_size
         images = self._driver.divided_like((size, *self._records.image_shape), np.uint8)
         return (
@@ -160,7 +178,7 @@ class FromHostEvaluation:
         )
 
     def blocks(self) -> Iterator[tuple[int, DeviceBlock]]:
-        """One batch after another; what fills up the last one is its last image."""
+        """Yields one batch after another; the last image fills up the last batch."""
         num_images, size = len(self._records), self._batch_size
         places = np.arange(-(-num_images // size) * size).reshape(-1, size)
         places = places[:, self._driver.own_rows(size)]
@@ -171,12 +189,12 @@ class FromHostEvaluation:
             batch_size=places.shape[1],
             seed=0,
             workers=self._workers,
-        ) as reading:
-            for batch, counts in zip(reading, places < num_images, strict=True):
+        ) as reader:
+            for batch, counts in zip(reader, places < num_images, strict=True):
                 yield 1, tuple(map(self._driver.divide, (*batch, counts)))
 
-    def rows(self, shard: TakeShard, index: jax.Array, block: DeviceBlock) -> EvaluationBatch:
-        """The batch itself."""
+    def batch(self, shard: TakeShard, index: jax.Array, block: DeviceBlock) -> EvaluationBatch:
+        """Returns the batch itself, normalised."""
         del shard, index
         images, labels, counts = block
-        return EvaluationBatch(self._preparation.normalise(images), labels, counts)
+        return EvaluationBatch(self._preprocess.normalise(images), labels, counts)

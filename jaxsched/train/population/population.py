@@ -1,4 +1,4 @@
-"""Several runs at once, by one program: one a device, or some side by side on each."""
+"""Several runs trained at once by one program: one run a device, or several on each."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,23 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxsched.data import Dataset, Images
+from jaxsched.data import Dataset
 from jaxsched.models import Variables
 from jaxsched.train.dispatch import DispatchSizer
 from jaxsched.train.distributed.driver import TakeShard
 from jaxsched.train.distributed.population import MembersDriver
-from jaxsched.train.input_pipeline.base import EVALUATION_BATCH, EpochShuffle, Preprocess
-from jaxsched.train.input_pipeline.on_device import OnDeviceEvaluation, OnDeviceTraining
-from jaxsched.train.population.family import Member, SharedProgramSpec, why_alone
-from jaxsched.train.rng import random_key
+from jaxsched.train.input_pipeline.base import Preprocess
+from jaxsched.train.input_pipeline.on_device import OnDeviceTraining
+from jaxsched.train.input_pipeline.place import place_data
+from jaxsched.train.population.members import Member, why_alone
+from jaxsched.train.program.shared_program import SharedProgramSpec
+from jaxsched.train.program.traced import TracedExperiment, evaluate_block
 from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.micro_batches import MicroBatches
-from jaxsched.train.step.state import TrainState, init_state
-from jaxsched.train.step.train_step import make_update
+from jaxsched.train.step.state import TrainState
 
 
 class StepMetrics(NamedTuple):
-    """What every update of a run measured on its batch before it changed the weights.
+    """The metrics of every update of a run, on its batch before the update changed the weights.
 
     NaN for updates that are still to come. Those of several runs have an axis of members first.
     """
@@ -35,33 +36,34 @@ class StepMetrics(NamedTuple):
 
     @classmethod
     def empty(cls, num_updates: int) -> "StepMetrics":
-        """Of no update yet."""
+        """Returns the metrics of a run that has made no update yet."""
         return cls(*(jnp.full(num_updates, jnp.nan, jnp.float32) for _ in cls._fields))
 
     def with_update(self, step: jax.Array, sums: MetricSums) -> "StepMetrics":
-        """Also with what this update measured; traced."""
+        """Returns these metrics with those of one more update; traced."""
         measured = sums.loss / sums.count, sums.correct / sums.count
         parts = zip(self, measured, strict=True)
         return StepMetrics(*(jnp.asarray(part).at[step].set(value) for part, value in parts))
 
 
 class Population:
-    """What runs members of a family several at once; compiled once, ahead of time, for all of them.
+    """Trains several runs at once by one program, compiled ahead of time for all of them.
 
-    Every member is on one device with its whole batch, and has its own weights, order and
-    augmentation: it is the run that it would be alone. One that diverges does not touch the others.
+    The members' experiments share a program, see `SharedProgramSpec`. Every member is on one device
+    with its whole batch, and has its own weights, order and augmentation: it is the run that it
+    would be alone. One that diverges does not touch the others.
 
     Args:
-        members: all that it is to run; of one family.
-        dataset: what their `data.load()` gave.
-        driver: how many of them run at once, and where.
+        members: all runs that it is to train.
+        dataset: the data set that their `data.load()` returned.
+        driver: how many of them run at once, and on which devices.
 
     Attributes:
-        plan: of each member.
-        compile_seconds: what tracing, compiling and placing the data took.
+        plan: the plan of each member.
+        compile_seconds: seconds spent tracing, compiling and placing the data.
 
     Raises:
-        ValueError: when the members are not of one family, or cannot be run so.
+        ValueError: when the members cannot share a program, or cannot run beside others.
 
     Example:
         >>> import jax, jaxsched as js
@@ -93,22 +95,89 @@ class Population:
             )
         self.plan = experiment.plan(len(dataset.train))
         self.driver, self._members = driver, tuple(members)
-        self._family = SharedProgramSpec([member.experiment for member in members], self.plan)
+        (self._batch_size,) = self.plan.batch_sizes
+        dtype = jnp.dtype(experiment.precision)
+        self._traced = TracedExperiment(
+            SharedProgramSpec([member.experiment for member in members], self.plan),
+            self.plan,
+            experiment.model.build(dataset.num_classes, dtype=dtype),
+            dataset.train.image_shape,
+            self.plan.batch_sizes,
+        )
         start = time.perf_counter()
-        self._place(dataset)
+        data = place_data(
+            driver, dataset, Preprocess(experiment.augment, dataset.mean, dataset.std, dtype)
+        )
+        assert isinstance(data.training, OnDeviceTraining)  # `why_alone` refuses streamed data
+        self._training, self._evaluation = data.training, data.evaluation
         self._compile()
         self.compile_seconds = time.perf_counter() - start
 
+    def _compile(self) -> None:
+        like, number = self.driver.divided_like, np.int32(0)
+        numbers, seed = like(self._traced.spec.numbers.shape[1:], np.float32), like((), np.int32)
+        self._init = self.driver.initialise(self._init_member)
+        run = self.driver.members_like(jax.eval_shape(self._init, numbers, seed))
+        order = like((2 * self.plan.num_examples,), np.int32)
+        _, _, _, _, *images_and_labels = self._training.like(self._batch_size)
+        self._compiled_updates = self.driver.compile(
+            self._train_member,
+            *(*run, numbers, number, number, seed, number, number, order, *images_and_labels),
+            donate=(0,),
+            split=(0, 1, 2, 5, 8),  # state, trace, numbers, and the block's seed and order
+        )
+        state, _ = run
+        self._compiled_evaluation = self.driver.compile(
+            self._evaluate_member,
+            *(state.variables, number, *self._evaluation.like()),
+            split=(0,),
+        )
+
+    def _init_member(self, numbers: jax.Array, seed: jax.Array) -> tuple[TrainState, StepMetrics]:
+        """Traced: a member before its first update."""
+        state = self._traced.init_state(seed, numbers)
+        return state, StepMetrics.empty(self.plan.total_steps)
+
+    def _train_member(
+        self,
+        shard: TakeShard,
+        state: TrainState,
+        trace: StepMetrics,
+        numbers: jax.Array,
+        step: jax.Array,
+        count: jax.Array,
+        *block: jax.Array,
+    ) -> tuple[TrainState, StepMetrics]:
+        """Traced: makes `count` updates of one member and keeps the metrics of each."""
+        update = self._traced.update(numbers, self._batch_size, self.plan)
+
+        def advance(index: jax.Array, carry: tuple[TrainState, StepMetrics]):
+            state, trace = carry
+            rows = self._training.rows(shard, self._batch_size, index, block)
+            state, sums = update(state, MicroBatches.one(self._training.batch(rows, block)))
+            return state, trace.with_update(step + index, sums)
+
+        return lax.fori_loop(0, count, advance, (state, trace))
+
+    def _evaluate_member(
+        self, shard: TakeShard, variables: Variables, count: jax.Array, *block: jax.Array
+    ) -> MetricSums:
+        """Traced: the sums of one member over the test images."""
+        model, feed = self._traced.model, self._evaluation
+        zero = MetricSums.zero()
+        return evaluate_block(shard, variables, zero, count, *block, model=model, feed=feed)
+
     def start(self, members: Sequence[Member], state: TrainState | None = None) -> "PopulationRun":
-        """Some members under way, at most as many as the driver runs at once.
+        """Starts some members, at most as many as the driver runs at once.
 
         Args:
-            members: of those that the cohort was made for.
-            state: of one run, where each of them goes on from; from its own first weights if None.
+            members: among those that the population was made for.
+            state: the state of one run, which each of them goes on from; None draws each member's
+                own first weights.
         """
         # Places that nobody takes run the last member again.
         filled = (*members, *[members[-1]] * (self.driver.num_members - len(members)))
-        numbers = self._family.numbers[[self._members.index(member) for member in filled]]
+        numbers = self._traced.spec.numbers[[self._members.index(member) for member in filled]]
         seeds = tuple(member.seed for member in filled)
         first, trace = self._init(numbers, np.array(seeds, np.int32))
         first = first if state is None else self.driver.repeat(state)
@@ -120,88 +189,22 @@ class Population:
 
         They must start in one epoch.
         """
-        places = self.plan.place_at(step)
-        ((_, block),) = self._training.blocks(runs.seeds, *places, self._batch_size, count)
-        state, trace = self._update(
-            runs.state, runs.trace, runs.numbers, np.int32(step), np.int32(count), *block
+        epoch, offset = self.plan.place_at(step)
+        blocks = self._training.blocks(runs.seeds, epoch, offset, self._batch_size, count)
+        ((number, block),) = blocks
+        state, trace = self._compiled_updates(
+            runs.state, runs.trace, runs.numbers, np.int32(step), np.int32(number), *block
         )
         return runs._replace(state=state, trace=trace)
 
     def evaluate(self, variables: Variables) -> MetricSums:
-        """Loss and hits of each member over the test images, on device."""
-        ((count, block),) = self._testing.blocks()
-        return self._evaluation(variables, np.int32(count), *block)
-
-    def _place(self, dataset: Dataset) -> None:
-        experiment = self._family.experiment
-        dtype = jnp.dtype(experiment.precision)
-        self._model = experiment.model.build(dataset.num_classes, dtype=dtype, axis_name=None)
-        self._image_shape, self._batch_size = dataset.train.image_shape, self.plan.batch_sizes[0]
-        preparation = Preprocess(experiment.augment, dataset.mean, dataset.std, dtype)
-        train, test = dataset.train, dataset.test
-        assert isinstance(train, Images) and isinstance(test, Images)
-        self._training = OnDeviceTraining(
-            self.driver, train, EpochShuffle(self.driver, len(train)), preparation
-        )
-        size = min(EVALUATION_BATCH, len(test))
-        self._testing = OnDeviceEvaluation(self.driver, test, size, preparation)
-
-    def _compile(self) -> None:
-        like, number = self.driver.divided_like, np.int32(0)
-        numbers, seed = like(self._family.numbers.shape[1:], np.float32), like((), np.int32)
-        self._init = self.driver.initialise(self._init_run)
-        run = self.driver.members_like(jax.eval_shape(self._init, numbers, seed))
-        order = like((2 * self.plan.num_examples,), np.int32)
-        _, _, _, _, *arrays = self._training.like(self._batch_size)
-        self._update = self.driver.compile(
-            self._updates_program,
-            *(*run, numbers, number, number, seed, number, number, order, *arrays),
-            donate=(0,),
-            split=(0, 1, 2, 5, 8),
-        )
-        state, _ = run
-        self._evaluation = self.driver.compile(
-            self._evaluation_program, state.variables, number, *self._testing.like(), split=(0,)
-        )
-
-    def _transformation(self, numbers: jax.Array):
-        return self._family.optimizer(numbers).transformation(self.plan)
-
-    def _init_run(self, numbers: jax.Array, seed: jax.Array) -> tuple[TrainState, StepMetrics]:
-        """A member before its first update."""
-        key = random_key(seed, "weights")
-        state = init_state(self._model, self._transformation(numbers), key, self._image_shape)
-        return state, StepMetrics.empty(self.plan.total_steps)
-
-    def _updates_program(self, shard: TakeShard, state, trace, numbers, step, count, *block):
-        """Updates of one member, from one place of its stream on."""
-        update = make_update(
-            self._model,
-            self._transformation(numbers),
-            label_smoothing=self._family.experiment.label_smoothing,
-        )
-
-        def advance(index: jax.Array, carry: tuple[TrainState, StepMetrics]):
-            state, trace = carry
-            rows = self._training.rows(shard, self._batch_size, index, block)
-            state, sums = update(state, MicroBatches.one(self._training.batch(rows, block)))
-            return state, trace.with_update(step + index, sums)
-
-        return lax.fori_loop(0, count, advance, (state, trace))
-
-    def _evaluation_program(
-        self, shard: TakeShard, variables: Variables, count, *block
-    ) -> MetricSums:
-        """The sums of one member."""
-
-        def add_batch(index: jax.Array, sums: MetricSums) -> MetricSums:
-            return sums + self._testing.rows(shard, index, block).sums(self._model, variables)
-
-        return lax.fori_loop(0, count, add_batch, MetricSums.zero())
+        """Sums each member's loss and correct predictions over the test images, on device."""
+        ((number, block),) = self._evaluation.blocks()
+        return self._compiled_evaluation(variables, np.int32(number), *block)
 
 
 class MemberStates(NamedTuple):
-    """What changes from update to update, of all members, and what tells them apart."""
+    """The states of all members, and the numbers and seeds that tell the members apart."""
 
     state: TrainState  # each array [members, …]
     trace: StepMetrics
@@ -213,7 +216,7 @@ class PopulationRun:
     """Members under way, all at the same update; see `Population.start`.
 
     Attributes:
-        step: how many updates are made or under way.
+        step: the number of updates made or under way.
     """
 
     def __init__(self, population: Population, num_members: int, runs: MemberStates):
@@ -227,12 +230,12 @@ class PopulationRun:
         dispatch: int | None = None,
         on_updates: Callable[[int], None] = lambda step: None,
     ) -> None:
-        """Makes updates up to `until`, the host ahead of the devices by one dispatch.
+        """Makes updates up to `until`; the host runs ahead of the devices by one dispatch.
 
         Args:
-            until: how many updates are made in all, then.
+            until: the number of updates made in all at the end.
             dispatch: the most updates of a dispatch; by default those of about a second.
-            on_updates: takes the number that is certainly made, about once a second.
+            on_updates: called about once a second with the number of updates that are done.
         """
         plan, before = self._population.plan, None
         while self.step < until:
@@ -241,27 +244,28 @@ class PopulationRun:
             self._runs = self._population.update(self._runs, self.step, count)
             self.step += count
             if before is not None:
-                jax.block_until_ready(before[1])
-                self._sizer.done(before[0])
-                on_updates(before[0])
+                # The devices have the next dispatch already, so waiting costs them nothing.
+                step, trace = before
+                jax.block_until_ready(trace)
+                self._sizer.done(step)
+                on_updates(step)
             before = self.step, self._runs.trace
         jax.block_until_ready(self._runs.trace)
         self._sizer.pause()
         on_updates(self.step)
 
     def trace(self) -> StepMetrics:
-        """What the updates made so far measured, f64[members, updates], on the host."""
+        """Returns the metrics of the updates so far, f64[members, updates], on the host."""
         trace = jax.device_get(self._runs.trace)
         made = slice(self._num_members), slice(self.step)
         return StepMetrics(*(np.asarray(part[made], np.float64) for part in trace))
 
     def evaluate(self) -> list[MetricSums]:
-        """Loss and hits over the test images, member by member, on the host."""
+        """Sums the loss and correct predictions over the test images, by member, on the host."""
         sums = jax.device_get(self._population.evaluate(self._runs.state.variables))
-        return [MetricSums(*row) for row in zip(sums.loss, sums.correct, sums.count, strict=True)][
-            : self._num_members
-        ]
+        members = zip(sums.loss, sums.correct, sums.count, strict=True)
+        return [MetricSums(*member) for member in members][: self._num_members]
 
     def state(self, member: int) -> TrainState:
-        """That of one member, on the host, which other members may go on from."""
+        """Returns one member's state, on the host; other members may start from it."""
         return jax.tree.map(lambda part: np.asarray(part[member]), self._runs.state)

@@ -1,4 +1,4 @@
-"""Executables ahead of their use: one a batch size, the next ones compiled while a run trains."""
+"""Executables compiled before they are needed: one a batch size, in a thread beside the run."""
 
 import os
 import time
@@ -13,12 +13,13 @@ import platformdirs
 
 @dataclass(frozen=True)
 class Compilation:
-    """What an executable cost.
+    """The cost of compiling one executable.
 
     Attributes:
-        batch_size: that it makes updates of.
-        seconds: that compiling it took, in the background unless it is a run's first.
-        waited_seconds: of these, the devices stood still; not part of any training time.
+        batch_size: the batch size of the executable's updates.
+        seconds: seconds spent compiling it, in the background except for a run's first.
+        waited_seconds: the part of these seconds during which the devices stood still; it counts
+            towards no training time.
     """
 
     batch_size: int
@@ -27,66 +28,69 @@ class Compilation:
 
 
 class _Compiled(NamedTuple):
-    """What the background hands over."""
+    """The result of a background compilation."""
 
     executable: Callable[..., Any]
     seconds: float
 
 
 class Executables:
-    """Each batch size's executable, compiled once, in one thread beside the one that trains.
+    """The executable of each batch size, compiled once, in one thread beside the one that trains.
 
-    Only tracing holds Python up, for a tenth of a second or so; XLA compiles without it. Nothing is
-    run in the thread: computations of several processes have to start in the same order everywhere.
+    Only tracing holds Python up, for a tenth of a second or so; XLA compiles without the
+    interpreter's lock. Nothing is run in the thread: computations of several processes have to
+    start in the same order everywhere.
 
     Args:
-        compile_for: from a batch size to its executable.
+        compile_for: maps a batch size to its executable.
     """
 
     def __init__(self, compile_for: Callable[[int], Callable[..., Any]]):
         self._compile_for = compile_for
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compile")
-        self._begun: dict[int, Future[_Compiled]] = {}
+        self._futures: dict[int, Future[_Compiled]] = {}
         self._waited: dict[int, float] = {}
 
     def prepare(self, batch_sizes: Iterable[int]) -> None:
-        """Begins to compile what has not been begun yet, one after another."""
+        """Queues the compilation of these batch sizes, in order, where it is not queued yet."""
         for size in batch_sizes:
-            if size not in self._begun:
-                self._begun[size] = self._thread.submit(self._timed, size)
+            if size not in self._futures:
+                self._futures[size] = self._thread.submit(self._compile, size)
 
     def is_compiled(self, batch_size: int) -> bool:
-        """Whether it can be had without waiting."""
-        return batch_size in self._begun and self._begun[batch_size].done()
+        """Returns whether the executable is there without waiting."""
+        return batch_size in self._futures and self._futures[batch_size].done()
 
     def __getitem__(self, batch_size: int) -> Callable[..., Any]:
-        """The executable; waits for it where it is not ready."""
+        """Returns the executable; waits for it where it is not compiled yet."""
         self.prepare((batch_size,))
-        begun, start = self._begun[batch_size], time.perf_counter()
-        if not begun.done():
-            begun.exception()
+        future, start = self._futures[batch_size], time.perf_counter()
+        if not future.done():
+            future.exception()  # waits, and unlike `result` does not raise before the time is taken
             self._waited[batch_size] = time.perf_counter() - start
-        return begun.result().executable
+        return future.result().executable
 
     def check(self) -> None:
-        """Raises what went wrong in the background so far."""
-        for begun in self._begun.values():
-            if begun.done():
-                begun.result()
+        """Raises the error of a compilation that has failed in the background so far."""
+        for future in self._futures.values():
+            if future.done():
+                future.result()
 
     def stop(self) -> None:
-        """Leaves what has not been begun for later."""
-        self._begun = {size: begun for size, begun in self._begun.items() if not begun.cancel()}
+        """Cancels the compilations that have not begun; `prepare` can queue them again."""
+        self._futures = {
+            size: future for size, future in self._futures.items() if not future.cancel()
+        }
 
     def costs(self) -> tuple[Compilation, ...]:
-        """Of all that are ready, in order; what failed is not among them."""
+        """Returns the costs of all that are compiled, in order, without those that failed."""
         return tuple(
-            Compilation(size, begun.result().seconds, self._waited.get(size, 0.0))
-            for size, begun in self._begun.items()
-            if begun.done() and begun.exception() is None
+            Compilation(size, future.result().seconds, self._waited.get(size, 0.0))
+            for size, future in self._futures.items()
+            if future.done() and future.exception() is None
         )
 
-    def _timed(self, batch_size: int) -> _Compiled:
+    def _compile(self, batch_size: int) -> _Compiled:
         start = time.perf_counter()
         executable = self._compile_for(batch_size)
         return _Compiled(executable, time.perf_counter() - start)
@@ -97,7 +101,7 @@ def keep_compiled() -> None:
 
     To be called before anything compiles. A folder that the user has chosen by
     JAX_COMPILATION_CACHE_DIR is used instead, and JAX_ENABLE_COMPILATION_CACHE=0 keeps nothing. An
-    entry has some 200 kB; JAX could bound the sum, but with a lock that processes wait for.
+    entry has some 200 kB; JAX could bound their sum, but with a lock that processes wait for.
     """
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if jax.config.values["jax_compilation_cache_dir"] is None:

@@ -20,7 +20,7 @@ from jaxsched.tracking import (
     record_run,
 )
 from jaxsched.train import Evaluation, Member, RunState
-from jaxsched.train.population.family import program_signature
+from jaxsched.train.program.shared_program import program_signature
 from jaxsched.tune.execution.lockstep import SideBySide
 from jaxsched.tune.execution.snapshots import Snapshots
 from jaxsched.tune.execution.strategy import Execution, StrategyChoice, prepare

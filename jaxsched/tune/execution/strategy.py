@@ -10,7 +10,7 @@ import jax
 
 from jaxsched.data import Dataset
 from jaxsched.train import Member, MembersDriver, Population, Program
-from jaxsched.train.population.family import distinct, why_alone
+from jaxsched.train.population.members import distinct, why_alone
 
 Strategy: TypeAlias = Literal["in_turn", "devices", "vmap"]
 StrategyChoice: TypeAlias = Literal["auto", "in_turn", "devices", "vmap"]

@@ -1,4 +1,4 @@
-"""The drivers against each other, and the proof that replicas cannot drift apart."""
+"""The drivers compared with each other, and the proof that replicas cannot drift apart."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def test_every_driver_gives_the_run_of_one_device(experiment, program, driver, n
 
 @pytest.fixture(scope="module")
 def update_on_four(experiment):
-    """The update under shard_map, which proves at compile time what is the same everywhere."""
+    """The update under shard_map, which proves when it traces that replicas stay the same."""
     mesh = Mesh(np.array(jax.devices()[:4]), (AXIS,))
     plan = experiment.plan(100)
 
@@ -96,7 +96,7 @@ def test_the_proof_fails_for_replicas_that_drift(
         update_on_four(axis_name, model_axis_name)(draw_state(experiment), draw_batch(16))
 
 
-def test_sums_add_up_over_batches_and_leave_out_what_does_not_count():
+def test_sums_add_up_over_batches_and_leave_out_examples_that_do_not_count():
     logits = jnp.array([[2.0, 1.0], [0.0, 3.0], [5.0, 0.0]])
     labels = jnp.array([0, 0, 1])
     losses = jnp.array([0.5, 0.25, 4.0])
@@ -109,7 +109,7 @@ def test_sums_add_up_over_batches_and_leave_out_what_does_not_count():
     assert total.mean_loss == 1.1
 
 
-def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
+def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_divide():
     check_divisible((96, 104), 8)
     with pytest.raises(ValueError, match=r"batch_size=100, devices=8; use 96 or 104\."):
         check_divisible((96, 100), 8)
@@ -120,12 +120,12 @@ def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_do():
         check_divisible((80,), 4, group=32)
 
 
-def test_more_devices_than_there_are_is_refused():
+def test_more_devices_than_exist_are_refused():
     with pytest.raises(ValueError, match=r"within 1 … 4, .* got num_devices=5"):
         make_driver("jit", 5)
 
 
-def test_a_cpu_splits_no_further_than_fits():
+def test_a_cpu_is_split_no_further_than_batches_allow():
     driver = make_driver("jit", batch_sizes=(800, 992), pixels=1024, fits=lambda n: n < 3)
     assert len(driver.devices) == 2
 
@@ -140,7 +140,7 @@ def test_a_cpu_splits_no_further_than_fits():
         (256, {"optimizer": js.SGD(0.1, noise=js.NoiseEstimate())}, 2),  # two groups a device
     ],
 )
-def test_a_cpu_splits_between_groups_that_are_normalised_together(batch_size, changes, num_devices):
+def test_a_cpu_is_split_between_groups_normalised_together(batch_size, changes, num_devices):
     experiment = Experiment(
         name="groups",
         model=CifarResNet(depth=8, width=2, norm=BatchNorm(ghost=64)),
@@ -168,6 +168,6 @@ def test_a_cpu_splits_between_groups_that_are_normalised_together(batch_size, ch
         ((6,), 224, 3),
     ],
 )
-def test_a_cpu_splits_what_is_worth_splitting(batch_sizes, side, num_devices):
+def test_a_cpu_is_split_where_that_is_faster(batch_sizes, side, num_devices):
     driver = make_driver("jit", batch_sizes=batch_sizes, pixels=side * side)
     assert len(driver.devices) == num_devices

@@ -1,4 +1,4 @@
-"""Several real processes that make one run over loopback, against the run of one process."""
+"""Several real processes that train together over loopback, compared with a single process."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from jaxsched.train.checkpointing.orbax_io import saved_steps
 from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import init_state
 
-# Every memory, streamed data and a change of batch size, at a rate that does not amplify the order
-# of additions.
+# Every transformation with state, and a change of batch size. The learning rate is so small that
+# another order of additions does not grow into another run.
 CONFIG = """
 import jaxsched as js
 from jaxsched.data import Augment, Streamed, Subset, Digits
@@ -43,7 +43,7 @@ experiment = Experiment(
     num_devices={devices},
 )
 """
-RESIDENT = "Subset(Digits(), num_train=200)"
+ON_DEVICE = "Subset(Digits(), num_train=200)"
 STREAMED = "Streamed(Subset(Digits(), num_train=200))"
 STEPS = 29
 
@@ -54,7 +54,7 @@ def write_config(folder, name, data, driver="jit", devices=2):
 
 
 def start(config, workdir, *arguments, file_size=-1):
-    """A process with two virtual devices that trains and can write files of so many bytes."""
+    """Starts a process with two virtual devices that trains; its files may have so many bytes."""
     code = (
         f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({file_size}, {file_size})); "
         "from jaxsched.cli import main; main()"
@@ -86,14 +86,14 @@ def start_two(config, workdir, *arguments, seeds=(0, 0), **limits):
 
 
 def outputs(processes, code=0):
-    """What the processes print; all of them end with this code."""
+    """Returns the printed text of each process; checks that all of them end with this code."""
     printed = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [code] * len(processes), printed
     return printed
 
 
 def rows(workdir):
-    """The record's evaluations but for the times."""
+    """The record's evaluations without the times."""
     (record,) = workdir.glob("shared-*.jsonl")
     entries = [json.loads(line) for line in record.read_text().splitlines()]
     for entry in entries:
@@ -105,7 +105,7 @@ def rows(workdir):
 
 def last_state(workdir):
     namespace = {}
-    exec(CONFIG.format(data=RESIDENT, driver="jit", devices=1), namespace)
+    exec(CONFIG.format(data=ON_DEVICE, driver="jit", devices=1), namespace)
     experiment = namespace["experiment"]
     plan = experiment.plan(200)
     model, tx = experiment.model.build(10), experiment.optimizer.transformation(plan)
@@ -121,8 +121,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(folder):
-    """The run of one process, on one device."""
-    config = write_config(folder, "alone", RESIDENT, devices=1)
+    """Rows and last state of the run of one process, on one device."""
+    config = write_config(folder, "alone", ON_DEVICE, devices=1)
     outputs([start(config, folder / "alone")])
     return rows(folder / "alone"), last_state(folder / "alone")
 
@@ -142,7 +142,7 @@ def assert_close(workdir, alone):
 
 @pytest.fixture(scope="module")
 def together(folder):
-    """The run of two processes, with streamed data, of which each reads its part."""
+    """The folder of the run of two processes; each reads its part of the streamed data."""
     outputs(start_two(write_config(folder, "together", STREAMED), folder / "together"))
     return folder / "together"
 
@@ -152,17 +152,17 @@ def test_two_processes_make_the_run_of_one(together, alone):
 
 
 @pytest.mark.slow
-def test_two_processes_make_it_under_pmap_too(folder, alone):
+def test_two_processes_make_the_run_of_one_under_pmap_too(folder, alone):
     config = write_config(folder, "mapped", STREAMED, "pmap")
     main, other = outputs(start_two(config, folder / "mapped"))
     assert "finished; record in" in main
-    assert "finished" not in other  # one process speaks
+    assert "finished" not in other  # only the main process prints
     assert_close(folder / "mapped", alone)
 
 
 @pytest.mark.slow
 def test_sigterm_to_one_of_two_processes_saves_both_and_the_run_goes_on(folder, together):
-    """The same update on both, whichever of them is told to stop; then the same bits."""
+    """Both save at the same update, and the resumed run has the same bits."""
     config, workdir = folder / "together.py", folder / "stopped"
     processes = start_two(config, workdir, "--checkpoint-minutes", "0")
     deadline = time.monotonic() + 240
@@ -171,8 +171,8 @@ def test_sigterm_to_one_of_two_processes_saves_both_and_the_run_goes_on(folder, 
         assert time.monotonic() < deadline
         time.sleep(0.01)
     processes[1].send_signal(signal.SIGTERM)
-    said = outputs(processes, 128 + signal.SIGTERM)
-    places = {text.split("saved at update ")[1].split(";")[0] for text in said}
+    printed = outputs(processes, 128 + signal.SIGTERM)
+    places = {text.split("saved at update ")[1].split(";")[0] for text in printed}
     assert len(places) == 1 and int(places.pop()) < STEPS
     outputs(start_two(config, workdir, "--resume"))
     assert rows(workdir) == rows(together)
@@ -181,22 +181,22 @@ def test_sigterm_to_one_of_two_processes_saves_both_and_the_run_goes_on(folder, 
         assert ours.tobytes() == theirs.tobytes()
 
 
-def test_what_one_process_refuses_all_refuse(folder, alone):
-    """The main process alone sees the finished record."""
+def test_all_processes_refuse_what_the_main_one_refuses(folder, alone):
+    """Only the main process reads the finished record."""
     config = folder / "alone.py"
     for text in outputs(start_two(config, folder / "alone"), code=2):
         assert "holds a finished run" in text
 
 
 @pytest.mark.slow
-def test_where_the_main_process_cannot_write_all_end(folder, together):
-    """Its first row finds no room; the other process does not wait for it."""
+def test_all_processes_end_when_the_main_one_cannot_write(folder, together):
+    """The disk is full at its first row; the other process does not wait for it forever."""
     config = folder / "together.py"
     for text in outputs(start_two(config, folder / "no_room", file_size=3000), code=2):
         assert "cannot write to" in text
 
 
 def test_processes_with_different_experiments_are_refused(folder):
-    config = write_config(folder, "different", RESIDENT)
+    config = write_config(folder, "different", ON_DEVICE)
     for text in outputs(start_two(config, folder / "different", seeds=(0, 1)), code=2):
         assert "every process has to have the same experiment" in text

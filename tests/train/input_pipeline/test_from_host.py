@@ -1,4 +1,4 @@
-"""Runs of streamed data against those of the same data on the device."""
+"""Runs of streamed data, compared with runs of the same data on the device."""
 
 import dataclasses
 import gc
@@ -15,7 +15,7 @@ from jaxsched.train import Program, evaluate_ensemble, train
 
 @pytest.fixture(scope="module")
 def averaging(experiment):
-    """Batches that straddle epochs, two sizes, an average that looks at other examples."""
+    """Batches that straddle epochs, two batch sizes, an average that reads other examples."""
     optimizer = dataclasses.replace(
         experiment.optimizer, averaging=js.Averaging(start=1, statistics_examples=60)
     )
@@ -37,7 +37,7 @@ def without_times(row):
 
 
 @pytest.fixture(scope="module")
-def resident(averaging):
+def on_device(averaging):
     return run(averaging)
 
 
@@ -46,38 +46,38 @@ def assert_same_bits(ours, theirs):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
-def test_a_streamed_run_is_that_of_the_data_on_the_device_to_the_last_bit(averaging, resident):
+def test_a_streamed_run_equals_the_run_on_the_device_bit_for_bit(averaging, on_device):
     program, state, rows = run(streamed(averaging))
     assert not isinstance(program.dataset.train, Images)
-    assert_same_bits(state, resident[1])
-    assert rows == resident[2]
+    assert_same_bits(state, on_device[1])
+    assert rows == on_device[2]
     assert {row.num_averaged for row in rows} > {0}
     assert evaluate_ensemble(program, [state.variables]) == evaluate_ensemble(
-        resident[0], [state.variables]
+        on_device[0], [state.variables]
     )
 
 
 @pytest.mark.slow
-def test_pmap_streams_to_four_devices(averaging, resident):
-    """The other driver does so in `test_processes.py`."""
+def test_pmap_streams_to_four_devices(averaging, on_device):
+    """The other driver streams to several devices in `test_processes.py`."""
     _, state, rows = run(streamed(averaging, driver="pmap", num_devices=4))
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=3e-5), state.params, resident[1].params
+        lambda a, b: np.testing.assert_allclose(a, b, atol=3e-5), state.params, on_device[1].params
     )
-    for row, expected in zip(rows, resident[2], strict=True):
+    for row, expected in zip(rows, on_device[2], strict=True):
         assert row.train_loss == pytest.approx(expected.train_loss, rel=1e-4)
         assert row.test_loss == pytest.approx(expected.test_loss, rel=1e-3)
-    assert rows[-1].averaged_test_loss == pytest.approx(resident[2][-1].averaged_test_loss, 1e-3)
+    assert rows[-1].averaged_test_loss == pytest.approx(on_device[2][-1].averaged_test_loss, 1e-3)
 
 
 @pytest.fixture(scope="module")
 def plain(experiment):
-    """Streams at one batch size, at a rate that some seeds survive for a while."""
+    """Streams at one batch size."""
     phases = (js.Phase(epochs=2, batch_size=16),)
     return streamed(experiment, phases=phases, optimizer=js.SGD(lr=0.05))
 
 
-def test_seeds_in_turn_do_not_mix_their_streams(plain):
+def test_two_runs_that_alternate_do_not_mix_their_streams(plain):
     program = Program(plain, plain.data.load())
     states = {seed: (program.init(seed), program.zero_sums()) for seed in (0, 1)}
     for step in range(4):
@@ -88,8 +88,8 @@ def test_seeds_in_turn_do_not_mix_their_streams(plain):
         assert_same_bits(states[seed], alone)
 
 
-def test_a_streamed_run_that_diverges_ends_with_the_update_that_did(plain):
-    """All updates of a dispatch are on their way when its first loss is not finite."""
+def test_a_streamed_run_ends_at_the_update_that_diverges(plain):
+    """Although later updates are dispatched already when its loss turns out not finite."""
     wild = dataclasses.replace(plain, optimizer=js.SGD(lr=1e30))
     outcome = train(Program(wild, wild.data.load()), 0, on_evaluation=lambda row: None)
     assert outcome.status == "diverged"

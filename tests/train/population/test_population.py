@@ -1,17 +1,16 @@
-"""Members of a family by one program, in turn and at once, against each of them alone."""
+"""Runs that share a program, one after another and at once, against each of them alone."""
 
 import dataclasses
 import itertools
 
 import jax
 import numpy as np
-import optax
 import pytest
 
 import jaxsched as js
 from jaxsched.data import Streamed, Synthetic
 from jaxsched.train import Member, MembersDriver, Population, Program, train
-from jaxsched.train.population.family import SharedProgramSpec, why_alone
+from jaxsched.train.population.members import why_alone
 
 
 def with_optimizer(experiment, **changes):
@@ -25,8 +24,11 @@ def one_phase(experiment):
 
 
 @pytest.fixture(scope="module")
-def family(one_phase):
-    """Rates, momenta and weight decays differ; some of them are 0, which alone has no link."""
+def experiments(one_phase):
+    """Learning rates, momenta and weight decays differ.
+
+    Some are 0: a run alone then has no such link in its chain, the shared program has one.
+    """
     return (
         one_phase,
         with_optimizer(one_phase, lr=js.Cosine(0.3, duration=3), weight_decay=0.0),
@@ -35,9 +37,9 @@ def family(one_phase):
 
 
 @pytest.fixture(scope="module")
-def alone(family):
-    """Each of them by a program of its own: rows and last parameters."""
-    return [run(Program(one, one.data.load()), seed=1) for one in family]
+def alone(experiments):
+    """Rows and last parameters of each experiment, by a program of its own."""
+    return [run(Program(one, one.data.load()), seed=1) for one in experiments]
 
 
 def run(program, seed):
@@ -51,10 +53,12 @@ def difference(tree, other):
 
 
 @pytest.mark.parametrize(("driver", "num_devices"), [("jit", 1), ("pmap", 2)])
-def test_one_program_runs_each_member_as_its_own_program_would(family, alone, driver, num_devices):
-    experiments = [dataclasses.replace(e, driver=driver, num_devices=num_devices) for e in family]
-    program = Program(experiments[0], family[0].data.load(), alike=experiments[1:])
-    for experiment, (rows, params) in zip(experiments, alone, strict=True):
+def test_one_program_runs_each_member_as_its_own_program_would(
+    experiments, alone, driver, num_devices
+):
+    members = [dataclasses.replace(e, driver=driver, num_devices=num_devices) for e in experiments]
+    program = Program(members[0], members[0].data.load(), alike=members[1:])
+    for experiment, (rows, params) in zip(members, alone, strict=True):
         found, found_params = run(program.member(experiment), seed=1)
         exact = num_devices == 1
         np.testing.assert_allclose(
@@ -67,17 +71,17 @@ def test_one_program_runs_each_member_as_its_own_program_would(family, alone, dr
 
 
 @pytest.mark.parametrize(("devices", "per_device"), [(2, 1), (1, 3)])
-def test_members_at_once_are_the_runs_that_they_are_alone(family, alone, devices, per_device):
-    members = [Member(experiment, 1) for experiment in family]
+def test_members_trained_at_once_equal_their_runs_alone(experiments, alone, devices, per_device):
+    members = [Member(experiment, 1) for experiment in experiments]
     driver = MembersDriver(jax.devices()[:devices], per_device)
-    cohort = Population(members, family[0].data.load(), driver)
+    population = Population(members, experiments[0].data.load(), driver)
     at_once = driver.num_members
     for first in range(0, len(members), at_once):
         chosen = slice(first, first + at_once)
-        runs = cohort.start(members[chosen])
+        runs = population.start(members[chosen])
         for number, mark in enumerate(row.step for row in alone[0][0]):
             runs.advance(mark)
-            # Convolutions of several members are others to XLA, which adds in another order.
+            # Convolutions of several members are grouped ones, which XLA adds in another order.
             tolerance = {"rtol": 0, "atol": 0} if per_device == 1 else {"rtol": 5e-3, "atol": 5e-3}
             expected = [rows[number].test_loss for rows, _ in alone[chosen]]
             np.testing.assert_allclose(
@@ -92,7 +96,7 @@ def test_members_at_once_are_the_runs_that_they_are_alone(family, alone, devices
             np.testing.assert_allclose(means, expected, rtol=max(tolerance["rtol"], 1e-6))
 
 
-def test_seeds_are_runs_of_their_own(one_phase):
+def test_members_of_two_seeds_are_two_runs(one_phase):
     members = [Member(one_phase, seed) for seed in (3, 4)]
     dataset = one_phase.data.load()
     runs = Population(members, dataset, MembersDriver(jax.devices()[:1], 2)).start(members)
@@ -121,61 +125,23 @@ def test_a_member_that_diverges_does_not_touch_the_others(one_phase, devices, pe
     np.testing.assert_array_equal(diverged[0], beside_another[0])
 
 
-def test_members_go_on_from_a_state_that_one_of_them_reached(family):
-    members, dataset = [Member(experiment, 1) for experiment in family], family[0].data.load()
-    cohort = Population(members, dataset, MembersDriver(jax.devices()[:1]))
-    whole, first = cohort.start(members[:1]), cohort.start(members[:1])
+def test_members_start_from_a_state_that_one_of_them_reached(experiments):
+    members, dataset = [Member(e, 1) for e in experiments], experiments[0].data.load()
+    population = Population(members, dataset, MembersDriver(jax.devices()[:1]))
+    whole, first = population.start(members[:1]), population.start(members[:1])
     whole.advance(13)
     first.advance(6)
-    resumed = cohort.start(members[:1], first.state(0))
+    resumed = population.start(members[:1], first.state(0))
     assert resumed.step == 6
     resumed.advance(13)
     np.testing.assert_array_equal(whole.trace().losses[:, 6:], resumed.trace().losses[:, 6:])
     assert np.isnan(resumed.trace().losses[:, :6]).all()
-    other = cohort.start(members[1:2], first.state(0))
+    other = population.start(members[1:2], first.state(0))
     other.advance(13)
     assert (other.trace().losses[:, 7:] != whole.trace().losses[:, 7:]).all()
 
 
-def test_any_optax_optimizer_has_families(one_phase):
-    def lion(rate, b1):
-        arguments = {"learning_rate": js.Cosine(rate, 2), "b1": js.Constant(b1)}
-        return dataclasses.replace(one_phase, optimizer=js.FromOptax(optax.lion, arguments))
-
-    pair, plan = [lion(1e-3, 0.9), lion(1e-4, 0.8)], one_phase.plan(100)
-    family = SharedProgramSpec(pair, plan)
-    np.testing.assert_allclose(np.sort(family.numbers, axis=1), [[1e-3, 0.9], [1e-4, 0.8]])
-    assert family.optimizer([0.5, 0.25]).arguments.keys() == {"learning_rate", "b1"}
-
-
-def test_points_in_arrays_are_shared_and_told_apart_by_no_number(one_phase):
-    def through(values, decay):
-        schedule = js.Interpolate(np.stack([np.arange(3.0), values], axis=1))
-        return with_optimizer(one_phase, lr=schedule, weight_decay=decay)
-
-    plan = one_phase.plan(100)
-    pair = [through((0.1, 0.2, 0.0), decay) for decay in (0.0, 1e-3)]
-    family = SharedProgramSpec(pair, plan)
-    np.testing.assert_allclose(family.numbers, [[0.0], [1e-3]])
-    lr = family.optimizer(family.numbers[1]).lr
-    np.testing.assert_allclose(lr(np.array([0.0, 0.5, 2.0])), [0.1, 0.15, 0.0], rtol=1e-6)
-    np.testing.assert_array_equal(family.numbers_of(pair[1]), family.numbers[1])
-    with pytest.raises(ValueError, match="differ in more"):
-        SharedProgramSpec([pair[0], through((0.1, 0.3, 0.0), 0.0)], plan)
-
-
-def test_what_differs_in_more_than_numbers_is_refused(one_phase, family):
-    linear = with_optimizer(one_phase, lr=js.Linear(0.1, 0.0, 3))
-    plan = one_phase.plan(100)
-    for other in (linear, dataclasses.replace(one_phase, label_smoothing=0.1)):
-        with pytest.raises(ValueError, match="differ in more; make a family of each kind"):
-            SharedProgramSpec([one_phase, other], plan)
-    known = SharedProgramSpec(family, plan)
-    with pytest.raises(ValueError, match="with other numbers; make the program with it"):
-        known.numbers_of(with_optimizer(one_phase, weight_decay=0.5))
-
-
-def test_what_cannot_run_beside_others_says_why(one_phase):
+def test_an_experiment_that_cannot_be_a_member_is_refused_with_the_reason(one_phase):
     dataset = one_phase.data.load()
     assert why_alone(one_phase, dataset) == ""
     plateau = with_optimizer(one_phase, plateau=js.Plateau())

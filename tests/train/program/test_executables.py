@@ -1,4 +1,4 @@
-"""What is compiled when: once a batch size, beside the run, and not again in a second process."""
+"""A program compiles each batch size once, beside the run, and not again in a second process."""
 
 import dataclasses
 import os
@@ -17,15 +17,15 @@ from jaxsched.train.program.executables import Executables
 
 
 class Compiler:
-    """Compiles a size by waiting until it may, and writes down which, in which thread."""
+    """Returns a function for each size once it is allowed to; notes the sizes and the threads."""
 
     def __init__(self):
-        self.made, self.threads, self.may = [], set(), threading.Event()
-        self.may.set()
+        self.compiled, self.threads, self.allowed = [], set(), threading.Event()
+        self.allowed.set()
 
     def __call__(self, size):
-        assert self.may.wait(30)
-        self.made.append(size)
+        assert self.allowed.wait(30)
+        self.compiled.append(size)
         self.threads.add(threading.current_thread())
         if size < 0:
             raise ValueError(f"no size {size}")
@@ -38,27 +38,27 @@ def test_each_size_is_compiled_once_in_order_and_in_another_thread():
     executables.prepare((32, 64, 32))
     executables.prepare((64, 128))
     assert [executables[size]() for size in (128, 32, 64)] == [128, 32, 64]
-    assert compiler.made == [32, 64, 128]
+    assert compiler.compiled == [32, 64, 128]
     assert len(compiler.threads) == 1 and threading.main_thread() not in compiler.threads
     assert [cost.batch_size for cost in executables.costs()] == [32, 64, 128]
 
 
-def test_what_had_to_be_waited_for_is_told_apart():
+def test_waiting_for_the_compiler_is_counted_apart():
     compiler = Compiler()
-    compiler.may.clear()
+    compiler.allowed.clear()
     executables = Executables(compiler)
     executables.prepare((32,))
     assert not executables.is_compiled(32)
-    threading.Timer(0.1, compiler.may.set).start()
+    threading.Timer(0.1, compiler.allowed.set).start()
     _ = executables[32]
     executables.prepare((64,))
-    executables._begun[64].result()
+    executables._futures[64].result()
     _ = executables[64]
     waited = {cost.batch_size: cost.waited_seconds for cost in executables.costs()}
     assert waited[32] > 0 and waited[64] == 0
 
 
-def test_what_fails_beside_the_run_is_said_at_the_next_dispatch():
+def test_a_failed_compilation_is_raised_at_the_next_dispatch():
     executables = Executables(Compiler())
     executables.prepare((32, -1))
     with pytest.raises(ValueError, match="no size -1"):
@@ -69,15 +69,15 @@ def test_what_fails_beside_the_run_is_said_at_the_next_dispatch():
     assert [cost.batch_size for cost in executables.costs()] == [32]
 
 
-def test_what_a_run_no_longer_needs_is_not_begun():
+def test_stop_cancels_compilations_that_have_not_begun():
     compiler = Compiler()
-    compiler.may.clear()
+    compiler.allowed.clear()
     executables = Executables(compiler)
     executables.prepare((32, 64, 128))
     executables.stop()  # 32 is under way
-    compiler.may.set()
+    compiler.allowed.set()
     assert executables[32]() == 32
-    assert compiler.made == [32]
+    assert compiler.compiled == [32]
     assert executables[64]() == 64
 
 
@@ -88,8 +88,8 @@ def test_a_run_compiles_its_sizes_while_it_trains(program):
     assert all(cost.seconds > 0 for cost in program.compilations)
 
 
-def test_a_phase_that_has_no_room_ends_the_run_with_what_to_do(experiment):
-    """More than this machine has, found out by compiling the second phase beside the first."""
+def test_a_phase_that_does_not_fit_is_a_memory_error_with_advice(experiment):
+    """Compiling the second phase shows that it needs more memory than this machine has."""
     large = dataclasses.replace(
         experiment,
         model=CifarResNet(depth=8, width=512),
@@ -124,7 +124,7 @@ experiment = Experiment(
 
 @pytest.mark.slow
 def test_a_second_process_compiles_nothing_anew(tmp_path):
-    """What is not found in the cache is written to it: the second run leaves it as it is."""
+    """A program missing from the cache would be written to it, but the second run adds none."""
     config, cache = tmp_path / "twice.py", tmp_path / "cache"
     config.write_text(CONFIG)
     environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(cache)}

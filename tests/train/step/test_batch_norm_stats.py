@@ -81,7 +81,8 @@ def averaging(experiment):
     """The small experiment with an average, evaluated and re-estimated in batches of 34 or 33."""
     optimizer = js.SGD(0.05, momentum=0.9, averaging=js.Averaging(start=1, statistics_examples=60))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxsched.train.program.program.EVALUATION_BATCH", 40)
+        patch.setattr("jaxsched.train.program.batch_stats.EVALUATION_BATCH", 40)
+        patch.setattr("jaxsched.train.input_pipeline.place.EVALUATION_BATCH", 40)
         yield dataclasses.replace(
             experiment, optimizer=optimizer, phases=(js.Phase(epochs=2, batch_size=20),)
         )

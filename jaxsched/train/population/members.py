@@ -1,0 +1,43 @@
+"""The members of a population, and whether an experiment's runs can be among them."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import jax
+
+from jaxsched.data import Dataset, Images
+from jaxsched.experiment.experiment import Experiment
+
+
+class Member(NamedTuple):
+    """One run of a population."""
+
+    experiment: Experiment
+    seed: int
+
+
+def distinct(experiments: Iterable[Experiment]) -> list[Experiment]:
+    """Returns each experiment once, in order."""
+    # No set: an experiment whose optimizer has a dict of arguments cannot be hashed.
+    found: list[Experiment] = []
+    for experiment in experiments:
+        if experiment not in found:
+            found.append(experiment)
+    return found
+
+
+def why_alone(experiment: Experiment, dataset: Dataset) -> str:
+    """Returns why runs of this experiment cannot be in a population; "" where they can."""
+    optimizer = experiment.optimizer
+    reasons = {
+        "its data is streamed": not isinstance(dataset.train, Images),
+        "it has several phases": len(experiment.phases) > 1,
+        "its batch grows": experiment.batch_growth is not None,
+        "it measures norms": experiment.weight_norms,
+        "it limits max_device_batch": experiment.max_device_batch is not None,
+        "it has a plateau, which observes evaluations": optimizer.plateau is not None,
+        "it has an average, whose statistics are re-estimated": optimizer.averaging is not None,
+        "it estimates the gradient's noise": optimizer.noise is not None,
+        "several processes train": jax.process_count() > 1,
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)

@@ -1,0 +1,74 @@
+"""How batches are split: over the devices, and on each device into micro-batches."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from jaxsched.experiment.experiment import Experiment
+from jaxsched.plan import Plan
+from jaxsched.train.distributed.driver import Driver
+from jaxsched.train.distributed.make_driver import check_divisible, make_driver
+from jaxsched.train.step.micro_batches import num_micro_batches
+
+
+def choose_driver(
+    experiment: Experiment, plan: Plan, image_shape: tuple[int, int, int], device: Any = None
+) -> Driver:
+    """Makes the experiment's driver, over devices that can split all batches of the plan.
+
+    Args:
+        experiment: names the driver and may fix the number of devices.
+        plan: the experiment's plan.
+        image_shape: height, width, channels.
+        device: the device to use instead of the first, for an experiment that takes one.
+    """
+    return make_driver(
+        experiment.driver,
+        experiment.num_devices,
+        batch_sizes=plan.batch_sizes,
+        pixels=math.prod(image_shape[:2]),
+        fits=partial(_can_split, experiment, plan.batch_sizes),
+        device=device,
+    )
+
+
+def checked_batch_sizes(experiment: Experiment, plan: Plan, num_devices: int) -> tuple[int, ...]:
+    """Returns all batch sizes that a run may use, after checking that each can be split.
+
+    Raises:
+        ValueError: when a batch size cannot be divided over the devices, their micro-batches and
+            the examples that are normalised together.
+    """
+    group = experiment.model.batch_group
+    sizes = experiment.batch_sizes(plan, math.lcm(num_devices, group or 1))
+    check_divisible(sizes, num_devices, group)
+    for size in sizes:
+        micro_batches_per_device(experiment, size, num_devices)
+    return sizes
+
+
+def micro_batches_per_device(experiment: Experiment, batch_size: int, num_devices: int) -> int:
+    """Returns how many micro-batches each device cuts its part of a batch into.
+
+    Raises:
+        ValueError: when the part cannot be cut as the experiment needs it.
+    """
+    # The noise estimate needs at least two gradients. Replicas under `pmap` have one each; the
+    # compiler of the `jit` driver reduces them before they can be seen.
+    one_gradient = experiment.driver == "jit" or num_devices == 1
+    return num_micro_batches(
+        batch_size // num_devices,
+        most=experiment.max_device_batch,
+        group=experiment.model.batch_group,
+        least=2 if one_gradient and experiment.optimizer.noise is not None else 1,
+    )
+
+
+def _can_split(experiment: Experiment, batch_sizes: Sequence[int], num_devices: int) -> bool:
+    try:
+        for size in batch_sizes:
+            micro_batches_per_device(experiment, size, num_devices)
+    except ValueError:
+        return False
+    return True

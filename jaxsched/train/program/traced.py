@@ -1,0 +1,220 @@
+"""The traced bodies of a program: what each of its executables computes on a block of batches.
+
+A body is `body(shard, *arguments, *block, **static)`. `Driver.compile` compiles it once
+`functools.partial` has bound the static part. Bodies see a block as tracers only: they place no
+array and do not know where the block comes from.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+
+from jaxsched.experiment.experiment import Experiment
+from jaxsched.models import Model, Params, Variables
+from jaxsched.plan import Plan
+from jaxsched.plan.clock import Clock, SegmentArrays
+from jaxsched.train.distributed.driver import Driver, TakeShard
+from jaxsched.train.input_pipeline.base import (
+    BatchRows,
+    DeviceBlock,
+    EvaluationFeed,
+    TrainingFeed,
+)
+from jaxsched.train.program.shared_program import SharedProgramSpec
+from jaxsched.train.rng import random_key
+from jaxsched.train.step.batch_norm_stats import PooledMoments
+from jaxsched.train.step.metrics import MetricSums, cross_entropy
+from jaxsched.train.step.micro_batches import MicroBatches
+from jaxsched.train.step.state import TrainState, init_state
+from jaxsched.train.step.train_step import NormRates, Update, make_update
+from jaxsched.train.step.weight_norms import NormChange
+
+
+@dataclass(frozen=True, eq=False)
+class TracedExperiment:
+    """What the bodies need of an experiment, and of the others that share its program.
+
+    `numbers`, f32[numbers], are those of the experiment that runs; see `SharedProgramSpec`.
+
+    Attributes:
+        spec: the experiments that share the program.
+        plan: the plan of all of them.
+        model: the network, built with `axis_name`.
+        image_shape: height, width, channels.
+        batch_sizes: all batch sizes that an update may have.
+        evaluation_marks: the examples of the stream at which an evaluation comes.
+        axis_name: the mapped axis over replicas, if there is one.
+    """
+
+    spec: SharedProgramSpec
+    plan: Plan
+    model: Model
+    image_shape: tuple[int, int, int]
+    batch_sizes: tuple[int, ...]
+    evaluation_marks: tuple[int, ...] = ()
+    axis_name: str | None = None
+
+    @property
+    def experiment(self) -> Experiment:
+        """The first of the experiments."""
+        return self.spec.experiment
+
+    @property
+    def num_segments(self) -> int:
+        """The most segments that a plan of a run can have, also one whose batch sizes grow."""
+        return max(len(self.plan.segments), len(self.batch_sizes))
+
+    def init_state(self, seed: ArrayLike, numbers: ArrayLike) -> TrainState:
+        """Draws the state before the first update."""
+        optimizer = self.spec.optimizer(numbers)
+        tx = optimizer.transformation(self.plan, self.evaluation_marks)
+        return init_state(self.model, tx, random_key(seed, "weights"), self.image_shape)
+
+    def zero_sums(self, numbers: ArrayLike) -> MetricSums:
+        """Returns sums over no example, to add those of updates to."""
+        state = self.init_state(0, numbers)  # only its shapes are used
+        rates = self._norm_rates(state.opt_state) if self._norm_rates else None
+        return MetricSums.zero(NormChange.zero(state.params) if rates is not None else None)
+
+    def plan_of(self, segments: SegmentArrays) -> Plan:
+        """Returns the plan with a clock that reads these segments, which may be traced."""
+        clock = Clock(segments, self.plan.num_examples, max(self.batch_sizes))
+        return self.plan.with_clock(clock)
+
+    def update(self, numbers: ArrayLike, batch_size: int, plan: Plan) -> Update:
+        """Makes the function that applies one update.
+
+        Args:
+            numbers: the numbers of the experiment that runs.
+            batch_size: the batch size of the update.
+            plan: the plan whose clock the schedules read.
+        """
+        optimizer, growth = self.spec.optimizer(numbers), self.experiment.batch_growth
+        if growth is not None:
+            factor = growth.rate_factor(self.plan.batch_sizes[0], batch_size)
+            optimizer = optimizer.with_rate_times(factor)
+        return make_update(
+            self.model,
+            optimizer.transformation(plan, self.evaluation_marks),
+            label_smoothing=self.experiment.label_smoothing,
+            axis_name=self.axis_name,
+            norm_rates=self._norm_rates,
+            estimates_noise=self.experiment.optimizer.noise is not None,
+        )
+
+    @property
+    def _norm_rates(self) -> NormRates | None:
+        return self.experiment.optimizer.norm_rates if self.experiment.weight_norms else None
+
+
+def train_on_block(
+    shard: TakeShard,
+    state: TrainState,
+    sums: MetricSums,
+    count: jax.Array,
+    segments: SegmentArrays,
+    numbers: jax.Array,
+    *block: Any,
+    traced: TracedExperiment,
+    feed: TrainingFeed,
+    driver: Driver,
+    batch_size: int,
+    num_micro_batches: int,
+) -> tuple[TrainState, MetricSums]:
+    """Makes `count` updates, but none after the first loss that is not finite."""
+    update = traced.update(numbers, batch_size, traced.plan_of(segments))
+
+    def is_unfinished(carry):
+        done, _, sums = carry
+        # The sums keep a NaN or an infinity, so the state stays that of the update that diverged.
+        return (done < count) & jnp.isfinite(sums.loss)
+
+    def advance(carry):
+        done, state, sums = carry
+        rows = feed.rows(shard, batch_size, done, block)
+        batches = _micro_batches(rows, block, feed, num_micro_batches, driver.in_parts)
+        state, batch_sums = update(state, batches)
+        return done + 1, state, sums + batch_sums
+
+    _, state, sums = lax.while_loop(is_unfinished, advance, (jnp.int32(0), state, sums))
+    return state, sums
+
+
+def _micro_batches(
+    rows: BatchRows,
+    block: DeviceBlock,
+    feed: TrainingFeed,
+    count: int,
+    in_parts: Callable[[Any, int], Any],
+) -> MicroBatches:
+    """Cuts a batch into micro-batches, each augmented only when its turn comes."""
+    if count == 1:
+        return MicroBatches.one(feed.batch(rows, block))
+    parts = in_parts(rows, count)
+    return MicroBatches(
+        lambda index: feed.batch(jax.tree.map(lambda part: part[index], parts), block), count
+    )
+
+
+def evaluate_block(
+    shard: TakeShard,
+    variables: Variables,
+    sums: MetricSums,
+    count: jax.Array,
+    *block: Any,
+    model: Model,
+    feed: EvaluationFeed,
+    axis_name: str | None = None,
+) -> MetricSums:
+    """Adds the loss and the correct predictions on a block of `count` batches to `sums`."""
+
+    def add_batch(index: jax.Array, sums: MetricSums) -> MetricSums:
+        images, labels, counts = feed.batch(shard, index, block)
+        logits = model.eval_logits(variables, images)
+        losses = cross_entropy(logits, labels)
+        batch_sums = MetricSums.of(logits, labels, losses, counts=counts)
+        return sums + (batch_sums if axis_name is None else lax.psum(batch_sums, axis_name))
+
+    return lax.fori_loop(0, count, add_batch, sums)
+
+
+def pool_block(
+    shard: TakeShard,
+    params: Params,
+    pooled: PooledMoments,
+    count: jax.Array,
+    *block: Any,
+    model: Model,
+    feed: TrainingFeed,
+    batch_size: int,
+) -> PooledMoments:
+    """Adds the batch-norm statistics of a block of `count` batches to the pooled ones."""
+    # The network takes running statistics, but does not use them where it normalises by the batch.
+    stats = jax.tree.map(jnp.zeros_like, pooled.batch_stats)
+    variables = {"params": params, "batch_stats": stats}
+
+    def add_batch(index: jax.Array, pooled: PooledMoments) -> PooledMoments:
+        batch = feed.batch(feed.rows(shard, batch_size, index, block), block)
+        return pooled.add(model.batch_moments(variables, batch.images), batch_size)
+
+    return lax.fori_loop(0, count, add_batch, pooled)
+
+
+def predict_batch(
+    shard: TakeShard,
+    variables: Variables,
+    index: jax.Array,
+    *block: Any,
+    model: Model,
+    feed: EvaluationFeed,
+    driver: Driver,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns one batch's probabilities, its labels, and which of its examples count."""
+    images, labels, counts = feed.batch(shard, index, block)
+    probabilities = jax.nn.softmax(model.eval_logits(variables, images))
+    return driver.gather((probabilities, labels, counts))
