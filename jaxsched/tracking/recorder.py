@@ -15,12 +15,12 @@ from jaxsched.plan import Plan
 from jaxsched.tracking.environment import environment, peak_memory
 from jaxsched.tracking.records import RecordWriter, Run
 from jaxsched.train import (
+    CheckpointPolicy,
     Evaluation,
     Outcome,
     ProfiledUpdates,
     Program,
     RunState,
-    Saving,
     broadcast_from_main,
     train,
 )
@@ -52,7 +52,7 @@ def record_run(
     on_examples: Callable[[int], None],
     stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
     start: RunState | None = None,
-    saving: Saving | None = None,
+    checkpoint_policy: CheckpointPolicy | None = None,
     profile: ProfiledUpdates | None = None,
     at_once: int = 1,
 ) -> Outcome:
@@ -70,7 +70,7 @@ def record_run(
         stop: see `train`.
         start: where to go on from; its rows are written first, so that the record is that of a run
             that was never interrupted.
-        saving: see `train`.
+        checkpoint_policy: see `train`.
         profile: see `train`.
         at_once: how many runs are made at a time, of which this is one; the record says so.
 
@@ -117,7 +117,7 @@ def record_run(
             on_examples=on_examples,
             stop=stop,
             start=start,
-            saving=saving,
+            checkpoint_policy=checkpoint_policy,
             profile=profile,
         )
         end = {
