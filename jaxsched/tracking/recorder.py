@@ -79,7 +79,8 @@ def record_run(
         FileExistsError: when `path` holds a finished run.
         Preempted: when a signal ended the run, after it was saved.
     """
-    experiment, writers = program.experiment, []
+    experiment = program.experiment
+    writers: list[RecordWriter] = []  # one on the main process, none on the others
     header = {
         **record_header(
             experiment,

@@ -131,7 +131,8 @@ def _run_to_end(
 ) -> Outcome:
     """The loop, one round for each evaluation.
 
-    Do not change the order of operations: records of other runs were measured in it.
+    The order of operations is fixed. Because it is the same in every run, rows of different runs
+    can be compared, and a resumed run equals one that was never interrupted.
     """
     abel = run.program.experiment.optimizer.abel
     while (mark := run.next_evaluation()) is not None:

@@ -1,4 +1,4 @@
-"""One small experiment that crosses epochs and changes its batch size, and its compiled program."""
+"""A small experiment whose batches straddle epochs and change their size, and its program."""
 
 import pytest
 

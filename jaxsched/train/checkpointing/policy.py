@@ -34,6 +34,9 @@ class CheckpointPolicy:
         save_last: save when the run ends, unless it diverged.
         keep_before_last_decay: save before ABEL's last decay, also under the name
             `before_last_decay`, which is never removed: a longer run can go on from there.
+
+    Attributes:
+        save_last: as given.
     """
 
     BEFORE_LAST_DECAY = "before_last_decay"
