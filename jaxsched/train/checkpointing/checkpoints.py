@@ -297,7 +297,7 @@ class AllDamagedError(ValueError):
         self.what = (
             f"{folder}: expected a sound checkpoint, got only damaged ones: {'; '.join(damages)}"
         )
-        super().__init__(f"{self.what}. Move the folder away to start anew.")
+        super().__init__(f"{self.what}. Move the folder away to start from the first update.")
 
 
 def _accuracy(path: Path) -> float | None:

@@ -28,7 +28,7 @@ def saved_steps(folder: Path) -> list[int]:
         >>> saved_steps(Path("no/such/folder"))
         []
     """
-    # Orbax's own `checkpoint_steps` would take a name that ends in a number for a step.
+    # Orbax's own `checkpoint_steps` takes a name such as `epoch_5` for a step.
     return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
 
 

@@ -1,4 +1,4 @@
-"""When a run is saved: every few minutes, on a signal and, if wished, at what is worth keeping."""
+"""The checkpoint policy: it decides when a run is saved, and saves it."""
 
 import time
 from collections.abc import Callable, Mapping
