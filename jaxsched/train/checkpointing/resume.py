@@ -63,7 +63,7 @@ class ResumeOptions:
             )
         if self.start_from is not None:
             step, content = read_content(self.start_from)
-            _require_same_clock(plan_so_far(experiment, plan, content), step, content)
+            _require_same_examples(plan_so_far(experiment, plan, content), step, content)
 
     def load(self, checkpoints: Checkpoints | None, program: Program) -> RunState | None:
         """Reads the state that the run starts from; returns None to start at the first update.
@@ -106,7 +106,7 @@ def _nearest(experiment: Experiment, record: Path) -> str:
     )
 
 
-def _require_same_clock(plan: Plan, step: int, content: Mapping[str, Any]) -> None:
+def _require_same_examples(plan: Plan, step: int, content: Mapping[str, Any]) -> None:
     """Raises a ValueError unless the plan's updates up to `step` take as many examples as saved."""
     ours = (plan.examples_at(step), plan.num_examples)
     theirs = (content["examples"], content["num_examples"])
