@@ -17,8 +17,8 @@ from jaxsched.cli.printing import print_plan, say
 from jaxsched.experiment import Experiment, describe
 from jaxsched.plan import Plan
 from jaxsched.train import (
+    CheckpointPolicy,
     Checkpoints,
-    Keeping,
     Outcome,
     ProfiledUpdates,
     Program,
@@ -83,9 +83,17 @@ class Train:
                 source_text=self.config.read_text(encoding="utf-8"),
                 on_evaluation=run.evaluation,
                 on_examples=run.done,
-                start=start.position(checkpoints, program),
-                saving=Keeping(
-                    lambda: checkpoints, program, seed, signals, every_seconds=every_seconds
+                start=start.load(checkpoints, program),
+                checkpoint_policy=CheckpointPolicy(
+                    lambda: checkpoints,
+                    program,
+                    seed,
+                    signals,
+                    every_seconds=every_seconds,
+                    save_phase_starts=True,
+                    save_best=True,
+                    save_last=True,
+                    keep_before_last_decay=True,
                 ),
                 profile=profile,
             )

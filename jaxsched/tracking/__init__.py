@@ -1,4 +1,4 @@
-"""Run tracking: records of runs, their environment, and progress on the terminal."""
+"""Tracking of runs: their records, the environment they ran in, and progress on the terminal."""
 
 from jaxsched.tracking.environment import environment as environment
 from jaxsched.tracking.environment import peak_memory as peak_memory

@@ -1,4 +1,4 @@
-"""What a measurement was made with: code, packages, machine."""
+"""The environment of a measurement: code, packages and machine."""
 
 import os
 import platform
@@ -17,10 +17,10 @@ _PACKAGES = ("jaxsched", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def environment(num_devices: int | None = None) -> dict[str, Any]:
-    """Versions and hardware of this process, as JSON.
+    """Returns the versions and the hardware that this process uses, as JSON.
 
     Args:
-        num_devices: how many devices are used; all local ones by default.
+        num_devices: the number of devices in use; all local devices by default.
 
     Example:
         >>> from jaxsched.tracking import environment
@@ -41,28 +41,28 @@ def environment(num_devices: int | None = None) -> dict[str, Any]:
 
 
 def peak_memory(program: Program) -> dict[str, int]:
-    """The most bytes in use at a time: of this whole process and, but for a CPU, of a device."""
+    """Returns the peak memory in bytes, of this process and, unless it is a CPU, of a device."""
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
-    found = {"process": unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+    peaks = {"process": unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
     if (device := program.driver.peak_memory()) is not None:
-        found["device"] = device
-    return found
+        peaks["device"] = device
+    return peaks
 
 
 def _commit() -> str | None:
-    """The commit of the checkout that this code runs from, marked where it has changes."""
+    """Returns the commit of this code's checkout, marked "-dirty" if it has changes."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     folder = Path(__file__).parent
     try:
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    except OSError:  # no git
+    except OSError:  # git is not installed
         return None
     return result.stdout.strip() or None
 
 
 def _processor() -> str:
-    """The processor's own name, which Python knows on some systems only."""
+    """Returns the name of the processor. Python itself does not know it on Linux."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

@@ -6,19 +6,19 @@ from rich.progress import Progress as Bar
 
 from jaxsched.train import Evaluation
 
-# The time left is told from the pace of the last so many seconds, in which there are compilations
-# and evaluations too. Rich keeps the last thousand looks of them.
-_PACE_SECONDS = 86_400.0
+# The time left is estimated from the speed over so many seconds: long enough to hold compilations
+# and evaluations too. Rich itself keeps no more than the last thousand measurements.
+_SPEED_SECONDS = 86_400.0
 
 
 class Progress:
-    """Shows what runs, how much of all work is done, the last accuracy and the time left.
+    """A progress bar: the current run, the share of work done, the last accuracy, the time left.
 
-    Work is counted in examples, which cost about the same whatever the batch size, or in anything
-    else that all runs share.
+    Work is counted in examples, because an example takes about the same time at every batch size,
+    or in any other unit that all runs share.
 
     Args:
-        console: where to draw; in a file or a pipe nothing moves.
+        console: the console to draw on. In a file or a pipe nothing moves.
 
     Example:
         >>> from rich.console import Console
@@ -40,7 +40,7 @@ class Progress:
             TextColumn("{task.fields[accuracy]} ETA"),
             TimeRemainingColumn(),
             console=console,
-            speed_estimate_period=_PACE_SECONDS,
+            speed_estimate_period=_SPEED_SECONDS,
         )
         self._task = self._bar.add_task("", total=None, accuracy="", visible=False)
         self._ended = 0
@@ -54,16 +54,16 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Of all work, what is done."""
+        """The share of all work that is done."""
         (task,) = self._bar.tasks
         return task.percentage / 100
 
     def start(self, left: int) -> None:
-        """Shows the bar, for so much work beside that of the runs that have ended."""
+        """Shows the bar, with `left` units of work beside those of the runs that have ended."""
         self._bar.update(self._task, total=self._ended + left, visible=True)
 
     def show(self, what: str) -> None:
-        """Says what runs now."""
+        """Shows a text before the bar, such as the name of the current run."""
         self._bar.update(self._task, description=what)
 
     def say(self, text: str) -> None:
@@ -71,45 +71,50 @@ class Progress:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def run(self, label: str, *, begun: int = 0) -> "RunProgress":
-        """Shows a run, or several at once, of which so much was done before."""
+        """Shows a run, or several at once, of which `begun` units of work are done already."""
         self.show(label)
         return RunProgress(self, label, begun)
 
     def advance(self, work: int) -> None:
-        """Takes how much has been done since the last time."""
+        """Adds the work that was done since the last call."""
         self._bar.advance(self._task, work)
 
     def end_run(self, work: int) -> None:
-        """Takes the work of a run that has ended."""
+        """Notes the work of a run that has ended, which `start` adds to the work that is left."""
         self._ended += work
 
     def show_accuracy(self, row: Evaluation) -> None:
-        """Shows that of a row."""
+        """Shows the test accuracy of a row and that of its average."""
         average = row.averaged_test_accuracy
         averaged = "" if average is None else f", averaged {average:.2%}"
         self._bar.update(self._task, accuracy=f"accuracy {row.test_accuracy:.2%}{averaged}")
 
 
 class RunProgress:
-    """How far one run is; see `Progress.run`."""
+    """The progress of one run; made by `Progress.run`."""
 
     def __init__(self, progress: Progress, label: str, begun: int):
         self._progress, self._label = progress, label
         self._begun = self._done = begun
 
     def done(self, work: int) -> None:
-        """Takes how much of this run is done in all."""
+        """Shows that `work` units of this run are done in all."""
         self._progress.advance(work - self._done)
         self._done = work
 
     def evaluation(self, row: Evaluation) -> None:
-        """Takes a row of this run."""
+        """Shows a row of this run."""
         self.done(row.examples)
         self._progress.show(self._label)
         self._progress.show_accuracy(row)
 
     def end(self, work: int, reason: str) -> None:
-        """Counts this run as done, of which this is all; says why where it ended early."""
+        """Counts this run as done.
+
+        Args:
+            work: all work of this run, also what was not done because it ended early.
+            reason: why it ended early, which is printed; "" if it did not.
+        """
         self.done(work)
         self._progress.end_run(work - self._begun)
         if reason:

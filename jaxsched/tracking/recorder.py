@@ -1,4 +1,4 @@
-"""A run on record."""
+"""Runs an experiment and writes its record."""
 
 import contextlib
 import datetime
@@ -15,12 +15,12 @@ from jaxsched.plan import Plan
 from jaxsched.tracking.environment import environment, peak_memory
 from jaxsched.tracking.records import RecordWriter, Run
 from jaxsched.train import (
+    CheckpointPolicy,
     Evaluation,
     Outcome,
     ProfiledUpdates,
     Program,
     RunState,
-    Saving,
     broadcast_from_main,
     train,
 )
@@ -28,17 +28,17 @@ from jaxsched.train import (
 
 @functools.lru_cache(maxsize=2)
 def load(source: Source) -> Dataset:
-    """The source's data set, kept in memory while a study's experiments share it."""
+    """Loads a source's data set; the last two are kept, because experiments often share them."""
     return source.load()
 
 
 def plan_for(experiment: Experiment) -> Plan:
-    """The experiment's plan on its own data."""
+    """Returns the experiment's plan for its own data."""
     return experiment.plan(len(load(experiment.data).train))
 
 
 def record_path(folder: Path, experiment: Experiment, seed: int) -> Path:
-    """Where a run's record lies: another experiment, if only by one number, has another file."""
+    """Returns the path of a run's record, which is another one for any other experiment or seed."""
     return folder / Run(experiment.name, experiment.digest(), seed).file_name
 
 
@@ -52,33 +52,35 @@ def record_run(
     on_examples: Callable[[int], None],
     stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
     start: RunState | None = None,
-    saving: Saving | None = None,
+    checkpoint_policy: CheckpointPolicy | None = None,
     profile: ProfiledUpdates | None = None,
     at_once: int = 1,
 ) -> Outcome:
     """Trains with this seed and writes the record.
 
-    Of several processes that train together the main one writes it; all of them call this.
+    When several processes train one run, all of them call this and the main one writes the record.
 
     Args:
-        program: the experiment, compiled.
-        seed: of this run.
-        path: of the record.
-        source_text: of the config or study file.
-        on_evaluation: takes each row once it is on disk.
-        on_examples: takes the number of examples that the updates done took.
+        program: the compiled experiment.
+        seed: the run's seed.
+        path: the path of the record.
+        source_text: the text of the config or study file.
+        on_evaluation: called with each row once it is on disk.
+        on_examples: called with the number of examples trained on so far.
         stop: see `train`.
-        start: where to go on from; its rows are written first, so that the record is that of a run
-            that was never interrupted.
-        saving: see `train`.
+        start: the state to continue from. Its rows are written first, so that the record is that of
+            a run that was never interrupted.
+        checkpoint_policy: see `train`.
         profile: see `train`.
-        at_once: how many runs are made at a time, of which this is one; the record says so.
+        at_once: how many runs this process makes at the same time; more than one are noted in the
+            record, because they share the machine.
 
     Raises:
         FileExistsError: when `path` holds a finished run.
-        Preempted: when a signal ended the run, which is saved.
+        Preempted: when a signal ended the run, after it was saved.
     """
-    experiment, writers = program.experiment, []
+    experiment = program.experiment
+    writers: list[RecordWriter] = []  # one on the main process, none on the others
     header = {
         **record_header(
             experiment,
@@ -96,7 +98,7 @@ def record_run(
     with contextlib.ExitStack() as stack:
 
         def on_main(function: Callable[[RecordWriter], None]) -> None:
-            # Where the main process cannot write, the others must not go on without it.
+            # When the main process cannot write, the others must not continue without it.
             broadcast_from_main(program.driver, lambda: function(writers[0]))
 
         def write(row: Evaluation) -> None:
@@ -117,7 +119,7 @@ def record_run(
             on_examples=on_examples,
             stop=stop,
             start=start,
-            saving=saving,
+            checkpoint_policy=checkpoint_policy,
             profile=profile,
         )
         end = {
@@ -142,15 +144,15 @@ def record_header(
     compile_seconds: float | None,
     num_devices: int | None,
 ) -> dict[str, Any]:
-    """The first line of a record: what was run, and with what.
+    """Returns the first line of a record: what was run, and in which environment.
 
     Args:
-        experiment: of the run.
-        seed: likewise.
-        dataset: what its `data.load()` gave.
-        source_text: of the config or study file.
-        compile_seconds: of its program; None where there is none, because it failed.
-        num_devices: that it runs on; None for all of this process.
+        experiment: the run's experiment.
+        seed: the run's seed.
+        dataset: the experiment's data set, as `data.load()` returned it.
+        source_text: the text of the config or study file.
+        compile_seconds: the `compile_seconds` of its program; None when it could not be compiled.
+        num_devices: the number of devices it runs on; None for all devices of this process.
     """
     return {
         "name": experiment.name,
@@ -168,6 +170,6 @@ def record_header(
 
 
 def initial_layers(program: Program, seed: int) -> dict[str, float]:
-    """|w|² of each layer before the first update."""
+    """Returns |w|² of each layer before the first update."""
     norms = program.squared_norms(program.init(seed))
     return dict(zip(program.layer_names, norms.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Records: one file of JSON lines a run, from which every table and picture is made."""
+"""Records: a JSON-lines file for each run, from which all tables and plots are made."""
 
 import json
 import os
@@ -12,12 +12,13 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class Record:
-    """A run as its file tells it.
+    """The content of a run's record.
 
     Attributes:
-        header: name, seed, digest and config of the experiment, source text, environment.
+        header: the experiment's name, digest and config, the seed, the source text and the
+            environment.
         evaluations: the rows, in order; see `jaxsched.train.Evaluation`.
-        end: status and reason; None where the run was cut off.
+        end: the status and the reason; None when the run was cut off.
     """
 
     header: Mapping[str, Any]
@@ -26,34 +27,34 @@ class Record:
 
     @property
     def name(self) -> str:
-        """Of the experiment."""
+        """The experiment's name."""
         return self.header["name"]
 
     @property
     def status(self) -> str | None:
-        """How the run ended, see `Outcome`; "failed" where it died, None where it was cut off."""
+        """How the run ended, see `Outcome`; "failed" after an error, None if it was cut off."""
         return self.end.get("status") if self.end is not None else None
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run came to its end, be it a divergence: it is not to be made again."""
+        """Whether the run came to its end or diverged, so that it is not run again."""
         return self.end is not None and self.status != FAILED
 
     @property
     def is_result(self) -> bool:
-        """Whether it counts: a run that died has missed what it has not reached."""
+        """Whether the run counts in statistics. A failed one does: it did not reach its target."""
         return self.end is not None
 
 
 class RecordWriter:
-    """Writes a record line by line; what is written stays, whatever happens to the run.
+    """Writes a record line by line. Each line is on disk before the run continues.
 
-    Each line is on disk before the run goes on. A file of a run that was cut off or died is written
-    anew; one of a run that came to its end is never touched. An error within the `with` block, but
-    for one of the disk, is the end of the run and is written as its reason.
+    The record of a run that was cut off or failed is overwritten; that of a run that came to its
+    end is never changed. An error within the `with` block, unless it is an OSError, ends the run:
+    it becomes the last line.
 
     Args:
-        path: the file; its folder is made.
+        path: the path of the record, whose folder is made.
         header: the first line.
 
     Raises:
@@ -66,7 +67,7 @@ class RecordWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._ended = False
-        # Unbuffered, so that a line that could not be written is not tried again on closing.
+        # Unbuffered: closing a buffered file would try to write a line that failed once more.
         self._file = path.open("wb", buffering=0)
         self._write("run", header)
 
@@ -75,12 +76,12 @@ class RecordWriter:
         self._write("evaluation", row)
 
     def end(self, **result: Any) -> None:
-        """Appends the last line; without it the run counts as cut off."""
+        """Appends the last line. Without it the run counts as cut off."""
         self._write("end", result)
         self._ended = True
 
     def fail(self, error: Exception) -> None:
-        """Appends the last line of a run that died."""
+        """Appends the last line of a run that an error ended."""
         self.end(status=FAILED, reason=format_error(error))
 
     def __enter__(self) -> "RecordWriter":
@@ -88,13 +89,15 @@ class RecordWriter:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with self._file:
-            # What is no Exception has only stopped the run; a disk that is full takes no line.
+            # Ctrl-C and preemption, which are no Exceptions, only interrupt a run. After an OSError
+            # the line could probably not be written.
             if isinstance(error, Exception) and not isinstance(error, OSError) and not self._ended:
                 self.fail(error)
 
     def _write(self, kind: str, content: Mapping[str, Any]) -> None:
         line = (json.dumps({"kind": kind, **content}) + "\n").encode()
         try:
+            # An unbuffered write to a disk that is almost full writes a part without an error.
             written = self._file.write(line)
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -110,7 +113,7 @@ class RecordWriter:
 
 
 def format_error(error: Exception) -> str:
-    """What went wrong, in one line.
+    """Returns the type of an error and the first line of its message.
 
     Example:
         >>> from jaxsched.tracking.records import format_error
@@ -122,7 +125,7 @@ def format_error(error: Exception) -> str:
 
 
 def refuse_finished(path: Path) -> None:
-    """Raises `FileExistsError` when the file holds a finished run, which must not be lost."""
+    """Raises a FileExistsError when the file holds a finished run, which must not be lost."""
     if path.exists() and read_record(path).is_complete:
         raise FileExistsError(
             f"{path} holds a finished run; move it away to run the experiment again."
@@ -130,14 +133,14 @@ def refuse_finished(path: Path) -> None:
 
 
 def read_record(path: Path) -> Record:
-    """Reads a record; a last line that was cut off in the middle is left out.
+    """Reads a record. A last line that was cut off in the middle is left out.
 
     Raises:
-        ValueError: when the file is no record or is damaged, with the line.
+        ValueError: when the file is no record or is damaged; the message names the line.
     """
     lines = path.read_text(encoding="utf-8").split("\n")
     entries, kinds = [], []
-    for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is torn
+    for number, line in enumerate(lines[:-1], start=1):  # after the last newline: "" or a torn line
         try:
             entry = json.loads(line)
             kinds.append(entry["kind"])
@@ -163,12 +166,12 @@ def read_record(path: Path) -> Record:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a study.
+    """The identity of a run.
 
     Attributes:
-        name: of the experiment.
-        digest: likewise; another experiment, if only by one number, has another.
-        seed: of the run.
+        name: the experiment's name.
+        digest: the experiment's digest, which changes with any of its fields.
+        seed: the run's seed.
     """
 
     name: str
@@ -177,5 +180,5 @@ class Run:
 
     @property
     def file_name(self) -> str:
-        """Of the record."""
+        """The file name of the run's record."""
         return f"{self.name}-{self.digest}-seed{self.seed}.jsonl"

@@ -1,11 +1,10 @@
-"""The trainer: an experiment, compiled, and the loop that runs it."""
+"""The trainer: compiles an experiment and runs it."""
 
 from jaxsched.train.checkpointing.checkpoints import AllDamagedError as AllDamagedError
 from jaxsched.train.checkpointing.checkpoints import Checkpoints as Checkpoints
-from jaxsched.train.checkpointing.keeping import Keeping as Keeping
 from jaxsched.train.checkpointing.orbax_io import saved_steps as saved_steps
 from jaxsched.train.checkpointing.orbax_io import set_aside as set_aside
-from jaxsched.train.checkpointing.policy import Saving as Saving
+from jaxsched.train.checkpointing.policy import CheckpointPolicy as CheckpointPolicy
 from jaxsched.train.checkpointing.preemption import Preempted as Preempted
 from jaxsched.train.checkpointing.preemption import SignalHandler as SignalHandler
 from jaxsched.train.checkpointing.resume import ResumeOptions as ResumeOptions

@@ -1,28 +1,35 @@
-"""The pace of a run: how many updates make one dispatch."""
+"""How many updates the host dispatches at once."""
 
 import time
 
-# Long enough that what a dispatch costs the host does not count, short enough that progress and an
-# interrupt come through at once.
+# Long enough that the host's cost of a dispatch does not count; short enough that progress is shown
+# and a signal is obeyed without delay.
 _DISPATCH_SECONDS = 1.0
 
 
 class DispatchSizer:
-    """How many updates make a dispatch of about `_DISPATCH_SECONDS`, from those done so far."""
+    """Sizes dispatches to take about one second each, by the speed of the updates before.
+
+    Attributes:
+        updates: how many updates the next dispatch should make.
+    """
 
     def __init__(self):
         self.updates = 1
         self._before: tuple[int, float] | None = None
 
     def done(self, step: int) -> None:
-        """Takes that the updates before `step` are done now."""
+        """Notes that the updates before `step` are finished at this moment."""
         now = time.perf_counter()
         if self._before is not None:
             step_before, then = self._before
-            rate = (step - step_before) / max(now - then, 1e-6)
-            self.updates = max(1, min(2 * self.updates, int(_DISPATCH_SECONDS * rate)))
+            updates_per_second = (step - step_before) / max(now - then, 1e-6)
+            # At most doubled, because the time of a few updates says little about that of many.
+            self.updates = max(
+                1, min(2 * self.updates, int(_DISPATCH_SECONDS * updates_per_second))
+            )
         self._before = (step, now)
 
     def pause(self) -> None:
-        """Takes that something else comes before the next update."""
+        """Notes that something else, such as an evaluation, comes before the next update."""
         self._before = None

@@ -1,4 +1,4 @@
-"""When a run has no more to gain: ABEL's rule for runs without a fixed budget."""
+"""Early stopping by ABEL's rule, for runs without a fixed budget."""
 
 from collections.abc import Sequence
 
@@ -7,27 +7,28 @@ from jaxsched.train.evaluation import Evaluation
 
 
 def abel_stop_reason(rows: Sequence[Evaluation], abel: Abel | None) -> str:
-    """Why to stop here: the last decay gained too little; "" to go on.
+    """Returns why to stop the run when its last decay has gained too little, else "".
 
-    Each decay gains less than the one before, so one that gains less than `abel.stop_below` in
-    `abel.stop_after` epochs is followed by none that is worth its time.
+    Each decay gains less accuracy than the one before. So once a decay has gained less than
+    `abel.stop_below` in `abel.stop_after` epochs, the decays after it are not worth their time.
 
     Args:
-        rows: of the run so far.
-        abel: of the experiment; None, or one without `stop_below`, never stops.
+        rows: the run's evaluations so far.
+        abel: the experiment's ABEL. None, or one without `stop_below`, never stops a run.
 
     Source:
         Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682), section 2.
     """
     if abel is None or abel.stop_below is None or not rows:
         return ""
-    decays = _decays(rows[-1])
-    before = [row for row in rows if _decays(row) < decays]
+    decays = _num_decays(rows[-1])
+    before = [row for row in rows if _num_decays(row) < decays]
     since = rows[len(before) :]
     if not before:
         return ""
     last, num_examples = rows[-1], rows[-1].examples / rows[-1].epoch
-    # Marks are met up to one batch.
+    # Evaluations come after whole updates, so two of them can be up to a batch closer to each other
+    # than the epochs between them.
     examples = last.examples - before[-1].examples + last.batch_size
     if examples < abel.stop_after * num_examples:
         return ""
@@ -40,5 +41,5 @@ def abel_stop_reason(rows: Sequence[Evaluation], abel: Abel | None) -> str:
     )
 
 
-def _decays(row: Evaluation) -> int:
+def _num_decays(row: Evaluation) -> int:
     return int(row.abel["num_decays"]) if row.abel else 0

@@ -1,4 +1,4 @@
-"""Several networks as one: Multi-SWA and Multi-SWAG."""
+"""Ensembles: Multi-SWA and Multi-SWAG."""
 
 from collections.abc import Iterable
 
@@ -9,19 +9,19 @@ from jaxsched.train.program.program import Program
 
 
 def evaluate_ensemble(program: Program, members: Iterable[Variables]) -> tuple[float, float]:
-    """Test loss and test accuracy of the mean of the members' probabilities.
+    """Returns the test loss and test accuracy of the mean of the members' probabilities.
 
-    Multi-SWA is the ensemble of several runs' averages, Multi-SWAG that of several draws from each
-    run's Gaussian (`jaxsched.sample_swag`). Each member needs batch-norm statistics of its own, see
-    `Program.recompute_batch_stats`.
+    Multi-SWA is the ensemble of several runs' averages. Multi-SWAG is the ensemble of several draws
+    from each run's Gaussian (`jaxsched.sample_swag`). Each member needs batch-norm statistics of
+    its own, see `Program.recompute_batch_stats`.
 
     Formula:
         p = Σ p_k / K,   loss = −mean(log p[label]),   accuracy = share of argmax p = label
 
     Args:
-        program: of the members' experiment.
-        members: parameters with statistics; looked at one after another, so that a generator holds
-            one of them at a time.
+        program: the compiled experiment of the members.
+        members: parameters with batch-norm statistics. They are evaluated one after another, so a
+            generator needs to hold only one of them at a time.
 
     Raises:
         ValueError: when there is no member.

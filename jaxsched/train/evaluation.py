@@ -1,4 +1,4 @@
-"""What is known at one evaluation: a row of the record."""
+"""The result of one evaluation, which is a row of a run's record."""
 
 import math
 from collections.abc import Mapping
@@ -25,35 +25,36 @@ from jaxsched.transforms.base import find_states
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is known at one evaluation.
+    """The result of one evaluation, and the state of the run at that moment.
 
     Attributes:
-        step: updates made.
-        examples: examples that they took.
+        step: the number of updates made.
+        examples: the number of examples in these updates.
         epoch: examples / N.
-        train_seconds: spent on updates and on re-estimating batch-norm statistics so far, without
-            compilation and evaluation.
-        evaluation_seconds: spent on evaluations so far.
-        batch_size: of the last update.
-        learning_rate: that the last update used, ABEL's and plateau's scales included; None for an
-            optimizer that has none.
-        momentum: that the last update used; Adam's b1; 0 without momentum.
-        weight_decay: that the last update used; 0 without.
-        train_loss: mean over the examples since the evaluation before, augmented, as trained on.
-        train_accuracy: likewise.
-        test_loss: mean over the test set.
-        test_accuracy: likewise.
-        num_averaged: how many weights are in the average; 0 without one.
-        averaged_test_loss: `test_loss` of the average; None while nothing is in it.
-        averaged_test_accuracy: likewise.
-        squared_norm: |w|², over all parameters.
-        abel: what ABEL remembers, see `ScaleByAbelState`; None without it.
-        plateau: what plateau remembers, see `ScaleByPlateauState`; None without it.
-        noise: the gradient's noise scale and its parts, see `gradient_noise`; None where it is not
+        train_seconds: seconds spent so far on updates and on re-estimating batch-norm statistics,
+            without compilation and evaluation.
+        evaluation_seconds: seconds spent so far on evaluations.
+        batch_size: the batch size of the last update.
+        learning_rate: the learning rate of the last update, including ABEL's and plateau's scales;
+            None for an optimizer that has none.
+        momentum: the momentum of the last update, which is b1 for Adam; 0 without momentum.
+        weight_decay: the weight decay of the last update; 0 without weight decay.
+        train_loss: mean loss over the examples since the evaluation before, augmented as they were
+            in training.
+        train_accuracy: accuracy on the examples of `train_loss`.
+        test_loss: mean loss over the test set.
+        test_accuracy: accuracy on the test set.
+        num_averaged: the number of weights in the average; 0 without an average.
+        averaged_test_loss: `test_loss` of the average; None while the average is empty.
+        averaged_test_accuracy: `test_accuracy` of the average; None while the average is empty.
+        squared_norm: |w|² of all parameters.
+        abel: ABEL's state, see `ScaleByAbelState`; None without ABEL.
+        plateau: plateau's state, see `ScaleByPlateauState`; None without plateau.
+        noise: the gradient's noise scale and its parts, see `gradient_noise`; None if it is not
             estimated.
-        layers: |w|² of each layer, where the experiment has `weight_norms`.
+        layers: |w|² of each layer; None unless the experiment has `weight_norms`.
         norm_change: the terms of the change of |w|² since the evaluation before, by term and layer,
-            see `NormChange`; where the experiment has `weight_norms` and SGD.
+            see `NormChange`; None unless the experiment has `weight_norms` and SGD.
     """
 
     step: int
@@ -82,22 +83,22 @@ class Evaluation:
     @property
     def decay(self) -> float:
         """The product of all decays so far; 1 without ABEL and plateau."""
-        return math.prod(memory["scale"] for memory in (self.abel, self.plateau) if memory)
+        return math.prod(state["scale"] for state in (self.abel, self.plateau) if state)
 
 
 class Measured(NamedTuple):
-    """What an evaluation measured, on the host or still on its way there."""
+    """The measurements of an evaluation, on the devices or on the host."""
 
-    train: MetricSums
+    train: MetricSums  # over the updates since the evaluation before
     test: MetricSums
-    averaged: MetricSums | None
+    averaged: MetricSums | None  # over the test set, of the average
     squared_norms: Any  # f32[layers]
 
 
 def num_averaged(opt_state: optax.OptState) -> int:
-    """How many weights the chain has averaged; 0 where it does not average."""
-    found = find_states(opt_state, AverageParamsState)
-    return int(found[0].num_averaged) if found else 0
+    """Returns the number of weights in the chain's average; 0 for a chain without one."""
+    states = find_states(opt_state, AverageParamsState)
+    return int(states[0].num_averaged) if states else 0
 
 
 def make_row(
@@ -108,17 +109,20 @@ def make_row(
     *,
     seconds: tuple[float, float],
 ) -> Evaluation:
-    """The row of an evaluation; what was in force and what is remembered is read from the state.
+    """Returns the row of an evaluation.
+
+    Reads the hyperparameters and the states of ABEL, plateau and the noise estimate from `state`.
 
     Args:
-        plan: of the run.
-        state: after the last update.
-        measured: what the updates and the evaluation added up to.
-        layer_names: where the row holds norms by layer.
-        seconds: training and evaluation, so far.
+        plan: the run's plan.
+        state: the state after the last update.
+        measured: the measurements, on the host.
+        layer_names: the layers' names, to put norms by layer into the row; None leaves them out.
+        seconds: the seconds of training and of evaluation so far.
     """
     estimates = find_states(state.opt_state, EstimateNoiseState)
-    in_force, abel, plateau, noise, step = jax.device_get(
+    # One transfer for all of them.
+    settings, abel, plateau, noise, step = jax.device_get(
         (
             hyperparams(state.opt_state),
             find_states(state.opt_state, ScaleByAbelState),
@@ -127,7 +131,7 @@ def make_row(
             state.step,
         )
     )
-    rate, examples = learning_rate_in_force(in_force), plan.examples_at(int(step))
+    learning_rate, examples = learning_rate_in_force(settings), plan.examples_at(int(step))
     train, test, averaged = measured.train, measured.test, measured.averaged
     return Evaluation(
         step=int(step),
@@ -136,9 +140,9 @@ def make_row(
         train_seconds=seconds[0],
         evaluation_seconds=seconds[1],
         batch_size=plan.batch_size_at(int(step) - 1),
-        learning_rate=None if rate is None else float(rate),
-        momentum=float(in_force.get("momentum", in_force.get("b1", 0.0))),
-        weight_decay=float(in_force.get("weight_decay", 0.0)),
+        learning_rate=None if learning_rate is None else float(learning_rate),
+        momentum=float(settings.get("momentum", settings.get("b1", 0.0))),
+        weight_decay=float(settings.get("weight_decay", 0.0)),
         train_loss=train.mean_loss,
         train_accuracy=train.accuracy,
         test_loss=test.mean_loss,
@@ -147,16 +151,16 @@ def make_row(
         averaged_test_loss=None if averaged is None else averaged.mean_loss,
         averaged_test_accuracy=None if averaged is None else averaged.accuracy,
         squared_norm=float(measured.squared_norms.sum(dtype=np.float64)),
-        abel=_remembered(abel),
-        plateau=_remembered(plateau),
-        noise=_remembered(noise),
+        abel=_as_dict(abel),
+        plateau=_as_dict(plateau),
+        noise=_as_dict(noise),
         layers=_by_name(layer_names, measured.squared_norms) if layer_names else None,
         norm_change=_change_by_name(layer_names, train) if layer_names else None,
     )
 
 
-def _remembered(states: list[Any]) -> dict[str, float] | None:
-    """The fields of the one state that there is, as Python numbers."""
+def _as_dict(states: list[Any]) -> dict[str, float] | None:
+    """Returns the fields of the first state as Python numbers; None if there is no state."""
     return {name: value.item() for name, value in states[0]._asdict().items()} if states else None
 
 

@@ -1,9 +1,4 @@
-"""The loop of a run: which updates are dispatched when, and what happens at each evaluation.
-
-At an evaluation mark the order is fixed: wait for the updates and read their sums, re-estimate the
-average's batch-norm statistics, evaluate the weights and their average, hand over the row, let
-plateau observe, save. The first two count as training time.
-"""
+"""The training loop: updates in dispatches, and a fixed order of operations at each evaluation."""
 
 import dataclasses
 import math
@@ -17,7 +12,7 @@ import numpy as np
 
 from jaxsched.models import Variables
 from jaxsched.plan import Plan
-from jaxsched.train.checkpointing.policy import Saving
+from jaxsched.train.checkpointing.policy import CheckpointPolicy
 from jaxsched.train.checkpointing.run_state import RunState
 from jaxsched.train.dispatch import DispatchSizer
 from jaxsched.train.distributed.multihost import HostVotes, vote
@@ -32,12 +27,14 @@ from jaxsched.train.step.state import TrainState
 
 @dataclass(frozen=True)
 class AverageOnAll:
-    """The final average with statistics of all training examples, beside those of a part of them.
+    """The final average, evaluated with batch-norm statistics of all training examples.
+
+    Evaluations during the run use the statistics of a part of the examples.
 
     Attributes:
-        test_loss: with the statistics of all examples.
-        test_accuracy: likewise.
-        statistics_error: of the statistics that the last evaluation used, see `relative_error`.
+        test_loss: the test loss with the statistics of all examples.
+        test_accuracy: the test accuracy with the statistics of all examples.
+        statistics_error: the error of the statistics of a part, see `relative_error`.
     """
 
     test_loss: float
@@ -50,13 +47,14 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        status: "finished", "stopped" when its rule to stop early said so, or "diverged" when a
+        status: "finished", "stopped" when a rule for early stopping ended it, or "diverged" when a
             loss was not finite.
-        reason: in words, where it did not finish.
+        reason: why it did not finish, in words; "" if it did.
         state: the last state.
         rows: all evaluations.
-        plan: what was trained; it is the experiment's unless its batch sizes are learned.
-        average_on_all: for a run with averaging, unless it diverged.
+        plan: the plan that was trained. It is the experiment's unless batch sizes are learned.
+        average_on_all: the final average on all examples; None without averaging and for a run
+            that diverged.
     """
 
     status: Literal["finished", "stopped", "diverged"]
@@ -68,7 +66,7 @@ class Outcome:
 
     @property
     def images_per_second(self) -> float | None:
-        """Trained on a second, compilation and evaluation apart; None before an evaluation."""
+        """Training images per second of training time; None before the first evaluation."""
         return self.rows[-1].examples / self.rows[-1].train_seconds if self.rows else None
 
 
@@ -80,22 +78,22 @@ def train(
     on_examples: Callable[[int], None] = lambda examples: None,
     stop: Callable[[Sequence[Evaluation]], str] = lambda rows: "",
     start: RunState | None = None,
-    saving: Saving | None = None,
+    checkpoint_policy: CheckpointPolicy | None = None,
     profile: ProfiledUpdates | None = None,
 ) -> Outcome:
-    """Runs an experiment from its first update, or from where it was saved, to its last.
+    """Runs an experiment from its first update, or from a saved state, to its last.
 
     The host runs ahead of the device by one dispatch and never waits for a single update.
 
     Args:
-        program: the experiment, compiled.
-        seed: of this run; the experiment's own is not looked at.
-        on_evaluation: takes each row as soon as it is known.
-        on_examples: takes the number of examples that the updates certainly done took, a few times
-            a second.
-        stop: says from the rows so far why to end the run here; "" to go on.
-        start: where to go on from; the result is that of a run that was never interrupted.
-        saving: saves the run on its way.
+        program: the compiled experiment.
+        seed: the run's seed; the seed in the experiment is not used.
+        on_evaluation: called with each row as soon as it is measured.
+        on_examples: called about once a second with the number of examples trained on so far. It
+            counts only updates that the device has certainly finished.
+        stop: returns, from the rows so far, why to end the run here; "" to continue.
+        start: the state to continue from. The result is that of a run that was never interrupted.
+        checkpoint_policy: saves the run on its way; None never saves it.
         profile: traces some updates.
 
     Example:
@@ -118,39 +116,54 @@ def train(
         >>> outcome.status, [row.step for row in rows]
         ('finished', [4, 8])
     """
-    run = _Run(program, seed, start or RunState.first(program, seed), on_examples, saving, profile)
+    start = start or RunState.first(program, seed)
+    run = _Run(program, seed, start, on_examples, checkpoint_policy, profile)
     try:
-        return _to_the_end(run, on_evaluation, stop)
+        return _run_to_end(run, on_evaluation, stop)
     finally:
         program.stop_prefetch()
 
 
-def _to_the_end(
+def _run_to_end(
     run: "_Run",
     on_evaluation: Callable[[Evaluation], None],
     stop: Callable[[Sequence[Evaluation]], str],
 ) -> Outcome:
-    """From one evaluation to the next, until the last or until there is a reason to end."""
+    """The loop, one round for each evaluation.
+
+    The order of operations is fixed. Because it is the same in every run, rows of different runs
+    can be compared, and a resumed run equals one that was never interrupted.
+    """
     abel = run.program.experiment.optimizer.abel
-    while (mark := run.next_mark()) is not None:
-        rows = run.position.rows
+    while (mark := run.next_evaluation()) is not None:
+        rows = run.run_state.rows
         if reason := stop(rows) or abel_stop_reason(rows, abel):
             return run.end("stopped", reason)
-        sums = run.advance(mark)
+
+        # Training time. Re-estimating the batch-norm statistics of the average counts as training,
+        # because an average is of no use without it.
+        sums = run.update_until(mark)
         if not math.isfinite(sums.loss):
             reason = f"diverged at update {run.step - 1}: the training loss is not finite"
             return run.diverged(reason)
-        row = run.evaluate(sums)
+        average = run.average_with_batch_stats()
+
+        # Evaluation time.
+        row = run.evaluate(sums, average)
         if not math.isfinite(row.test_loss):
             reason = f"diverged at update {row.step - 1}: the test loss after it is not finite"
             return run.diverged(reason)
-        on_evaluation(row)
+
+        # Neither. Saving comes last, so that a resumed run has nothing of this to repeat.
         run.observe(row)
+        on_evaluation(row)  # appends it to the record and shows it
+        run.grow_batch(row)
+        run.save_after(row)
     return run.end("finished", "")
 
 
 class _Run:
-    """A run under way: its position, and the steps that move it on."""
+    """A run in progress: its state, and the operations of the loop."""
 
     def __init__(
         self,
@@ -158,93 +171,101 @@ class _Run:
         seed: int,
         start: RunState,
         on_examples: Callable[[int], None],
-        saving: Saving | None,
+        checkpoint_policy: CheckpointPolicy | None,
         profile: ProfiledUpdates | None,
     ):
-        self.program, self.seed, self.position = program, seed, start
+        self.program, self.seed, self.run_state = program, seed, start
+        # `step` counts what is dispatched: reading it from the device would wait for it.
         self.step, self._updates = start.step, 1
-        self._on_examples, self._saving, self._sizer = on_examples, saving, DispatchSizer()
-        self._profile = profile
+        self._on_examples, self._policy, self._profile = on_examples, checkpoint_policy, profile
+        self._sizer = DispatchSizer()
 
-    def next_mark(self) -> int | None:
-        """The next update before which it is evaluated; None at the end."""
-        steps = self.program.evaluation_steps(self.position.plan)
+    def next_evaluation(self) -> int | None:
+        """The number of updates after which the next evaluation comes; None after the last."""
+        steps = self.program.evaluation_steps(self.run_state.plan)
         return next((step for step in steps if step > self.step), None)
 
-    def advance(self, mark: int) -> MetricSums:
-        """Makes the updates up to `mark`, or to the first loss that is not finite; their sums."""
-        plan = self.position.plan
-        with self.program.room_for(plan, plan.batch_size_at(self.step)):
-            return self._advance(mark)
+    def update_until(self, mark: int) -> MetricSums:
+        """Makes the updates up to `mark`, or to the first loss that is not finite.
 
-    def _advance(self, mark: int) -> MetricSums:
-        begin, seconds, before = time.perf_counter(), self.position.train_seconds, None
-        plan = self.position.plan
-        while self.step < mark:
-            answer = self._ask()
-            begin += self._await_compilation()
-            self._dispatch(min(mark, self._next_stop()))
-            if before is not None:
-                # The device has the next dispatch already, so this wait costs it nothing.
-                jax.block_until_ready(before.sums)
-                self._sizer.done(before.step)
-                self._on_examples(plan.examples_at(before.step))
-            before, agreed = _Dispatched(self.step, self.position.sums), answer()
-            self._updates = -agreed.fewer_updates
-            # At the mark itself it is saved with the evaluation, so that none is made twice.
-            if self._saving and self.step < mark and self._saving.is_due(self.step, plan, agreed):
-                jax.block_until_ready(self.position.sums)
-                seconds += time.perf_counter() - begin
-                self._move(train_seconds=seconds)
-                self._saving.save(self.step, self.position, agreed)
-                self._sizer.pause()
-                begin = time.perf_counter()  # saving is not training
-        sums, step = jax.device_get((self.position.sums, self.position.state.step))
+        Returns:
+            Their sums, on the host.
+        """
+        plan, policy, previous = self.run_state.plan, self._policy, None
+        begin, seconds = time.perf_counter(), self.run_state.train_seconds
+        with self.program.room_for(plan, plan.batch_size_at(self.step)):
+            while self.step < mark:
+                # Asked before the dispatch and read after it: the answer is computed on the
+                # devices, in front of the updates, so that reading it does not wait for these.
+                answer = self._ask()
+                begin += self._await_compilation()  # this is not training time
+                self._dispatch(min(mark, self._next_stop()))
+                if previous is not None:
+                    # The device has the next dispatch already, so this wait costs it nothing.
+                    jax.block_until_ready(previous.sums)
+                    self._sizer.done(previous.step)
+                    self._on_examples(plan.examples_at(previous.step))
+                previous, agreed = _Dispatched(self.step, self.run_state.sums), answer()
+                self._updates = -agreed.fewer_updates
+                # At the mark itself the run is saved after its evaluation, so that a resumed run
+                # need not evaluate again.
+                if self.step < mark and policy and policy.is_due(self.step, plan, agreed):
+                    jax.block_until_ready(self.run_state.sums)
+                    seconds += time.perf_counter() - begin
+                    self._change(train_seconds=seconds)
+                    policy.save(self.step, self.run_state, agreed)
+                    self._sizer.pause()
+                    begin = time.perf_counter()  # saving is not training time
+            # After a loss that is not finite the device makes no more updates, so it alone knows
+            # the step.
+            sums, step = jax.device_get((self.run_state.sums, self.run_state.state.step))
         self.step = int(step)
-        self._move(train_seconds=seconds + time.perf_counter() - begin)
+        self._change(train_seconds=seconds + time.perf_counter() - begin)
         self._sizer.pause()
         return sums
 
-    def evaluate(self, sums: MetricSums) -> Evaluation:
-        """The row of this mark, whose updates added up to `sums`."""
-        program, position = self.program, self.position
-        begin = time.perf_counter()
-        average = self._average() if num_averaged(position.state.opt_state) else None
-        jax.block_until_ready(average)
-        middle = time.perf_counter()
-        test = program.evaluate(position.state.variables)
+    def average_with_batch_stats(self) -> Variables | None:
+        """The average of the weights with batch-norm statistics of its own; None without one."""
+        begin, average = time.perf_counter(), None
+        if num_averaged(self.run_state.state.opt_state):
+            average = jax.block_until_ready(self._recompute_average())
+        self._add(train_seconds=time.perf_counter() - begin)
+        return average
+
+    def evaluate(self, sums: MetricSums, average: Variables | None) -> Evaluation:
+        """Evaluates the weights and their average.
+
+        Args:
+            sums: those of the updates since the evaluation before.
+            average: the average with its batch-norm statistics; None without one.
+        """
+        begin, program, state = time.perf_counter(), self.program, self.run_state.state
+        test = program.evaluate(state.variables)
         averaged = None if average is None else program.evaluate(average)
-        norms = program.squared_norms(position.state)
+        norms = program.squared_norms(state)
+        # Everything is dispatched before this first and only wait.
         measured = jax.device_get(Measured(sums, test, averaged, norms))
-        self._move(
-            sums=program.zero_sums(),
-            train_seconds=position.train_seconds + middle - begin,
-            evaluation_seconds=position.evaluation_seconds + time.perf_counter() - middle,
-        )
+        self._change(sums=program.zero_sums())
+        self._add(evaluation_seconds=time.perf_counter() - begin)
         return make_row(
-            position.plan,
-            position.state,
+            self.run_state.plan,
+            state,
             measured,
             program.layer_names if program.experiment.weight_norms else None,
-            seconds=(self.position.train_seconds, self.position.evaluation_seconds),
+            seconds=(self.run_state.train_seconds, self.run_state.evaluation_seconds),
         )
 
     def observe(self, row: Evaluation) -> None:
-        """Lets plateau see the row, keeps it, lets the batch grow, and saves where that is due."""
-        plateau, state = self.program.experiment.optimizer.plateau, self.position.state
+        """Adds a row to the run, and puts the metric that plateau looks at into the state."""
+        plateau, state = self.program.experiment.optimizer.plateau, self.run_state.state
         if plateau is not None:
             value = np.float32(getattr(row, plateau.metric))
-            observed = self.program.driver.replicate(value)
-            state = dataclasses.replace(state, observed=observed)
-        self._move(state=state, rows=(*self.position.rows, row))
-        self._grow(row)
-        agreed = self._ask()()
-        if self._saving and self._saving.is_due_after(row, self.position.plan, agreed):
-            self._saving.save(self.step, self.position, agreed)
+            state = dataclasses.replace(state, observed=self.program.driver.replicate(value))
+        self._change(state=state, rows=(*self.run_state.rows, row))
 
-    def _grow(self, row: Evaluation) -> None:
-        """Goes on at a larger batch where the experiment's rule says so."""
-        growth, plan = self.program.experiment.batch_growth, self.position.plan
+    def grow_batch(self, row: Evaluation) -> None:
+        """Continues at a larger batch size if the experiment's rule says so."""
+        growth, plan = self.program.experiment.batch_growth, self.run_state.plan
         if growth is None or self.step >= plan.total_steps:
             return
         size = growth.next_size(
@@ -254,91 +275,112 @@ class _Run:
             noise=math.nan if row.noise is None else row.noise["scale"],
         )
         if size != plan.batch_size_at(self.step):
-            self.position = self.position.growing_to(size, self.step)
+            self.run_state = self.run_state.with_batch_size(size, self.step)
+
+    def save_after(self, row: Evaluation) -> None:
+        """Saves the run after an evaluation if that is due."""
+        agreed = self._ask()()
+        if self._policy and self._policy.is_due_after(row, self.run_state.plan, agreed):
+            self._policy.save(self.step, self.run_state, agreed)
 
     def end(self, status: Literal["finished", "stopped"], reason: str) -> Outcome:
-        """The outcome of a run that did not diverge."""
-        if self._saving and self._saving.is_due_at_the_end():
-            self._saving.save(self.step, self.position, self._ask()())
-        position = self.position
+        """Saves a run that did not diverge, and returns its outcome."""
+        if self._policy and self._policy.save_last:
+            self._policy.save(self.step, self.run_state, self._ask()())
+        now = self.run_state
         average = self._average_on_all()
-        return Outcome(status, reason, position.state, position.rows, position.plan, average)
+        return Outcome(status, reason, now.state, now.rows, now.plan, average)
 
     def diverged(self, reason: str) -> Outcome:
-        """The outcome of a run whose loss is not finite; nothing is saved of that."""
-        position = self.position
-        return Outcome("diverged", reason, position.state, position.rows, position.plan)
+        """The outcome of a run whose loss is not finite; its last state is not worth saving."""
+        now = self.run_state
+        return Outcome("diverged", reason, now.state, now.rows, now.plan)
 
     def _average_on_all(self) -> AverageOnAll | None:
-        """The last average, evaluated with the statistics of all training examples."""
-        if not num_averaged(self.position.state.opt_state):
+        if not num_averaged(self.run_state.state.opt_state):
             return None
-        some, whole = self._average(), self._average(self.program.plan.num_examples)
+        part = self._recompute_average()
+        whole = self._recompute_average(self.program.plan.num_examples)
         test = jax.device_get(self.program.evaluate(whole))
-        error = relative_error(some["batch_stats"], whole["batch_stats"])
+        error = relative_error(part["batch_stats"], whole["batch_stats"])
         return AverageOnAll(test.mean_loss, test.accuracy, float(error))
 
+    def _recompute_average(self, num_examples: int | None = None) -> Variables:
+        """The average with statistics of the next training examples, by default as many as set."""
+        averaging = self.program.experiment.optimizer.averaging
+        assert averaging is not None
+        return self.program.recompute_batch_stats(
+            self.program.averaged_params(self.run_state.state),
+            seed=self.seed,
+            step=self.step,
+            num_examples=num_examples or averaging.statistics_examples,
+            plan=self.run_state.plan,
+        )
+
     def _next_stop(self) -> int:
-        """Where the updates from here on stop being alike, or something comes between them."""
-        plan = self.position.plan
-        saves = self._saving.stops(plan) if self._saving else ()
+        """The update before which the next dispatch has to end.
+
+        One executable makes updates of one batch size that start in one epoch; saving and tracing
+        come between two dispatches.
+        """
+        plan = self.run_state.plan
+        saves = self._policy.stops(plan) if self._policy else ()
         traces = self._profile.stops if self._profile else ()
         stops = (stop for stop in (*saves, *traces) if stop > self.step)
         return min((plan.alike_until(self.step), *stops))
 
     def _await_compilation(self) -> float:
-        """Waits until the next updates are compiled; the seconds that the devices stood still."""
-        size = self.position.plan.batch_size_at(self.step)
+        """Waits until the next updates are compiled; returns for how many seconds devices idled."""
+        size = self.run_state.plan.batch_size_at(self.step)
         if self.program.is_compiled(size):
             return 0.0
-        jax.block_until_ready(self.position.sums)
+        # The devices are not idle before they have made the updates that are dispatched already.
+        jax.block_until_ready(self.run_state.sums)
         begin = time.perf_counter()
         self.program.wait_for(size)
         self._sizer.pause()
         return time.perf_counter() - begin
 
     def _dispatch(self, until: int) -> None:
-        """Makes some of the updates up to `until`, without waiting for them."""
+        """Dispatches some of the updates up to `until`, without waiting for them."""
         count = min(self._updates, until - self.step)
         if self._profile is not None:
-            self._profile.before(self.step, self.position.sums)
+            self._profile.before(self.step, self.run_state.sums)
         state, sums = self.program.update(
-            self.position.state,
-            self.position.sums,
+            self.run_state.state,
+            self.run_state.sums,
             seed=self.seed,
             step=self.step,
             count=count,
-            plan=self.position.plan,
+            plan=self.run_state.plan,
         )
         self.step += count
-        self._move(state=state, sums=sums)
+        self._change(state=state, sums=sums)
         if self._profile is not None:
             self._profile.after(self.step, sums)
 
-    def _average(self, num_examples: int | None = None) -> Variables:
-        """The average with statistics of the examples that come next, the experiment's number."""
-        averaging = self.program.experiment.optimizer.averaging
-        assert averaging is not None
-        return self.program.recompute_batch_stats(
-            self.program.averaged_params(self.position.state),
-            seed=self.seed,
-            step=self.step,
-            num_examples=num_examples or averaging.statistics_examples,
-            plan=self.position.plan,
-        )
-
     def _ask(self) -> Callable[[], HostVotes]:
-        """Asks all processes how to go on; all of them have to ask at the same update."""
+        """Lets all processes vote on how to continue; all of them have to do so at the same update.
+
+        Returns:
+            A function that waits for the result.
+        """
         updates = self._sizer.updates
-        votes = self._saving.votes(updates) if self._saving else HostVotes(-updates, 0, 0)
+        votes = self._policy.votes(updates) if self._policy else HostVotes(-updates, 0, 0)
         return vote(self.program.driver, votes)
 
-    def _move(self, **changes: Any) -> None:
-        self.position = self.position._replace(**changes)
+    def _change(self, **changes: Any) -> None:
+        self.run_state = self.run_state._replace(**changes)
+
+    def _add(self, *, train_seconds: float = 0.0, evaluation_seconds: float = 0.0) -> None:
+        self._change(
+            train_seconds=self.run_state.train_seconds + train_seconds,
+            evaluation_seconds=self.run_state.evaluation_seconds + evaluation_seconds,
+        )
 
 
 class _Dispatched(NamedTuple):
-    """A dispatch that the device may still be at."""
+    """A dispatch that the device may still be working on."""
 
     step: int
     sums: MetricSums

@@ -1,4 +1,4 @@
-"""A trace of chosen updates: what the devices and the host did, to the microsecond."""
+"""Profiling: a trace of what the devices and the host did during some updates."""
 
 from pathlib import Path
 from typing import Any
@@ -7,19 +7,20 @@ import jax
 
 
 class ProfiledUpdates:
-    """Traces some updates of a run.
+    """Context manager: traces some updates of a run.
 
     The trace is written for XProf (`pip install xprof; xprof --logdir FOLDER`) and for
-    ui.perfetto.dev, which opens the `perfetto_trace.json.gz` in it. A profiled run waits for the
-    devices before and after the trace, so its seconds are not to be compared.
+    ui.perfetto.dev, which opens the file `perfetto_trace.json.gz` in the folder. A profiled run
+    waits for the devices before and after the trace, so do not compare its seconds with those of
+    other runs.
 
     Args:
-        folder: where to write.
-        first: the first update.
-        end: the update after the last one.
+        folder: the folder to write the trace to.
+        first: the first update to trace.
+        end: the update after the last one to trace.
 
     Attributes:
-        stops: updates before which a dispatch has to end.
+        stops: the updates before which a dispatch has to end.
 
     Raises:
         ValueError: when there is no update to trace.
@@ -29,20 +30,30 @@ class ProfiledUpdates:
         if not 0 <= first < end:
             raise ValueError(
                 f"--profile needs a first update and a later one to stop before, got {first} "
-                f"{end}; 100 110 traces ten updates, after those that warm up."
+                f"{end}; 100 110 traces ten updates, after a hundred to warm up."
             )
         self.stops = (first, end)
         self._folder, self._is_tracing = folder, False
 
     def before(self, step: int, sums: Any) -> None:
-        """Begins the trace where this is its first update; `sums` are those of the one before."""
+        """Starts the trace if `step` is its first update.
+
+        Args:
+            step: the update that is dispatched next.
+            sums: the result of the dispatch before, which has to be finished by then.
+        """
         if step == self.stops[0] and not self._is_tracing:
             jax.block_until_ready(sums)
             jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
             self._is_tracing = True
 
     def after(self, step: int, sums: Any) -> None:
-        """Ends the trace where `sums`, of the update before `step`, are the last ones."""
+        """Ends the trace if the last dispatch made its last update.
+
+        Args:
+            step: the update that is dispatched next.
+            sums: the result of the last dispatch, which belongs to the trace as a whole.
+        """
         if step == self.stops[1]:
             jax.block_until_ready(sums)
             self._end()
@@ -56,4 +67,4 @@ class ProfiledUpdates:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()  # of a run that ended on the way
+        self._end()  # in case the run ended within the traced updates

@@ -1,4 +1,4 @@
-"""Records: what was written stays readable, whatever happened to the writer."""
+"""Records: lines that were written stay readable, whatever happens to the writer."""
 
 import json
 import subprocess
@@ -75,7 +75,7 @@ def test_a_run_that_was_cut_off_is_written_anew_but_a_finished_one_is_never_lost
         (Preempted(15, "and saved"), None),
     ],
 )
-def test_an_error_is_the_end_of_a_run_which_can_be_made_again(tmp_path, error, status):
+def test_an_error_ends_a_run_which_can_be_run_again(tmp_path, error, status):
     path = tmp_path / "a.jsonl"
     with pytest.raises(type(error)), RecordWriter(path, HEADER) as writer:
         writer.evaluation({"step": 1})
@@ -107,7 +107,7 @@ def test_an_error_after_the_end_does_not_change_it(tmp_path):
         ("[1, 2]\n", r"a\.jsonl, line 1: expected a record"),
     ],
 )
-def test_what_is_no_record_is_named_and_kept(tmp_path, text, message):
+def test_a_file_that_is_no_record_is_an_error_and_kept(tmp_path, text, message):
     path = tmp_path / "a.jsonl"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
@@ -120,7 +120,7 @@ import resource, signal, sys
 from pathlib import Path
 from jaxsched.tracking import RecordWriter
 
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # files end at 400 bytes, as on a disk that is full
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # files end at 400 bytes, as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
 with RecordWriter(Path(sys.argv[1]), {"name": "a"}) as writer:
     for step in range(100):
@@ -128,7 +128,7 @@ with RecordWriter(Path(sys.argv[1]), {"name": "a"}) as writer:
 """
 
 
-def test_a_full_disk_is_said_and_the_lines_before_are_kept(tmp_path):
+def test_a_full_disk_is_an_error_and_the_lines_before_are_kept(tmp_path):
     path = tmp_path / "a.jsonl"
     command = [sys.executable, "-c", FULL_DISK, str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""Probabilities and their mean against the network's own logits in float64."""
+"""The mean of the members' probabilities, against softmax of their logits in float64."""
 
 import jax
 import numpy as np
@@ -33,10 +33,10 @@ def test_an_ensemble_of_one_is_the_network(program, members):
     loss, accuracy = evaluate_ensemble(program, members[:1])
     assert loss == pytest.approx(sums.mean_loss, rel=1e-5)
     assert accuracy == sums.accuracy
-    # Three times the same one has the same probabilities.
+    # The mean of three equal members has their probabilities.
     assert evaluate_ensemble(program, members[:1] * 3) == pytest.approx((loss, accuracy))
 
 
-def test_none_is_refused(program):
+def test_an_ensemble_without_members_is_refused(program):
     with pytest.raises(ValueError, match="at least one member, got none"):
         evaluate_ensemble(program, [])

@@ -10,7 +10,7 @@ import pytest
 
 import jaxsched as js
 from jaxsched.models import BatchNorm, CifarResNet
-from jaxsched.train import Checkpoints, Program, RunState, Saving, SignalHandler, train
+from jaxsched.train import CheckpointPolicy, Checkpoints, Program, RunState, SignalHandler, train
 from jaxsched.train.checkpointing.run_state import plan_so_far
 
 # No evaluation is nine tenths better than the best: plateau decays after each but the first.
@@ -100,9 +100,9 @@ def test_an_interrupted_run_resumes_at_the_size_it_had_grown_to(grown, tmp_path,
             raise CutError
 
     with Checkpoints(tmp_path) as checkpoints, SignalHandler() as signals:
-        saving = Saving(lambda: checkpoints, program, 1, signals, every_seconds=0)
+        policy = CheckpointPolicy(lambda: checkpoints, program, 1, signals, every_seconds=0)
         with pytest.raises(CutError):
-            train(program, 1, on_evaluation=cut, saving=saving)
+            train(program, 1, on_evaluation=cut, checkpoint_policy=policy)
         snapshot = checkpoints.restore(RunState.first(program, 0).arrays)
     start = RunState.of(snapshot, program)
     assert 0 < start.step < expected.plan.total_steps

@@ -1,4 +1,4 @@
-"""Traces of chosen updates, as XProf and Perfetto read them."""
+"""Traces of some updates, in the format that XProf and Perfetto read."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ def events(folder):
 
 
 def test_the_trace_begins_and_ends_with_the_chosen_updates(program, tmp_path):
-    """Updates 3 to 5, of one size: a dispatch ends before and after them."""
+    """A dispatch ends before update 3 and another one before update 5."""
     dispatched = []
     update = program.update
 
@@ -42,6 +42,6 @@ def test_a_run_that_ends_inside_the_trace_still_writes_it(program, tmp_path):
 
 
 @pytest.mark.parametrize(("first", "end"), [(5, 5), (7, 3), (-1, 3)])
-def test_no_updates_are_refused(tmp_path, first, end):
+def test_a_trace_without_updates_is_refused(tmp_path, first, end):
     with pytest.raises(ValueError, match=rf"got {first} {end}; 100 110 traces"):
         ProfiledUpdates(tmp_path, first, end)

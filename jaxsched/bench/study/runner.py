@@ -19,12 +19,12 @@ from jaxsched.tracking.recorder import load, plan_for, record_header, record_pat
 from jaxsched.tracking.records import Record, RecordWriter, format_error, read_record
 from jaxsched.train import (
     AllDamagedError,
+    CheckpointPolicy,
     Checkpoints,
     Preempted,
     Program,
     ResumeOptions,
     RunState,
-    Saving,
     SignalHandler,
     make_driver,
     saved_steps,
@@ -191,7 +191,7 @@ class _Maker:
                 on_evaluation=shown.evaluation,
                 on_examples=shown.done,
                 start=start,
-                saving=Saving(
+                checkpoint_policy=CheckpointPolicy(
                     checkpoints,
                     program,
                     job.seed,
@@ -224,7 +224,7 @@ class _Maker:
             return None
         try:
             with Checkpoints(job.checkpoints) as checkpoints:
-                return ResumeOptions(job.checkpoints, resume=True).position(checkpoints, program)
+                return ResumeOptions(job.checkpoints, resume=True).load(checkpoints, program)
         except AllDamagedError as error:
             aside = set_aside(job.checkpoints)
             self._progress.say(f"{error.what}; {job.label} starts anew, they are now in {aside}")

@@ -1,1 +1,1 @@
-"""Checkpoints: when they are written, how, and how a run resumes from them."""
+"""Checkpoints: when they are written, how they are written, and how a run resumes from one."""

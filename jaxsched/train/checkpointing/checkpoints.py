@@ -1,4 +1,4 @@
-"""Checkpoints: what a killed run goes on from, bit for bit."""
+"""The checkpoints of one run, from which it resumes bit for bit after it was killed."""
 
 import logging
 import warnings
@@ -12,45 +12,59 @@ import orbax.checkpoint as ocp
 from filelock import FileLock
 
 from jaxsched.train.checkpointing.file_lock import holder, take
-from jaxsched.train.checkpointing.integrity import crc32_of, layout_of, require_layout, seal
+from jaxsched.train.checkpointing.integrity import (
+    array_layout,
+    arrays_checksum,
+    require_layout,
+    with_checksum,
+)
 from jaxsched.train.checkpointing.orbax_io import (
     DamagedError,
+    explain_write_errors,
     is_not_from_orbax,
-    make_writer,
+    make_checkpointer,
     read_item,
-    read_sealed,
+    read_manifest,
     remove_checkpoint,
     remove_unfinished,
     require_disk_space,
     saved_steps,
     set_aside,
-    writing_to,
 )
 
 
 class Snapshot(NamedTuple):
-    """What a checkpoint holds."""
+    """A checkpoint that was read."""
 
     step: int
     arrays: Any  # the pytree that was saved
-    content: dict[str, Any]  # what was saved beside it, as JSON gives it back
+    content: dict[str, Any]  # the JSON that was saved beside it, as a JSON reader returns it
 
 
+# Why this is not Orbax's `CheckpointManager`, whose retention and cleanup do less:
+# - Its `BestN` keeps the last of several equal accuracies. It reads them from a file `metrics`
+#   without a checksum: a torn one is an error when the folder is opened, and a checkpoint with
+#   damaged arrays stays the best for ever. A checkpoint without this file is never the best.
+# - It deletes a checkpoint in place: a process that is killed meanwhile leaves half of one under
+#   the name of its step.
+# - It removes unfinished writes when a folder is opened, but not after a write that failed.
+# - It names checkpoints by their steps alone: `100` and `before_last_decay`, both of step 100,
+#   cannot be in one folder.
 class Checkpoints:
-    """The checkpoints of one run, in a folder of its own: the newest, the best and the named ones.
+    """The checkpoints of one run in a folder of its own: the newest, the best and the named ones.
 
-    A checkpoint is written in the background and is there as a whole or not at all, whenever the
-    process is killed. Everything in it is checksummed. The arrays may be donated as soon as `save`
-    has returned. Each is a folder, `FOLDER/STEP` or `FOLDER/NAME`, for `restore_named`. Of several
-    processes that train together only the first has it.
+    A checkpoint is written in the background. Whenever the process is killed, it is there as a
+    whole or not at all. All its bytes have checksums. The arrays may be donated as soon as `save`
+    has returned. Each checkpoint is a folder, `FOLDER/STEP` or `FOLDER/NAME`, which `restore_named`
+    reads. When several processes train one run, only the main process has its checkpoints.
 
     Args:
-        folder: is made; no other process can use it before `close`.
-        keep: how many of the newest to keep. That of the best accuracy is kept besides, the first
-            of several.
+        folder: the folder, which is made. No other process can use it before `close`.
+        keep: how many of the newest checkpoints to keep. The one with the best accuracy is kept
+            besides, and of several that are equal the first.
 
     Attributes:
-        folder: as an absolute path.
+        folder: the absolute path.
 
     Raises:
         BlockingIOError: when another process uses the folder.
@@ -74,7 +88,7 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.folder)
         remove_unfinished(self.folder)
-        self._writer = make_writer()
+        self._checkpointer = make_checkpointer()
         logging.getLogger("absl").addFilter(is_not_from_orbax)
 
     def save(
@@ -82,17 +96,18 @@ class Checkpoints:
     ) -> None:
         """Saves a step; returns when the arrays are copied, before they are on disk.
 
-        What is saved already stays: a run that goes on from a step may save it again.
+        A step that is saved already is left as it is, because a resumed run may save the step that
+        it resumed from again.
 
         Args:
-            step: updates made.
+            step: the number of updates made.
             arrays: a pytree of arrays.
-            content: JSON.
-            accuracy: by which the best is told; None is never the best.
+            content: JSON to save beside the arrays.
+            accuracy: the accuracy by which the best checkpoint is found; None is never the best.
 
         Raises:
             ValueError: when the folder has later steps, which this run did not make.
-            OSError: when this save or the one before cannot be written.
+            OSError: when this save or the one before it cannot be written.
         """
         later = [there for there in saved_steps(self.folder) if there > step]
         if later:
@@ -103,35 +118,36 @@ class Checkpoints:
         self._write(str(step), step, arrays, content, accuracy)
 
     def save_named(self, name: str, step: int, arrays: Any, content: Mapping[str, Any]) -> None:
-        """Saves a step under a name, for ever; what has the name already stays.
+        """Saves a step under a name; it is never removed, nor overwritten by another of this name.
 
         Args:
-            name: of its folder, an identifier.
-            step: updates made.
+            name: the name of its folder, an identifier.
+            step: the number of updates made.
             arrays: a pytree of arrays.
-            content: JSON.
+            content: JSON to save beside the arrays.
 
         Raises:
-            OSError: when this save or the one before cannot be written.
+            ValueError: when the name is no identifier.
+            OSError: when this save or the one before it cannot be written.
         """
         if not name.isidentifier():
             raise ValueError(
-                f"name must be an identifier such as 'before_last_decay', got {name!r}; numbers "
-                "are those of steps."
+                f"name must be an identifier such as 'before_last_decay', got {name!r}; a number "
+                "is the name of a step's checkpoint."
             )
         self._write(name, step, arrays, content, None)
 
     def restore(self, like: Any) -> Snapshot | None:
-        """Reads the newest sound step; None where nothing is saved.
+        """Reads the newest sound checkpoint; returns None when none was saved.
 
-        Damaged ones that are newer are named in a warning and set aside.
+        Damaged checkpoints that are newer are named in a warning and renamed, see `set_aside`.
 
         Args:
-            like: arrays or abstract arrays of the same structure; the restored ones are NumPy's.
+            like: arrays or abstract arrays of the same structure. The restored arrays are NumPy's.
 
         Raises:
-            AllDamagedError: when there are steps, and all are damaged.
-            ValueError: when it is another network's.
+            AllDamagedError: when all checkpoints are damaged.
+            ValueError: when the arrays are those of another network.
         """
         self.wait()
         damaged: list[tuple[Path, DamagedError]] = []
@@ -143,7 +159,8 @@ class Checkpoints:
                 damaged.append((path, error))
                 continue
             for newer, error in damaged:
-                # Out of the way: its step is saved again, and sound ones are kept in its stead.
+                # Under its own name it would keep its step from being saved again, and count as
+                # one of the newest in the place of a sound one.
                 aside = set_aside(newer)
                 warnings.warn(
                     f"{error.what}; going on from update {step}, the damaged one is now {aside}",
@@ -155,21 +172,21 @@ class Checkpoints:
         return None
 
     def wait(self) -> None:
-        """Returns when everything saved is on disk.
+        """Waits until everything that was saved is on disk.
 
         Raises:
-            OSError: when it cannot be written; what was saved before is kept.
+            OSError: when it cannot be written; the checkpoints before are kept.
         """
-        with writing_to(self.folder):
-            self._writer.wait_until_finished()
+        with explain_write_errors(self.folder):
+            self._checkpointer.wait_until_finished()
         self._prune()
 
     def close(self) -> None:
-        """Waits, then lets others use the folder."""
+        """Waits as `wait` does, then lets other processes use the folder."""
         try:
             self.wait()
         finally:
-            self._writer.close()
+            self._checkpointer.close()
             self._lock.release()
             logging.getLogger("absl").removeFilter(is_not_from_orbax)
 
@@ -187,51 +204,52 @@ class Checkpoints:
         content: Mapping[str, Any],
         accuracy: float | None,
     ) -> None:
-        self.wait()
+        self.wait()  # for the save before, of which an error has to be raised here at the latest
         path = self.folder / name
         if path.exists():
             return
         arrays = jax.device_get(arrays)
-        record = seal(
-            {
-                "step": step,
-                "accuracy": None if accuracy is None else float(accuracy),
-                "layout": layout_of(arrays),
-                "crc32": crc32_of(arrays),
-                "content": dict(content),
-            }
-        )
-        # Orbax copies NumPy arrays before it returns, so these may be views of what is donated.
+        manifest = {
+            "step": step,
+            "accuracy": None if accuracy is None else float(accuracy),
+            "layout": array_layout(arrays),
+            "crc32": arrays_checksum(arrays),
+            "content": dict(content),
+        }
+        # On a CPU `device_get` returns views of buffers that the caller is about to donate. That is
+        # safe, because Orbax copies NumPy arrays before `save` returns.
         items = ocp.args.Composite(
-            arrays=ocp.args.StandardSave(arrays), content=ocp.args.JsonSave(record)
+            arrays=ocp.args.StandardSave(arrays),
+            content=ocp.args.JsonSave(with_checksum(manifest)),
         )
-        with writing_to(self.folder):
+        with explain_write_errors(self.folder):
             require_disk_space(self.folder, arrays)
-            self._writer.save(path, args=items)
+            self._checkpointer.save(path, args=items)
 
     def _prune(self) -> None:
-        """Removes what is neither among the newest nor the best."""
+        """Removes every checkpoint of a step but the newest and the best."""
         steps = saved_steps(self.folder)
         if len(steps) <= self._keep:
             return
         accuracies = {step: _accuracy(self.folder / str(step)) for step in steps}
         known = {step: value for step, value in accuracies.items() if value is not None}
-        best = max(known, key=lambda step: known[step], default=None)
+        best = max(known, key=lambda step: known[step], default=None)  # the first of equals
         for step in steps[: -self._keep]:
             if step != best:
                 remove_checkpoint(self.folder / str(step))
 
 
 def restore_named(path: Path, like: Any) -> Snapshot:
-    """Reads a checkpoint by its folder, whatever run it is of: to train longer from it.
+    """Reads one checkpoint, of this run or of another one, for instance to train longer from it.
 
     Args:
-        path: such as `RUN/before_last_decay`.
-        like: arrays or abstract arrays of the same structure; the restored ones are NumPy's.
+        path: the checkpoint's folder, such as `RUN/before_last_decay`.
+        like: arrays or abstract arrays of the same structure. The restored arrays are NumPy's.
 
     Raises:
         FileNotFoundError: when there is no such folder.
-        ValueError: when it is damaged, or another network's, with the arrays that differ.
+        ValueError: when it is damaged, or when its arrays are those of another network; the message
+            names the arrays that differ.
 
     Example:
         >>> import tempfile
@@ -243,53 +261,59 @@ def restore_named(path: Path, like: Any) -> Snapshot:
         50
     """
     path = path.absolute()
-    record = read_sealed(path)
-    require_layout(path, record["layout"], layout_of(like))
-    numpys = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
-    arrays = read_item(path, "arrays", ocp.args.StandardRestore(numpys))
-    if crc32_of(arrays) != record["crc32"]:
+    manifest = read_manifest(path)
+    # Before the arrays are read: for Orbax another network's arrays are an error like any other.
+    require_layout(path, manifest["layout"], array_layout(like))
+    # NumPy arrays as targets make Orbax restore to the host, whatever devices the run was on.
+    targets = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
+    arrays = read_item(path, "arrays", ocp.args.StandardRestore(targets))
+    if arrays_checksum(arrays) != manifest["crc32"]:
         raise DamagedError(path, "the arrays differ from those that were saved")
-    return Snapshot(record["step"], arrays, record["content"])
+    return Snapshot(manifest["step"], arrays, manifest["content"])
 
 
 def read_content(path: Path) -> tuple[int, dict[str, Any]]:
-    """The step of a checkpoint and what was saved beside its arrays, without reading these.
+    """Returns the step of a checkpoint and the JSON beside its arrays, without reading the arrays.
 
     Args:
-        path: such as `RUN/before_last_decay`.
+        path: the checkpoint's folder, such as `RUN/before_last_decay`.
 
     Raises:
         FileNotFoundError: when there is no such folder.
         ValueError: when it is damaged.
     """
-    record = read_sealed(path.absolute())
-    return record["step"], record["content"]
+    manifest = read_manifest(path.absolute())
+    return manifest["step"], manifest["content"]
 
 
 class AllDamagedError(ValueError):
-    """None of a run's checkpoints can be read."""
+    """All checkpoints of a run are damaged.
 
-    def __init__(self, folder: Path, whats: Sequence[str]):
+    Attributes:
+        what: the message without its advice.
+    """
+
+    def __init__(self, folder: Path, damages: Sequence[str]):
         self.what = (
-            f"{folder}: expected a sound checkpoint, got only damaged ones: {'; '.join(whats)}"
+            f"{folder}: expected a sound checkpoint, got only damaged ones: {'; '.join(damages)}"
         )
-        super().__init__(f"{self.what}. Move the folder away to start anew.")
+        super().__init__(f"{self.what}. Move the folder away to start from the first update.")
 
 
 def _accuracy(path: Path) -> float | None:
-    """By which the best is told; None where it is not known."""
+    """Returns the accuracy that a checkpoint was saved with; None when it is not known."""
     try:
-        return read_sealed(path)["accuracy"]
+        return read_manifest(path)["accuracy"]
     except DamagedError:
-        return None
+        return None  # a damaged checkpoint is never the best
 
 
 def _lock(folder: Path) -> FileLock:
-    """Holds the folder for this process."""
+    """Locks the folder for this process."""
     lock = take(folder / "lock")
     if lock is None:
         raise BlockingIOError(
-            f"{folder}: expected a folder that no one uses, but process "
+            f"{folder}: expected a folder that no other process uses, but process "
             f"{holder(folder / 'lock')} saves its checkpoints there; wait for it, stop it or use "
             "another folder."
         )

@@ -1,4 +1,4 @@
-"""Locks of files, which end with the process that holds them, however it ends."""
+"""File locks, which the system releases when the process that holds them ends, however it ends."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ from filelock import FileLock, Timeout
 
 
 def take(path: Path) -> FileLock | None:
-    """Takes the lock that this file stands for, until `release`; None where it is held.
+    """Locks a file for this process; returns None when another lock on it is held.
 
-    The file holds the number of the process, see `holder`. It stays; whoever holds the lock may
-    remove it.
+    The lock lasts until its `release`. The process writes its id into the file, see `holder`. The
+    file stays after the release; only the process that holds the lock may remove it.
 
     Args:
-        path: of the file, which is made; its folder is there.
+        path: the file, which is made. Its folder has to exist.
 
     Example:
         >>> import tempfile
@@ -30,12 +30,13 @@ def take(path: Path) -> FileLock | None:
         lock.acquire(blocking=False)
     except Timeout:
         return None
-    # Padded and in place: nothing of the process before remains, and a full disk has room for it.
+    # Padded to one length, so that nothing is left of an earlier process's id. Written in place,
+    # which works on a full disk too.
     with path.open("r+") as file:
         file.write(f"{os.getpid():<20}")
     return lock
 
 
 def holder(path: Path) -> str:
-    """The number of the process that holds a lock, or held it last."""
+    """Returns the id of the process that holds a lock, or that held it last."""
     return path.read_text().strip()

@@ -1,4 +1,4 @@
-"""Checksums and layouts that tell whether a checkpoint is sound and belongs to this network."""
+"""Checksums and layouts: they show whether a checkpoint is sound and fits this network."""
 
 import json
 import zlib
@@ -10,14 +10,32 @@ import jax
 import numpy as np
 
 
-def seal(record: Any) -> dict[str, Any]:
-    """The record with its checksum; a copy, because it is written when the caller has gone on."""
-    text = json.dumps(record)
+def with_checksum(manifest: Any) -> dict[str, Any]:
+    """Returns a copy of a checkpoint's manifest (JSON) together with its CRC-32.
+
+    It is a copy because Orbax writes it later, when the caller may have changed the original.
+    """
+    text = json.dumps(manifest)
+    # The key "record" is what checkpoints on disk have.
     return {"record": json.loads(text), "crc32": zlib.crc32(text.encode())}
 
 
-def layout_of(arrays: Any) -> dict[str, str]:
-    """What tells one network's arrays from another's: the path, type and shape of each."""
+def require_checksum(checked: Any) -> Any:
+    """Returns the manifest that `with_checksum` was given.
+
+    Raises:
+        ValueError: when it is not what was written.
+    """
+    checked = checked if isinstance(checked, dict) else {}
+    manifest = checked.get("record")
+    # Checksums are compared, not manifests: a NaN in one would make it differ from itself.
+    if checked.get("crc32") != with_checksum(manifest)["crc32"]:
+        raise ValueError("its content differs from what was saved")
+    return manifest
+
+
+def array_layout(arrays: Any) -> dict[str, str]:
+    """Returns the path, dtype and shape of each array: they differ from network to network."""
     leaves, _ = jax.tree.flatten_with_path(arrays)
     return {
         jax.tree_util.keystr(path): f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
@@ -26,7 +44,7 @@ def layout_of(arrays: Any) -> dict[str, str]:
 
 
 def require_layout(path: Path, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
-    """Raises `ValueError` with the first differences."""
+    """Raises a `ValueError` that names the first differences, if there are any."""
     differences = [
         f"{name}: expected {expected.get(name, 'none')}, got {found.get(name, 'none')}"
         for name in {**expected, **found}
@@ -41,8 +59,11 @@ def require_layout(path: Path, found: Mapping[str, str], expected: Mapping[str, 
         )
 
 
-def crc32_of(arrays: Any) -> int:
-    """Of all bytes, in order. Orbax does not notice when a byte of an array has changed on disk."""
+def arrays_checksum(arrays: Any) -> int:
+    """Returns the CRC-32 of all bytes of the arrays, in order.
+
+    Orbax restores an array without an error when one of its bytes has changed on disk.
+    """
     checksum = 0
     for leaf in jax.tree.leaves(arrays):
         # As bytes, because bfloat16 has no buffer protocol.

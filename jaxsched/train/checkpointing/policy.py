@@ -1,4 +1,4 @@
-"""How a run is saved, and when: by time, and when it is told to end."""
+"""The checkpoint policy: it decides when a run is saved, and saves it."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,17 +14,32 @@ from jaxsched.train.evaluation import Evaluation
 from jaxsched.train.program.program import Program
 
 
-class Saving:
-    """Saves a run every few minutes and on a signal: what it takes to go on where it was cut off.
+class CheckpointPolicy:
+    """Decides when a run is saved, and saves all that a resumed run needs.
+
+    A run is always saved when `every_seconds` have passed since it was saved last, and when a
+    signal ends it: so it can be resumed. The arguments after `every_seconds` save it at other times
+    too, for what its user may want once it is over.
 
     Args:
-        open_checkpoints: gives the checkpoints of this run; called on the main process alone, and
-            only when there is something to save. Elsewhere there may be none.
-        program: the experiment, compiled.
-        seed: of the run.
-        signals: on which the run is saved and ends.
-        every_seconds: how much of the run a crash may cost at most.
+        open_checkpoints: returns the checkpoints of this run. It is called on the main process
+            alone, and only when there is something to save; the other processes have none.
+        program: the compiled experiment.
+        seed: the run's seed.
+        signals: the signals that save the run and end it.
+        every_seconds: the most training time that a crash may cost.
+        save_phase_starts: save before the first update of every phase but the first.
+        save_best: save after an evaluation with a higher test accuracy than all before it in this
+            process.
+        save_last: save when the run ends, unless it diverged.
+        keep_before_last_decay: save before ABEL's last decay, also under the name
+            `before_last_decay`, which is never removed: a longer run can go on from there.
+
+    Attributes:
+        save_last: as given.
     """
+
+    BEFORE_LAST_DECAY = "before_last_decay"
 
     def __init__(
         self,
@@ -34,71 +49,87 @@ class Saving:
         signals: SignalHandler,
         *,
         every_seconds: float = 600.0,
+        save_phase_starts: bool = False,
+        save_best: bool = False,
+        save_last: bool = False,
+        keep_before_last_decay: bool = False,
     ):
         self._open, self._signals, self._driver = open_checkpoints, signals, program.driver
-        self._experiment = program.experiment
         self._identity = {"experiment": describe(program.experiment), "seed": seed}
-        self._every_seconds, self._saved = every_seconds, time.monotonic()
+        self._every_seconds, self._saved_at = every_seconds, time.monotonic()
+        self._save_phase_starts, self._save_best = save_phase_starts, save_best
+        self.save_last = save_last
+        self._abel = program.experiment.optimizer.abel if keep_before_last_decay else None
+        self._best_accuracy = 0.0
 
     def stops(self, plan: Plan) -> tuple[int, ...]:
-        """Updates of a run with this plan before which it is saved whatever the time."""
-        del plan
-        return ()
+        """The updates before which the run is always saved, so that a dispatch has to end there."""
+        last_decay = self._last_decay_at(plan)
+        starts = [segment.start_step for segment in plan.segments[1:]]
+        return (
+            *(starts if self._save_phase_starts else ()),
+            *(() if last_decay is None else (last_decay,)),
+        )
 
     def votes(self, updates: int) -> HostVotes:
-        """What this process wants: it alone knows its clock and its signals."""
-        is_late = time.monotonic() - self._saved > self._every_seconds
+        """The votes of this process, which alone knows its clock and the signals that it received.
+
+        Args:
+            updates: how many updates it would put into the next dispatch.
+        """
+        is_late = time.monotonic() - self._saved_at > self._every_seconds
         return HostVotes(-updates, int(is_late), self._signals.received or 0)
 
     def is_due(self, step: int, plan: Plan, agreed: HostVotes) -> bool:
-        """Whether to save between two dispatches."""
+        """Returns whether to save between two dispatches."""
         return bool(agreed.save or agreed.signal) or step in self.stops(plan)
 
     def is_due_after(self, row: Evaluation, plan: Plan, agreed: HostVotes) -> bool:
-        """Whether to save after an evaluation."""
-        return self.is_due(row.step, plan, agreed)
+        """Returns whether to save after an evaluation."""
+        is_best = self._save_best and row.test_accuracy > self._best_accuracy
+        self._best_accuracy = max(self._best_accuracy, row.test_accuracy)
+        return is_best or self.is_due(row.step, plan, agreed)
 
-    def is_due_at_the_end(self) -> bool:
-        """Whether to save a run that has ended."""
-        return False
-
-    def save(self, step: int, position: RunState, agreed: HostVotes) -> None:
-        """Saves the run, on the main process.
+    def save(self, step: int, run_state: RunState, agreed: HostVotes) -> None:
+        """Saves the run. All processes call this; the main process writes.
 
         Raises:
-            Preempted: once it is saved, when a signal has come.
-            OSError: when it cannot be written; what was saved before is kept. On processes that
-                save nothing it is a ValueError.
+            Preempted: after the run is saved, when a signal has come.
+            OSError: on the main process, when the run cannot be written; the checkpoints before
+                are kept. On the other processes this is a ValueError.
         """
         broadcast_from_main(
-            self._driver, lambda: self._write(step, position, to_the_end=bool(agreed.signal))
+            self._driver, lambda: self._write(step, run_state, wait=bool(agreed.signal))
         )
-        self._saved = time.monotonic()
+        self._saved_at = time.monotonic()
         if agreed.signal:
             raise Preempted(agreed.signal, f"and saved at update {step}")
 
-    def _write(self, step: int, position: RunState, *, to_the_end: bool) -> None:
+    def _write(self, step: int, run_state: RunState, *, wait: bool) -> None:
         checkpoints = self._open()
-        assert checkpoints is not None
-        self._save(checkpoints, step, position, {**self._identity, **_content(step, position)})
-        if to_the_end:
+        assert checkpoints is not None  # on the main process
+        content = {**self._identity, **_content(step, run_state)}
+        if step == self._last_decay_at(run_state.plan):
+            checkpoints.save_named(self.BEFORE_LAST_DECAY, step, run_state.arrays, content)
+        rows = run_state.rows
+        # The accuracy is that of these very weights: between evaluations it is not known.
+        accuracy = rows[-1].test_accuracy if rows and rows[-1].step == step else None
+        checkpoints.save(step, run_state.arrays, content, accuracy=accuracy)
+        if wait:
             checkpoints.wait()
 
-    def _save(
-        self, checkpoints: Checkpoints, step: int, position: RunState, content: Mapping[str, Any]
-    ) -> None:
-        rows = position.rows
-        accuracy = rows[-1].test_accuracy if rows and rows[-1].step == step else None
-        checkpoints.save(step, position.arrays, content, accuracy=accuracy)
+    def _last_decay_at(self, plan: Plan) -> int | None:
+        return None if self._abel is None else self._abel.last_decay_at(plan)
 
 
-def _content(step: int, position: RunState) -> Mapping[str, Any]:
-    plan = position.plan
+def _content(step: int, run_state: RunState) -> Mapping[str, Any]:
+    """What is saved beside the arrays; see `RunState.of`, which reads it."""
+    plan = run_state.plan
     return {
         "examples": plan.examples_at(step),
         "num_examples": plan.num_examples,
         "phases": [(phase.epochs, phase.batch_size) for phase in plan.phases],
-        "rows": [describe(row) for row in position.rows],
-        "train_seconds": position.train_seconds,
-        "evaluation_seconds": position.evaluation_seconds,
+        "rows": [describe(row) for row in run_state.rows],
+        "train_seconds": run_state.train_seconds,
+        "evaluation_seconds": run_state.evaluation_seconds,
     }

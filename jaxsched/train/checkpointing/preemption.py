@@ -1,4 +1,4 @@
-"""The wish of another process, or of the user, that a run be saved and end."""
+"""Signals that ask a run to save itself and end: preemption and Ctrl-C."""
 
 import signal
 import threading
@@ -7,16 +7,17 @@ from typing import Any
 
 
 class Preempted(BaseException):
-    """What runs was told to stop, and what is to be kept is saved.
+    """A signal has ended the program, and what had to be saved is saved.
 
-    No `Exception`, as KeyboardInterrupt is none, so that nobody takes it for what went wrong.
+    It is no `Exception`, as KeyboardInterrupt is none, so that no handler of errors takes it for a
+    failure.
 
     Args:
-        number: the signal that told it.
-        where: in words, such as "and saved at update 5".
+        number: the signal.
+        where: how far the program had come, in words such as "and saved at update 5".
 
     Attributes:
-        number: as given.
+        number: the signal.
     """
 
     def __init__(self, number: int, where: str):
@@ -25,11 +26,14 @@ class Preempted(BaseException):
 
 
 class SignalHandler:
-    """Takes SIGTERM (preemption) and SIGINT (Ctrl-C) as the wish to save and stop.
+    """Context manager: remembers SIGTERM (preemption) and SIGINT (Ctrl-C) instead of dying of them.
 
-    They are looked at between dispatches, so also one that comes during compilation or evaluation
-    is heeded. A second Ctrl-C stops at once, without saving. Elsewhere than in the main thread,
-    which alone can take signals, it takes none.
+    The loop looks at `received` between two dispatches, so a signal that comes during compilation
+    or evaluation is obeyed too, after it. A second Ctrl-C stops the program at once, without
+    saving. Python delivers signals to the main thread only: in another thread this does nothing.
+
+    Attributes:
+        received: the last signal; None before the first.
     """
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""Where a run goes on from: its own last checkpoint, that of another run, or its beginning."""
+"""Where a run starts: at its newest checkpoint, at one of another run, or at its first update."""
 
 import json
 from collections.abc import Mapping
@@ -24,12 +24,13 @@ from jaxsched.train.program.program import Program
 
 @dataclass(frozen=True)
 class ResumeOptions:
-    """The user's choice of where a run starts, checked before anything compiles.
+    """The user's choice of where a run starts, which is checked before anything compiles.
 
     Attributes:
-        folder: of this very run's checkpoints.
-        resume: go on from the newest of them.
-        start_from: else go on from this one, of a run of another experiment.
+        folder: the folder of this run's own checkpoints.
+        resume: whether to resume from the newest of them.
+        start_from: a checkpoint of another experiment's run to start from, when this run has no
+            checkpoint to resume from.
     """
 
     folder: Path
@@ -37,22 +38,23 @@ class ResumeOptions:
     start_from: Path | None = None
 
     def check(self, experiment: Experiment, plan: Plan, record: Path) -> None:
-        """Refuses a choice that would lose a checkpoint, or whose checkpoint is none or another's.
+        """Refuses a choice that would overwrite checkpoints or has no fitting checkpoint.
 
         Args:
-            experiment: to be run.
-            plan: of the experiment.
-            record: of its run; those of others lie beside it.
+            experiment: the experiment to run.
+            plan: the experiment's plan.
+            record: the path of the run's record; other runs have theirs in the same folder.
 
         Raises:
-            FileNotFoundError: when there is nothing to start from.
-            ValueError: with what to do instead.
+            FileNotFoundError: when `start_from` is no checkpoint.
+            ValueError: when checkpoints would be overwritten, when there is none to resume from, or
+                when `start_from` does not fit; the message says what to do instead.
         """
         has_checkpoints = bool(saved_steps(self.folder))
         if not self.resume and has_checkpoints:
             raise ValueError(
                 f"{self.folder} holds checkpoints of this very run; go on from them with --resume, "
-                "or move the folder away to start anew."
+                "or move the folder away to start from the first update."
             )
         if self.resume and not has_checkpoints and self.start_from is None:
             raise ValueError(
@@ -61,35 +63,35 @@ class ResumeOptions:
             )
         if self.start_from is not None:
             step, content = read_content(self.start_from)
-            _require_same_clock(plan_so_far(experiment, plan, content), step, content)
+            _require_same_examples(plan_so_far(experiment, plan, content), step, content)
 
-    def position(self, checkpoints: Checkpoints | None, program: Program) -> RunState | None:
-        """Where the run starts; None for its beginning.
+    def load(self, checkpoints: Checkpoints | None, program: Program) -> RunState | None:
+        """Reads the state that the run starts from; returns None to start at the first update.
 
-        The main process reads the checkpoint and gives it to the others.
+        The main process reads the checkpoint and sends it to the others.
 
         Args:
-            checkpoints: of this very run; None on other processes than the main one.
-            program: the experiment, compiled.
+            checkpoints: this run's own checkpoints; None on all processes but the main one.
+            program: the compiled experiment.
 
         Raises:
-            ValueError: when the checkpoint's arrays are not the experiment's.
+            ValueError: when the checkpoint's arrays are not those of the experiment.
         """
-        first = RunState.first(program, seed=0)  # for the shapes: a checkpoint has to have them
+        first = RunState.first(program, seed=0)  # for its shapes alone
         snapshot = broadcast_from_main(
             program.driver, lambda: self._snapshot(checkpoints, first.arrays)
         )
         return None if snapshot is None else RunState.of(snapshot, program)
 
     def _snapshot(self, checkpoints: Checkpoints | None, like: Any) -> Snapshot | None:
-        found = checkpoints.restore(like) if checkpoints and self.resume else None
-        if found is None and self.start_from is not None:
+        snapshot = checkpoints.restore(like) if checkpoints and self.resume else None
+        if snapshot is None and self.start_from is not None:
             return restore_named(self.start_from, like)
-        return found
+        return snapshot
 
 
 def _nearest(experiment: Experiment, record: Path) -> str:
-    """What sets the most similar run in the folder apart; nothing where there is none."""
+    """Names the most similar run in the record's folder and its differences; "" without one."""
     found = []
     for other in record.parent.glob(f"{experiment.name}-*.jsonl"):
         first_line = other.read_text(encoding="utf-8").partition("\n")[0]
@@ -104,14 +106,14 @@ def _nearest(experiment: Experiment, record: Path) -> str:
     )
 
 
-def _require_same_clock(plan: Plan, step: int, content: Mapping[str, Any]) -> None:
-    """Refuses a checkpoint whose updates took other examples than this experiment's plan says."""
+def _require_same_examples(plan: Plan, step: int, content: Mapping[str, Any]) -> None:
+    """Raises a ValueError unless the plan's updates up to `step` take as many examples as saved."""
     ours = (plan.examples_at(step), plan.num_examples)
     theirs = (content["examples"], content["num_examples"])
     if ours != theirs or step >= plan.total_steps:
         raise ValueError(
             f"the checkpoint was made after {step} updates and {theirs[0]} examples of a set of "
-            f"{theirs[1]}; this experiment has {plan.total_steps} updates and needs {ours[0]} "
-            f"examples of {ours[1]} for those. Keep the phases up to there as they were, and give "
-            "more epochs after them."
+            f"{theirs[1]}; this experiment has {plan.total_steps} updates in all and needs "
+            f"{ours[0]} examples of {ours[1]} for those. Keep the phases up to that update as they "
+            "were, and add epochs after it."
         )

@@ -1,4 +1,4 @@
-"""Where a run stands: all that it takes to go on from there."""
+"""The state of a whole run: everything that it takes to continue it."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,32 +13,33 @@ from jaxsched.train.step.state import TrainState
 
 
 class RunState(NamedTuple):
-    """Where a run stands: all that it takes to go on from here as if it had never stopped."""
+    """Everything that it takes to continue a run as if it had never stopped."""
 
     state: TrainState
-    sums: MetricSums  # of the updates since the last evaluation
-    plan: Plan  # the experiment's, or what has become of it where batch sizes are learned
+    sums: MetricSums  # over the updates since the last evaluation
+    plan: Plan  # the experiment's, unless it learns its batch sizes: then it changes on the way
     rows: tuple[Evaluation, ...] = ()
     train_seconds: float = 0.0
     evaluation_seconds: float = 0.0
 
     @classmethod
     def first(cls, program: Program, seed: int) -> "RunState":
-        """Before the first update."""
+        """Returns the state before the first update."""
         return cls(program.init(seed), program.zero_sums(), program.plan)
 
     @classmethod
     def of(cls, snapshot: Snapshot, program: Program) -> "RunState":
-        """What a checkpoint holds, on the program's devices."""
+        """Places what a checkpoint holds on the program's devices."""
         state, sums = program.driver.replicate(snapshot.arrays)
         content = snapshot.content
+        # `describe` has added the name of the class to each row.
         rows = ({k: v for k, v in row.items() if k != "type"} for row in content["rows"])
         seconds = (content["train_seconds"], content["evaluation_seconds"])
         plan = plan_so_far(program.experiment, program.plan, content)
         return cls(state, sums, plan, tuple(Evaluation(**row) for row in rows), *seconds)
 
-    def growing_to(self, batch_size: int, step: int) -> "RunState":
-        """From this step on at another batch size, for as many epochs as were left."""
+    def with_batch_size(self, batch_size: int, step: int) -> "RunState":
+        """Continues at another batch size from `step` on, for as many epochs as are left."""
         plan = self.plan
         done = plan.examples_at(step) / plan.num_examples
         *before, last = plan.phases
@@ -49,24 +50,25 @@ class RunState(NamedTuple):
 
     @property
     def arrays(self) -> tuple[TrainState, MetricSums]:
-        """What lies on the devices."""
+        """The part that is on the devices."""
         return self.state, self.sums
 
     @property
     def step(self) -> int:
-        """Updates made; waits for the device."""
+        """The number of updates made; waits for the device."""
         return int(self.state.step)
 
 
 def plan_so_far(experiment: Experiment, plan: Plan, content: Mapping[str, Any]) -> Plan:
-    """The plan that a saved run had come to.
+    """Returns the plan that a resumed run continues with.
 
-    Where batch sizes are learned, those so far, and the last for as long as the experiment trains.
+    That is the experiment's, unless it learns its batch sizes: then it is the batch sizes learned
+    so far, the last of which stays for as many epochs as the experiment has left.
 
     Args:
-        experiment: that goes on.
-        plan: of the experiment.
-        content: of the checkpoint.
+        experiment: the experiment that continues.
+        plan: the experiment's plan.
+        content: the JSON of the checkpoint.
     """
     if experiment.batch_growth is None:
         return plan

@@ -1,1 +1,1 @@
-"""One update: its state, metrics, micro-batches and batch-norm statistics."""
+"""One update: the state, metrics, micro-batches, batch-norm statistics and weight norms."""

@@ -1,4 +1,4 @@
-"""Batch-norm statistics of any weights: batches' means and variances pooled over examples."""
+"""Batch-norm statistics of any weights, pooled over batches from their means and variances."""
 
 from typing import Any, NamedTuple
 
@@ -9,14 +9,14 @@ from jaxsched.models.model import BatchStats
 
 
 class PooledMoments(NamedTuple):
-    """Means and variances over all examples so far; two batches' pool as one would.
+    """Means and variances over all examples so far, as if they were one batch.
 
-    Formula, of n and m examples with means a and b and variances u and v:
+    Formula, for n and m examples with means a and b and variances u and v:
         mean = a + (b − a) · m / (n + m)
         var  = (n · u + m · v) / (n + m) + (b − a)² · n · m / (n + m)²
 
-    The last term is the variance between the batches, which an average of variances leaves out.
-    Means are not taken of squares, so nothing cancels in float32.
+    The last term is the variance between the batches, which a mean of variances leaves out. No
+    difference of mean squares is taken, so nothing cancels in float32.
 
     Source:
         Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
@@ -38,36 +38,36 @@ class PooledMoments(NamedTuple):
 
     @classmethod
     def none(cls, like: BatchStats) -> "PooledMoments":
-        """Of no example."""
+        """Returns the moments of no example, shaped like `like`."""
         return cls(jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, like))
 
     def add(self, batch_stats: BatchStats, num_examples: int) -> "PooledMoments":
-        """With a batch of so many examples."""
+        """Returns the moments that include a batch of `num_examples` with these statistics."""
         total = self.num_examples + num_examples
         share = num_examples / total
 
-        def pooled(mine: Any, new: Any) -> Any:
-            difference = new["mean"] - mine["mean"]
-            within = mine["var"] + (new["var"] - mine["var"]) * share
+        def pool(old: Any, new: Any) -> Any:
+            difference = new["mean"] - old["mean"]
+            within = old["var"] + (new["var"] - old["var"]) * share
             between = jnp.square(difference) * share * (1 - share)
-            return {"mean": mine["mean"] + difference * share, "var": within + between}
+            return {"mean": old["mean"] + difference * share, "var": within + between}
 
-        merged = jax.tree.map(pooled, self.batch_stats, batch_stats, is_leaf=_is_norm)
-        return PooledMoments(total, merged)
+        pooled = jax.tree.map(pool, self.batch_stats, batch_stats, is_leaf=_is_norm)
+        return PooledMoments(total, pooled)
 
 
 def _is_norm(node: Any) -> bool:
-    """Whether this is the statistics of one norm."""
+    """Returns whether a node of the tree holds the statistics of one batch norm."""
     return isinstance(node, dict) and set(node) == {"mean", "var"}
 
 
 def relative_error(batch_stats: BatchStats, exact: BatchStats) -> jax.Array:
-    """How far statistics are from others, in standard deviations of what they are statistics of.
+    """Returns the distance of statistics from exact ones, in exact standard deviations; f32[].
 
     Formula:
         the root of the mean over all channels of  ((mean − mean')² + (σ − σ')²) / σ'²
 
-    so 0.01 shifts or stretches what a norm gives by about a hundredth of its spread.
+    An error of 0.01 shifts or stretches the output of a norm by about a hundredth of its spread.
 
     Example:
         >>> import jax.numpy as jnp
@@ -76,35 +76,36 @@ def relative_error(batch_stats: BatchStats, exact: BatchStats) -> jax.Array:
         1.0
     """
 
-    def of_norm(ours: Any, theirs: Any) -> jax.Array:
+    def squared_error(ours: Any, theirs: Any) -> jax.Array:
         shift = ours["mean"] - theirs["mean"]
         stretch = jnp.sqrt(ours["var"]) - jnp.sqrt(theirs["var"])
-        # A channel that never varies has no spread to measure by.
-        spread = jnp.maximum(theirs["var"], jnp.finfo(jnp.float32).tiny)
-        return (jnp.square(shift) + jnp.square(stretch)) / spread
+        # A channel that never varies must not divide by zero.
+        variance = jnp.maximum(theirs["var"], jnp.finfo(jnp.float32).tiny)
+        return (jnp.square(shift) + jnp.square(stretch)) / variance
 
-    errors = jax.tree.leaves(jax.tree.map(of_norm, batch_stats, exact, is_leaf=_is_norm))
-    if not errors:  # no batch norm
+    errors = jax.tree.leaves(jax.tree.map(squared_error, batch_stats, exact, is_leaf=_is_norm))
+    if not errors:  # a network without batch norm
         return jnp.zeros(())
     return jnp.sqrt(jnp.mean(jnp.concatenate([error.ravel() for error in errors])))
 
 
 class Batches(NamedTuple):
-    """Some batches of one size."""
+    """A number of batches of one size."""
 
     size: int
     count: int
 
 
 def even_batches(num_examples: int, most: int, num_devices: int) -> tuple[Batches, ...]:
-    """Cuts examples into batches of nearly the same size, each of which the devices divide.
+    """Cuts examples into batches of nearly the same size, each a multiple of the devices.
 
-    Batches normalise themselves, so a small last one would be measured through another network.
+    A batch is normalised by its own statistics. A small last batch would have noisier ones than the
+    others, and what the deeper norms see would differ.
 
     Args:
-        num_examples: how many there are; up to num_devices − 1 of them are left out.
-        most: no batch is larger than this or, where that is less, than one example a device.
-        num_devices: what every size divides by.
+        num_examples: the number of examples, of which up to num_devices − 1 are left out.
+        most: the largest batch size allowed, or one example a device if that is larger.
+        num_devices: the number of devices, which divides every batch size.
 
     Returns:
         At most two sizes, the larger one first.

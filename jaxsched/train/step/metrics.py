@@ -1,4 +1,4 @@
-"""Metrics as sums: they leave the device added up, and means are taken on the host."""
+"""Metrics as sums over examples: devices add them up, the host divides by the count."""
 
 import operator
 from typing import NamedTuple
@@ -11,16 +11,16 @@ from jaxsched.train.step.weight_norms import NormChange
 
 
 class MetricSums(NamedTuple):
-    """Loss and hits added up over examples; two of them add up too."""
+    """Sums over examples, which can be added with `+`."""
 
     loss: jax.Array  # f32[]
-    correct: jax.Array  # int32[]
-    count: jax.Array  # int32[]
-    norm_change: NormChange | None = None  # of the updates made, where they measure it
+    correct: jax.Array  # int32[], correct predictions
+    count: jax.Array  # int32[], examples
+    norm_change: NormChange | None = None  # sum over updates; None if it is not measured
 
     @classmethod
     def zero(cls, norm_change: NormChange | None = None) -> "MetricSums":
-        """Of no example."""
+        """Returns the sums over no example."""
         zero = jnp.zeros((), jnp.int32)
         return cls(jnp.zeros((), jnp.float32), zero, zero, norm_change)
 
@@ -33,13 +33,13 @@ class MetricSums(NamedTuple):
         *,
         counts: jax.Array | None = None,
     ) -> "MetricSums":
-        """Of a batch; examples whose `counts` is False are left out.
+        """Returns the sums over a batch.
 
         Args:
             logits: f32[B, classes].
             labels: int32[B].
             losses: f32[B].
-            counts: bool[B], all true by default.
+            counts: bool[B], which examples to count; all of them by default.
         """
         counts = jnp.ones(labels.shape, bool) if counts is None else counts
         correct = (logits.argmax(axis=-1) == labels) & counts
@@ -50,22 +50,22 @@ class MetricSums(NamedTuple):
         )
 
     def __add__(self, other: "MetricSums") -> "MetricSums":  # type: ignore[override]
-        """Of both."""
+        """Returns the sums over the examples of both."""
         return jax.tree.map(operator.add, self, other)
 
     @property
     def mean_loss(self) -> float:
-        """Loss an example, on the host."""
+        """Mean loss of an example, on the host."""
         return float(self.loss) / int(self.count)
 
     @property
     def accuracy(self) -> float:
-        """Share of hits, on the host."""
+        """Share of correct predictions, on the host."""
         return int(self.correct) / int(self.count)
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
-    """Softmax cross-entropy of each example, f32[B], against labels smoothed towards uniform.
+    """Returns each example's softmax cross-entropy with smoothed labels, f32[B].
 
     Formula:
         −Σ_c q_c log p_c,   q = (1 − smoothing) · onehot(label) + smoothing / classes
@@ -73,7 +73,7 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
     Args:
         logits: f32[B, classes].
         labels: int32[B].
-        smoothing: share of the target spread over all classes; 0.1 and 0.2 are usual.
+        smoothing: the share of the target that is spread over all classes; 0.1 and 0.2 are usual.
 
     Example:
         >>> import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""A replica's part of a batch, and how it is taken: at once, or in micro-batches in turn."""
+"""A replica's part of a batch, used as a whole or in micro-batches, one after another."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,55 +13,56 @@ class Batch(NamedTuple):
 
     images: jax.Array  # compute dtype [B, H, W, C], normalised
     labels: jax.Array  # int32[B]
-    keys: jax.Array  # key<>[B], one an example, for dropout
+    keys: jax.Array  # key<>[B], one for each example, for dropout
 
 
 class MicroBatches(NamedTuple):
-    """A replica's part of a batch, of which a network sees one micro-batch at a time."""
+    """A replica's part of a batch, of which the network sees one micro-batch at a time."""
 
-    at: Callable[[Any], Batch]  # from the index of a micro-batch
+    at: Callable[[Any], Batch]  # returns a micro-batch by its index
     count: int
 
     @classmethod
     def one(cls, batch: Batch) -> "MicroBatches":
-        """The part as a whole."""
+        """Returns the whole part as one micro-batch."""
         return cls(lambda index: batch, 1)
 
-    def total(self, of: Callable[[Batch], Any], axis_name: str | None = None) -> Any:
-        """A tree of arrays added up over the micro-batches.
+    def total(self, compute: Callable[[Batch], Any], axis_name: str | None = None) -> Any:
+        """Computes a tree of arrays for each micro-batch and returns the sum.
 
         Args:
-            of: from a micro-batch.
+            compute: returns the tree for a micro-batch.
             axis_name: the mapped axis over replicas, if there is one.
         """
         if self.count == 1:
-            return of(self.at(0))
+            return compute(self.at(0))
 
         def add(index: jax.Array, total: Any) -> Any:
-            return jax.tree.map(jnp.add, total, of(self.at(index)))
+            return jax.tree.map(jnp.add, total, compute(self.at(index)))
 
         def zeros(like: Any) -> jax.Array:
-            none = jnp.zeros(like.shape, like.dtype)
-            # Under shard_map with check_vma, what enters a loop has to vary as what leaves it does.
-            return none if axis_name is None else lax.pcast(none, axis_name, to="varying")
+            zero = jnp.zeros(like.shape, like.dtype)
+            # Under shard_map with check_vma, a loop's first carry has to vary over the axis as its
+            # later ones do, although these zeros are the same on all replicas.
+            return zero if axis_name is None else lax.pcast(zero, axis_name, to="varying")
 
-        like = jax.eval_shape(lambda: of(self.at(0)))
+        like = jax.eval_shape(lambda: compute(self.at(0)))
         return lax.fori_loop(0, self.count, add, jax.tree.map(zeros, like))
 
 
 def num_micro_batches(
     part: int, *, most: int | None = None, group: int | None = None, least: int = 1
 ) -> int:
-    """How many micro-batches a device takes its part of a batch in: as few as it may.
+    """Returns the smallest number of micro-batches that a device's part of a batch can be cut into.
 
     Args:
-        part: examples of a batch that each device has.
-        most: examples that a device takes at a time; None for all.
-        group: examples that a network normalises together; None for the whole batch.
-        least: of the micro-batches.
+        part: the examples of a batch that each device has.
+        most: the most examples in a micro-batch; None for no limit.
+        group: the examples that the network normalises together; None for the whole batch.
+        least: the smallest number of micro-batches allowed.
 
     Raises:
-        ValueError: when the part cannot be taken so, with what to do.
+        ValueError: when the part cannot be cut so; the message says what to do.
 
     Example:
         >>> from jaxsched.train.step.micro_batches import num_micro_batches
@@ -72,7 +73,7 @@ def num_micro_batches(
         return 1
     if group is None:
         raise ValueError(
-            f"a batch cannot be taken in micro-batches of {most or part // least} where batch norm "
+            f"a batch cannot be cut into micro-batches of {most or part // least} when batch norm "
             f"looks at all of it ({part} examples a device); give the network "
             "norm=BatchNorm(ghost=…) or a GroupNorm; or leave max_device_batch out, and noise "
             "unless there are two devices under driver='pmap'."
@@ -85,8 +86,8 @@ def num_micro_batches(
         smallest = min((part // n for n in fitting), default=part)
         advice = f"max_device_batch={smallest} or more" if fitting else "other batch sizes"
         raise ValueError(
-            f"{part} examples a device cannot be taken in {wanted}{limit}, multiples of the "
+            f"{part} examples a device cannot be cut into {wanted}{limit}, multiples of the "
             f"{group} that are normalised together; use {advice} (multiples of {least * group} a "
-            "device always can)."
+            "device always can be cut)."
         )
     return counts[0]

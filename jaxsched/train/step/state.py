@@ -1,4 +1,4 @@
-"""The state of a run: what changes from update to update, and nothing else."""
+"""The train state: everything that an update changes, and nothing else."""
 
 from typing import Any
 
@@ -12,18 +12,19 @@ from jaxsched.models import Model
 
 @flax.struct.dataclass
 class TrainState:
-    """What an update takes and returns: arrays only, so that it donates, compares and is saved.
+    """The state that an update takes and returns.
 
-    `step` is the number of updates already applied. The update that makes step + 1 uses every
-    schedule at `step`: the first update of a run uses their values at 0.
+    It holds arrays only, so that it can be donated, compared and saved. `step` is the number of
+    updates already applied. The update that makes step + 1 uses every schedule at `step`: the first
+    update of a run uses their values at 0.
 
     Attributes:
-        step: int32[].
+        step: int32[], the number of updates already applied.
         params: the trained parameters, float32.
-        batch_stats: running statistics of the batch norms, float32.
+        batch_stats: the running statistics of the batch norms, float32.
         opt_state: the state of the Optax chain.
-        observed: f32[], the value of the last evaluation that a plateau looks at; infinite, and
-            not looked at, before the first.
+        observed: f32[], the metric of the last evaluation that plateau looks at. It is infinite
+            before the first evaluation, when plateau does not look at it.
     """
 
     step: jax.Array
@@ -34,7 +35,7 @@ class TrainState:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What `Model` takes."""
+        """The parameters and statistics as `Model` takes them."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
@@ -44,16 +45,16 @@ def init_state(
     key: jax.Array,
     image_shape: tuple[int, int, int],
 ) -> TrainState:
-    """The state before the first update.
+    """Returns the state before the first update.
 
-    Call it under `jax.jit`: what a jitted function returns never shares buffers, and a shared one
-    cannot be donated.
+    Call it under `jax.jit`: the arrays that a jitted function returns never share a buffer, and a
+    buffer that is shared cannot be donated.
 
     Args:
         model: the network.
         tx: the Optax chain.
-        key: what the parameters are drawn from.
-        image_shape: height, width, channels.
+        key: the random key for the parameters.
+        image_shape: height, width and channels of an image.
     """
     variables = model.init(key, image_shape)
     return TrainState(

@@ -1,4 +1,4 @@
-"""One update of one replica: the only place where gradients are taken."""
+"""One update of one replica; the only place where gradients are computed."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -19,13 +19,13 @@ NormRates: TypeAlias = Callable[[optax.OptState], tuple[jax.Array, jax.Array] | 
 Update: TypeAlias = Callable[[TrainState, MicroBatches], tuple[TrainState, MetricSums]]
 
 
-class _Slope(NamedTuple):
-    """What a micro-batch gives; those of several add up."""
+class _Gradients(NamedTuple):
+    """The results of a micro-batch, which can be added up over several."""
 
     grads: Params  # of the mean loss
     batch_stats: BatchStats
     sums: MetricSums
-    squared_norm: jax.Array  # f32[], of the gradient, where the noise is estimated
+    squared_norm: jax.Array  # f32[], |grads|² if the noise is estimated, else 0
 
 
 def make_update(
@@ -37,20 +37,21 @@ def make_update(
     norm_rates: NormRates | None = None,
     estimates_noise: bool = False,
 ) -> Update:
-    """The function from a state and a batch to the next state and the batch's sums.
+    """Returns the function from a state and a batch to the next state and the batch's sums.
 
-    The same function serves one device, a batch that the compiler splits over a mesh (no axis
-    name), and a mapped axis (`jax.pmap` or `jax.shard_map`, by name), where gradients and sums are
-    reduced over the axis, so that every replica makes the same update. Micro-batches are taken in
-    turn, and the update is that of their mean gradient.
+    The same function serves one device, a batch that the compiler splits over a mesh (without an
+    axis name), and a mapped axis (with its name, under `jax.pmap` or `jax.shard_map`). On a mapped
+    axis gradients and sums are reduced over the axis, so that every replica makes the same update.
+    The gradients of micro-batches are computed one after another, and the update uses their mean.
 
     Args:
         model: the network, built with the same axis name.
         tx: the Optax chain.
         label_smoothing: see `cross_entropy`.
         axis_name: the mapped axis over replicas, if there is one.
-        norm_rates: from the state of `tx` to η and η λ of the update that made it, or to None
-            where there are none; the sums then hold a `NormChange`. None measures nothing.
+        norm_rates: a function from the state of `tx` to η and η λ of the update that made this
+            state, or to None for an optimizer without them. If it returns them, the sums hold a
+            `NormChange`. None measures nothing.
         estimates_noise: whether `tx` has an `estimate_noise`, which compares the squared norm of
             the gradient with those of micro-batches and replicas.
     """
@@ -64,20 +65,21 @@ def make_update(
 
         params = state.params
         if axis_name is not None:
-            # Without the cast, shard_map with check_vma sums the gradients of what it takes for
-            # one shared input over the replicas before pmean sees them. A no-op under pmap.
+            # Without the cast, shard_map with check_vma takes the parameters for one input that
+            # all replicas share, and sums the gradients over the replicas before pmean sees them.
+            # Under pmap the cast does nothing.
             params = lax.pcast(params, axis_name, to="varying")
 
-        def slope(batch: Batch) -> _Slope:
+        def gradients(batch: Batch) -> _Gradients:
             grads, (batch_stats, sums) = jax.grad(mean_loss, has_aux=True)(params, batch)
             squared = squared_norm(grads) if estimates_noise else jnp.zeros(())
-            return _Slope(grads, batch_stats, sums, squared)
+            return _Gradients(grads, batch_stats, sums, squared)
 
-        total = batches.total(slope, axis_name)
+        total = batches.total(gradients, axis_name)
         grads, batch_stats, sums, squared = _mean(total, batches.count, axis_name)
         noise = {}
         if estimates_noise:
-            noise = {"small_squared_norm": squared, **_sizes(batches, axis_name)}
+            noise = {"small_squared_norm": squared, **_batch_sizes(batches, axis_name)}
         updates, opt_state = tx.update(
             grads, state.opt_state, state.params, value=state.observed, **noise
         )
@@ -96,22 +98,24 @@ def make_update(
     return update
 
 
-def _mean(total: _Slope, count: int, axis_name: str | None) -> _Slope:
-    """The mean over micro-batches and replicas, but the sum of sums."""
+def _mean(total: _Gradients, count: int, axis_name: str | None) -> _Gradients:
+    """Returns the means over micro-batches and replicas; the metrics stay sums."""
     if count > 1:
         mean = jax.tree.map(lambda array: array / count, total)
         if axis_name is not None:
+            # One micro-batch's statistics are the same on all replicas; a mean of several is too,
+            # but the cast of the loop's carry to "varying" hides that from shard_map.
             mean = mean._replace(batch_stats=lax.pmean(mean.batch_stats, axis_name))
         total = mean._replace(sums=total.sums)
     if axis_name is None:
         return total
     grads, squared = lax.pmean((total.grads, total.squared_norm), axis_name)
     sums = lax.psum(total.sums, axis_name)
-    return _Slope(grads, total.batch_stats, sums, squared)
+    return _Gradients(grads, total.batch_stats, sums, squared)
 
 
-def _sizes(batches: MicroBatches, axis_name: str | None) -> dict[str, Any]:
-    """How many examples a micro-batch of one replica and the whole batch have."""
+def _batch_sizes(batches: MicroBatches, axis_name: str | None) -> dict[str, Any]:
+    """Returns the number of examples in a replica's micro-batch and in the whole batch."""
     small = jax.eval_shape(lambda: batches.at(0)).labels.shape[0]
     replicas = 1 if axis_name is None else lax.axis_size(axis_name)
     return {"small_batch_size": small, "batch_size": small * batches.count * replicas}

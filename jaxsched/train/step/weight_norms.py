@@ -1,4 +1,4 @@
-"""The norm of the weights, layer by layer, and what changes it."""
+"""The norm of the weights of each layer, and the terms of its change."""
 
 from typing import Any, NamedTuple
 
@@ -7,15 +7,15 @@ import jax.numpy as jnp
 
 
 class NormChange(NamedTuple):
-    """The three terms of the change of |w|² in each layer, added up over updates; they add up too.
+    """The three terms of the change of |w|² in each layer, summed over updates.
 
-    Formula, of an update with the effective learning rate η and weight decay λ:
+    Formula, for an update with the effective learning rate η and weight decay λ:
         Δ|w|² = η² |g|²  −  2 η λ |w|²  −  2 η g·w  +  O(η² λ)
 
-    where g is the gradient without the decay. For a layer that a norm follows, g·w is 0, so |w|²
-    falls while the second term leads and rises once the first does: it bounces. With momentum, η is
-    lr / (1 − momentum), what a gradient adds up to; the sum then equals the change only as far as
-    gradients hold over 1 / (1 − momentum) updates.
+    where g is the gradient without the decay. For a layer that is followed by a norm, g·w is 0. Its
+    |w|² falls while the second term is larger than the first and rises afterwards: it bounces. With
+    momentum, η is lr / (1 − momentum), the sum of a gradient's effects on later updates. The sum of
+    the terms then equals the change only if gradients change little in 1 / (1 − momentum) updates.
 
     Source:
         Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682), section 4.
@@ -27,28 +27,28 @@ class NormChange(NamedTuple):
 
     @classmethod
     def zero(cls, params: Any) -> "NormChange":
-        """Of no update."""
+        """Returns the terms of no update."""
         return cls(*(jnp.zeros(len(layer_names(params)), jnp.float32) for _ in cls._fields))
 
     @classmethod
     def of(cls, grads: Any, params: Any, rates: tuple[jax.Array, jax.Array]) -> "NormChange":
-        """Of one update.
+        """Returns the terms of one update.
 
         Args:
             grads: the gradient without the decay.
             params: the weights before the update.
-            rates: η, and the share of w that the decay takes off, η λ.
+            rates: η and η λ, the share of w by which the decay shrinks it.
         """
-        rate, shrinkage = rates
+        eta, shrinkage = rates
         return cls(
-            gradient=rate**2 * _dot(grads, grads),
+            gradient=eta**2 * _dot(grads, grads),
             decay=-2 * shrinkage * _dot(params, params),
-            alignment=-2 * rate * _dot(grads, params),
+            alignment=-2 * eta * _dot(grads, params),
         )
 
 
 def layer_names(params: Any) -> tuple[str, ...]:
-    """The layers: what the leaves of the parameters belong to, in their order.
+    """Returns the layers' names, in the order of the parameters' leaves.
 
     Example:
         >>> layer_names({"head": {"kernel": 1.0, "bias": 0.0}, "stem": {"conv": {"kernel": 1.0}}})
@@ -59,20 +59,20 @@ def layer_names(params: Any) -> tuple[str, ...]:
 
 
 def squared_norms(params: Any) -> jax.Array:
-    """|w|² of each layer, f32[layers], in the order of `layer_names`."""
+    """Returns |w|² of each layer, f32[layers], in the order of `layer_names`."""
     return _dot(params, params)
 
 
 def _layer_of(path: Any) -> str:
-    """A leaf's place without its own name."""
+    """Returns the path of a leaf without the leaf's own name."""
     return "/".join(str(entry.key) for entry in path[:-1])
 
 
 def _dot(a: Any, b: Any) -> jax.Array:
-    """a·b of each layer."""
-    of_leaves = jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)
+    """Returns a·b of each layer."""
+    products = jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)
     totals: dict[str, jax.Array] = {}
-    for path, value in jax.tree_util.tree_leaves_with_path(of_leaves):
+    for path, value in jax.tree_util.tree_leaves_with_path(products):
         layer = _layer_of(path)
         totals[layer] = totals[layer] + value if layer in totals else value
     return jnp.stack(list(totals.values()))

@@ -1,4 +1,4 @@
-"""Checkpoints: what is restored is what was saved, whatever happened in between."""
+"""Checkpoints: a restored checkpoint equals the saved one, whatever happened in between."""
 
 import functools
 import os
@@ -33,7 +33,7 @@ class State:
 
 class MetricSums(NamedTuple):
     loss: Any
-    hits: Any
+    correct: Any
 
 
 def replicated(num_devices):
@@ -42,7 +42,7 @@ def replicated(num_devices):
 
 
 def init(step):
-    """A state and sums that differ at every step, of all types and containers that occur."""
+    """A state and sums of all types and containers that occur; they differ at every step."""
     key = jax.random.fold_in(jax.random.key(0), step)
     params = OrderedDict(
         zebra={"kernel": jax.random.normal(key, (3, 3, 5, 7))},
@@ -61,12 +61,12 @@ def jitted(num_devices):
 
 
 def draw(step, num_devices=1) -> Any:
-    """As a jitted update leaves them: on devices, none shared."""
+    """Makes arrays as a jitted update returns them: on devices, without shared buffers."""
     return jitted(num_devices)(np.int32(step))
 
 
 def assert_same(got, want):
-    """Bit for bit, types included, on the host."""
+    """Compares arrays on the host bit for bit, including their types."""
     assert jax.tree.structure(got) == jax.tree.structure(want)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         assert isinstance(a, np.ndarray)
@@ -117,7 +117,7 @@ def test_what_is_saved_comes_back_bit_for_bit(tmp_path, num_devices, abstract):
 @pytest.mark.parametrize("num_devices", [1, 4])
 @pytest.mark.parametrize(("count", "size"), [(60, 1001), (4, 1_500_000)])
 def test_arrays_may_be_donated_as_soon_as_save_returns(tmp_path, num_devices, count, size):
-    """On a CPU, host copies are views of the very memory that the update would write to."""
+    """On a CPU, host copies are views of the memory that a donating update writes to."""
 
     def draw_many(seed):
         rows = jax.random.normal(jax.random.key(seed), (count, size))
@@ -162,7 +162,7 @@ def test_the_newest_the_best_and_the_named_are_kept(tmp_path):
             checkpoints.save(step, draw(step), {"seconds": step / 3}, accuracy=accuracy)
         checkpoints.wait()
         assert names(tmp_path) == ["2", "5", "6", "before_last_decay"]
-    with Checkpoints(tmp_path) as checkpoints:  # that remembers the best of the process before
+    with Checkpoints(tmp_path) as checkpoints:  # reads the best of the earlier process from disk
         checkpoints.save(7, draw(7), {"seconds": 7 / 3}, accuracy=0.79)
         checkpoints.save(8, draw(8), {"seconds": 8 / 3}, accuracy=0.81)
         checkpoints.save(9, draw(9), {"seconds": 9 / 3})
@@ -208,7 +208,7 @@ def test_a_run_that_did_not_restore_cannot_mix_with_another(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["7", "a/b", "..", ""])
-def test_names_are_told_from_steps(tmp_path, name):
+def test_a_name_must_not_look_like_a_step(tmp_path, name):
     with (
         Checkpoints(tmp_path) as checkpoints,
         pytest.raises(ValueError, match="name must be an identifier"),
@@ -239,12 +239,12 @@ def flip(file):
 
 
 def one_digit(file):
-    """Still JSON, and wrong."""
+    """Changes a digit: the file is still JSON, but wrong."""
     file.write_text(file.read_text().replace("1.333", "1.433"))
 
 
 def shape(file):
-    """Still JSON, and looks like another network."""
+    """Changes a shape: the file is still JSON, but describes another network."""
     file.write_text(file.read_text().replace("[3, 3, 5, 7]", "[3, 3, 5, 8]"))
 
 
@@ -329,7 +329,7 @@ def more(arrays):
         (lambda arrays: arrays[1], r"expected float32\[\], got none; .* and \d+ more\. Use the"),
     ],
 )
-def test_another_network_is_told_from_damage(tmp_path, other, message):
+def test_another_network_is_not_taken_for_damage(tmp_path, other, message):
     save(tmp_path, 3, 4)
     like = other(draw(0))
     with Checkpoints(tmp_path) as checkpoints, pytest.raises(ValueError, match=message):
@@ -339,7 +339,7 @@ def test_another_network_is_told_from_damage(tmp_path, other, message):
     assert names(tmp_path) == ["3", "4"]
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_an_error_with_its_name(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent: expected the folder of a checkpoint"):
         restore_named(tmp_path / "absent", draw(0))
 
@@ -406,7 +406,7 @@ SAVE_ON = """
 
 
 def kill_and_go_on(folder, rounds, rng):
-    """Each process goes on from the one before; returns how many were killed amid a save."""
+    """Kills processes that resume from each other; returns how many died during a save."""
     folder.mkdir(exist_ok=True)
     num_unfinished, durable = 0, 0
     for _ in range(rounds):
@@ -421,8 +421,8 @@ def kill_and_go_on(folder, rounds, rng):
         with Checkpoints(folder) as checkpoints:
             assert not any("tmp" in name for name in names(folder))
             snapshot = checkpoints.restore(draw_many(0))
-        assert int(first) == durable + 1  # it went on where the one before had come to
-        # All but the last are certain, because a save waits for the one before it.
+        assert int(first) == durable + 1  # it resumed from the last step of the process before
+        # All but the last save are certain to be on disk, because each waits for the one before.
         assert snapshot is not None and last - 1 <= snapshot.step <= last + 1
         durable = snapshot.step
         assert snapshot.content == {"step": durable}
@@ -452,7 +452,7 @@ def test_what_a_killed_process_left_unfinished_is_removed(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A real file system with room for a few checkpoints."""
+    """A real file system that has room for a few checkpoints."""
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
     if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("needs to be root to mount a small disk")
@@ -460,7 +460,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(tmp_path)], check=True)
 
 
-def test_a_full_disk_is_said_and_those_before_are_kept(small_disk, capfd):
+def test_a_full_disk_is_an_error_and_earlier_checkpoints_are_kept(small_disk, capfd):
     folder, ballast = small_disk / "run", small_disk / "ballast"
     save(folder, 1, 2)
     with Checkpoints(folder) as checkpoints:
@@ -474,7 +474,7 @@ def test_a_full_disk_is_said_and_those_before_are_kept(small_disk, capfd):
         assert names(folder) == ["1", "2"]
         ballast.write_bytes(bytes(room))
         assert_is(checkpoints.restore(draw(0)), 2)
-    assert_is(restore(folder), 2)  # in a new process as well, without any room
+    assert_is(restore(folder), 2)  # also when opened anew without any room
     ballast.unlink()
     save(folder, 3)
     assert names(folder) == ["2", "3"]
@@ -492,7 +492,7 @@ FULL_DISK = """
     with Checkpoints(folder) as checkpoints:
         checkpoints.save(1, draw(1), {})
         checkpoints.wait()
-        for say in (
+        for next_call in (
             lambda: checkpoints.save(3, draw(3), {}),
             lambda: checkpoints.save_named("name", 3, draw(3), {}),
             lambda: checkpoints.restore(draw(0)),
@@ -501,7 +501,7 @@ FULL_DISK = """
             let_files_grow(100_000)  # as on a disk that gets full halfway through the arrays
             checkpoints.save(2, draw(2), {})
             try:
-                say()
+                next_call()
             except OSError as error:
                 print(error)
             let_files_grow(resource.RLIM_INFINITY)
@@ -512,15 +512,15 @@ FULL_DISK = """
 """
 
 
-def test_a_write_that_fails_midway_is_said_by_the_next_call(tmp_path):
+def test_a_write_that_fails_midway_is_an_error_of_the_next_call(tmp_path):
     process = start(FULL_DISK, tmp_path)
     output, errors = process.communicate()
     message = f"cannot write a checkpoint to {tmp_path}: ValueError: "
     fix = "File too large. Those before are kept; make room and resume the run."
-    said = output.splitlines()
-    assert len(said) == 4
-    assert all(line.startswith(message) and line.endswith(fix) for line in said)
-    # By `close`; TensorStore's threads may have something to print after it.
+    lines = output.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith(message) and line.endswith(fix) for line in lines)
+    # The last error is raised by `close`. TensorStore's threads may print something after it.
     [last] = [line for line in errors.splitlines() if line.startswith(f"OSError: {message}")]
     assert process.returncode == 1 and last.endswith(fix)
     assert "ERROR:absl" not in errors
@@ -531,7 +531,7 @@ def test_a_write_that_fails_midway_is_said_by_the_next_call(tmp_path):
     assert_same(snapshot.arrays, draw_many(4))
 
 
-def test_a_folder_that_is_gone_is_said_and_nothing_waits_for_it(tmp_path):
+def test_a_folder_that_is_gone_is_an_error_and_nothing_waits_for_it(tmp_path):
     folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     with Checkpoints(folder) as checkpoints:
         checkpoints.save(1, draw(1), {})
@@ -548,7 +548,7 @@ def test_a_folder_that_is_gone_is_said_and_nothing_waits_for_it(tmp_path):
     assert restore(folder).step == 2
 
 
-def test_content_that_is_no_json_is_refused_before_anything_is_written(tmp_path):
+def test_content_that_is_not_json_is_refused_before_anything_is_written(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         with pytest.raises(TypeError, match="not JSON serializable"):
             checkpoints.save(1, draw(1), {"row": np.float32(1)})

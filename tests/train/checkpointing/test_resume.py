@@ -1,4 +1,4 @@
-"""Runs that real processes lose to real signals, against the run that nothing interrupts."""
+"""Runs that real signals interrupt and that are resumed, against the uninterrupted run."""
 
 import json
 import os
@@ -18,7 +18,8 @@ from jaxsched.train.checkpointing.orbax_io import saved_steps
 from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import init_state
 
-# Every memory, two batch sizes, batches that straddle epochs; a few seconds of updates.
+# All stateful transformations, two batch sizes, batches that straddle epochs; it takes a few
+# seconds.
 CONFIG = """
 import jaxsched as js
 from jaxsched.data import Augment, Digits
@@ -53,13 +54,18 @@ def folder(tmp_path_factory):
 
 
 def start(folder, workdir, *arguments, minutes=0.005):
-    """A process that trains, saving all the time."""
-    # Under a test run in the background, processes are born deaf to Ctrl-C.
-    hearing = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    command = [sys.executable, "-c", hearing + "from jaxsched.cli import main; main()", "train"]
+    """Starts a process that trains and saves all the time."""
+    # When the tests run in the background, their child processes ignore Ctrl-C by default.
+    handle_sigint = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [
+        sys.executable,
+        "-c",
+        handle_sigint + "from jaxsched.cli import main; main()",
+        "train",
+    ]
     options = ["--workdir", str(folder / workdir), "--checkpoint-minutes", str(minutes)]
     environment = os.environ | {
-        # Each process compiles the same programs.
+        # All processes compile the same programs, so they share a cache.
         "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
@@ -79,7 +85,7 @@ def finish(process):
 
 
 def wait_for_step(process, folder, workdir, step):
-    """Returns when a checkpoint after `step` is there."""
+    """Waits for a checkpoint after `step`."""
     deadline = time.monotonic() + 240
     while not any(max(saved_steps(p), default=-1) > step for p in runs(folder, workdir)):
         assert process.poll() is None, process.communicate()[0]
@@ -92,7 +98,7 @@ def runs(folder, workdir):
 
 
 def rows(folder, workdir):
-    """The record but for what differs from run to run: times and memory."""
+    """Returns the record without its header, and without times and memory, which always differ."""
     (record,) = (folder / workdir).glob("long-*.jsonl")
     entries = [json.loads(line) for line in record.read_text().splitlines()]
     for entry in entries:
@@ -106,7 +112,7 @@ def rows(folder, workdir):
 
 @pytest.fixture(scope="module")
 def like():
-    """Arrays of the shapes that the checkpoints hold."""
+    """Abstract arrays with the shapes of those in the checkpoints."""
     namespace = {}
     exec(CONFIG, namespace)
     experiment = namespace["experiment"]
@@ -133,7 +139,10 @@ def assert_same_end(folder, workdir, like):
 
 
 def kill_and_resume(folder, workdir, num_kills, seed):
-    """Kills a run at drawn moments, many of them during a save, and lets the last one finish."""
+    """Kills a run and its resumptions at random moments, many of them during a save.
+
+    Returns the number of kills.
+    """
     draw, arguments, kills = random.Random(seed), (), 0
     while kills < num_kills:
         process = start(folder, workdir, *arguments)
@@ -146,7 +155,7 @@ def kill_and_resume(folder, workdir, num_kills, seed):
         finally:
             process.kill()
         kills, arguments = kills + 1, ("--resume",)
-        if process.returncode != -signal.SIGKILL:  # it had finished before
+        if process.returncode != -signal.SIGKILL:  # it finished before it was killed
             break
     return kills
 
@@ -155,7 +164,7 @@ def test_a_run_that_is_killed_goes_on_bit_for_bit(folder, uninterrupted, like):
     assert kill_and_resume(folder, "killed", num_kills=3, seed=0) == 3
     finish(start(folder, "killed", "--resume", minutes=10))
     assert_same_end(folder, "killed", like)
-    assert len(uninterrupted) == 19  # an evaluation an epoch and the end
+    assert len(uninterrupted) == 19  # an evaluation after each of 18 epochs, and the end
 
 
 @pytest.mark.slow
@@ -191,7 +200,7 @@ def test_a_signal_saves_the_run_and_ends_it(folder, uninterrupted, like, number,
     assert_same_end(folder, f"signal{number}", like)
 
 
-def test_a_signal_during_compilation_is_heeded_too(folder):
+def test_a_signal_during_compilation_is_obeyed_too(folder):
     process = start(folder, "early")
     try:
         time.sleep(0.1)
@@ -213,7 +222,7 @@ def test_two_processes_cannot_train_the_same_run(folder):
     first = start(folder, "both")
     try:
         wait_for_step(first, folder, "both", -1)
-        first.send_signal(signal.SIGSTOP)  # however long the second takes, the first is not done
+        first.send_signal(signal.SIGSTOP)  # so that it does not finish before the second starts
         second = start(folder, "both", "--resume")
         output, _ = second.communicate(timeout=120)
         assert second.returncode == 2
@@ -224,7 +233,7 @@ def test_two_processes_cannot_train_the_same_run(folder):
         first.communicate()
 
 
-# What follows runs in this process, on a smaller run.
+# The tests from here on train a smaller run in this process.
 
 SMALL = """
 import jaxsched as js
@@ -273,7 +282,7 @@ def test_a_longer_run_goes_on_from_before_the_last_decay(small, tmp_path, capsys
         [json.loads(line) for line in path.read_text().splitlines()] for path in (first, second)
     )
     assert after[0]["resumed_at"] == 12
-    # Epochs 1 to 3 are the first run's; from then on nothing has decayed until epoch 6.
+    # Epochs 1 to 3 are those of the first run; after them nothing decays until epoch 6.
     assert after[1:4] == before[1:4]
     assert [row["learning_rate"] for row in before[1:5]] == pytest.approx([0.05] * 3 + [0.025])
     assert [row["learning_rate"] for row in after[1:8]] == pytest.approx([0.05] * 6 + [0.025])
@@ -298,7 +307,7 @@ def test_what_cannot_be_resumed_is_refused_with_what_differs(small, tmp_path, ca
     assert f"nearest run, {record.stem}, differs in: optimizer.lr.value: 0.05 -> 0.2" in message
     # A refusal leaves nothing behind.
     assert [path.name for path in tmp_path.glob("small-*") if path.is_dir()] == [record.stem]
-    # The record is gone, its checkpoints are not: they are not overwritten.
+    # Without its record a run still has its checkpoints, which are not overwritten.
     record.unlink()
     assert "go on from them with --resume, or move the folder" in refused(small, capsys=capsys)
     small("--resume")

@@ -26,7 +26,7 @@ def moments(x):
 
 @pytest.mark.parametrize("loc", [0.0, 300.0])
 def test_batches_of_any_sizes_pool_to_the_whole_set(loc):
-    """Also where the means are far from zero: no difference of squares is taken."""
+    """It works far from zero too, because no difference of squares is taken."""
     rng = np.random.default_rng(0)
     # Sorted, so that the batches differ and the variance between them counts.
     x = np.sort(rng.normal(loc, 1.0, size=(1000, 5)), axis=0)
@@ -59,7 +59,7 @@ def test_batches_are_even_and_cover_what_the_devices_divide(num_examples, most, 
 
 
 def inputs_of_norms(experiment, dataset, params, batch_stats, images):
-    """What every batch norm sees, batch by batch of `images`, captured from the network itself."""
+    """Captures the inputs of every batch norm in the network, for the batches of `images`."""
     layers = Layers(experiment.model.norm, jnp.float64, None, train=True)
     module = experiment.model.module(dataset.num_classes, layers)
     seen = {}
@@ -78,7 +78,7 @@ def inputs_of_norms(experiment, dataset, params, batch_stats, images):
 
 @pytest.fixture(scope="module")
 def averaging(experiment):
-    """The small experiment with an average, evaluated and re-estimated in batches of 34 or 33."""
+    """The small experiment with an average, whose statistics come from batches of 34 or 33."""
     optimizer = js.SGD(0.05, momentum=0.9, averaging=js.Averaging(start=1, statistics_examples=60))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("jaxsched.train.program.batch_stats.EVALUATION_BATCH", 40)
@@ -110,7 +110,7 @@ def test_statistics_are_those_of_the_whole_set_in_float64(averaging, on_one_devi
     dataset, step = program.dataset, program.plan.total_steps
     epoch, place = program.plan.place_at(step)
     examples = np.asarray(program.order(0, epoch))[place : place + 100]
-    # The stream of augmentation is number 2 of a seed's.
+    # A seed's key for augmentation has number 2.
     keys = example_keys(jax.random.fold_in(jax.random.key(0), 2), np.full(100, epoch), examples)
     images = np.asarray(averaging.augment(jnp.asarray(dataset.train.images), examples, keys))
     images = (images / 255.0 - np.array(dataset.mean)) / np.array(dataset.std)
@@ -130,7 +130,7 @@ def test_statistics_are_those_of_the_whole_set_in_float64(averaging, on_one_devi
 
 @pytest.mark.slow
 def test_four_devices_re_estimate_as_one_does(averaging, on_one_device):
-    """In batches of 36, 32 and 32 there: the deeper statistics differ by a little for that."""
+    """Four devices use batches of 36, 32 and 32, so the deeper statistics differ a little."""
     four, _ = averaged(dataclasses.replace(averaging, num_devices=4))
     four, one = jax.device_get((four, on_one_device[0]))
     assert float(relative_error(four["batch_stats"], one["batch_stats"])) < 0.05
@@ -146,7 +146,7 @@ def test_a_network_without_batch_norm_has_nothing_to_re_estimate(averaging):
 
 
 def test_running_statistics_do_not_enter_and_nothing_is_dropped(draw_moments):
-    """Moments depend on the weights and the images alone."""
+    """Moments depend on the weights and the images only."""
     model, variables, images = draw_moments
     other = {**variables, "batch_stats": jax.tree.map(lambda x: x + 5, variables["batch_stats"])}
     jax.tree.map(

@@ -1,4 +1,4 @@
-"""Batches taken in micro-batches: the same run as at once, in less memory; and their noise."""
+"""Micro-batches: the same run as with whole batches, in less memory; and the gradient noise."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ GHOST = 4
 
 @pytest.fixture(scope="module")
 def whole():
-    """One update after another of 16 examples: four groups of four."""
+    """An experiment with batches of 16 examples, which are four groups of four."""
     return Experiment(
         name="whole",
         model=CifarResNet(depth=8, width=2, norm=BatchNorm(ghost=GHOST)),
@@ -62,7 +62,7 @@ def assert_same_run(state, rows, expected):
     [("jit", 2, 4), ("pmap", 2, 7), ("pmap", 4, None)],
 )
 def test_micro_batches_and_devices_leave_a_run_as_it_is(whole, expected, driver, num_devices, most):
-    """At most 7 examples at a time are 4, the largest whole groups."""
+    """With at most 7 examples at a time, a micro-batch has 4: one whole group."""
     changes = {"driver": driver, "num_devices": num_devices, "max_device_batch": most}
     program, state, rows = run(dataclasses.replace(whole, **changes))
     assert len(program.driver.devices) == num_devices
@@ -107,7 +107,7 @@ def test_shard_map_proves_that_replicas_stay_equal_over_micro_batches(whole):
 
 
 def squared_norms_by_hand(program, size):
-    """|G|² of the first batch and the mean of those of its parts, by gradients of plain losses."""
+    """|G|² of the first batch and its mean over the parts, from gradients of a plain loss."""
     experiment, dataset, state = program.experiment, program.dataset, program.init(0)
     model = experiment.model.build(dataset.num_classes)
     order = np.asarray(program.order(0, 0))[:16]
@@ -142,7 +142,7 @@ def squared_norms_by_hand(program, size):
     ],
 )
 def test_the_noise_is_that_of_micro_batches_and_devices(whole, driver, num_devices, most, small):
-    """Of one update, against gradients taken by hand; a batch taken at once is halved for it."""
+    """One update against gradients computed by hand; a whole batch is cut in two for it."""
     experiment = dataclasses.replace(
         whole,
         optimizer=js.SGD(0.0, noise=js.NoiseEstimate()),
@@ -171,7 +171,7 @@ def test_the_noise_is_that_of_micro_batches_and_devices(whole, driver, num_devic
         (96, {"group": 32, "least": 2}, 3),  # two halves would not be whole groups
     ],
 )
-def test_as_few_micro_batches_as_there_may_be(part, options, count):
+def test_as_few_micro_batches_as_possible(part, options, count):
     assert num_micro_batches(part, **options) == count
 
 
@@ -188,6 +188,6 @@ def test_as_few_micro_batches_as_there_may_be(part, options, count):
         (32, {"group": 32, "least": 2}, "multiples of 64 a device"),
     ],
 )
-def test_batches_that_cannot_be_taken_so_are_refused_with_what_can(part, options, message):
+def test_batches_that_cannot_be_cut_are_refused_with_sizes_that_can(part, options, message):
     with pytest.raises(ValueError, match=message):
         num_micro_batches(part, **options)

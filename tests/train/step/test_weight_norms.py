@@ -1,4 +1,4 @@
-"""Norms by layer against NumPy, and the three terms against what |w|² really did."""
+"""Norms by layer against NumPy, and the three terms against the real change of |w|²."""
 
 import dataclasses
 
@@ -28,19 +28,19 @@ def test_norms_by_layer():
 @pytest.mark.parametrize("coupling", ["l2", "times_lr", "independent"])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_rates_against_the_update_itself(coupling, momentum):
-    """A constant gradient until the buffer is full: w moves by −η g, and shrinks by its share."""
+    """Once a constant gradient has filled the buffer, w moves by −η g and shrinks by η λ w."""
     optimizer = js.SGD(0.1, momentum, weight_decay=1e-3, coupling=coupling)
     tx = optimizer.transformation(js.Plan((js.Phase(1, 1),), num_examples=400))
     w = np.array([50.0, 0.0], np.float32)
     state, update = tx.init(w), jax.jit(tx.update)
-    for _ in range(200):  # w is held: the buffer fills with this gradient and this decay
+    for _ in range(200):  # w stays the same, so the buffer fills with one gradient and one decay
         updates, state = update(np.array([0.0, 1.0], np.float32), state, w)
     rate, shrinkage = optimizer.norm_rates(state)
     np.testing.assert_allclose(updates, [-50 * float(shrinkage), -float(rate)], rtol=1e-4)
 
 
 def plain_sgd(experiment, **changes):
-    """A run whose |w|² obeys the formula: no momentum, and decay as part of the gradient."""
+    """A run that the formula describes: without momentum, with decay as part of the gradient."""
     optimizer = js.SGD(0.02, weight_decay=0.01)
     phases = (js.Phase(epochs=2, batch_size=20),)
     return dataclasses.replace(
@@ -58,7 +58,7 @@ def rows(experiment):
 
 
 def test_the_terms_add_up_to_the_change_in_every_layer(rows):
-    """Up to η² λ (λ |w|² + 2 g·w), which the paper leaves out too: 2 % of the decay's term here."""
+    """The rest is η² λ (λ |w|² + 2 g·w), 2 % of the decay's term here; the paper omits it too."""
     before, rows = rows
     for row in rows:
         for layer, norm in row.layers.items():
@@ -69,7 +69,7 @@ def test_the_terms_add_up_to_the_change_in_every_layer(rows):
     assert len(rows) == 2
 
 
-def test_gradients_of_what_a_norm_follows_are_at_right_angles_to_it(rows):
+def test_gradients_before_a_norm_are_at_right_angles_to_the_weights(rows):
     _, rows = rows
     change = rows[0].norm_change
     for layer in ("stem_conv", "stage2_block1/conv1", "stage3_block1/conv2"):

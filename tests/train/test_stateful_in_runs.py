@@ -1,4 +1,4 @@
-"""ABEL, plateau and averaging in whole runs, against what their rows and plain NumPy say."""
+"""ABEL, plateau and averaging in whole runs, against plain NumPy on the rows."""
 
 import dataclasses
 import time
@@ -23,8 +23,8 @@ def run(experiment, seed=0, **options):
 
 
 @pytest.fixture(scope="module")
-def remembering(experiment):
-    """Every memory at once, over two batch sizes; the norm bounces within the six epochs."""
+def stateful(experiment):
+    """All stateful transformations, over two batch sizes; the norm bounces within six epochs."""
     optimizer = js.SGD(
         0.3,
         momentum=0.9,
@@ -41,12 +41,12 @@ def remembering(experiment):
 
 
 @pytest.fixture(scope="module")
-def remembered(remembering):
-    return run(remembering)
+def stateful_run(stateful):
+    return run(stateful)
 
 
 def abel_scales(norms, factor, last_epoch):
-    """Algorithm 1 on the norms after epochs 1, 2, …: the scale in force during the epoch after."""
+    """Algorithm 1 on the norms after epochs 1, 2, …; returns the scale during the epoch after."""
     scale, reached_minimum, scales = 1.0, False, [1.0]
     for t in range(1, len(norms)):
         if t >= 2 and (norms[t] - norms[t - 1]) * (norms[t - 1] - norms[t - 2]) < 0:
@@ -58,18 +58,18 @@ def abel_scales(norms, factor, last_epoch):
     return scales
 
 
-def test_abel_decays_as_the_norms_of_the_rows_say(remembered):
-    _, _, rows = remembered
+def test_abel_decays_as_the_norms_of_the_rows_say(stateful_run):
+    _, _, rows = stateful_run
     norms = [row.squared_norm for row in rows]
     expected = abel_scales(norms, factor=0.5, last_epoch=5)
-    # The row of an epoch has what its last update used, decided by the norms up to its beginning.
+    # A row holds the scale of its epoch's last update, which depends on the norms before the epoch.
     assert [row.abel["scale"] for row in rows] == [1.0, *expected[:-1]]
     for row, before in zip(rows[1:], rows, strict=False):
         assert row.abel["squared_norm"] == pytest.approx(before.squared_norm, rel=1e-6)
 
 
-def test_plateau_decays_as_the_losses_of_the_rows_say(remembered):
-    _, _, rows = remembered
+def test_plateau_decays_as_the_losses_of_the_rows_say(stateful_run):
+    _, _, rows = stateful_run
     best, scale, expected = np.inf, 1.0, [1.0]
     for row in rows[:-1]:
         if row.test_loss < best * 0.95:
@@ -78,18 +78,18 @@ def test_plateau_decays_as_the_losses_of_the_rows_say(remembered):
             scale *= 0.8
         expected.append(scale)
     assert [row.plateau["scale"] for row in rows] == pytest.approx(expected, rel=1e-6)
-    assert expected[-1] < 1  # there was something to see
+    assert expected[-1] < 1  # it has decayed at least once
 
 
-def test_the_learning_rate_of_a_row_is_the_one_in_force(remembered):
-    _, _, rows = remembered
+def test_the_learning_rate_of_a_row_is_the_one_in_force(stateful_run):
+    _, _, rows = stateful_run
     for row in rows:
         scale = row.abel["scale"] * row.plateau["scale"]
         assert row.learning_rate == pytest.approx(0.3 * scale, rel=1e-6)
 
 
 def test_the_average_is_that_of_the_runs_that_end_where_it_collects(experiment):
-    """Runs ended after epochs 4, 5 and 6 against one that averages these."""
+    """The weights of runs that end after epochs 4, 5 and 6 against a run that averages them."""
     plain = dataclasses.replace(
         experiment, optimizer=js.SGD(0.1, momentum=0.9), phases=(js.Phase(6, 20),)
     )
@@ -106,13 +106,13 @@ def test_the_average_is_that_of_the_runs_that_end_where_it_collects(experiment):
     ours = js.averaged_params(outcome.state.opt_state, outcome.state.params)
     mean = jax.tree.map(lambda *w: np.mean([np.float64(x) for x in w], axis=0), *ends)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, mean)
-    # Averaging does not touch the run itself.
+    # Averaging does not change the run itself.
     jax.tree.map(np.testing.assert_array_equal, outcome.state.params, ends[-1])
     assert [row.num_averaged for row in rows] == [0, 0, 0, 1, 2, 3]
 
 
-def test_rows_hold_both_accuracies_once_there_is_an_average(remembered):
-    program, outcome, rows = remembered
+def test_rows_hold_both_accuracies_once_there_is_an_average(stateful_run):
+    program, outcome, rows = stateful_run
     assert [row.averaged_test_loss is None for row in rows] == [True] * 3 + [False] * 3
     step = program.plan.total_steps
 
@@ -126,9 +126,9 @@ def test_rows_hold_both_accuracies_once_there_is_an_average(remembered):
     assert 0 < end.statistics_error < 0.5
 
 
-def test_re_estimation_is_on_the_clock(remembered, monkeypatch):
-    """What passes within it passes for training: an hour here, which no slow machine makes up."""
-    program, *_ = remembered
+def test_re_estimation_counts_as_training_time(stateful_run, monkeypatch):
+    """Each re-estimation takes a simulated hour, much more than anything else on any machine."""
+    program, *_ = stateful_run
     quick, tick, hours = program.recompute_batch_stats, time.perf_counter, []
 
     def recompute_batch_stats(*args, **kwargs):
@@ -144,9 +144,9 @@ def test_re_estimation_is_on_the_clock(remembered, monkeypatch):
 
 
 @pytest.mark.slow
-def test_memory_is_the_same_on_four_devices(remembering, remembered):
-    _, _, rows = run(dataclasses.replace(remembering, driver="pmap", num_devices=4))
-    for ours, alone in zip(rows, remembered[2], strict=True):
+def test_the_states_are_the_same_on_four_devices(stateful, stateful_run):
+    _, _, rows = run(dataclasses.replace(stateful, driver="pmap", num_devices=4))
+    for ours, alone in zip(rows, stateful_run[2], strict=True):
         assert ours.abel["scale"] == alone.abel["scale"]
         assert ours.plateau["num_bad"] == alone.plateau["num_bad"]
         assert ours.squared_norm == pytest.approx(alone.squared_norm, rel=1e-4)
@@ -165,7 +165,7 @@ def test_a_run_ends_where_its_caller_says(program):
 
 
 def row(epoch, accuracy, decays):
-    """A row with 1000 examples an epoch, as far as the rule looks at it."""
+    """The fields of a row that the rule reads, with 1000 examples an epoch."""
     return SimpleNamespace(
         step=epoch * 10,
         epoch=epoch,
@@ -187,11 +187,11 @@ LAST = [*GAINED, row(5, 0.715, 2)]
         ([], False),
         (GAINED[:2], False),  # no decay yet
         (GAINED, False),  # gained 0.11
-        (LAST, False),  # 0.005, but one epoch after the decay only
+        (LAST, False),  # gained 0.005, but only one epoch has passed since the decay
         ([*LAST, row(6, 0.716, 2)], True),
         ([*LAST, row(6, 0.73, 2)], False),
-        ([*LAST, row(6, 0.716, 2), row(7, 0.8, 3)], False),  # another decay since
-        ([row(1, 0.5, 1), row(9, 0.5, 1)], False),  # nothing before the decay to compare with
+        ([*LAST, row(6, 0.716, 2), row(7, 0.8, 3)], False),  # another decay has come since
+        ([row(1, 0.5, 1), row(9, 0.5, 1)], False),  # no row from before the decay to compare with
     ],
 )
 def test_a_run_stops_when_a_decay_gained_too_little(rows, stops):
@@ -204,7 +204,7 @@ def test_a_run_stops_when_a_decay_gained_too_little(rows, stops):
 
 
 def test_abel_stops_a_real_run(experiment):
-    """Nothing gains 100 %: one epoch after the first decay there is no point in going on."""
+    """No decay gains 100 % accuracy, so the run stops one epoch after its first decay."""
     abel = js.Abel(0.5, last_decay=2, stop_below=1.0, stop_after=1)
     optimizer = js.SGD(0.1, momentum=0.9, abel=abel)
     stopping = dataclasses.replace(experiment, optimizer=optimizer, phases=(js.Phase(9, 20),))

@@ -1,4 +1,4 @@
-"""A whole run against the same updates made by hand, one jitted step at a time."""
+"""A whole run against the same updates written out by hand, one jitted step at a time."""
 
 import dataclasses
 
@@ -15,12 +15,12 @@ from jaxsched.train import Program, train
 
 
 def random_key(seed, number):
-    """The key of one use of randomness; the numbers are part of what a seed means."""
+    """The random key for one use; its number is fixed, because it defines the seed's run."""
     return jax.random.fold_in(jax.random.key(seed), number)
 
 
 def by_hand(experiment, dataset, seed):
-    """The run, from its definition: a plain loop, Optax's own SGD, no plan and no program."""
+    """The run as defined: a plain loop with SGD written out, without a plan or a program."""
     model = experiment.model.build(dataset.num_classes)
     variables = model.init(random_key(seed, 0), dataset.train.images.shape[1:])
     params, stats = variables["params"], variables["batch_stats"]
@@ -78,7 +78,7 @@ def test_a_run_equals_the_same_updates_made_by_hand(experiment, program):
     assert [row.examples for row in rows] == [112, 208, 304]
 
 
-def test_rows_hold_what_was_in_force(program):
+def test_rows_hold_the_hyperparameters_of_the_last_update(program):
     _, rows = run(program, seed=0)
     for row in rows:
         last = program.plan.examples_at(row.step - 1) / 100
@@ -107,20 +107,20 @@ def test_evaluation_counts_every_test_image_once(program):
     assert rows[-1].test_accuracy == (logits.argmax(1) == test.labels).mean()
 
 
-def test_progress_only_tells_of_examples_that_are_trained_on(program):
-    told, marks = [], []
+def test_progress_counts_only_examples_that_are_trained_on(program):
+    counts, marks = [], []
     train(
         program,
         seed=0,
-        on_examples=told.append,
-        on_evaluation=lambda row: marks.append((row.examples, list(told))),
+        on_examples=counts.append,
+        on_evaluation=lambda row: marks.append((row.examples, list(counts))),
     )
-    assert told == sorted(set(told)) and len(told) >= 3
+    assert counts == sorted(set(counts)) and len(counts) >= 3
     for mark, so_far in marks:
-        assert so_far[-1] < mark  # the last dispatch is told by the evaluation itself
+        assert so_far[-1] < mark  # the evaluation itself reports the last dispatch
 
 
-def test_a_seed_is_a_run(program):
+def test_a_seed_defines_the_run(program):
     (first, _), (again, _), (other, _) = (run(program, seed) for seed in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, first.state, again.state)
     assert not np.array_equal(
@@ -139,14 +139,14 @@ def test_nothing_compiles_during_a_run(program):
     try:
         run(program, seed=5)
         assert not compilations
-        jax.jit(lambda x: x + 5)(jnp.zeros(7))  # the listener does hear one
+        jax.jit(lambda x: x + 5)(jnp.zeros(7))  # the listener does notice a compilation
         assert compilations
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_at_its_update(experiment):
-    # The rate is sane for the first five updates (80 examples) and infinite from then on.
+    # The learning rate is 0.01 for the first five updates (80 examples) and infinite after them.
     lr = js.MultiStep(0.01, milestones=(0.8,), factor=float("inf"))
     hot = dataclasses.replace(
         experiment,
@@ -187,4 +187,4 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32(experiment):
         states.append(outcome.state)
     assert all(leaf.dtype != jnp.bfloat16 for leaf in jax.tree.leaves(states[0]))
     difference = optax.tree.norm(optax.tree.sub(states[0].params, states[1].params))
-    assert 1e-5 < float(difference) < 0.5  # other arithmetic, same course
+    assert 1e-5 < float(difference) < 0.5  # the arithmetic differs, but not the run as a whole
