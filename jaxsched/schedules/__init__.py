@@ -1,4 +1,4 @@
-"""Pure functions of time; know nothing but jax.numpy."""
+"""Learning-rate, momentum and weight-decay schedules: pure functions of time on `jax.numpy`."""
 
 from jaxsched.schedules.base import Schedule as Schedule
 from jaxsched.schedules.constant import Constant as Constant

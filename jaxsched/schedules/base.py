@@ -1,4 +1,4 @@
-"""What every schedule is: a frozen dataclass whose call is its formula."""
+"""The base class of all schedules, and the exact arithmetic of times that they share."""
 
 import dataclasses
 import itertools
@@ -25,17 +25,17 @@ _STATIC = "static"
 
 
 class Schedule:
-    """A pure function of time, `schedule(t) -> f32`, and so an `optax.Schedule` as it stands.
+    """A pure function of time, `schedule(t) -> f32`, which is an `optax.Schedule` as it stands.
 
-    `t` is in whichever unit the schedule's own numbers are in: the update count in your own Optax
-    chain, epochs in a jaxsched experiment. It may be a Python number, a NumPy or a JAX array of any
-    shape, also a traced one; the answer has its shape and is always float32. Before its beginning
-    and past its end a schedule keeps its first and its last value.
+    The time `t` is in the unit in which the schedule's own numbers were given: the update count in
+    your own Optax chain, epochs in a jaxsched experiment. It may be a Python number, or a NumPy or
+    JAX array of any shape, traced or not; the result has the shape of `t` and is always float32.
+    Before its beginning a schedule has its first value; after its end it keeps its last value.
 
-    A schedule is a pytree of its numeric fields: `jax.vmap`, `jax.grad` and `jax.jit` see through
-    it, and a field that is passed as an array can change without a second compilation. A field that
-    stays a Python number keeps its 53 bits, which slow decays need: float32 cannot tell a rate of
-    0.99999999 from 1.
+    A schedule is a pytree of its numeric fields, so `jax.jit`, `jax.vmap` and `jax.grad` see
+    through it, and a field that is passed as an array can change without a second compilation. A
+    field that is a Python number keeps its 53 bits of precision. Slow decays need them: float32
+    cannot tell a factor of 0.99999999 from 1.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxsched as js
@@ -44,7 +44,7 @@ class Schedule:
     """
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         raise NotImplementedError
 
 
@@ -57,13 +57,16 @@ else:
 
 
 def static(**kwargs: Any) -> Any:
-    """A dataclass field that is part of the formula's form, not one of its numbers."""
+    """Declares a dataclass field that selects the formula, rather than being a number in it.
+
+    A static field is part of the pytree's structure: changing it compiles anew.
+    """
     return dataclasses.field(metadata={_STATIC: True}, **kwargs)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, static))
 def schedule(cls: T) -> T:
-    """Makes a `Schedule` a frozen dataclass and a pytree whose leaves are its numbers."""
+    """Makes a `Schedule` class a frozen dataclass and a pytree whose leaves are its numbers."""
     cls = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(cls)
     numbers = [f.name for f in fields if not is_static(f)]
@@ -86,23 +89,23 @@ def schedule(cls: T) -> T:
 
 
 def is_static(field: dataclasses.Field) -> bool:
-    """Whether a field of a schedule is part of its form."""
+    """Returns whether a field of a schedule was declared with `static`."""
     return _STATIC in field.metadata
 
 
 def is_known(*values: Any) -> bool:
-    """Whether all are Python or NumPy numbers, so that they can be looked at before tracing."""
+    """Returns whether all are Python or NumPy numbers, which can be checked before tracing."""
     return all(isinstance(value, bool | int | float | np.generic | np.ndarray) for value in values)
 
 
 def require(holds: Callable[..., Any], *values: Any, message: str) -> None:
-    """Raises `ValueError(message)` unless `holds(*values)`; values that are traced always pass."""
+    """Raises `ValueError(message)` unless `holds(*values)`; JAX arrays and tracers always pass."""
     if is_known(*values) and not np.all(holds(*values)):
         raise ValueError(message)
 
 
 def require_ascending(owner: str, what: str, times: Any) -> None:
-    """Raises `ValueError` when a time is earlier than the one before it."""
+    """Raises `ValueError` if a time is earlier than the one before it."""
     for before, after in itertools.pairwise(times):
         require(
             lambda a, b: a <= b,
@@ -114,7 +117,7 @@ def require_ascending(owner: str, what: str, times: Any) -> None:
 
 
 def require_duration(owner: str, duration: Any) -> None:
-    """Raises `ValueError` when a duration is negative."""
+    """Raises `ValueError` if a duration is negative."""
     require(
         lambda duration: duration >= 0,
         duration,
@@ -123,7 +126,10 @@ def require_duration(owner: str, duration: Any) -> None:
 
 
 def as_number(value: Time) -> ArrayLike:
-    """The value as it is; raises `ValueError` for a time with a unit, whose worth a plan knows."""
+    """Returns a plain number unchanged; raises `ValueError` for text such as "30%".
+
+    Only a plan knows how long "30%" is.
+    """
     if isinstance(value, str):
         raise ValueError(
             f"a schedule can be evaluated once its times are numbers, got {value!r}; resolve it by "
@@ -133,7 +139,7 @@ def as_number(value: Time) -> ArrayLike:
 
 
 def as_float(value: Time) -> jax.Array:
-    """`value` as a strongly typed float32 array."""
+    """Converts `value` to a strongly typed float32 array."""
     value = as_number(value)
     if isinstance(value, int | np.generic | np.ndarray):
         # By NumPy: JAX refuses or truncates whole numbers beyond int32.
@@ -142,7 +148,7 @@ def as_float(value: Time) -> jax.Array:
 
 
 def as_time(value: Time) -> jax.Array:
-    """Whole numbers as signed integers while these can hold them, everything else as float32."""
+    """Converts whole numbers to signed integers where these suffice, all else to float32."""
     value = as_number(value)
     if isinstance(value, int | np.integer | np.ndarray):
         limits = jnp.iinfo(jax.dtypes.canonicalize_dtype(np.int64))
@@ -160,10 +166,10 @@ def as_time(value: Time) -> jax.Array:
 
 
 def same_kind(t: Time, other: Time) -> tuple[jax.Array, jax.Array]:
-    """Both as integers where both are, else both as float32.
+    """Converts two times to integers if both are whole, and to float32 otherwise.
 
-    Float32 counts exactly only up to 2²⁴ = 16.8 million. Comparing and subtracting update counts
-    as integers keeps a schedule exact beyond that.
+    Float32 counts exactly only up to 2²⁴ = 16.8 million. Comparing and subtracting update counts as
+    integers keeps a schedule exact beyond that.
     """
     t, other = as_time(t), as_time(other)
     if t.dtype == other.dtype:
@@ -175,7 +181,7 @@ def same_kind(t: Time, other: Time) -> tuple[jax.Array, jax.Array]:
 
 
 def since(t: Time, start: Time) -> jax.Array:
-    """The time that has passed since `start`; 0 before it, and never past the largest integer."""
+    """Returns the time elapsed since `start`: 0 before it, and at most the largest integer."""
     t, start = same_kind(t, start)
     if jnp.issubdtype(t.dtype, jnp.integer):
         zero = jnp.zeros_like(start)
@@ -184,7 +190,10 @@ def since(t: Time, start: Time) -> jax.Array:
 
 
 def laps(t: Time, length: Time) -> tuple[jax.Array, jax.Array]:
-    """How many whole laps of `length` are over at `t`, and the time since the last one ended."""
+    """Returns the number of whole laps of `length` over at `t`, and the time since the last one.
+
+    It is `divmod(t, length)` for times, exact for integers and safe for float32.
+    """
     t, length = same_kind(t, length)
     t = jnp.maximum(t, jnp.zeros_like(t))
     length = jnp.where(length > 0, length, jnp.ones_like(length))
@@ -200,11 +209,10 @@ def laps(t: Time, length: Time) -> tuple[jax.Array, jax.Array]:
 
 
 def done_and_left(t: Time, duration: Time) -> tuple[jax.Array, jax.Array]:
-    """The share of `duration` that is over at `t` and the share that is left, both in [0, 1].
+    """Returns the shares of `duration` that are over and left at `t`, both in [0, 1].
 
-    They add up to one, but each is computed by a division of its own, so that each is accurate
-    near its zero: one minus the other would lose all its digits there. A zero duration is always
-    over.
+    The two add up to one, but each is computed by its own division, so that each is accurate near
+    its zero; one minus the other would lose all its digits there. A zero duration is always over.
     """
     t, duration = same_kind(t, duration)
     t = jnp.clip(t, jnp.zeros_like(duration), duration)

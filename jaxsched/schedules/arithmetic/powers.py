@@ -13,7 +13,7 @@ _LARGEST_COUNT = 2.0**31
 
 
 def require_factor(owner: str, factor: Number) -> None:
-    """Raises `ValueError` when a factor is negative."""
+    """Raises `ValueError` if a factor is negative."""
     require(
         lambda factor: factor >= 0,
         factor,
@@ -22,7 +22,7 @@ def require_factor(owner: str, factor: Number) -> None:
 
 
 def _split_log(factor: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    """log(factor) as a leading part of 12 bits and the rest; 0 for a factor of 0."""
+    """Splits log(factor) into its leading 12 bits and the rest; both are 0 for a factor of 0."""
     if is_known(factor):
         known = np.asarray(factor, np.float64)
         log = np.log(np.where(known > 0, known, 1.0))
@@ -37,7 +37,7 @@ def _split_log(factor: ArrayLike) -> tuple[jax.Array, jax.Array]:
 
 
 def first_powers(factor: ArrayLike, count: int) -> jax.Array:
-    """factor^0, factor^1, …, factor^count, float32 of shape [count + 1]."""
+    """Returns factor^0, factor^1, …, factor^count: float32 of shape [count + 1]."""
     if is_known(factor):
         known = np.full(count, factor, np.float64)
         return as_float(np.concatenate([np.ones(1), np.cumprod(known)]))
@@ -45,12 +45,12 @@ def first_powers(factor: ArrayLike, count: int) -> jax.Array:
 
 
 def powers(factor: ArrayLike, count: ArrayLike) -> jax.Array:
-    """factor^count for a count of at least 0, float32, within a few units in the last place.
+    """Computes factor^count for count ≥ 0 in float32, within a few units in the last place.
 
-    `factor ** count` in float32 is wrong by count · 6e-8: the error of rounding the factor, raised
-    to the count. Here the exponent count · log(factor) is kept in two floats: the leading parts of
-    both factors have 12 bits each, so that their products are exact. A factor that is a Python
-    number enters with its full precision.
+    `factor ** count` in float32 has a relative error of count · 6e-8, because rounding the factor
+    is an error that is raised to the count. Here the exponent, count · log(factor), is kept in two
+    floats: the leading parts of both have 12 bits each, so that their products are exact. A factor
+    that is a Python number enters with its full precision.
 
     Example:
         >>> print(f"{float(powers(0.999_999_9, 10_000_000)):.6f}, and 1/e is {np.exp(-1):.6f}")
