@@ -29,5 +29,5 @@ class Constant(Schedule):
     value: Number
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         return jnp.broadcast_to(as_float(self.value), jnp.shape(t))

@@ -52,6 +52,6 @@ class Cosine(Schedule):
         require_fall("Cosine", self.peak, self.end)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         done, left = done_and_left(t, self.duration)
         return blend(self.peak, self.end, done, left, "cosine")

@@ -94,7 +94,7 @@ class CosineRestarts(Schedule):
             )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         now, length = self._cycle(t)
         done, left = done_and_left(now, length)
         return blend(self.peak, self.end, done, left, "cosine")

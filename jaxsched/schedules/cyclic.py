@@ -88,7 +88,7 @@ class Cyclic(Schedule):
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         up, down = same_kind(self.up, self.up if self.down is None else self.down)
         cycle, now = laps(t, up + down)
         risen, to_rise = done_and_left(now, up)

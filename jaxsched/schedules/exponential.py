@@ -41,5 +41,5 @@ class Exponential(Schedule):
         require_factor("Exponential", self.rate)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         return as_float(self.value) * powers(self.rate, jnp.maximum(as_float(t), 0.0))

@@ -40,7 +40,7 @@ class Function(Schedule):
             raise ValueError(f"Function needs a function of time, got {self.fn!r}.")
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         return jnp.broadcast_to(as_float(self.fn(t)), jnp.shape(t))
 
 

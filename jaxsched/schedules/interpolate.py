@@ -180,6 +180,6 @@ class Interpolate(Schedule):
         return self.points[:, 0], self.points[:, 1]
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         times, values = self._columns()
         return through(t, times, values, self.curve)

@@ -54,7 +54,7 @@ class InverseSqrt(Schedule):
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         now, timescale = jnp.maximum(as_float(t), 0.0), as_float(self.timescale)
         times = 1 + now / timescale if self.form == "shifted" else jnp.maximum(now / timescale, 1)
         return as_float(self.peak) / jnp.sqrt(times)

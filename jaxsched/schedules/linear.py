@@ -49,6 +49,6 @@ class Linear(Schedule):
         require_duration("Linear", self.duration)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         done, left = done_and_left(t, self.duration)
         return blend(self.start, self.end, done, left, "linear")
