@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     Number: TypeAlias = ArrayLike
     Time: TypeAlias = ArrayLike | str
 else:
-    # At run time plain, so that a command line can parse the field. An array or a tracer is as
-    # welcome: nothing converts the fields before the formula does. A time may be text with a unit
-    # ("30%", "500 updates"), which `jaxsched.Plan` turns into a number; see `units.py`.
+    # Plain types at run time, so that a command line can parse the fields. Arrays and tracers work
+    # too, because only the formula converts a field. A time may be text with a unit ("30%",
+    # "500 updates"), which `jaxsched.Plan` converts to a number; see `units.py`.
     Number: TypeAlias = float
     Time: TypeAlias = float | str
 
@@ -51,8 +51,8 @@ class Schedule:
 if TYPE_CHECKING:
     ScheduleLike: TypeAlias = Callable[[Any], ArrayLike]
 else:
-    # What a combinator takes: a schedule or any function of time. A command line can only build
-    # the former.
+    # The argument of a combinator: a schedule or any function of time. A command line can build
+    # only a schedule.
     ScheduleLike: TypeAlias = Schedule
 
 
@@ -77,8 +77,8 @@ def schedule(cls: T) -> T:
         return leaves, tuple(getattr(self, name) for name in form)
 
     def unflatten(fixed, leaves):
-        # Without `__init__`: JAX also puts axes, shapes and placeholders where the numbers were,
-        # and those must not be refused.
+        # Skips `__init__` and its checks: JAX also puts vmap axes, shapes and placeholders where
+        # the numbers were, and those must not be refused.
         rebuilt = object.__new__(cls)
         for name, value in zip((*numbers, *form), (*leaves, *fixed), strict=True):
             object.__setattr__(rebuilt, name, value)
@@ -142,7 +142,7 @@ def as_float(value: Time) -> jax.Array:
     """Converts `value` to a strongly typed float32 array."""
     value = as_number(value)
     if isinstance(value, int | np.generic | np.ndarray):
-        # By NumPy: JAX refuses or truncates whole numbers beyond int32.
+        # NumPy converts, because JAX refuses or truncates whole numbers beyond int32.
         value = np.asarray(value, np.float32)
     return jnp.asarray(value).astype(jnp.float32)
 
@@ -152,7 +152,7 @@ def as_time(value: Time) -> jax.Array:
     value = as_number(value)
     if isinstance(value, int | np.integer | np.ndarray):
         limits = jnp.iinfo(jax.dtypes.canonicalize_dtype(np.int64))
-        whole = np.asarray(value).dtype.kind in "iuO"
+        whole = np.asarray(value).dtype.kind in "iuO"  # "O": Python integers of over 64 bits
         if whole and np.any((value < limits.min) | (value > limits.max)):
             return as_float(value)
     array = jnp.asarray(value)
@@ -160,6 +160,7 @@ def as_time(value: Time) -> jax.Array:
         return as_float(array)
     signed = jnp.promote_types(jnp.int32, jnp.dtype(f"int{8 * array.dtype.itemsize}"))
     if jnp.issubdtype(array.dtype, jnp.unsignedinteger):
+        # Clips rather than wraps: the largest times of an unsigned type stay late.
         most = min(jnp.iinfo(signed).max, jnp.iinfo(array.dtype).max)
         array = jnp.minimum(array, jnp.asarray(most, array.dtype))
     return array.astype(signed)
@@ -185,6 +186,7 @@ def since(t: Time, start: Time) -> jax.Array:
     t, start = same_kind(t, start)
     if jnp.issubdtype(t.dtype, jnp.integer):
         zero = jnp.zeros_like(start)
+        # With a negative start, t - start would overflow at the largest t.
         t = jnp.minimum(t, jnp.iinfo(t.dtype).max + jnp.minimum(start, zero))
     return jnp.maximum(t, start) - start
 
@@ -200,8 +202,8 @@ def laps(t: Time, length: Time) -> tuple[jax.Array, jax.Array]:
     if jnp.issubdtype(t.dtype, jnp.integer):
         lap = t // length
         return lap, t - lap * length
-    t = jnp.minimum(t, jnp.finfo(t.dtype).max)
-    # Corrected by comparison: a quotient just below a whole number may round up to it.
+    t = jnp.minimum(t, jnp.finfo(t.dtype).max)  # keeps an infinite time from becoming NaN
+    # The quotient may round across a whole number, so the lap is corrected by exact comparison.
     lap = jnp.floor(t / length)
     lap -= as_float(lap * length > t)
     lap += as_float((lap + 1) * length <= t)
@@ -217,7 +219,7 @@ def done_and_left(t: Time, duration: Time) -> tuple[jax.Array, jax.Array]:
     t, duration = same_kind(t, duration)
     t = jnp.clip(t, jnp.zeros_like(duration), duration)
     some = duration > 0
-    # The inner `where` keeps the gradient finite at a zero duration.
+    # The inner `where` keeps the gradient finite for a zero duration.
     length = as_float(jnp.where(some, duration, jnp.ones_like(duration)))
     done = jnp.where(some, as_float(t) / length, 1.0)
     left = jnp.where(some, as_float(duration - t) / length, 0.0)

@@ -24,7 +24,7 @@ from jaxsched.schedules.base import (
 )
 
 _LATEST = np.iinfo(np.int32).max
-_SMALLEST_GROWTH = 1.001
+_SMALLEST_GROWTH = 1.001  # keeps the table of cycles to about 15 000 rows
 
 
 @functools.cache
@@ -106,7 +106,7 @@ class CosineRestarts(Schedule):
             return now, as_number(self.first)
         starts, lengths = (jnp.asarray(column) for column in _cycles(self.multiplier))
         if jnp.issubdtype(lap.dtype, jnp.integer) and jnp.issubdtype(starts.dtype, jnp.integer):
-            # t // first ≥ start says the same as t ≥ first · start, and cannot overflow.
+            # t // first ≥ start is equivalent to t ≥ first · start and cannot overflow.
             edges, here = same_kind(starts, lap)
         else:
             edges, here = as_float(self.first) * as_float(starts), as_float(t)

@@ -20,7 +20,7 @@ from jaxsched.schedules.base import (
     static,
 )
 
-Through: TypeAlias = Literal["linear", "cosine", "cubic"]
+PointCurve: TypeAlias = Literal["linear", "cosine", "cubic"]
 
 
 def _is_known(numbers: Any) -> bool:
@@ -30,21 +30,21 @@ def _is_known(numbers: Any) -> bool:
     return isinstance(numbers, np.ndarray) or is_known(*numbers)
 
 
-def _stacked(numbers: Any) -> jax.Array:
+def _stack(numbers: Any) -> jax.Array:
     """Converts a tuple or an array of numbers to one float32 array."""
     if isinstance(numbers, jax.Array) or _is_known(numbers):
         return as_float(numbers)
     return jnp.stack([as_float(number) for number in numbers])
 
 
-def _knots(times: Any) -> tuple[jax.Array, jax.Array]:
+def _split_times(times: Any) -> tuple[jax.Array, jax.Array]:
     """Splits times into whole numbers, integers if the times are known, and fractions in [0, 1).
 
     A single float32 would not do: a knot at 77.2 is 4e-6 away from the nearest one, an error that
     would show one update before the knot.
     """
     if not _is_known(times):
-        times = _stacked(times)
+        times = _stack(times)
         return times, jnp.zeros_like(times)
     known = np.asarray(times, np.float64)
     whole = np.floor(known)
@@ -61,7 +61,7 @@ def _end_slope(
     return jnp.where(turns & (jnp.abs(slope) > 3 * jnp.abs(rise)), 3 * rise, slope)
 
 
-def monotone_slopes(lengths: jax.Array, rises: jax.Array) -> jax.Array:
+def _monotone_slopes(lengths: jax.Array, rises: jax.Array) -> jax.Array:
     """Computes the slope at each point from the lengths [n−1] and mean slopes [n−1] of the pieces.
 
     At an inner point it is the weighted harmonic mean of the two neighbours' slopes, and 0 where
@@ -80,10 +80,10 @@ def monotone_slopes(lengths: jax.Array, rises: jax.Array) -> jax.Array:
     return jnp.concatenate([first[None], jnp.where(agree, mean, 0.0), last[None]])
 
 
-def through(t: ArrayLike, times: Any, values: Any, curve: Through) -> jax.Array:
+def interpolate(t: ArrayLike, times: Any, values: Any, curve: PointCurve) -> jax.Array:
     """Evaluates the curve through the points (times[i], values[i]) at `t`; at least two points."""
-    whole, rest = _knots(times)
-    values = _stacked(values)
+    whole, rest = _split_times(times)
+    values = _stack(values)
     t, whole = same_kind(t, whole)
     knots = as_float(whole) + rest
     after = jnp.searchsorted(knots, as_float(t), side="right", method="scan_unrolled")
@@ -93,7 +93,7 @@ def through(t: ArrayLike, times: Any, values: Any, curve: Through) -> jax.Array:
     if curve != "cubic":
         return blend(first, last, done, left, curve)
     lengths = jnp.diff(knots)
-    slopes = monotone_slopes(lengths, jnp.diff(values) / lengths)
+    slopes = _monotone_slopes(lengths, jnp.diff(values) / lengths)
     bend = lengths[piece] * (slopes[piece] * left - slopes[piece + 1] * done)
     return (
         first * jnp.square(left) * (1 + 2 * done)
@@ -108,7 +108,7 @@ def _shares(
     """Returns the shares of the piece that are done and left at `t`; an empty piece is a jump."""
     start, end = whole[piece], whole[piece + 1]
     over = as_float(as_float(t) >= as_float(end) + rest[piece + 1])
-    # The maximum is for an end at the largest integer, to which no 1 can be added.
+    # end + 1 overflows if the end is the largest integer; the maximum then takes the end itself.
     t = jnp.clip(t, start, jnp.maximum(end + 1, end))
     done = jnp.maximum(as_float(t - start) - rest[piece], 0.0)
     left = jnp.maximum(as_float(end - t) + rest[piece + 1], 0.0)
@@ -153,7 +153,7 @@ class Interpolate(Schedule):
     """
 
     points: tuple[tuple[Number, Number], ...] | np.ndarray | jax.Array
-    curve: Through = static(default="linear")
+    curve: PointCurve = static(default="linear")
 
     def __post_init__(self):
         if len(self.points) < 2:
@@ -182,4 +182,4 @@ class Interpolate(Schedule):
     def __call__(self, t: ArrayLike) -> jax.Array:
         """Returns the value at time `t`: float32, of the shape of `t`."""
         times, values = self._columns()
-        return through(t, times, values, self.curve)
+        return interpolate(t, times, values, self.curve)

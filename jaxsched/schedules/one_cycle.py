@@ -17,10 +17,10 @@ from jaxsched.schedules.base import (
     since,
     static,
 )
-from jaxsched.schedules.interpolate import through
+from jaxsched.schedules.interpolate import interpolate
 
 
-def _through_cycle(
+def _interpolate_cycle(
     t: ArrayLike,
     cycle: "OneCycle | OneCycleMomentum",
     values: tuple[ArrayLike, ArrayLike, ArrayLike],
@@ -36,7 +36,7 @@ def _through_cycle(
         times, heights = (0, turn, 2 * turn, end), (first, second, first, third)
     else:
         times, heights = (0, turn, end), (first, second, third)
-    return through(since(t, 0), times, heights, cycle.anneal)
+    return interpolate(since(t, 0), times, heights, cycle.anneal)
 
 
 def _require_cycle(name: str, cycle: "OneCycle | OneCycleMomentum") -> None:
@@ -104,7 +104,7 @@ class OneCycle(Schedule):
         """Returns the value at time `t`: float32, of the shape of `t`."""
         first = as_float(self.peak) / as_float(self.div_factor)
         values = (first, self.peak, first / as_float(self.final_div_factor))
-        return _through_cycle(t, self, values)
+        return _interpolate_cycle(t, self, values)
 
     def momentum(self, high: Number = 0.95, low: Number = 0.85) -> "OneCycleMomentum":
         """Returns the momentum for this cycle: lowest where the learning rate is highest.
@@ -176,4 +176,4 @@ class OneCycleMomentum(Schedule):
     def __call__(self, t: ArrayLike) -> jax.Array:
         """Returns the value at time `t`: float32, of the shape of `t`."""
         values = (self.high, self.low, self.high)
-        return _through_cycle(t, self, values)
+        return _interpolate_cycle(t, self, values)

@@ -65,7 +65,7 @@ class Polynomial(Schedule):
         some = left > 0
         power = as_float(self.power)
         remaining = jnp.where(some, jnp.where(some, left, 1.0) ** power, 0.0)
-        # 1 − remaining loses its digits where little is gone.
+        # 1 − remaining has few accurate digits while little is gone; expm1 has them all.
         early = done < 0.5
         little = -jnp.expm1(power * jnp.log1p(-jnp.where(early, done, 0.0)))
         gone = jnp.where(early, little, 1 - remaining)

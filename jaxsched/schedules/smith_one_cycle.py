@@ -63,7 +63,7 @@ class SmithOneCycle(Schedule):
             lambda divisor: divisor >= 1,
             self.divisor,
             message="SmithOneCycle needs a divisor of at least 1, so that it does not rise at the "
-            f"end, got divisor={self.divisor}.",
+            f"end, got divisor={self.divisor}; it is base / floor.",
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:

@@ -19,7 +19,7 @@ from jaxsched.schedules.base import (
     schedule,
     since,
 )
-from jaxsched.schedules.interpolate import through
+from jaxsched.schedules.interpolate import interpolate
 
 
 @schedule
@@ -63,7 +63,7 @@ class SWAConstant(Schedule):
         """Returns the value at time `t`: float32, of the shape of `t`."""
         start = as_number(self.start)
         start = start if is_known(start) else as_float(start)
-        return through(since(t, 0), (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear")
+        return interpolate(since(t, 0), (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear")
 
 
 @schedule

@@ -86,11 +86,11 @@ def resolve(schedule: Schedule, in_own_unit: Callable[[Duration], float]) -> Sch
         Cosine(peak=0.1, duration=27.0, end=0.0)
     """
 
-    def resolved(value: Any) -> Any:
+    def resolve_value(value: Any) -> Any:
         if isinstance(value, str):
             return in_own_unit(parse_time(value))
         if isinstance(value, tuple):
-            return tuple(map(resolved, value))
+            return tuple(map(resolve_value, value))
         return resolve(value, in_own_unit) if isinstance(value, Schedule) else value
 
     changes = {}
@@ -103,11 +103,11 @@ def resolve(schedule: Schedule, in_own_unit: Callable[[Duration], float]) -> Sch
                 f"{type(schedule).__name__}.{field.name} is a value, not a time; it takes plain "
                 f"numbers, got {value!r}."
             )
-        changes[field.name] = resolved(value)
+        changes[field.name] = resolve_value(value)
     return dataclasses.replace(cast(Any, schedule), **changes) if changes else schedule
 
 
-# How a field that holds times is annotated.
+# The annotations of fields that hold times.
 _TIMES = (Time, Time | None, tuple[Time, ...])
 
 

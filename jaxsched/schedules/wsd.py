@@ -27,7 +27,7 @@ Cooldown: TypeAlias = Literal["linear", "1-sqrt", "cosine", "exponential", "1-sq
 def _remaining(shape: Cooldown, done: jax.Array, left: jax.Array) -> jax.Array:
     """Computes the share of peak − end that remains, written so that it is accurate near 0."""
     if shape == "1-sqrt":
-        # The inner `where` keeps the gradient finite where the cool-down begins.
+        # The inner `where` keeps the gradient finite at the beginning of the cool-down.
         root = jnp.sqrt(jnp.where(done > 0, done, 1.0))
         return jnp.where(done > 0, left / (1 + root), 1.0)
     if shape == "1-square":

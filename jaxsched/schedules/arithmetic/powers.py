@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 
 from jaxsched.schedules.base import Number, as_float, is_known, require
 
-# Beyond e^±64 nothing is left of a learning rate; growing powers stay finite there.
+# A learning rate below e^-64 is nothing; growing powers stop at e^64 so that they stay finite.
 _LARGEST_LOG = 64.0
 _LARGEST_COUNT = 2.0**31
 
@@ -31,6 +31,7 @@ def _split_log(factor: ArrayLike) -> tuple[jax.Array, jax.Array]:
         return as_float(lead), as_float(log - lead)
     factor = as_float(factor)
     log = jnp.log(jnp.where(factor > 0, factor, 1.0))
+    # Clearing the last 12 of float32's 24 bits leaves a number of 12 bits.
     bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(log), jnp.int32)
     lead = jax.lax.bitcast_convert_type(bits & ~0xFFF, jnp.float32)
     return lead, log - lead
@@ -57,12 +58,15 @@ def powers(factor: ArrayLike, count: ArrayLike) -> jax.Array:
         0.367879, and 1/e is 0.367879
     """
     lead, rest = _split_log(factor)
+    # The count is split too: `coarse` has its bits above the twelfth, `fine` the twelve below.
     count = jnp.minimum(as_float(count), _LARGEST_COUNT)
     coarse = jnp.floor(count / 2**12) * 2**12
     fine = count - coarse
     whole = coarse * lead + fine * lead
+    # What the sum above rounded away.
     lost = fine * lead - (whole - coarse * lead)
     power = jnp.exp(jnp.minimum(whole, _LARGEST_LOG))
-    # Not exp(lost + …), which XLA would pull into the other exponential and round away.
+    # Not `power * exp(lost + …)`: XLA would merge it into the other exponential, where adding the
+    # small exponent to the large one rounds it away.
     power += power * jnp.expm1(jnp.clip(lost + count * rest, -1.0, 1.0))
     return jnp.where(as_float(factor) > 0, power, as_float(count <= 0))
