@@ -284,7 +284,7 @@ class _Run:
         saves = self._saving.stops(plan) if self._saving else ()
         traces = self._profile.stops if self._profile else ()
         stops = (stop for stop in (*saves, *traces) if stop > self.step)
-        return min((plan.alike_until(self.step), *stops))
+        return min((plan.next_boundary(self.step), *stops))
 
     def _await_compilation(self) -> float:
         """Waits until the next updates are compiled; the seconds that the devices stood still."""

@@ -74,7 +74,7 @@ def test_stretches_of_one_epoch_and_one_phase_make_up_the_plan(plan):
     phase_ends = {segment.end_step for segment in plan.segments}
     step = 0
     while step < len(updates):
-        end = plan.alike_until(step)
+        end = plan.next_boundary(step)
         kinds = {(first // plan.num_examples, size) for first, size in updates[step:end]}
         assert len(kinds) == 1
         # and none is shorter than it must be
