@@ -61,8 +61,8 @@ class OneCycle(Schedule):
         peak / div_factor → peak                       during the first rise · duration
         peak → peak / (div_factor · final_div_factor)  during the rest, and kept from then on
 
-    Each part runs along half a cosine wave or a straight line. With three phases the fall to peak /
-    div_factor takes as long as the rise, and only the rest leads to the last value.
+    Each part runs along half a cosine wave or a straight line. With three phases the fall to
+    peak / div_factor takes as long as the rise, and only the rest leads to the last value.
 
     Attributes:
         peak: the highest value; a learning-rate range test finds it.

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import optax
 
-from jaxsched.optim.hyperparams import hyperparams, learning_rate_in_force
+from jaxsched.optim.hyperparams import hyperparams, scaled_learning_rate
 from jaxsched.plan import Plan
 from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import TrainState
@@ -127,7 +127,7 @@ def make_row(
             state.step,
         )
     )
-    rate, examples = learning_rate_in_force(in_force), plan.examples_at(int(step))
+    rate, examples = scaled_learning_rate(in_force), plan.examples_at(int(step))
     train, test, averaged = measured.train, measured.test, measured.averaged
     return Evaluation(
         step=int(step),

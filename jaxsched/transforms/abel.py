@@ -61,10 +61,10 @@ def scale_by_abel(
     force from the very update that decides it. Update 0 is never measured: nothing is trained yet.
     Updates that do not measure cost one multiplication by a scalar.
 
-    How to choose: use the base learning rate and the decay factor of a step schedule (the paper: 0.2 on
-    CIFAR, 0.1 elsewhere). Set `last_decay_at` to 85 % of the training; its place matters little. It
-    marks the end of the run: to train longer, go on from a state before the last decay. Without
-    weight decay the norm does not bounce, and the one late decay is all there is.
+    How to choose: use the base learning rate and the decay factor of a step schedule (the paper:
+    0.2 on CIFAR, 0.1 elsewhere). Set `last_decay_at` to 85 % of the training; its place matters
+    little. It marks the end of the run: to train longer, go on from a state before the last decay.
+    Without weight decay the norm does not bounce, and the one late decay is all there is.
 
     The rule takes the first turn for a minimum. Where the norm may rise first (warm-up, a small
     learning rate), it would decay at minima from then on; `guard_rising` prevents that.

@@ -56,8 +56,8 @@ def average_params(
             the parameters.
 
     Source:
-        Izmailov et al., "Averaging weights leads to wider optima and better generalization" (arXiv
-        1803.05407), algorithm 1; the smaller decay at the beginning is that of
+        Izmailov et al., "Averaging weights leads to wider optima and better generalization"
+        (arXiv 1803.05407), algorithm 1; the smaller decay at the beginning is that of
         `tf.train.ExponentialMovingAverage`.
 
     Example:

@@ -81,8 +81,8 @@ def estimate_noise(decay: ArrayLike = 0.95) -> optax.GradientTransformationExtra
         TypeError: if `update` is not given the norm and the sizes.
 
     Source:
-        McCandlish et al., "An empirical model of large-batch training" (arXiv 1812.06162), appendix
-        A.1.
+        McCandlish et al., "An empirical model of large-batch training" (arXiv 1812.06162),
+        appendix A.1.
 
     Example:
         >>> import jax.numpy as jnp, optax, jaxsched as js

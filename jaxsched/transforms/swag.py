@@ -59,8 +59,8 @@ def swag(at: TimeFunction, *, rank: int = 20) -> optax.GradientTransformationExt
             the parameters.
 
     Source:
-        Maddox et al., "A simple baseline for Bayesian uncertainty in deep learning" (arXiv
-        1902.02476), algorithm 1.
+        Maddox et al., "A simple baseline for Bayesian uncertainty in deep learning"
+        (arXiv 1902.02476), algorithm 1.
 
     Example:
         >>> import jax.numpy as jnp, optax, jaxsched as js
@@ -155,8 +155,8 @@ def sample_swag(
         params: the current parameters.
         key: the random key; the same key gives the same sample.
         scale: the factor of the standard deviation; 1 is the paper's. The authors' code multiplies
-            the covariance and has no ½, so that its scale 0.5 is 1 here; it also divides by rank −
-            1 while there are fewer deviations.
+            the covariance and has no ½, so that its scale 0.5 is 1 here; it also divides by
+            rank − 1 while there are fewer deviations.
 
     Returns:
         The sample, with the structure, shapes and dtypes of `params`.

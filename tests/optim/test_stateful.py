@@ -72,9 +72,9 @@ def test_the_chain_has_its_links_in_order_and_by_name():
         averaging=js.Swag(rank=2),
     )
     state = optimizer.transformation(PLAN, (1000, 2000)).init(jnp.zeros((2,)))
-    memories = ["abel", "plateau", "averaging"]
-    assert list(state) == ["noise", "weight_decay", "momentum", "learning_rate", *memories]
-    assert list(optimizer.memories()) == ["noise", *memories]
+    stateful = ["abel", "plateau", "averaging"]
+    assert list(state) == ["noise", "weight_decay", "momentum", "learning_rate", *stateful]
+    assert list(optimizer.stateful_specs()) == ["noise", *stateful]
     assert list(js.AdamW(0.1, abel=js.Abel()).transformation(PLAN).init(jnp.zeros(()))) == [
         "moments", "weight_decay", "learning_rate", "abel"
     ]  # fmt: skip

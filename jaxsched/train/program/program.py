@@ -100,7 +100,7 @@ class Program:
         for size in self.batch_sizes:
             self._num_micro_batches(size, devices)  # refuses what cannot be taken so
         self._evaluation_marks = experiment.evaluation_marks(len(dataset.train))
-        self._norm_rates = experiment.optimizer.norm_rates if experiment.weight_norms else None
+        self._norm_rates = experiment.optimizer.effective_rates if experiment.weight_norms else None
         dtype = jnp.dtype(experiment.precision)
         self._model = experiment.model.build(
             dataset.num_classes, dtype=dtype, axis_name=self.driver.axis_name
@@ -415,7 +415,7 @@ class Program:
         optimizer, growth = self._family.optimizer(numbers), self.experiment.batch_growth
         if growth is not None:
             factor = growth.rate_factor(self.plan.batch_sizes[0], batch_size)
-            optimizer = optimizer.with_rate_times(factor)
+            optimizer = optimizer.with_lr_scaled_by(factor)
         return optimizer.transformation(self.plan.with_clock(clock), self._evaluation_marks)
 
     def _evaluation_program(self):
