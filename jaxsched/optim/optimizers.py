@@ -106,8 +106,8 @@ class Optimizer:
         lr = self.schedules().get("lr")
         if lr is None:
             raise ValueError(
-                "a batch size that grows instead of a decay needs an optimizer with a field lr, got "
-                f"{self}; use SGD, Adam or AdamW."
+                "a batch size that grows instead of a learning rate that decays needs an optimizer "
+                f"with a field lr, got {self}; use SGD, Adam or AdamW."
             )
         return self.with_schedules({"lr": Product((lr, Constant(factor)))})
 

@@ -43,8 +43,8 @@ class SWAConstant(Schedule):
 
     Source:
         Izmailov et al., "Averaging weights leads to wider optima and better generalization"
-        (arXiv 1803.05407), as in github.com/timgaripov/swa. torch's `SWALR` begins at whatever value the
-        learning rate has: see `js.compat.torch.SWALR`.
+        (arXiv 1803.05407), as in github.com/timgaripov/swa. torch's `SWALR` begins at whatever
+        value the learning rate has: see `js.compat.torch.SWALR`.
 
     Example:
         >>> import jax.numpy as jnp, jaxsched as js
