@@ -51,12 +51,12 @@ class Optimizer:
     averaging: Averaging | Swag | None = field(default=None, kw_only=True)
 
     def __post_init__(self):
-        for spec in dataclasses.fields(self):
-            if spec.type is Setting:
-                value = getattr(self, spec.name)
+        for attribute in dataclasses.fields(self):
+            if attribute.type is Setting:
+                value = getattr(self, attribute.name)
                 if isinstance(value, int | float):
                     value = Constant(float(value))
-                object.__setattr__(self, spec.name, as_schedule(type(self).__name__, value))
+                object.__setattr__(self, attribute.name, as_schedule(type(self).__name__, value))
 
     def transformation(
         self, plan: Plan, evaluation_marks: Sequence[int] = ()
@@ -83,6 +83,35 @@ class Optimizer:
             links.append(("averaging", self.averaging.transformation(plan)))
         return optax.named_chain(*links)
 
+    def links(self, plan: Plan) -> list[Link]:
+        """Builds the chain without the stateful transformations, with schedules in updates.
+
+        The names of the links are API.
+        """
+        raise NotImplementedError
+
+    def schedules(self) -> dict[str, Schedule]:
+        """Returns the schedules in epochs, by the name of their field."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in fields.items() if isinstance(value, Schedule)}
+
+    def stateful_specs(self) -> dict[str, NoiseEstimate | Abel | Plateau | Averaging | Swag]:
+        """Returns the specs of its stateful transformations by name, in the chain's order."""
+        specs = {
+            "noise": self.noise,
+            "abel": self.abel,
+            "plateau": self.plateau,
+            "averaging": self.averaging,
+        }
+        return {name: spec for name, spec in specs.items() if spec is not None}
+
+    @property
+    def lr_decay_factor(self) -> float:
+        """The learning rate's factor at a decay of `abel` or else `plateau`; 1 without either."""
+        if self.abel is not None:
+            return self.abel.decay_factor
+        return self.plateau.factor if self.plateau is not None else 1.0
+
     def effective_rates(self, opt_state: optax.OptState) -> tuple[jax.Array, jax.Array] | None:
         """Returns how fast an update moves the weights along the gradient, and shrinks them.
 
@@ -91,9 +120,15 @@ class Optimizer:
         """
         del opt_state
 
-    def links(self, plan: Plan) -> list[Link]:
-        """Builds the chain without the stateful transformations; the names of its links are API."""
-        raise NotImplementedError
+    def with_schedules(self, schedules: Mapping[str, Any]) -> Self:
+        """Returns the same optimizer with the schedules of these names replaced.
+
+        Example:
+            >>> import jaxsched as js
+            >>> js.SGD(0.1, momentum=0.9).with_schedules({"lr": 0.5}).lr
+            Constant(value=0.5)
+        """
+        return dataclasses.replace(self, **schedules)
 
     def with_lr_scaled_by(self, factor: float) -> Self:
         """Returns the same optimizer with its learning rate multiplied by a factor.
@@ -110,38 +145,6 @@ class Optimizer:
                 f"with a field lr, got {self}; use SGD, Adam or AdamW."
             )
         return self.with_schedules({"lr": Product((lr, Constant(factor)))})
-
-    def with_schedules(self, schedules: Mapping[str, Any]) -> Self:
-        """Returns the same optimizer with the schedules of these names replaced.
-
-        Example:
-            >>> import jaxsched as js
-            >>> js.SGD(0.1, momentum=0.9).with_schedules({"lr": 0.5}).lr
-            Constant(value=0.5)
-        """
-        return dataclasses.replace(self, **schedules)
-
-    @property
-    def lr_decay_factor(self) -> float:
-        """The learning rate's factor at a decay of `abel` or else `plateau`; 1 without either."""
-        if self.abel is not None:
-            return self.abel.decay_factor
-        return self.plateau.factor if self.plateau is not None else 1.0
-
-    def stateful_specs(self) -> dict[str, NoiseEstimate | Abel | Plateau | Averaging | Swag]:
-        """Returns the specs of its stateful transformations by name, in the chain's order."""
-        specs = {
-            "noise": self.noise,
-            "abel": self.abel,
-            "plateau": self.plateau,
-            "averaging": self.averaging,
-        }
-        return {name: spec for name, spec in specs.items() if spec is not None}
-
-    def schedules(self) -> dict[str, Schedule]:
-        """Returns the schedules in epochs, by the name of their field."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {name: value for name, value in fields.items() if isinstance(value, Schedule)}
 
 
 @dataclass(frozen=True)

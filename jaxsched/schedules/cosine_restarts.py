@@ -89,8 +89,8 @@ class CosineRestarts(Schedule):
         if self.multiplier != 1 and not grows:
             raise ValueError(
                 "CosineRestarts needs a Python number of 1 or at least 1.001 as multiplier, got "
-                f"{self.multiplier!r}; cycles that shrink would never end, and cycles that hardly "
-                "grow are multiplier=1."
+                f"{self.multiplier!r}; cycles that shrink would never end, and for cycles that "
+                "hardly grow use multiplier=1."
             )
 
     def __call__(self, t: ArrayLike) -> jax.Array:

@@ -175,7 +175,7 @@ def _require_numbers(
         lambda update: update >= 1 and update == int(update),
         last_decay_at,
         message="scale_by_abel needs last_decay_at to be a whole update count of at least 1, got "
-        f"{last_decay_at}; for a time in epochs use the plan's step_at.",
+        f"{last_decay_at}; for a time in epochs use the plan's first_step.",
     )
     require(
         lambda floor: 0 <= floor < 1,

@@ -334,7 +334,7 @@ def test_a_norm_that_is_not_finite_decides_nothing():
         ({"decay_factor": 5}, "decay_factor between 0 and 1, got 5"),
         ({"decay_factor": 0.0}, "decay_factor between 0 and 1"),
         ({"at": 391}, r"predicate .* jaxsched\.every\(391\)"),
-        ({"last_decay_at": 0.85}, "whole update count of at least 1, got 0.85.*step_at"),
+        ({"last_decay_at": 0.85}, "whole update count of at least 1, got 0.85.*first_step"),
         ({"last_decay_at": 0}, "at least 1, got 0"),
         ({"floor": 1.0}, "floor from 0 to below 1"),
         ({"dead_band": -0.1}, "dead_band from 0 to below 1"),
