@@ -100,6 +100,7 @@ class Cyclic(Schedule):
         scale = self._scale(t, cycle)
         if self.mode == "exp_range" and self.exp_range_of == "bounds":
             return scale * blend(base, peak, above, below, self.curve)
+        # The value at this cycle's turn.
         turn = base * (1 - scale) + peak * scale
         return blend(base, turn, above, below, self.curve)
 

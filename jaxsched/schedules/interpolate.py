@@ -73,6 +73,7 @@ def _monotone_slopes(lengths: jax.Array, rises: jax.Array) -> jax.Array:
     agree = before * after > 0
     to_before = 2 * lengths[1:] + lengths[:-1]
     to_after = lengths[1:] + 2 * lengths[:-1]
+    # Where the slopes disagree, any number will do, as long as it keeps the gradient finite.
     safe_before, safe_after = (jnp.where(agree, rise, 1.0) for rise in (before, after))
     mean = (to_before + to_after) / (to_before / safe_before + to_after / safe_after)
     first = _end_slope(lengths[0], lengths[1], rises[0], rises[1])
@@ -94,6 +95,7 @@ def interpolate(t: ArrayLike, times: Any, values: Any, curve: PointCurve) -> jax
         return blend(first, last, done, left, curve)
     lengths = jnp.diff(knots)
     slopes = _monotone_slopes(lengths, jnp.diff(values) / lengths)
+    # The cubic Hermite polynomial, written in both shares to be accurate at both ends.
     bend = lengths[piece] * (slopes[piece] * left - slopes[piece + 1] * done)
     return (
         first * jnp.square(left) * (1 + 2 * done)

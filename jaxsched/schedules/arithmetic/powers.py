@@ -48,10 +48,10 @@ def first_powers(factor: ArrayLike, count: int) -> jax.Array:
 def powers(factor: ArrayLike, count: ArrayLike) -> jax.Array:
     """Computes factor^count for count ≥ 0 in float32, within a few units in the last place.
 
-    `factor ** count` in float32 has a relative error of count · 6e-8, because rounding the factor
-    is an error that is raised to the count. Here the exponent, count · log(factor), is kept in two
-    floats: the leading parts of both have 12 bits each, so that their products are exact. A factor
-    that is a Python number enters with its full precision.
+    `factor ** count` in float32 has a relative error of count · 6e-8, because the factor's rounding
+    error is raised to the count too. Here the exponent, count · log(factor), is kept in two floats:
+    the leading parts of both have 12 bits each, so that their products are exact. A factor that is
+    a Python number enters with its full precision.
 
     Example:
         >>> print(f"{float(powers(0.999_999_9, 10_000_000)):.6f}, and 1/e is {np.exp(-1):.6f}")
