@@ -1,4 +1,4 @@
-"""What the transformations share: checks of arguments, norms, and finding a state in a chain."""
+"""Helpers of the transformations: argument checks, norms, and finding a state in a chain."""
 
 from typing import Any, TypeVar
 
