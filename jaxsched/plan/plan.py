@@ -120,6 +120,7 @@ class Plan:
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
         """The phases in updates and examples, without those that are too short for one update."""
+        # Fractions, because rounded sums and quotients could move a phase's end by one update.
         segments, step, example, epochs = [], 0, 0, Fraction(0)
         for phase in self.phases:
             epochs += Fraction(phase.epochs)
