@@ -20,7 +20,7 @@ else:
 # How the weight decay depends on the learning rate; see `SGD`.
 Coupling: TypeAlias = Literal["l2", "times_lr", "independent"]
 
-# The name of a transformation in the chain, which is also its name in checkpoints.
+# A transformation of the chain and its name, which is also its name in checkpoints.
 Link: TypeAlias = tuple[str, optax.GradientTransformation]
 
 ZERO = Constant(0.0)
@@ -64,7 +64,7 @@ def couple_weight_decay(
     Raises:
         ValueError: if the coupling is unknown.
     """
-    rate = [
+    scale = [
         ("learning_rate", inject_schedules(optax.scale_by_learning_rate, plan, learning_rate=lr))
     ]
     decay = []
@@ -77,9 +77,9 @@ def couple_weight_decay(
 
         decay = [("weight_decay", inject_schedules(decay_weights, plan, weight_decay=weight_decay))]
     orders = {
-        "l2": [*decay, *moments, *rate],
-        "times_lr": [*moments, *decay, *rate],
-        "independent": [*moments, *rate, *decay],
+        "l2": [*decay, *moments, *scale],
+        "times_lr": [*moments, *decay, *scale],
+        "independent": [*moments, *scale, *decay],
     }
     if coupling not in orders:
         raise ValueError(f"coupling must be one of {list(orders)}, got {coupling!r}.")
