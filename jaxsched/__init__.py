@@ -1,7 +1,23 @@
-"""Schedules for JAX: which one, and how many steps does it save?
+"""Learning-rate, momentum, weight-decay and batch-size schedules for JAX and Optax.
 
-What this module imports needs JAX and Optax alone; models, data, the trainer and the benchmark live
-in `jaxsched.models`, `.data`, `.train` and `.bench`.
+Everything in this module needs only JAX, NumPy and Optax. Models, data, the trainer and the
+benchmark are in `jaxsched.models`, `.data`, `.train` and `.bench`, which import more.
+
+For your own Optax chain:
+
+- schedules, functions of the update count, such as `Cosine`, `Warmup` or `OneCycle`;
+- stateful transformations: `scale_by_abel`, `scale_by_plateau`, `average_params`, `swag` and
+  `estimate_noise`;
+- `compat.torch`, torch's schedulers under torch's names;
+- `range_test` and `suggest` find a learning rate; `plot` shows a schedule.
+
+For an experiment, in epochs: a `Plan` of `Phase`s, an optimizer spec such as `SGD` or `AdamW`, and
+`trade`, which exchanges learning-rate decay for batch growth.
+
+Example:
+    >>> import optax, jaxsched as js
+    >>> schedule = js.Warmup(js.Cosine(0.1, duration=1000), duration=100)
+    >>> optimizer = optax.sgd(schedule, momentum=0.9)
 """
 
 from jaxsched import compat as compat

@@ -30,7 +30,7 @@ def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
     console.print(table)
     for name, schedule in schedules.items():
         say(f"{name} = {plan.resolve(schedule)}", console)
-    for name, memory in experiment.optimizer.memories().items():
+    for name, memory in experiment.optimizer.stateful_specs().items():
         say(f"{name} = {memory}", console)
     if experiment.batch_growth is not None:
         say(f"batch_growth = {experiment.batch_growth}: phases follow on the way", console)

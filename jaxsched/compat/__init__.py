@@ -1,3 +1,3 @@
-"""Other frameworks' names and conventions, as our schedules."""
+"""The schedulers of other frameworks, under their names and with their conventions."""
 
 from jaxsched.compat import torch as torch

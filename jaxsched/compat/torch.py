@@ -1,31 +1,33 @@
-"""torch's learning-rate schedulers under torch's names, as our schedules of the update count.
+"""torch's learning-rate schedulers under torch's names, as schedules of the update count.
 
 Put the learning rate where torch has the optimizer, and pass the result to Optax:
 `torch.optim.lr_scheduler.StepLR(optimizer, 30)` is `js.compat.torch.StepLR(0.1, 30)`. The value at
-step t is the learning rate that torch uses for update t when `scheduler.step()` is called after
-every update, counted from 0. `last_epoch` is missing: a function of the step has no state to
-resume. `ReduceLROnPlateau` alone is no schedule, because it is not a function of the step: it is an
-Optax transformation, to put after the learning rate.
+step t is the learning rate that torch uses for update t, counted from 0, if `scheduler.step()` is
+called after every update. There is no `last_epoch`, because a function of the step has no state to
+resume. Only `ReduceLROnPlateau` is not a function of the step: it is an Optax transformation that
+goes after the learning rate.
 
-Where torch and sense part, we go with sense:
+In some corner cases torch's behaviour is of no use, and these functions differ from it:
 
-- Chained schedulers are the product of their factors, so that order does not matter. torch's
-  depends on order when a member does not multiply (a cosine with an `eta_min`) and is overwritten
-  by a member that sets the rate (LambdaLR, CyclicLR, OneCycleLR, warm restarts).
-- `OneCycleLR` keeps its last value. torch bounces back up on the call after the last update, and
-  raises on the next; it also divides by zero where `pct_start · total_steps` is 1.
-- `CosineAnnealingWarmRestarts` restarts where the integers say, as torch does when stepped once an
-  update. torch's `step(epoch)` finds the cycle by a float logarithm and misses some restarts.
+- Chained schedulers are the product of their factors, so their order does not matter. In torch it
+  matters if a member does not multiply (a cosine with an `eta_min`), and a member that sets the
+  learning rate (LambdaLR, CyclicLR, OneCycleLR, warm restarts) overwrites the others.
+- `OneCycleLR` keeps its last value. torch rises again on the call after the last update, and raises
+  on the next; it also divides by zero if `pct_start · total_steps` is 1.
+- `CosineAnnealingWarmRestarts` computes its restarts in integers, as torch does when it is stepped
+  after every update. torch's `step(epoch)` finds the cycle by a float logarithm and misses some
+  restarts.
 - A phase of no length is over at once. torch's ConstantLR, LinearLR and PolynomialLR with
   `total_iters=0` stay at their first value for ever.
-- `CosineAnnealingLR` with `eta_min` above the learning rate rises in torch; so it does here, as in
-  torch it also swings back after `T_max`. `Cosine` does neither.
 - `ReduceLROnPlateau` refuses a `min_lr` that is not below the learning rate, with which torch never
-  decays. It multiplies whatever the schedule says; in torch a scheduler that sets the rate
+  decays. It multiplies the value of any schedule; in torch a scheduler that sets the learning rate
   (LambdaLR, CyclicLR, OneCycleLR, warm restarts) overwrites its decays.
+
+`CosineAnnealingLR` is as in torch: it rises again after `T_max`, and with `eta_min` above the
+learning rate it rises first. `Cosine` does neither.
 """
 
-# ruff: noqa: N802 (torch's names are the point)
+# ruff: noqa: N802 (the functions have torch's names)
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
@@ -42,12 +44,12 @@ from jaxsched.schedules.arithmetic.blend import Curve
 from jaxsched.schedules.base import ScheduleLike, as_float, laps, require
 from jaxsched.transforms import scale_by_plateau
 
-Strategy = Literal["cos", "linear"]
+AnnealStrategy = Literal["cos", "linear"]
 _CURVES: dict[str, Curve] = {"cos": "cosine", "linear": "linear"}
 
 
 def _curve(owner: str, anneal_strategy: str) -> Curve:
-    """Our name of torch's annealing strategy."""
+    """Translates torch's annealing strategy; raises `ValueError` if it is unknown."""
     if anneal_strategy not in _CURVES:
         raise ValueError(
             f"{owner} needs an anneal_strategy of 'cos' or 'linear', got {anneal_strategy!r}."
@@ -56,7 +58,11 @@ def _curve(owner: str, anneal_strategy: str) -> Curve:
 
 
 def LambdaLR(lr: float, /, lr_lambda: Callable[[Any], ArrayLike]) -> Schedule:
-    """lr · lr_lambda(t); the function must be written with jax.numpy where it branches.
+    """Returns the schedule lr · lr_lambda(t).
+
+    Args:
+        lr: the base learning rate.
+        lr_lambda: a function of the step, written with `jax.numpy` where it branches.
 
     Example:
         >>> import jaxsched as js
@@ -69,14 +75,17 @@ def LambdaLR(lr: float, /, lr_lambda: Callable[[Any], ArrayLike]) -> Schedule:
 def MultiplicativeLR(
     lr: float, /, lr_lambda: Callable[[int], float], *, total_steps: int
 ) -> Schedule:
-    """lr · lr_lambda(1) · … · lr_lambda(t).
+    """Returns the schedule lr · lr_lambda(1) · … · lr_lambda(t).
 
     Args:
         lr: the base learning rate.
         lr_lambda: the factor of a step, an ordinary Python function.
-        total_steps: how many steps there are. torch needs no such number because it multiplies as
-            it goes; a function of the step looks the product up in a table, whose last value
-            stays.
+        total_steps: the number of steps. torch needs no such number, because it multiplies step by
+            step; a function of the step looks the product up in a table and keeps the last value
+            after its end.
+
+    Raises:
+        ValueError: if total_steps is below 1.
 
     Example:
         >>> import jaxsched as js
@@ -90,7 +99,7 @@ def MultiplicativeLR(
 
 
 def StepLR(lr: float, /, step_size: int, gamma: float = 0.1) -> Schedule:
-    """`Step`.
+    """Returns a `Step`.
 
     Example:
         >>> import jaxsched as js
@@ -101,7 +110,9 @@ def StepLR(lr: float, /, step_size: int, gamma: float = 0.1) -> Schedule:
 
 
 def MultiStepLR(lr: float, /, milestones: Iterable[int], gamma: float = 0.1) -> Schedule:
-    """`MultiStep`; as in torch the milestones may come in any order, and those below 0 never do.
+    """Returns a `MultiStep`.
+
+    As in torch, the milestones may be in any order, and those below 0 have no effect.
 
     Example:
         >>> import jaxsched as js
@@ -112,7 +123,10 @@ def MultiStepLR(lr: float, /, milestones: Iterable[int], gamma: float = 0.1) -> 
 
 
 def ConstantLR(lr: float, /, factor: float = 1.0 / 3, total_iters: int = 5) -> Schedule:
-    """lr · factor before step total_iters, lr from then on.
+    """Returns a schedule that is lr · factor before step total_iters, and lr from then on.
+
+    Raises:
+        ValueError: if the factor is outside [0, 1].
 
     Example:
         >>> import jax.numpy as jnp, jaxsched as js
@@ -131,7 +145,10 @@ def LinearLR(
     end_factor: float = 1.0,
     total_iters: int = 5,
 ) -> Schedule:
-    """`Linear` from lr · start_factor to lr · end_factor.
+    """Returns a `Linear` from lr · start_factor to lr · end_factor.
+
+    Raises:
+        ValueError: if the start factor is outside (0, 1], or the end factor outside [0, 1].
 
     Example:
         >>> import jaxsched as js
@@ -149,7 +166,7 @@ def LinearLR(
 
 
 def ExponentialLR(lr: float, /, gamma: float) -> Schedule:
-    """`Exponential`.
+    """Returns an `Exponential`.
 
     Example:
         >>> import jaxsched as js
@@ -160,7 +177,7 @@ def ExponentialLR(lr: float, /, gamma: float) -> Schedule:
 
 
 def PolynomialLR(lr: float, /, total_iters: int = 5, power: float = 1.0) -> Schedule:
-    """`Polynomial` to zero.
+    """Returns a `Polynomial` that ends at zero.
 
     Example:
         >>> import jaxsched as js
@@ -171,7 +188,9 @@ def PolynomialLR(lr: float, /, total_iters: int = 5, power: float = 1.0) -> Sche
 
 
 def CosineAnnealingLR(lr: float, /, T_max: int, eta_min: float = 0.0) -> Schedule:
-    """A cosine wave of period 2 · T_max, which rises again after T_max, as torch's does.
+    """Returns a cosine wave of period 2 · T_max, which rises again after T_max, as torch's does.
+
+    For a cosine decay that keeps its last value use `Cosine`.
 
     Example:
         >>> import jax.numpy as jnp, jaxsched as js
@@ -184,7 +203,7 @@ def CosineAnnealingLR(lr: float, /, T_max: int, eta_min: float = 0.0) -> Schedul
 def CosineAnnealingWarmRestarts(
     lr: float, /, T_0: int, T_mult: int = 1, eta_min: float = 0.0
 ) -> Schedule:
-    """`CosineRestarts`.
+    """Returns a `CosineRestarts`.
 
     Example:
         >>> import jaxsched as js
@@ -209,24 +228,25 @@ def CyclicLR(
     base_momentum: float = 0.8,
     max_momentum: float = 0.9,
 ) -> tuple[Schedule, Schedule | None]:
-    """`Cyclic` and its momentum twin.
+    """Returns a `Cyclic` learning rate and the momentum that goes with it.
 
     Args:
-        lr: the optimizer's learning rate, which torch overwrites by base_lr, and so do we.
+        lr: the optimizer's learning rate; it has no effect, as torch overwrites it with base_lr.
         base_lr: the lowest learning rate.
         max_lr: the highest learning rate of the first cycle.
-        step_size_up: updates from base_lr to max_lr.
-        step_size_down: updates back; None for as many.
-        mode: "triangular", "triangular2" or "exp_range", unless there is a scale_fn.
-        gamma: the factor per update of "exp_range".
-        scale_fn: what multiplies the amplitude, written with jax.numpy; `mode` is ignored then.
-        scale_mode: whether scale_fn takes the cycle, counted from 1, or the update, from 0.
+        step_size_up: the number of updates from base_lr to max_lr.
+        step_size_down: the number of updates back; None means the same as step_size_up.
+        mode: "triangular", "triangular2" or "exp_range"; ignored if there is a scale_fn.
+        gamma: the factor per update in mode "exp_range".
+        scale_fn: the factor of the amplitude, a function written with `jax.numpy`.
+        scale_mode: the argument of scale_fn: "cycle", counted from 1, or "iterations", the update,
+            counted from 0.
         cycle_momentum: whether there is a momentum.
         base_momentum: the lowest momentum, at max_lr.
         max_momentum: the highest momentum, at base_lr.
 
     Returns:
-        The learning rate and the momentum, None without cycle_momentum.
+        The learning rate and the momentum, which is None without cycle_momentum.
 
     Example:
         >>> import jaxsched as js
@@ -236,25 +256,25 @@ def CyclicLR(
     """
     down = step_size_up if step_size_down is None else step_size_down
 
-    def cycling(base: float, peak: float) -> Schedule:
+    def cyclic(base: float, peak: float) -> Schedule:
         if scale_fn is None:
             return js.Cyclic(base, peak, step_size_up, step_size_down, mode, gamma)
         scaled = _scaled_triangle(step_size_up, down, scale_fn, scale_mode)
         return js.Function(lambda t: as_float(base) + as_float(peak - base) * scaled(t))
 
-    momentum = cycling(max_momentum, base_momentum) if cycle_momentum else None
-    return cycling(base_lr, max_lr), momentum
+    momentum = cyclic(max_momentum, base_momentum) if cycle_momentum else None
+    return cyclic(base_lr, max_lr), momentum
 
 
 def _scaled_triangle(
     up: int, down: int, scale_fn: Callable[[Any], ArrayLike], scale_mode: str
 ) -> Callable[[ArrayLike], ArrayLike]:
-    """The triangle from 0 to 1 and back times the caller's scale."""
+    """Returns the triangle from 0 to 1 and back, times the caller's scale."""
     triangle = js.Cyclic(0.0, 1.0, up, down)
 
     def scaled(t: ArrayLike) -> ArrayLike:
-        of = laps(t, up + down)[0] + 1 if scale_mode == "cycle" else jnp.asarray(t)
-        return triangle(t) * as_float(scale_fn(of))
+        position = laps(t, up + down)[0] + 1 if scale_mode == "cycle" else jnp.asarray(t)
+        return triangle(t) * as_float(scale_fn(position))
 
     return scaled
 
@@ -267,7 +287,7 @@ def OneCycleLR(
     epochs: int | None = None,
     steps_per_epoch: int | None = None,
     pct_start: float = 0.3,
-    anneal_strategy: Strategy = "cos",
+    anneal_strategy: AnnealStrategy = "cos",
     cycle_momentum: bool = True,
     base_momentum: float = 0.85,
     max_momentum: float = 0.95,
@@ -275,17 +295,18 @@ def OneCycleLR(
     final_div_factor: float = 1e4,
     three_phase: bool = False,
 ) -> tuple[Schedule, Schedule | None]:
-    """torch's 1cycle: the peak at update pct_start · total_steps − 1, the last value at the last.
+    """Returns torch's 1cycle learning rate and the momentum that goes with it.
 
-    `OneCycle` instead turns at pct_start · total_steps and ends after the last update.
+    The peak is at update pct_start · total_steps − 1, and the last value at the last update. Our
+    own `OneCycle` turns at pct_start · total_steps and ends after the last update.
 
     Args:
-        lr: the optimizer's learning rate, which torch overwrites, and so do we.
+        lr: the optimizer's learning rate; it has no effect, as torch overwrites it.
         max_lr: the peak.
-        total_steps: updates in all; or
-        epochs: epochs in all, with
-        steps_per_epoch: updates in each.
-        pct_start: the share of the updates that the rise takes.
+        total_steps: the number of updates; None means epochs · steps_per_epoch.
+        epochs: the number of epochs.
+        steps_per_epoch: the number of updates in an epoch.
+        pct_start: the share of the updates during which the learning rate rises.
         anneal_strategy: "cos" or "linear".
         cycle_momentum: whether there is a momentum.
         base_momentum: the lowest momentum, at the peak.
@@ -295,10 +316,10 @@ def OneCycleLR(
         three_phase: whether the first learning rate comes again before the last descent.
 
     Returns:
-        The learning rate and the momentum, None without cycle_momentum.
+        The learning rate and the momentum, which is None without cycle_momentum.
 
     Raises:
-        ValueError: when neither total_steps nor epochs with steps_per_epoch are given, or one is
+        ValueError: if neither total_steps nor epochs with steps_per_epoch are given, one of them is
             not positive, or pct_start is outside [0, 1].
 
     Example:
@@ -329,10 +350,11 @@ def OneCycleLR(
 
 
 def _pieces(points: list[tuple[float, float]], last: int, curve: Curve) -> Schedule:
-    """Through the points up to step `last`, and from then on what the curve has reached there."""
+    """Interpolates through the points up to step `last`, and keeps the value reached there."""
     if points[1][0] <= 0:
-        # There is no update left for the rise: at step 0 torch is in the middle of the last fall.
+        # No update is left for the rise: torch begins in the middle of the last fall.
         points = points[-2:]
+    # torch may place later turns after the last update, where the curve must not continue.
     until = next(i for i, (time, _) in enumerate(points) if time >= last)
     whole = js.Interpolate(tuple(points[: until + 1]), curve)
     if points[until][0] == last:
@@ -343,12 +365,12 @@ def _pieces(points: list[tuple[float, float]], last: int, curve: Curve) -> Sched
 def SequentialLR(
     lr: float, /, schedulers: Sequence[ScheduleLike], milestones: Sequence[int]
 ) -> Schedule:
-    """`Sequence`: every scheduler starts again from its own base at its milestone.
+    """Returns a `Sequence`: every scheduler starts again from its own base at its milestone.
 
     Args:
-        lr: the optimizer's learning rate; the schedulers already hold theirs.
+        lr: the optimizer's learning rate; it has no effect, as the schedulers hold theirs.
         schedulers: schedules of this module, built with the same learning rate.
-        milestones: when each scheduler but the first begins.
+        milestones: the steps at which each scheduler but the first begins.
 
     Example:
         >>> import jaxsched as js
@@ -361,11 +383,14 @@ def SequentialLR(
 
 
 def ChainedScheduler(lr: float, /, schedulers: Sequence[ScheduleLike]) -> Schedule:
-    """lr times the factor by which each scheduler departs from lr.
+    """Returns lr times the product of the factors by which each scheduler differs from lr.
 
     Args:
-        lr: the base learning rate that all the schedulers were built with.
+        lr: the base learning rate with which all the schedulers were built.
         schedulers: schedules of this module.
+
+    Raises:
+        ValueError: if lr is not above 0, or there is no scheduler.
 
     Example:
         >>> import jaxsched as js
@@ -376,7 +401,8 @@ def ChainedScheduler(lr: float, /, schedulers: Sequence[ScheduleLike]) -> Schedu
     """
     if not lr > 0:
         raise ValueError(
-            f"ChainedScheduler needs a learning rate above 0 to know the factors, got lr={lr}."
+            f"ChainedScheduler needs a learning rate above 0, got lr={lr}; a scheduler's factor is "
+            "its value divided by lr."
         )
     if not schedulers:
         raise ValueError("ChainedScheduler needs at least one scheduler, got none.")
@@ -389,14 +415,14 @@ def SWALR(
     /,
     swa_lr: float,
     anneal_epochs: int = 10,
-    anneal_strategy: Strategy = "cos",
+    anneal_strategy: AnnealStrategy = "cos",
 ) -> Schedule:
-    """From lr to swa_lr in anneal_epochs steps, counted from when it takes over.
+    """Returns a schedule from lr to swa_lr in anneal_epochs steps, counted from its own start.
 
     Args:
-        lr: the learning rate in force when averaging starts.
+        lr: the learning rate at the time when averaging starts.
         swa_lr: the learning rate while weights are averaged.
-        anneal_epochs: how many steps the way takes.
+        anneal_epochs: the number of steps from lr to swa_lr.
         anneal_strategy: "cos" or "linear".
 
     Example:
@@ -422,10 +448,10 @@ def ReduceLROnPlateau(
     *,
     at: TimeFunction,
 ) -> optax.GradientTransformationExtraArgs:
-    """`scale_by_plateau`, an Optax transformation: it goes after the learning rate in the chain.
+    """Returns `scale_by_plateau`, an Optax transformation; put it after the learning rate.
 
-    What torch's user gives to `scheduler.step(value)` comes with every update, as `value=`, and is
-    looked at where `at` is true. For an evaluation after each epoch of 391 updates:
+    The value that torch's user passes to `scheduler.step(value)` is given to every update, as
+    `value=`, and is observed where `at` is true. For an evaluation after each epoch of 391 updates:
 
         plateau = js.compat.torch.ReduceLROnPlateau(lr, at=js.every(391), patience=5)
         tx = optax.chain(optax.sgd(lr), plateau)
@@ -435,22 +461,22 @@ def ReduceLROnPlateau(
         scale_by_plateau(at, …, min_scale=min_lr / lr, eps=eps / lr)
 
     Args:
-        lr: the base learning rate, which min_lr and eps are measured by; where the chain has a
-            schedule, the rate that it warms up to.
+        lr: the base learning rate, of which min_lr and eps become shares; if the chain has a
+            schedule, the learning rate to which it warms up.
         mode: "min" for a loss, "max" for an accuracy.
-        factor: multiplies the learning rate at each decay, between 0 and 1.
-        patience: bad values that are borne before a decay.
-        threshold: how much better counts as better.
+        factor: the factor of the learning rate at each decay, between 0 and 1.
+        patience: the number of bad values that are tolerated before a decay.
+        threshold: how much better a value must be to count as better.
         threshold_mode: "rel", a share of the best value, or "abs", in the value's own unit.
-        cooldown: values after a decay that cannot count as bad.
-        min_lr: the learning rate never falls below it.
-        eps: a smaller step of the learning rate is not taken.
-        at: before which updates torch's user calls `scheduler.step(value)`: a predicate over the
-            update count, int32[] -> bool[]. Never before update 0.
+        cooldown: the number of values after a decay that cannot count as bad.
+        min_lr: the lowest learning rate.
+        eps: a decay that changes the learning rate by this or less is not made.
+        at: the updates before which torch's user calls `scheduler.step(value)`: a predicate over
+            the update count, int32[] -> bool[]. Update 0 never observes.
 
     Raises:
-        ValueError: when lr is not above 0, min_lr is not from 0 to below lr or not one number, eps
-            is negative, or `scale_by_plateau` refuses the rest.
+        ValueError: if lr is not above 0, min_lr is negative, not below lr or not one number, eps is
+            negative, or `scale_by_plateau` refuses the rest.
 
     Example:
         >>> import jax.numpy as jnp, optax, jaxsched as js
@@ -466,7 +492,8 @@ def ReduceLROnPlateau(
     require(
         lambda lr: lr > 0,
         lr,
-        message=f"ReduceLROnPlateau needs a learning rate above 0 to know the shares, got lr={lr}.",
+        message=f"ReduceLROnPlateau needs a learning rate above 0, got lr={lr}; min_lr and eps are "
+        "divided by it.",
     )
     if np.ndim(min_lr) > 0:
         raise ValueError(

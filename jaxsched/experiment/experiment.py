@@ -116,7 +116,7 @@ class Experiment:
                     f"{rule} follows what decays the learning rate, got an optimizer with neither; "
                     "give it abel=Abel(…) or plateau=Plateau(…)."
                 )
-            optimizer.with_rate_times(2.0)  # refuses an optimizer whose rate cannot be changed
+            optimizer.with_lr_scaled_by(2.0)  # refuses an optimizer whose rate cannot be changed
         elif optimizer.noise is None:
             raise ValueError(
                 f"{rule} follows the gradient's noise scale, got an optimizer that does not "
@@ -142,7 +142,7 @@ class Experiment:
         return self.batch_growth.batch_sizes(
             plan.batch_sizes[0],
             plan.num_examples,
-            decay_factor=self.optimizer.decay_factor,
+            decay_factor=self.optimizer.lr_decay_factor,
             multiple_of=multiple_of,
         )
 

@@ -1,1 +1,1 @@
-"""Optimizer specifications and the Optax chains that they build."""
+"""Optimizer specs, and the Optax chains that are built from them."""

@@ -1,4 +1,4 @@
-"""Reads the hyper-parameters that an optimizer's state holds."""
+"""Reads the hyper-parameters in an optimizer's state."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,11 @@ from jaxsched.transforms.base import find_states
 
 
 def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:
-    """The hyper-parameters that the update which made this state used, by name.
+    """Returns the hyper-parameters that the update which made this state used, by name.
 
-    Found wherever `optax.inject_hyperparams` keeps them, in any chain, however nested; the scales
-    of `scale_by_abel` and `scale_by_plateau`, which multiply the learning rate, are `abel_scale`
-    and `plateau_scale`. A fresh state holds those of the first update.
+    They are found wherever `optax.inject_hyperparams` keeps them, in any chain, however nested. The
+    scales of `scale_by_abel` and `scale_by_plateau`, which multiply the learning rate, are called
+    `abel_scale` and `plateau_scale`. A fresh state holds the values of the first update.
 
     Args:
         opt_state: the state of any Optax optimizer.
@@ -28,8 +28,8 @@ def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:
         Values such as `learning_rate`, `momentum` and `weight_decay`, each f32[].
 
     Raises:
-        ValueError: when one name is found twice (two groups of parameters, say); give it the part
-            of the state that you mean.
+        ValueError: if a name is found twice, for instance for two groups of parameters; pass the
+            part of the state that you mean.
 
     Example:
         >>> import optax, jaxsched as js
@@ -38,7 +38,7 @@ def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:
         0.5
     """
     found: dict[str, jax.Array] = {}
-    for name, value in _settings(opt_state):
+    for name, value in _named_values(opt_state):
         if name in found:
             raise ValueError(
                 f"hyperparams expects each name once in the state, got {name!r} twice; "
@@ -48,15 +48,15 @@ def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:
     return found
 
 
-def learning_rate_in_force(hyperparameters: Mapping[str, Any]) -> Any:
-    """The scheduled learning rate times all that scales it; None for an optimizer without one.
+def scaled_learning_rate(hyperparameters: Mapping[str, Any]) -> Any:
+    """Returns the scheduled learning rate times all scales; None for an optimizer without one.
 
     Args:
-        hyperparameters: what `hyperparams` found.
+        hyperparameters: the result of `hyperparams`.
 
     Example:
-        >>> from jaxsched.optim.hyperparams import learning_rate_in_force
-        >>> learning_rate_in_force({"learning_rate": 0.5, "momentum": 0.9, "abel_scale": 0.5})
+        >>> from jaxsched.optim.hyperparams import scaled_learning_rate
+        >>> scaled_learning_rate({"learning_rate": 0.5, "momentum": 0.9, "abel_scale": 0.5})
         0.25
     """
     if "learning_rate" not in hyperparameters:
@@ -65,10 +65,10 @@ def learning_rate_in_force(hyperparameters: Mapping[str, Any]) -> Any:
     return math.prod(hyperparameters[name] for name in factors if name in hyperparameters)
 
 
-def _settings(opt_state: optax.OptState) -> Iterator[tuple[str, ArrayLike]]:
-    """Name and value of every hyper-parameter in the state."""
-    for injected in _injected_states(opt_state):
-        yield from injected.hyperparams.items()
+def _named_values(opt_state: optax.OptState) -> Iterator[tuple[str, ArrayLike]]:
+    """Yields the name and value of every hyper-parameter in the state."""
+    for state in _injected_states(opt_state):
+        yield from state.hyperparams.items()
     for abel in find_states(opt_state, ScaleByAbelState):
         yield "abel_scale", abel.scale
     for plateau in find_states(opt_state, ScaleByPlateauState):
@@ -76,8 +76,7 @@ def _settings(opt_state: optax.OptState) -> Iterator[tuple[str, ArrayLike]]:
 
 
 def _injected_states(opt_state: Any) -> Iterator[InjectStatefulHyperparamsState]:
-    """Every state of an `inject_hyperparams`, outer before inner."""
-
+    """Yields every state of an `inject_hyperparams`, outer before inner."""
     for state in find_states(opt_state, InjectStatefulHyperparamsState):
         yield state
         yield from _injected_states(state.inner_state)

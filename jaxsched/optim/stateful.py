@@ -1,9 +1,9 @@
-"""What an experiment says of the transformations with memory: their times in epochs or any unit."""
+"""Specs of the stateful transformations in an experiment, with times in epochs or any unit."""
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,19 +21,17 @@ from jaxsched.transforms import (
     swag,
 )
 
-Metric: TypeAlias = Literal["test_loss", "test_accuracy", "train_loss"]
-
 
 @dataclass(frozen=True)
 class NoiseEstimate:
-    """The gradient noise scale in an experiment, from every update; see `estimate_noise`.
+    """Spec of `estimate_noise`: estimates the gradient noise scale at every update.
 
     Attributes:
-        decay: of the running means, from 0 to below 1; they weigh about the last 1/(1 − decay)
-            updates.
+        decay: the decay of the running means, from 0 to below 1; they weigh about the last
+            1/(1 − decay) updates.
 
     Raises:
-        ValueError: when the decay is out of its range.
+        ValueError: if the decay is out of its range.
 
     Source:
         McCandlish et al., "An empirical model of large-batch training" (arXiv 1812.06162),
@@ -48,36 +46,36 @@ class NoiseEstimate:
     decay: float = 0.95
 
     def __post_init__(self):
-        estimate_noise(self.decay)
+        estimate_noise(self.decay)  # checks the number
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
-        """The link of a run's Optax chain."""
+        """Builds the transformation for a run's Optax chain."""
         return estimate_noise(self.decay)
 
 
 @dataclass(frozen=True)
 class Abel:
-    """ABEL in an experiment: |w|² is measured at the end of each epoch; see `scale_by_abel`.
+    """Spec of ABEL: |w|² is measured at the end of each epoch; see `scale_by_abel`.
 
     Attributes:
-        decay_factor: multiplies the learning rate at each decay.
-        last_decay: when it decays whatever the norm does; None for never.
-        weights: which parameters count in |w|²: "all", or "kernels" without the biases and the
-            scales of norms.
-        floor: the product of all decays never falls below it.
-        dead_band: a smaller relative change of |w|² is no change.
-        guard_rising: take only a fall that turns into a rise for a minimum.
-        stop_below: end the run once a decay has gained less test accuracy than this, a share; None
-            for never. The gain is that of the best evaluation since the decay over the best before
-            it, looked at `stop_after` epochs after the decay.
-        stop_after: epochs from a decay to the verdict on it.
+        decay_factor: the factor of the learning rate at each decay.
+        last_decay: the time of the unconditional decay; None for none.
+        weights: which parameters count in |w|²: "all", or "kernels", which leaves out biases and
+            the scales of norms.
+        floor: the lowest product of all decays.
+        dead_band: a smaller relative change of |w|² counts as none.
+        guard_rising: whether only a fall that turns into a rise counts as a minimum.
+        stop_below: end the run if a decay gains less test accuracy than this, a share; None for
+            never. The gain is the best evaluation since the decay minus the best before it,
+            computed `stop_after` epochs after the decay.
+        stop_after: the number of epochs from a decay to the check of its gain.
 
     Raises:
-        ValueError: when a number is out of its range.
+        ValueError: if a number is out of its range.
 
     Source:
         Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682), algorithm 1; the rule to
-        stop is its section on runs without a fixed budget.
+        stop is from its section on runs without a fixed budget.
 
     Example:
         >>> import jaxsched as js
@@ -95,60 +93,62 @@ class Abel:
     stop_after: float = 5.0
 
     def __post_init__(self):
-        self._scale_by_abel(at=every(1), last_decay_at=None)
+        self._scale_by_abel(at=every(1), last_decay_at=None)  # checks the numbers
         if self.stop_after < 0:
             raise ValueError(f"Abel needs stop_after of at least 0 epochs, got {self.stop_after}.")
 
     def last_decay_at(self, plan: Plan) -> int | None:
-        """The update of the unconditional decay in a run with this plan."""
+        """Returns the update of the unconditional decay in a run with this plan, or None."""
         return None if self.last_decay is None else plan.first_step(self.last_decay)
 
     def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
-        """The link of a run's Optax chain."""
+        """Builds the transformation for a run's Optax chain."""
         step = self.last_decay_at(plan)
         if step is not None and not 1 <= step < plan.total_steps:
             raise ValueError(
                 f"Abel needs last_decay after the first of {plan.total_steps} updates and before "
                 f"the last, got {self.last_decay!r}, which is update {step}; 85 % is usual."
             )
-        last = None if self.last_decay is None else plan.reaches(self.last_decay)
-        return self._scale_by_abel(plan.is_epoch_start, last)
+        # A predicate rather than `step`: the batch sizes, and so the step, may change in the run.
+        is_last = None if self.last_decay is None else plan.reaches(self.last_decay)
+        return self._scale_by_abel(plan.is_epoch_start, is_last)
 
     def _scale_by_abel(self, at: TimeFunction, last_decay_at: TimeFunction | None):
         return scale_by_abel(
             self.decay_factor,
             at,
             last_decay_at,
-            mask=_kernels if self.weights == "kernels" else None,
+            mask=_kernel_mask if self.weights == "kernels" else None,
             floor=self.floor,
             dead_band=self.dead_band,
             guard_rising=self.guard_rising,
         )
 
 
-def _kernels(params: optax.Params) -> optax.Params:
+def _kernel_mask(params: optax.Params) -> optax.Params:
+    """Selects matrices and larger, which leaves out biases and the scales of norms."""
     return jax.tree.map(lambda w: w.ndim > 1, params)
 
 
 @dataclass(frozen=True)
 class Plateau:
-    """torch's ReduceLROnPlateau in an experiment: it observes each evaluation once.
+    """Spec of torch's ReduceLROnPlateau: it observes each evaluation once; see `scale_by_plateau`.
 
-    The numbers are those of `scale_by_plateau`; an observation is an evaluation, so `patience` and
-    `cooldown` count these. A decay is in force from the first update after the evaluation.
+    The numbers are those of `scale_by_plateau`. An observation is an evaluation, so `patience` and
+    `cooldown` count evaluations. A decay is in force from the first update after the evaluation.
 
     Attributes:
-        metric: what is observed: a loss should fall, an accuracy rise.
-        factor: multiplies the learning rate at each decay.
-        patience: bad evaluations that are borne before a decay.
-        threshold: how much better counts as better.
+        metric: the observed metric: a loss should fall, an accuracy rise.
+        factor: the factor of the learning rate at each decay.
+        patience: the number of bad evaluations that are tolerated before a decay.
+        threshold: how much better a value must be to count as better.
         threshold_mode: "rel", a share of the best value, or "abs".
-        cooldown: evaluations after a decay that cannot count as bad.
-        min_scale: the product of all decays never falls below it.
-        eps: a smaller step of that product is not taken.
+        cooldown: the number of evaluations after a decay that cannot count as bad.
+        min_scale: the lowest product of all decays.
+        eps: a decay that changes the product by this or less is not made.
 
     Raises:
-        ValueError: when a number is out of its range.
+        ValueError: if a number is out of its range.
 
     Source:
         torch 2.13, `torch.optim.lr_scheduler.ReduceLROnPlateau`.
@@ -159,7 +159,7 @@ class Plateau:
         'max'
     """
 
-    metric: Metric = "test_loss"
+    metric: Literal["test_loss", "test_accuracy", "train_loss"] = "test_loss"
     factor: float = 0.1
     patience: int = 10
     threshold: float = 1e-4
@@ -169,17 +169,23 @@ class Plateau:
     eps: float = 1e-8
 
     def __post_init__(self):
-        self._scale_by_plateau(at=every(1))
+        self._scale_by_plateau(at=every(1))  # checks the numbers
 
     @property
     def mode(self) -> Literal["min", "max"]:
-        """Which way is better."""
+        """ "max" for an accuracy, "min" for a loss."""
         return "max" if self.metric == "test_accuracy" else "min"
 
     def transformation(
         self, plan: Plan, evaluation_marks: Sequence[int]
     ) -> optax.GradientTransformationExtraArgs:
-        """The link of a run's Optax chain; an evaluation comes at each of these examples."""
+        """Builds the transformation for a run's Optax chain.
+
+        Args:
+            plan: the run's plan.
+            evaluation_marks: positions in the training data, in examples, at which the run
+                evaluates.
+        """
         return self._scale_by_plateau(plan.clock.reaches(evaluation_marks))
 
     def _scale_by_plateau(self, at: TimeFunction):
@@ -189,15 +195,15 @@ class Plateau:
 
 
 @dataclass(frozen=True)
-class Collected:
-    """Which weights along the way an average is made of; the fields that all averages share."""
+class CollectedWeights:
+    """The fields and rules of all averages: which weights are collected during training."""
 
     start: Time = "75%"
     every: Time = 1
     statistics_examples: int = 10_000
 
     def __post_init__(self):
-        unit, amount = self._stretch.unit, self._stretch.amount
+        amount, unit = self._interval
         if unit not in ("epoch", "update") or amount < 1 or amount % 1:
             raise ValueError(
                 f"{type(self).__name__} needs every to be whole epochs or whole updates, such as 1 "
@@ -210,43 +216,45 @@ class Collected:
             )
 
     @property
-    def _stretch(self) -> Duration:
+    def _interval(self) -> Duration:
         return as_duration(self.every)
 
     def collects(self, plan: Plan) -> TimeFunction:
-        """The updates that make weights which are collected, in a run with this plan."""
+        """Returns the predicate that is true at the updates whose weights are collected."""
         start = plan.first_step(self.start)
         if start >= plan.total_steps:
             raise ValueError(
                 f"{type(self).__name__} needs a start before the last of {plan.total_steps} "
                 f"updates, got {self.start!r}, which is update {start}."
             )
-        n = int(self._stretch.amount)
-        if self._stretch.unit == "epoch":
+        amount, unit = self._interval
+        n = int(amount)
+        if unit == "epoch":
             return plan.every_epochs(n, self.start)
         has_started = plan.has_reached(self.start)
         return lambda step: has_started(step) & ((jnp.asarray(step) + 1) % n == 0)
 
 
 @dataclass(frozen=True)
-class Averaging(Collected):
-    """The mean of the weights along the way: SWA, EMA or a tail average; see `average_params`.
+class Averaging(CollectedWeights):
+    """Spec of a mean of the weights: SWA, EMA or a tail average; see `average_params`.
 
-    Every evaluation then looks at the weights as they are and at their mean, whose batch-norm
-    statistics are re-estimated first; that counts as training time.
+    Every evaluation then measures both the current weights and their mean. The batch-norm
+    statistics of the mean are recomputed first, which counts as training time.
 
     Attributes:
         start: the time from which on weights are collected.
-        every: how far apart: whole epochs, whose last weights are taken, or text such as
-            "10 updates", for what updates 10, 20, 30 … of the run make.
-        statistics_examples: how many training examples, augmented as in training, the batch-norm
-            statistics of the mean are re-estimated from, up to a batch; never more than there are.
-            At the end of a run all of them are used once more, and the record holds how far apart
-            the two are.
-        decay: of an exponential average, between 0 and 1; None for equal weights (SWA).
+        every: the interval between collections: whole epochs, where the last weights of the epoch
+            are collected, or text such as "10 updates", for the weights after updates 10, 20, 30 …
+            of the run.
+        statistics_examples: the number of training examples, augmented as in training, from which
+            the batch-norm statistics of the mean are recomputed; it is rounded to whole batches and
+            is at most the whole training set. At the end of a run they are recomputed from all
+            examples too, and the record holds the difference.
+        decay: the decay of an exponential average, between 0 and 1; None for equal weights (SWA).
 
     Raises:
-        ValueError: when a number is out of its range.
+        ValueError: if a number is out of its range.
 
     Source:
         Izmailov et al., "Averaging weights leads to wider optima and better generalization"
@@ -262,25 +270,26 @@ class Averaging(Collected):
 
     def __post_init__(self):
         super().__post_init__()
-        average_params(every(1), decay=self.decay)
+        average_params(every(1), decay=self.decay)  # checks the decay
 
     def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
-        """The link of a run's Optax chain."""
+        """Builds the transformation for a run's Optax chain."""
         return average_params(self.collects(plan), decay=self.decay)
 
 
 @dataclass(frozen=True)
-class Swag(Collected):
-    """A Gaussian of the weights along the way, whose mean is SWA's; see `swag`.
+class Swag(CollectedWeights):
+    """Spec of SWAG: a Gaussian of the weights, whose mean is SWA's; see `swag`.
 
     Attributes:
-        start: see `Averaging`.
-        every: see `Averaging`.
-        statistics_examples: see `Averaging`.
-        rank: how many deviations from the mean are kept.
+        start: the time from which on weights are collected; see `Averaging`.
+        every: the interval between collections; see `Averaging`.
+        statistics_examples: the number of examples for the mean's batch-norm statistics; see
+            `Averaging`.
+        rank: the number of deviations from the mean that are kept.
 
     Raises:
-        ValueError: when a number is out of its range.
+        ValueError: if a number is out of its range.
 
     Source:
         Maddox et al., "A simple baseline for Bayesian uncertainty in deep learning"
@@ -296,8 +305,8 @@ class Swag(Collected):
 
     def __post_init__(self):
         super().__post_init__()
-        swag(every(1), rank=self.rank)
+        swag(every(1), rank=self.rank)  # checks the rank
 
     def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
-        """The link of a run's Optax chain."""
+        """Builds the transformation for a run's Optax chain."""
         return swag(self.collects(plan), rank=self.rank)

@@ -1,4 +1,4 @@
-"""Plans: phases of a run to updates; the only arithmetic between steps, examples and epochs."""
+"""Plans: which examples each update trains on, and the conversion between units of time."""
 
 from jaxsched.plan.plan import Phase as Phase
 from jaxsched.plan.plan import Plan as Plan

@@ -1,4 +1,4 @@
-"""Phases to updates: the arithmetic between updates, examples and epochs."""
+"""The plan of a run: the exact arithmetic between updates, examples and epochs."""
 
 import dataclasses
 import math
@@ -26,11 +26,11 @@ class Phase:
     """A stretch of training at one batch size.
 
     Attributes:
-        epochs: how long it lasts, in passes over the training data; may be a fraction.
-        batch_size: examples an update, over all devices together.
+        epochs: its length in passes over the training data; may be a fraction.
+        batch_size: the number of examples in an update, over all devices together.
 
     Raises:
-        ValueError: when either is not above zero.
+        ValueError: if either is not above zero.
 
     Example:
         >>> import jaxsched as js
@@ -51,22 +51,22 @@ class Phase:
 
 
 class Segment(NamedTuple):
-    """A phase in updates and examples: the plan's own form of it."""
+    """A phase of a plan, measured in updates and examples."""
 
     start_step: int  # the first update of the phase
     end_step: int  # one past its last update
-    start_example: int  # place in the endless stream of the first update's first example
+    start_example: int  # position in the endless data of the first update's first example
     batch_size: int
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What each update of a run trains on: steps, examples and epochs, exactly.
+    """The plan of a run: which examples each update trains on, in updates, examples and epochs.
 
-    The training data is one endless stream: epoch after epoch, each its own permutation of the N
-    examples. An update takes the next B examples of it; a batch may straddle two epochs, so none is
-    dropped and none is ragged. A phase ends before the first update that would start at or after
-    the phase's end in examples.
+    The training data is one endless sequence: epoch after epoch, each its own permutation of the N
+    examples. An update takes the next B examples of it. A batch may straddle two epochs, so no
+    example is dropped and no batch is ragged. A phase ends before the first update that would start
+    at or after the phase's end in examples.
 
     Formula:
         examples(step) = B₁s₁ + B₂s₂ + …     (sᵢ updates done in phase i)
@@ -77,8 +77,8 @@ class Plan:
         num_examples: N, the size of the training set.
 
     Raises:
-        ValueError: when there is no phase, N is below 1 or 2³⁰ or more, or a batch is larger than
-            the training set.
+        ValueError: if there is no phase, N is below 1 or 2³⁰ or more, or a batch is larger than the
+            training set.
 
     Source:
         The update counts of Smith et al., "Don't decay the learning rate, increase the batch size"
@@ -119,7 +119,8 @@ class Plan:
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:
-        """The phases in updates and examples, without those too short for an update."""
+        """The phases in updates and examples, without those that are too short for one update."""
+        # Fractions, because rounded sums and quotients could move a phase's end by one update.
         segments, step, example, epochs = [], 0, 0, Fraction(0)
         for phase in self.phases:
             epochs += Fraction(phase.epochs)
@@ -133,12 +134,12 @@ class Plan:
 
     @property
     def total_steps(self) -> int:
-        """Updates in the whole run."""
+        """The number of updates in the whole run."""
         return self.segments[-1].end_step
 
     @property
     def total_epochs(self) -> float:
-        """The phases' epochs added up; the last update may read a little past them."""
+        """The sum of the phases' epochs; the last update may read a little past it."""
         return float(sum(Fraction(phase.epochs) for phase in self.phases))
 
     @property
@@ -147,18 +148,21 @@ class Plan:
         return tuple(dict.fromkeys(s.batch_size for s in self.segments))
 
     def _segment(self, step: int) -> Segment:
-        """The segment of the update that follows `step` updates; the last one past the end."""
+        """Returns the segment of the update after `step` updates; the last one after the end."""
         if step < 0:
-            raise ValueError(f"a step counts the updates done and is at least 0, got {step}.")
+            raise ValueError(f"a step is the number of updates done, at least 0, got {step}.")
         return next((s for s in self.segments if step < s.end_step), self.segments[-1])
 
     def examples_at(self, step: int) -> int:
-        """Examples that the first `step` updates take: where the next one starts in the stream."""
+        """Returns the number of examples that the first `step` updates read.
+
+        It is also the position in the data of the first example of the next update.
+        """
         segment = self._segment(step)
         return segment.start_example + (step - segment.start_step) * segment.batch_size
 
     def step_at(self, example: int) -> int:
-        """The first update that starts at or after this example of the stream.
+        """Returns the first update that starts at or after this example of the data.
 
         Example:
             >>> import jaxsched as js
@@ -173,13 +177,13 @@ class Plan:
         return segment.start_step + updates
 
     def first_step(self, time: Time) -> int:
-        """The first update that starts at or after a time.
+        """Returns the first update that starts at or after a time.
 
         Args:
-            time: in epochs, or text with a unit, see `resolve`.
+            time: a number of epochs, or text with a unit, see `resolve`.
 
         Raises:
-            ValueError: when the time cannot be read, is negative, or names part of an update.
+            ValueError: if the time cannot be read, is negative, or is a fraction of an update.
 
         Example:
             >>> import jaxsched as js
@@ -190,16 +194,21 @@ class Plan:
         return self.step_at(self._in_examples(time))
 
     def place_at(self, step: int) -> tuple[int, int]:
-        """The epoch that the update after `step` updates starts in, and its place in it."""
+        """Returns the epoch in which the update after `step` updates starts, and where in it.
+
+        The second number is the position of the update's first example in the epoch.
+        """
         return divmod(self.examples_at(step), self.num_examples)
 
-    def alike_until(self, step: int) -> int:
-        """One past the last update that shares the epoch and the phase of the one after `step`.
+    def next_boundary(self, step: int) -> int:
+        """Returns the next update after `step` that begins an epoch or a phase, or ends the run.
+
+        All updates from `step` up to it share one epoch and one batch size.
 
         Example:
             >>> import jaxsched as js
             >>> plan = js.Plan((js.Phase(1.5, 100), js.Phase(1, 50)), num_examples=1000)
-            >>> plan.alike_until(0), plan.alike_until(10), plan.alike_until(15)
+            >>> plan.next_boundary(0), plan.next_boundary(10), plan.next_boundary(15)
             (10, 15, 25)
         """
         epoch, _ = self.place_at(step)
@@ -207,43 +216,50 @@ class Plan:
         return min(next_epoch, self._segment(step).end_step)
 
     def batch_size_at(self, step: int) -> int:
-        """The batch size of the update that follows `step` updates."""
+        """Returns the batch size of the update that follows `step` updates."""
         return self._segment(step).batch_size
 
     def epoch_at(self, step: ArrayLike) -> jax.Array:
-        """Epochs done after `step` updates, float32; `step` may be traced and of any shape.
+        """Returns the epochs done after `step` updates: float32, of the shape of `step`.
 
-        Whole epochs are exact: the value reaches n at the very update that starts at or after the
-        end of epoch n, however long the run (a schedule in epochs changes when it should), because
-        the quotient is taken in integers. Past the end the clock runs on at the last batch size.
+        Whole epochs are exact however long the run is, because the quotient is computed in
+        integers: the value reaches n at the very update that starts at or after the end of epoch n,
+        so a schedule in epochs changes when it should. After the end the clock continues at the
+        last batch size. `step` may be traced.
         """
         return self.clock.epoch_at(step)
 
     def is_epoch_start(self, step: ArrayLike) -> jax.Array:
-        """Whether the update after `step` updates is the first to start in its epoch: bool.
+        """Returns whether the update after `step` updates is the first of its epoch: bool.
 
-        At that update the incoming parameters are the weights at the end of the epoch before. True
-        at 0. Usable as the `at` of a transformation; `step` may be traced and of any shape.
+        The parameters that this update receives are the weights at the end of the epoch before.
+        True at 0. Usable as the `at` of a transformation; `step` may be traced and of any shape.
         """
         return self.clock.is_epoch_start(step)
 
     def has_reached(self, time: Time) -> TimeFunction:
-        """The predicate that is true from the first update on that starts at or after a time.
+        """Returns the predicate that is true at every update that starts at or after a time.
 
-        It takes and returns arrays of any shape.
+        The predicate takes and returns arrays of any shape.
 
         Args:
-            time: in epochs, or text with a unit, see `resolve`.
+            time: a number of epochs, or text with a unit, see `resolve`.
 
         Raises:
-            ValueError: when the time cannot be read, is negative, or names part of an update.
+            ValueError: if the time cannot be read, is negative, or is a fraction of an update.
         """
         return self.clock.has_reached(self._in_examples(time))
 
     def reaches(self, time: Time) -> TimeFunction:
-        """The predicate that is true at the first update that starts at or after a time.
+        """Returns the predicate that is true only at the first update at or after a time.
 
-        As `has_reached`, else.
+        The predicate takes and returns arrays of any shape.
+
+        Args:
+            time: a number of epochs, or text with a unit, see `resolve`.
+
+        Raises:
+            ValueError: if the time cannot be read, is negative, or is a fraction of an update.
 
         Example:
             >>> import jax.numpy as jnp, jaxsched as js
@@ -255,10 +271,10 @@ class Plan:
         return self.clock.reaches((self._in_examples(time),))
 
     def every_epochs(self, n: int, start: Time = 0) -> TimeFunction:
-        """The predicate that is true at the updates that end a stretch of `n` epochs.
+        """Returns the predicate that is true at the last update of every `n` epochs.
 
-        Stretches are counted from the epoch in which `start` lies; updates before it never count.
-        What such an update makes are the weights at the end of an epoch. The predicate takes and
+        Such an update makes the weights at the end of an epoch. Epochs are counted from the one in
+        which `start` lies, and updates before `start` are never true. The predicate takes and
         returns arrays of any shape.
 
         Example:
@@ -273,7 +289,7 @@ class Plan:
         return lambda step: has_started(step) & ends_stretch(step)
 
     def schedule(self, value_of_epoch: TimeFunction) -> TimeFunction:
-        """Turns a schedule in epochs into one in updates, as Optax wants it.
+        """Converts a schedule in epochs to one in updates, as Optax expects it.
 
         Times with a unit of their own are resolved, see `resolve`.
 
@@ -289,14 +305,14 @@ class Plan:
         return lambda step: value_of_epoch(self.epoch_at(step))
 
     def resolve(self, schedule: Schedule) -> Schedule:
-        """The schedule with every time in epochs.
+        """Returns the schedule with every time converted to epochs.
 
-        A time may be written with a unit, as text: "5 epochs", "500 updates", "1e6 examples" or
-        "30%", a share of the run. Updates are counted from the start of the run, at the batch sizes
-        that it has there.
+        A time may be text with a unit: "5 epochs", "500 updates", "1e6 examples" or "30%", a share
+        of the run. Updates are counted from the start of the run, at the batch sizes that the plan
+        has there.
 
         Raises:
-            ValueError: when a time cannot be read, is negative, or names part of an update.
+            ValueError: if a time cannot be read, is negative, or is a fraction of an update.
 
         Example:
             >>> import jaxsched as js
@@ -307,20 +323,20 @@ class Plan:
         return resolve(schedule, self._in_epochs)
 
     def _in_epochs(self, time: Duration) -> float:
-        """A time with a unit in epochs."""
+        """Converts a time with a unit to epochs."""
         if time.amount < 0 or (time.unit == "update" and time.amount % 1):
             raise ValueError(
                 "expected a time of at least 0, and whole updates, got "
                 f"{time.amount:g} {time.unit}."
             )
         if time.unit == "update":
-            # By the clock itself, so that the change falls on this update to the last bit.
+            # Computed by the clock itself, so that a change falls exactly on this update.
             return float(self.epoch_at(int(time.amount)))
-        worth = {"epoch": 1.0, "example": 1 / self.num_examples, "%": self.total_epochs / 100}
-        return time.amount * worth[time.unit]
+        epochs = {"epoch": 1.0, "example": 1 / self.num_examples, "%": self.total_epochs / 100}
+        return time.amount * epochs[time.unit]
 
     def _in_examples(self, time: Time) -> int:
-        """A time in examples of the stream; that of an update is where it starts."""
+        """Converts a time to a position in the data; an update's is that of its first example."""
         duration = as_duration(time)
         epochs = self._in_epochs(duration)
         if duration.unit == "update":
@@ -329,21 +345,22 @@ class Plan:
 
     @cached_property
     def clock(self) -> Clock:
-        """What keeps time in a compiled program."""
+        """The clock that a compiled program uses."""
         return Clock(self.arrays(len(self.segments)), self.num_examples, max(self.batch_sizes))
 
     def with_clock(self, clock: Clock) -> "Plan":
-        """This plan, its predicates and schedules by another clock, that of a plan in the making.
+        """Returns this plan with another clock behind its predicates and schedules.
 
-        What is known ahead stays this plan's: times in epochs and shares of the run hold, since a
-        plan in the making trains for as many epochs.
+        The clock is that of a run whose batch sizes are decided while it trains. Times in epochs
+        and shares of the run are still this plan's: they hold, because such a run trains for as
+        many epochs.
         """
         plan = dataclasses.replace(self)
-        plan.__dict__["clock"] = clock
+        plan.__dict__["clock"] = clock  # the cache of the cached_property `clock`
         return plan
 
     def arrays(self, length: int) -> SegmentArrays:
-        """The segments as arrays, filled up to a length."""
+        """Returns the segments as arrays, padded to `length` with segments that never begin."""
         places = [divmod(s.start_example, self.num_examples) for s in self.segments]
         rows = [
             (segment.start_step, segment.batch_size, *place)
@@ -355,13 +372,14 @@ class Plan:
 
 
 def every(n: int) -> TimeFunction:
-    """The predicate that is true at updates n, 2n, 3n, …, and not at 0.
+    """Returns the predicate that is true at updates n, 2n, 3n, …, and not at 0.
 
-    For the `at` of a transformation in your own Optax chain: `every(steps_per_epoch)` is the first
-    update of each epoch but the first. The predicate takes and returns arrays of any shape.
+    Use it for the `at` of a transformation in your own Optax chain: `every(steps_per_epoch)` is
+    true at the first update of each epoch but the first. The predicate takes and returns arrays of
+    any shape.
 
     Raises:
-        ValueError: when n is below 1.
+        ValueError: if n is below 1.
 
     Example:
         >>> import jax.numpy as jnp, jaxsched as js

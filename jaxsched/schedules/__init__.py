@@ -1,4 +1,17 @@
-"""Pure functions of time; know nothing but jax.numpy."""
+"""Learning-rate, momentum and weight-decay schedules: pure functions of time on `jax.numpy`.
+
+Which one to use:
+
+    the length of the run is known    Cosine, Linear, Polynomial, Rex, OneCycle, SmithOneCycle
+    it may still change               WSD, InverseSqrt, Power, CosineRestarts, Cyclic
+    drops at chosen times             MultiStep, Step, Exponential
+    weights are averaged              SWAConstant, SWACyclic
+    the momentum of a cycle           OneCycleMomentum, or the cycle's own `momentum`
+    any other shape                   Constant, Interpolate, Function
+    combinators                       Warmup, Sequence, Product, Stretch
+
+What they all have in common is described at `Schedule`.
+"""
 
 from jaxsched.schedules.base import Schedule as Schedule
 from jaxsched.schedules.constant import Constant as Constant

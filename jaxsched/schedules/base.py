@@ -1,4 +1,4 @@
-"""What every schedule is: a frozen dataclass whose call is its formula."""
+"""The base class of all schedules, and the exact arithmetic of times that they share."""
 
 import dataclasses
 import itertools
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     Number: TypeAlias = ArrayLike
     Time: TypeAlias = ArrayLike | str
 else:
-    # At run time plain, so that a command line can parse the field. An array or a tracer is as
-    # welcome: nothing converts the fields before the formula does. A time may be text with a unit
-    # ("30%", "500 updates"), which `jaxsched.Plan` turns into a number; see `units.py`.
+    # Plain types at run time, so that a command line can parse the fields. Arrays and tracers work
+    # too, because only the formula converts a field. A time may be text with a unit ("30%",
+    # "500 updates"), which `jaxsched.Plan` converts to a number; see `units.py`.
     Number: TypeAlias = float
     Time: TypeAlias = float | str
 
@@ -25,17 +25,17 @@ _STATIC = "static"
 
 
 class Schedule:
-    """A pure function of time, `schedule(t) -> f32`, and so an `optax.Schedule` as it stands.
+    """A pure function of time, `schedule(t) -> f32`, which is an `optax.Schedule` as it stands.
 
-    `t` is in whichever unit the schedule's own numbers are in: the update count in your own Optax
-    chain, epochs in a jaxsched experiment. It may be a Python number, a NumPy or a JAX array of any
-    shape, also a traced one; the answer has its shape and is always float32. Before its beginning
-    and past its end a schedule keeps its first and its last value.
+    The time `t` is in the unit in which the schedule's own numbers were given: the update count in
+    your own Optax chain, epochs in a jaxsched experiment. It may be a Python number, or a NumPy or
+    JAX array of any shape, traced or not; the result has the shape of `t` and is always float32.
+    Before its beginning a schedule has its first value; after its end it keeps its last value.
 
-    A schedule is a pytree of its numeric fields: `jax.vmap`, `jax.grad` and `jax.jit` see through
-    it, and a field that is passed as an array can change without a second compilation. A field that
-    stays a Python number keeps its 53 bits, which slow decays need: float32 cannot tell a rate of
-    0.99999999 from 1.
+    A schedule is a pytree of its numeric fields, so `jax.jit`, `jax.vmap` and `jax.grad` see
+    through it, and a field that is passed as an array can change without a second compilation. A
+    field that is a Python number keeps its 53 bits of precision. Slow decays need them: float32
+    cannot tell a factor of 0.99999999 from 1.
 
     Example:
         >>> import jax, jax.numpy as jnp, jaxsched as js
@@ -44,26 +44,29 @@ class Schedule:
     """
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         raise NotImplementedError
 
 
 if TYPE_CHECKING:
     ScheduleLike: TypeAlias = Callable[[Any], ArrayLike]
 else:
-    # What a combinator takes: a schedule or any function of time. A command line can only build
-    # the former.
+    # The argument of a combinator: a schedule or any function of time. A command line can build
+    # only a schedule.
     ScheduleLike: TypeAlias = Schedule
 
 
 def static(**kwargs: Any) -> Any:
-    """A dataclass field that is part of the formula's form, not one of its numbers."""
+    """Declares a dataclass field that selects the formula, rather than being a number in it.
+
+    A static field is part of the pytree's structure: changing it compiles anew.
+    """
     return dataclasses.field(metadata={_STATIC: True}, **kwargs)
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, static))
 def schedule(cls: T) -> T:
-    """Makes a `Schedule` a frozen dataclass and a pytree whose leaves are its numbers."""
+    """Makes a `Schedule` class a frozen dataclass and a pytree whose leaves are its numbers."""
     cls = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(cls)
     numbers = [f.name for f in fields if not is_static(f)]
@@ -74,8 +77,8 @@ def schedule(cls: T) -> T:
         return leaves, tuple(getattr(self, name) for name in form)
 
     def unflatten(fixed, leaves):
-        # Without `__init__`: JAX also puts axes, shapes and placeholders where the numbers were,
-        # and those must not be refused.
+        # Skips `__init__` and its checks: JAX also puts vmap axes, shapes and placeholders where
+        # the numbers were, and those must not be refused.
         rebuilt = object.__new__(cls)
         for name, value in zip((*numbers, *form), (*leaves, *fixed), strict=True):
             object.__setattr__(rebuilt, name, value)
@@ -86,23 +89,23 @@ def schedule(cls: T) -> T:
 
 
 def is_static(field: dataclasses.Field) -> bool:
-    """Whether a field of a schedule is part of its form."""
+    """Returns whether a field of a schedule was declared with `static`."""
     return _STATIC in field.metadata
 
 
 def is_known(*values: Any) -> bool:
-    """Whether all are Python or NumPy numbers, so that they can be looked at before tracing."""
+    """Returns whether all are Python or NumPy numbers, which can be checked before tracing."""
     return all(isinstance(value, bool | int | float | np.generic | np.ndarray) for value in values)
 
 
 def require(holds: Callable[..., Any], *values: Any, message: str) -> None:
-    """Raises `ValueError(message)` unless `holds(*values)`; values that are traced always pass."""
+    """Raises `ValueError(message)` unless `holds(*values)`; JAX arrays and tracers always pass."""
     if is_known(*values) and not np.all(holds(*values)):
         raise ValueError(message)
 
 
 def require_ascending(owner: str, what: str, times: Any) -> None:
-    """Raises `ValueError` when a time is earlier than the one before it."""
+    """Raises `ValueError` if a time is earlier than the one before it."""
     for before, after in itertools.pairwise(times):
         require(
             lambda a, b: a <= b,
@@ -114,7 +117,7 @@ def require_ascending(owner: str, what: str, times: Any) -> None:
 
 
 def require_duration(owner: str, duration: Any) -> None:
-    """Raises `ValueError` when a duration is negative."""
+    """Raises `ValueError` if a duration is negative."""
     require(
         lambda duration: duration >= 0,
         duration,
@@ -123,7 +126,10 @@ def require_duration(owner: str, duration: Any) -> None:
 
 
 def as_number(value: Time) -> ArrayLike:
-    """The value as it is; raises `ValueError` for a time with a unit, whose worth a plan knows."""
+    """Returns a plain number unchanged; raises `ValueError` for text such as "30%".
+
+    Only a plan knows how long "30%" is.
+    """
     if isinstance(value, str):
         raise ValueError(
             f"a schedule can be evaluated once its times are numbers, got {value!r}; resolve it by "
@@ -133,20 +139,20 @@ def as_number(value: Time) -> ArrayLike:
 
 
 def as_float(value: Time) -> jax.Array:
-    """`value` as a strongly typed float32 array."""
+    """Converts `value` to a strongly typed float32 array."""
     value = as_number(value)
     if isinstance(value, int | np.generic | np.ndarray):
-        # By NumPy: JAX refuses or truncates whole numbers beyond int32.
+        # NumPy converts, because JAX refuses or truncates whole numbers beyond int32.
         value = np.asarray(value, np.float32)
     return jnp.asarray(value).astype(jnp.float32)
 
 
 def as_time(value: Time) -> jax.Array:
-    """Whole numbers as signed integers while these can hold them, everything else as float32."""
+    """Converts whole numbers to signed integers where these suffice, all else to float32."""
     value = as_number(value)
     if isinstance(value, int | np.integer | np.ndarray):
         limits = jnp.iinfo(jax.dtypes.canonicalize_dtype(np.int64))
-        whole = np.asarray(value).dtype.kind in "iuO"
+        whole = np.asarray(value).dtype.kind in "iuO"  # "O": Python integers of over 64 bits
         if whole and np.any((value < limits.min) | (value > limits.max)):
             return as_float(value)
     array = jnp.asarray(value)
@@ -154,16 +160,17 @@ def as_time(value: Time) -> jax.Array:
         return as_float(array)
     signed = jnp.promote_types(jnp.int32, jnp.dtype(f"int{8 * array.dtype.itemsize}"))
     if jnp.issubdtype(array.dtype, jnp.unsignedinteger):
+        # Clips rather than wraps: the largest times of an unsigned type stay late.
         most = min(jnp.iinfo(signed).max, jnp.iinfo(array.dtype).max)
         array = jnp.minimum(array, jnp.asarray(most, array.dtype))
     return array.astype(signed)
 
 
 def same_kind(t: Time, other: Time) -> tuple[jax.Array, jax.Array]:
-    """Both as integers where both are, else both as float32.
+    """Converts two times to integers if both are whole, and to float32 otherwise.
 
-    Float32 counts exactly only up to 2²⁴ = 16.8 million. Comparing and subtracting update counts
-    as integers keeps a schedule exact beyond that.
+    Float32 counts exactly only up to 2²⁴ = 16.8 million. Comparing and subtracting update counts as
+    integers keeps a schedule exact beyond that.
     """
     t, other = as_time(t), as_time(other)
     if t.dtype == other.dtype:
@@ -175,24 +182,28 @@ def same_kind(t: Time, other: Time) -> tuple[jax.Array, jax.Array]:
 
 
 def since(t: Time, start: Time) -> jax.Array:
-    """The time that has passed since `start`; 0 before it, and never past the largest integer."""
+    """Returns the time elapsed since `start`: 0 before it, and at most the largest integer."""
     t, start = same_kind(t, start)
     if jnp.issubdtype(t.dtype, jnp.integer):
         zero = jnp.zeros_like(start)
+        # With a negative start, t - start would overflow at the largest t.
         t = jnp.minimum(t, jnp.iinfo(t.dtype).max + jnp.minimum(start, zero))
     return jnp.maximum(t, start) - start
 
 
 def laps(t: Time, length: Time) -> tuple[jax.Array, jax.Array]:
-    """How many whole laps of `length` are over at `t`, and the time since the last one ended."""
+    """Returns the number of whole laps of `length` over at `t`, and the time since the last one.
+
+    It is `divmod(t, length)` for times, exact for integers and safe for float32.
+    """
     t, length = same_kind(t, length)
     t = jnp.maximum(t, jnp.zeros_like(t))
     length = jnp.where(length > 0, length, jnp.ones_like(length))
     if jnp.issubdtype(t.dtype, jnp.integer):
         lap = t // length
         return lap, t - lap * length
-    t = jnp.minimum(t, jnp.finfo(t.dtype).max)
-    # Corrected by comparison: a quotient just below a whole number may round up to it.
+    t = jnp.minimum(t, jnp.finfo(t.dtype).max)  # keeps an infinite time from becoming NaN
+    # The quotient may round across a whole number, so the lap is corrected by exact comparison.
     lap = jnp.floor(t / length)
     lap -= as_float(lap * length > t)
     lap += as_float((lap + 1) * length <= t)
@@ -200,16 +211,15 @@ def laps(t: Time, length: Time) -> tuple[jax.Array, jax.Array]:
 
 
 def done_and_left(t: Time, duration: Time) -> tuple[jax.Array, jax.Array]:
-    """The share of `duration` that is over at `t` and the share that is left, both in [0, 1].
+    """Returns the shares of `duration` that are over and left at `t`, both in [0, 1].
 
-    They add up to one, but each is computed by a division of its own, so that each is accurate
-    near its zero: one minus the other would lose all its digits there. A zero duration is always
-    over.
+    The two add up to one, but each is computed by its own division, so that each is accurate near
+    its zero; one minus the other would lose all its digits there. A zero duration is always over.
     """
     t, duration = same_kind(t, duration)
     t = jnp.clip(t, jnp.zeros_like(duration), duration)
     some = duration > 0
-    # The inner `where` keeps the gradient finite at a zero duration.
+    # The inner `where` keeps the gradient finite for a zero duration.
     length = as_float(jnp.where(some, duration, jnp.ones_like(duration)))
     done = jnp.where(some, as_float(t) / length, 1.0)
     left = jnp.where(some, as_float(duration - t) / length, 0.0)

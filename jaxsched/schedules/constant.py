@@ -1,4 +1,4 @@
-"""One value for all time."""
+"""A constant value."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,10 @@ from jaxsched.schedules.base import Number, Schedule, as_float, schedule
 
 @schedule
 class Constant(Schedule):
-    """The same value at every time.
+    """A constant: the same value at every time.
+
+    Use it where a schedule is expected and nothing shall change, for instance as a part of a
+    `Sequence` or a `Product`.
 
     Formula:
         value
@@ -26,5 +29,5 @@ class Constant(Schedule):
     value: Number
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         return jnp.broadcast_to(as_float(self.value), jnp.shape(t))

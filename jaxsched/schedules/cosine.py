@@ -1,4 +1,4 @@
-"""Half a cosine wave from a peak to an end."""
+"""Cosine decay."""
 
 import jax
 from jax.typing import ArrayLike
@@ -16,21 +16,23 @@ from jaxsched.schedules.base import (
 
 @schedule
 class Cosine(Schedule):
-    """Falls from a peak to an end along half a cosine wave, and stays there.
+    """Cosine decay: falls from a peak to an end value along half a cosine wave.
+
+    The default choice for a run whose length is known, mostly behind a `Warmup`.
 
     Formula:
         end + (peak − end) · ½(1 + cos(π t / duration)),   0 ≤ t ≤ duration
 
-    computed with sin²(½π (duration − t) / duration), the same function, which keeps its relative
+    The same function is computed as sin²(½π (duration − t) / duration), which keeps its relative
     accuracy in float32 down to the last update; ½(1 + cos) loses every digit there.
 
     Attributes:
         peak: the value at t = 0.
         duration: the time at which `end` is reached, in the unit of t.
-        end: the last value, kept past the duration (torch's recursion rises again there).
+        end: the last value, which is kept after the duration (torch's recursion rises again there).
 
     Raises:
-        ValueError: when the duration is negative, or `end` is above `peak`.
+        ValueError: if the duration is negative, or `end` is above `peak`.
 
     Source:
         Loshchilov and Hutter, "SGDR" (arXiv 1608.03983), equation 5, one cycle.
@@ -50,6 +52,6 @@ class Cosine(Schedule):
         require_fall("Cosine", self.peak, self.end)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         done, left = done_and_left(t, self.duration)
         return blend(self.peak, self.end, done, left, "cosine")

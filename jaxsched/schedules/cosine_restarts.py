@@ -1,4 +1,4 @@
-"""Half cosine waves, each longer than the one before."""
+"""Cosine decay with warm restarts (SGDR)."""
 
 import functools
 
@@ -24,12 +24,12 @@ from jaxsched.schedules.base import (
 )
 
 _LATEST = np.iinfo(np.int32).max
-_SMALLEST_GROWTH = 1.001
+_SMALLEST_GROWTH = 1.001  # keeps the table of cycles to about 15 000 rows
 
 
 @functools.cache
 def _cycles(multiplier: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where each cycle starts and how long it is, in lengths of the first, up to int32's limit."""
+    """Returns the starts and lengths of all cycles up to int32's limit, in lengths of the first."""
     starts: list[float] = [0]
     lengths: list[float] = [1]
     while (start := starts[-1] + lengths[-1]) <= _LATEST:
@@ -41,25 +41,28 @@ def _cycles(multiplier: float) -> tuple[np.ndarray, np.ndarray]:
 
 @schedule
 class CosineRestarts(Schedule):
-    """Falls along half a cosine wave, restarts at the peak, and does so in ever longer cycles.
+    """Cosine decay with warm restarts (SGDR): every cycle begins at the peak again.
+
+    Use it when the run may be stopped at the end of any cycle, or to take one model per cycle for
+    an ensemble.
 
     Formula:
         end + (peak − end) · ½(1 + cos(π Tcur / Ti)),   Ti = first · multiplierⁱ
 
-    with Tcur the time since cycle i began at first · (1 + multiplier + … + multiplierⁱ⁻¹). The
+    where Tcur is the time since cycle i began, at first · (1 + multiplier + … + multiplierⁱ⁻¹). The
     update at a restart is the first to use the peak again. The cycle is found by searching these
-    sums, which are exact where `first`, `multiplier` and t are integers, and float32 otherwise.
+    sums, which are exact if `first`, `multiplier` and t are integers, and float32 otherwise.
 
     Attributes:
         peak: the value at the start of every cycle.
         first: the length of the first cycle, in the unit of t.
-        multiplier: how much longer each cycle is than the one before. A Python number: it decides
-            how many cycles there are.
-        end: the value that every cycle falls to.
+        multiplier: the length of each cycle divided by that of the one before. It must be a Python
+            number, because it decides how many cycles there are.
+        end: the value to which every cycle falls.
 
     Raises:
-        ValueError: when `first` is not above 0, `end` is above `peak`, or the multiplier is
-            neither 1 nor at least 1.001.
+        ValueError: if `first` is not above 0, `end` is above `peak`, or the multiplier is neither 1
+            nor at least 1.001.
 
     Source:
         Loshchilov and Hutter, "SGDR" (arXiv 1608.03983), equation 5.
@@ -86,24 +89,24 @@ class CosineRestarts(Schedule):
         if self.multiplier != 1 and not grows:
             raise ValueError(
                 "CosineRestarts needs a Python number of 1 or at least 1.001 as multiplier, got "
-                f"{self.multiplier!r}; cycles that shrink would never end, and cycles that hardly "
-                "grow are multiplier=1."
+                f"{self.multiplier!r}; cycles that shrink would never end, and for cycles that "
+                "hardly grow use multiplier=1."
             )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         now, length = self._cycle(t)
         done, left = done_and_left(now, length)
         return blend(self.peak, self.end, done, left, "cosine")
 
     def _cycle(self, t: ArrayLike) -> tuple[jax.Array, ArrayLike]:
-        """The time since the cycle began, and the cycle's length."""
+        """Returns the time since the current cycle began, and the length of that cycle."""
         lap, now = laps(t, self.first)
         if self.multiplier == 1:
             return now, as_number(self.first)
         starts, lengths = (jnp.asarray(column) for column in _cycles(self.multiplier))
         if jnp.issubdtype(lap.dtype, jnp.integer) and jnp.issubdtype(starts.dtype, jnp.integer):
-            # t // first ≥ start says the same as t ≥ first · start, and cannot overflow.
+            # t // first ≥ start is equivalent to t ≥ first · start and cannot overflow.
             edges, here = same_kind(starts, lap)
         else:
             edges, here = as_float(self.first) * as_float(starts), as_float(t)

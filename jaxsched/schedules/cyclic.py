@@ -1,4 +1,4 @@
-"""Triangles, of constant or of shrinking height."""
+"""Cyclical learning rates: triangles of constant or shrinking height."""
 
 import dataclasses
 from typing import Literal
@@ -26,7 +26,10 @@ from jaxsched.schedules.base import (
 
 @schedule
 class Cyclic(Schedule):
-    """Goes from a base to a peak and back, again and again.
+    """Cyclical learning rate: goes from a base to a peak and back, again and again.
+
+    Use it for cyclical training and, by `momentum`, for the momentum that runs against the learning
+    rate. For a single cycle see `OneCycle`.
 
     Formula:
         base + (peak − base) · scale · x,   x from 0 to 1 during `up`, back to 0 during `down`
@@ -37,19 +40,18 @@ class Cyclic(Schedule):
 
     Attributes:
         base: the value at the start of every cycle.
-        peak: the value at the turn of the first cycle. Below `base` this is the momentum twin.
-        up: how long the way to the peak is, in the unit of t; 2 to 10 epochs.
-        down: how long the way back is; None means as long as the way up.
+        peak: the value at the turn of the first cycle. For a momentum it is below `base`.
+        up: the time from base to peak, in the unit of t; 2 to 10 epochs.
+        down: the time from peak to base, in the unit of t; None means the same as `up`.
         mode: "triangular", "triangular2" or "exp_range".
-        gamma: the factor per unit of time of "exp_range".
-        exp_range_of: what gamma^t shrinks. The paper's text says each bound, so that the base
-            decays too: "bounds". Its author's Caffe code, Keras and torch shrink the "amplitude"
-            above a base that stays.
+        gamma: the factor per unit of time in mode "exp_range".
+        exp_range_of: what gamma^t multiplies. By the paper's text it multiplies each bound, so that
+            the base decays too: "bounds". The author's Caffe code, Keras and torch multiply only
+            the "amplitude" above a constant base.
         curve: "linear" for triangles; "cosine" for the paper's Hann window, which did as well.
 
     Raises:
-        ValueError: when a duration is negative or the cycle has no length, or gamma is outside
-            [0, 1].
+        ValueError: if a duration is negative, the cycle has no length, or gamma is outside [0, 1].
 
     Source:
         Smith, "Cyclical learning rates" (arXiv 1506.01186), sections 3.1 and 3.2.
@@ -86,7 +88,7 @@ class Cyclic(Schedule):
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         up, down = same_kind(self.up, self.up if self.down is None else self.down)
         cycle, now = laps(t, up + down)
         risen, to_rise = done_and_left(now, up)
@@ -98,11 +100,12 @@ class Cyclic(Schedule):
         scale = self._scale(t, cycle)
         if self.mode == "exp_range" and self.exp_range_of == "bounds":
             return scale * blend(base, peak, above, below, self.curve)
+        # The value at this cycle's turn.
         turn = base * (1 - scale) + peak * scale
         return blend(base, turn, above, below, self.curve)
 
     def _scale(self, t: ArrayLike, cycle: jax.Array) -> jax.Array:
-        """What the mode multiplies the amplitude, or both bounds, by."""
+        """Returns the factor of the amplitude, or of both bounds, for the mode."""
         if self.mode == "triangular":
             return jnp.float32(1.0)
         if self.mode == "triangular2":
@@ -110,7 +113,11 @@ class Cyclic(Schedule):
         return powers(self.gamma, jnp.maximum(as_float(t), 0.0))
 
     def momentum(self, high: Number = 0.9, low: Number = 0.8) -> "Cyclic":
-        """The momentum that goes with this cycle: lowest where the learning rate is highest.
+        """Returns the momentum for this cycle: lowest where the learning rate is highest.
+
+        Args:
+            high: the momentum at the start of every cycle.
+            low: the momentum at the learning rate's peak.
 
         Example:
             >>> import jaxsched as js

@@ -1,4 +1,4 @@
-"""A constant factor per unit of time."""
+"""Exponential decay."""
 
 import jax
 import jax.numpy as jnp
@@ -10,17 +10,20 @@ from jaxsched.schedules.base import Number, Schedule, as_float, schedule
 
 @schedule
 class Exponential(Schedule):
-    """Multiplies the value by the same rate in every unit of time.
+    """Exponential decay: the value is multiplied by the same factor in every unit of time.
+
+    Use it for a smooth decay that does not depend on the length of the run, and with a rate above 1
+    for the rising learning rate of a range test.
 
     Formula:
         value · rate^t,   t ≥ 0
 
     Attributes:
         value: the value at t = 0.
-        rate: what one unit of time multiplies by. Above 1 it rises, up to e⁶⁴ times the value.
+        rate: the factor per unit of time. Above 1 the value rises, up to e⁶⁴ times `value`.
 
     Raises:
-        ValueError: when the rate is negative.
+        ValueError: if the rate is negative.
 
     Source:
         Robbins-Monro practice; torch's `ExponentialLR`, Caffe's "exp".
@@ -38,5 +41,5 @@ class Exponential(Schedule):
         require_factor("Exponential", self.rate)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         return as_float(self.value) * powers(self.rate, jnp.maximum(as_float(t), 0.0))

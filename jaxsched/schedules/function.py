@@ -14,17 +14,18 @@ from jaxsched.schedules.base import Schedule, as_float, schedule, static
 class Function(Schedule):
     """A plain function of time, such as an Optax schedule or a lambda, as a schedule.
 
-    The combinators wrap whatever callable they are given in it. The function is part of the form:
-    numbers it closes over are constants of the compiled program.
+    Wherever a schedule is expected, a function is wrapped in it automatically. The function is
+    static: numbers in its closure are constants of the compiled program.
 
     Formula:
         fn(t)
 
     Attributes:
-        fn: takes a time or an array of times, written with jax.numpy so that it can be traced.
+        fn: a function of a time or an array of times, written with `jax.numpy` so that it can be
+            traced.
 
     Raises:
-        ValueError: when `fn` cannot be called.
+        ValueError: if `fn` cannot be called.
 
     Example:
         >>> import optax, jaxsched as js
@@ -39,12 +40,12 @@ class Function(Schedule):
             raise ValueError(f"Function needs a function of time, got {self.fn!r}.")
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         return jnp.broadcast_to(as_float(self.fn(t)), jnp.shape(t))
 
 
 def as_schedule(owner: str, part: Any) -> Schedule:
-    """A schedule as it is, any other function of time wrapped; raises `ValueError` otherwise."""
+    """Returns a schedule unchanged and wraps any other function; raises `ValueError` otherwise."""
     if isinstance(part, Schedule):
         return part
     if callable(part):

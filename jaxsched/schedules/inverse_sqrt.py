@@ -1,4 +1,4 @@
-"""One over the square root of time."""
+"""Inverse square-root decay."""
 
 from typing import Literal
 
@@ -11,24 +11,26 @@ from jaxsched.schedules.base import Number, Schedule, Time, as_float, require, s
 
 @schedule
 class InverseSqrt(Schedule):
-    """Falls as one over the square root of time, without an end.
+    """Inverse square-root decay: falls as one over the square root of time and has no end.
+
+    Use it for transformers when the length of the run is not known in advance.
 
     Formula:
-        shifted   peak / √(1 + t / timescale)            init2winit's and big_vision's
-        held      peak · √(timescale / max(t, timescale))   tensor2tensor's: flat, then falling
+        shifted   peak / √(1 + t / timescale)               as in init2winit and big_vision
+        held      peak · √(timescale / max(t, timescale))   as in tensor2tensor: flat, then falling
 
-    The transformer schedule d^−½ · min(t^−½, t · w^−1.5) is
-    `Warmup(InverseSqrt((d * w) ** -0.5, w, form="held"), w)`. big_vision's, which starts its clock
-    after the warm-up, is `Sequence((Linear(0, peak, w), InverseSqrt(peak, timescale)), (w,))`.
+    The transformer schedule d^−½ · min(t^−½, t · w^−1.5) is `Warmup(InverseSqrt((d * w) ** -0.5, w,
+    form="held"), w)`. The one of big_vision, which starts its clock after the warm-up, is
+    `Sequence((Linear(0, peak, w), InverseSqrt(peak, timescale)), (w,))`.
 
     Attributes:
         peak: the value at t = 0.
-        timescale: the time after which the value begins to fall ("held") or has fallen to
-            peak / √2 ("shifted"), in the unit of t; 10 000 updates is usual.
+        timescale: the time after which the value begins to fall ("held") or has fallen to peak / √2
+            ("shifted"), in the unit of t; 10 000 updates is usual.
         form: "shifted" or "held".
 
     Raises:
-        ValueError: when the timescale is not above 0.
+        ValueError: if the timescale is not above 0.
 
     Source:
         Vaswani et al., "Attention is all you need" (arXiv 1706.03762), equation 3; Zhai et al.,
@@ -52,7 +54,7 @@ class InverseSqrt(Schedule):
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         now, timescale = jnp.maximum(as_float(t), 0.0), as_float(self.timescale)
         times = 1 + now / timescale if self.form == "shifted" else jnp.maximum(now / timescale, 1)
         return as_float(self.peak) / jnp.sqrt(times)

@@ -1,4 +1,4 @@
-"""A straight line from one value to another."""
+"""Linear decay or rise."""
 
 import jax
 from jax.typing import ArrayLike
@@ -16,20 +16,21 @@ from jaxsched.schedules.base import (
 
 @schedule
 class Linear(Schedule):
-    """Goes from a start to an end in a straight line, and stays there.
+    """Linear schedule: goes from one value to another in a straight line and stays there.
 
-    `Linear(peak, 0, duration)` after a warm-up is "D2Z", decay to zero.
+    Use it as the decay after a warm-up, `Linear(peak, 0, duration)`, which is known as "D2Z" (decay
+    to zero), or as the rising learning rate of a range test.
 
     Formula:
         start + (end − start) · t / duration,   0 ≤ t ≤ duration
 
     Attributes:
         start: the value at t = 0.
-        end: the last value. It may be above `start`: a range test rises.
+        end: the last value; it may be above `start`.
         duration: the time at which `end` is reached, in the unit of t.
 
     Raises:
-        ValueError: when the duration is negative.
+        ValueError: if the duration is negative.
 
     Source:
         Bergsma et al., "Straight to zero" (arXiv 2502.15938), for the decay to exactly zero.
@@ -48,6 +49,6 @@ class Linear(Schedule):
         require_duration("Linear", self.duration)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         done, left = done_and_left(t, self.duration)
         return blend(self.start, self.end, done, left, "linear")

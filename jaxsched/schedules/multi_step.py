@@ -1,4 +1,4 @@
-"""Piecewise constant: a factor at each milestone."""
+"""Step decay at given milestones."""
 
 import jax
 import jax.numpy as jnp
@@ -18,22 +18,25 @@ from jaxsched.schedules.base import (
 
 @schedule
 class MultiStep(Schedule):
-    """Multiplies the value by a factor at each milestone.
+    """Step decay: the value is multiplied by a factor at each milestone.
+
+    The classic schedule for image classifiers, with milestones from the paper whose result is to be
+    reproduced.
 
     Formula:
         value · factor^n(t), with n(t) = the number of milestones ≤ t
 
     The update at t = milestone is the first to use the new value, as in torch's `MultiStepLR`
-    stepped once an update and in `optax.piecewise_constant_schedule` (Keras and init2winit are one
-    later).
+    stepped after every update and in `optax.piecewise_constant_schedule`. Keras and init2winit
+    change one update later.
 
     Attributes:
         value: the value before the first milestone.
         milestones: times in ascending order, in the unit of t. A time given twice counts twice.
-        factor: what each milestone multiplies by; 0.1 and 0.2 are the usual choices.
+        factor: the factor at each milestone; 0.1 and 0.2 are usual.
 
     Raises:
-        ValueError: when the milestones do not ascend, or the factor is negative.
+        ValueError: if the milestones do not ascend, or the factor is negative.
 
     Source:
         The step schedule of He et al., "Deep residual learning" (arXiv 1512.03385), section 4.2.
@@ -53,7 +56,7 @@ class MultiStep(Schedule):
         require_factor("MultiStep", self.factor)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         passed = jnp.zeros(jnp.shape(t), jnp.int32)
         for milestone in self.milestones:
             now, then = same_kind(t, milestone)

@@ -1,4 +1,4 @@
-"""The 1cycle policy: the learning rate up and down once, and the momentum against it."""
+"""The 1cycle policy: the learning rate rises and falls once, and the momentum runs against it."""
 
 import jax
 from jax.typing import ArrayLike
@@ -17,17 +17,17 @@ from jaxsched.schedules.base import (
     since,
     static,
 )
-from jaxsched.schedules.interpolate import through
+from jaxsched.schedules.interpolate import interpolate
 
 
-def _through_cycle(
+def _interpolate_cycle(
     t: ArrayLike,
     cycle: "OneCycle | OneCycleMomentum",
     values: tuple[ArrayLike, ArrayLike, ArrayLike],
 ) -> jax.Array:
-    """From the first value to the second and on to the third, at the cycle's turning times.
+    """Goes from the first value to the second and on to the third, at the cycle's turning times.
 
-    In three phases the first value comes again before the third.
+    With three phases the first value comes again before the third.
     """
     first, second, third = map(as_float, values)
     rise, end = cycle.rise, as_number(cycle.duration)
@@ -36,11 +36,11 @@ def _through_cycle(
         times, heights = (0, turn, 2 * turn, end), (first, second, first, third)
     else:
         times, heights = (0, turn, end), (first, second, third)
-    return through(since(t, 0), times, heights, cycle.anneal)
+    return interpolate(since(t, 0), times, heights, cycle.anneal)
 
 
 def _require_cycle(name: str, cycle: "OneCycle | OneCycleMomentum") -> None:
-    """Raises `ValueError` when the cycle does not fit into its duration."""
+    """Raises `ValueError` if the cycle does not fit into its duration."""
     require_duration(name, cycle.duration)
     most = 0.5 if cycle.three_phase else 1
     require(
@@ -53,18 +53,20 @@ def _require_cycle(name: str, cycle: "OneCycle | OneCycleMomentum") -> None:
 
 @schedule
 class OneCycle(Schedule):
-    """Rises from a fraction of the peak to the peak, then falls to almost nothing.
+    """1cycle policy: rises from a fraction of the peak to the peak, then falls to almost nothing.
+
+    Use it for short runs at a large learning rate ("super-convergence"), with its `momentum`.
 
     Formula:
         peak / div_factor → peak                       during the first rise · duration
         peak → peak / (div_factor · final_div_factor)  during the rest, and kept from then on
 
-    along half cosine waves or straight lines. In three phases the way down to peak / div_factor
-    takes as long as the way up, and only the rest leads to the last value.
+    Each part runs along half a cosine wave or a straight line. With three phases the fall to
+    peak / div_factor takes as long as the rise, and only the rest leads to the last value.
 
     Attributes:
-        peak: the highest value; the learning-rate range test finds it.
-        duration: the time of the whole cycle, in the unit of t.
+        peak: the highest value; a learning-rate range test finds it.
+        duration: the length of the whole cycle, in the unit of t.
         rise: the share of the duration at which the peak is reached.
         div_factor: peak / first value; 10 to 25.
         final_div_factor: first value / last value.
@@ -73,12 +75,13 @@ class OneCycle(Schedule):
             paper; then `rise` is at most ½.
 
     Raises:
-        ValueError: when the duration is negative or `rise` outside [0, 1] (½ for three phases).
+        ValueError: if the duration is negative, or `rise` is outside [0, 1] ([0, ½] with three
+            phases).
 
     Source:
-        Smith and Topin, "Super-convergence" (arXiv 1708.07120), three phases; the two-phase form
-        is fastai's. Torch's `OneCycleLR` turns one update earlier and ends at update
-        duration − 1: `js.compat.torch.OneCycleLR`. `SmithOneCycle` is what the author ran.
+        Smith and Topin, "Super-convergence" (arXiv 1708.07120), three phases; the two-phase form is
+        fastai's. Torch's `OneCycleLR` turns one update earlier and ends at update duration − 1: see
+        `js.compat.torch.OneCycleLR`. For the shape that the author ran see `SmithOneCycle`.
 
     Example:
         >>> import jaxsched as js
@@ -98,13 +101,17 @@ class OneCycle(Schedule):
         _require_cycle("OneCycle", self)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         first = as_float(self.peak) / as_float(self.div_factor)
         values = (first, self.peak, first / as_float(self.final_div_factor))
-        return _through_cycle(t, self, values)
+        return _interpolate_cycle(t, self, values)
 
     def momentum(self, high: Number = 0.95, low: Number = 0.85) -> "OneCycleMomentum":
-        """The momentum that goes with this cycle: lowest where the learning rate is highest.
+        """Returns the momentum for this cycle: lowest where the learning rate is highest.
+
+        Args:
+            high: the momentum at the beginning and the end of the cycle.
+            low: the momentum at the learning rate's peak.
 
         Example:
             >>> import jaxsched as js
@@ -116,17 +123,19 @@ class OneCycle(Schedule):
 
 @schedule
 class OneCycleMomentum(Schedule):
-    """Falls from high to low while the learning rate of `OneCycle` rises, and comes back.
+    """Momentum of the 1cycle policy: falls while the learning rate rises, then comes back.
+
+    Use it as the momentum beside `OneCycle`, whose `momentum` makes a fitting one.
 
     Formula:
         high → low    during the first rise · duration
         low → high    during the rest; high from then on
 
-    along half cosine waves or straight lines. In three phases it is back at `high` when the
-    learning rate is back at its first value.
+    Each part runs along half a cosine wave or a straight line. With three phases the momentum is
+    back at `high` when the learning rate is back at its first value.
 
     Attributes:
-        duration: the time of the whole cycle, in the unit of t.
+        duration: the length of the whole cycle, in the unit of t.
         high: the first and last value; 0.95 in the paper.
         low: the value at the learning rate's peak; 0.85 or 0.8 (it barely matters which).
         rise: the share of the duration at which the learning rate peaks.
@@ -134,8 +143,8 @@ class OneCycleMomentum(Schedule):
         three_phase: whether the learning rate's cycle has three phases.
 
     Raises:
-        ValueError: when the duration is negative, `rise` outside [0, 1] (½ for three phases) or
-            `low` above `high`.
+        ValueError: if the duration is negative, `rise` is outside [0, 1] ([0, ½] with three
+            phases), or `low` is above `high`.
 
     Source:
         Smith, "A disciplined approach to neural network hyper-parameters" (arXiv 1803.09820),
@@ -165,6 +174,6 @@ class OneCycleMomentum(Schedule):
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         values = (self.high, self.low, self.high)
-        return _through_cycle(t, self, values)
+        return _interpolate_cycle(t, self, values)

@@ -1,4 +1,4 @@
-"""A power of what is left."""
+"""Polynomial decay."""
 
 import jax
 import jax.numpy as jnp
@@ -19,19 +19,21 @@ from jaxsched.schedules.base import (
 
 @schedule
 class Polynomial(Schedule):
-    """Goes from a start to an end as a power of the share that is left, and stays there.
+    """Polynomial decay: goes to an end value as a power of the share of time that is left.
+
+    Usual for semantic segmentation ("poly", power 0.9) and for large-batch training (power 2).
 
     Formula:
         end + (start − end) · (1 − t / duration)^power,   0 ≤ t ≤ duration
 
     Attributes:
         start: the value at t = 0.
-        end: the last value.
+        end: the last value, which is kept after the duration; it may be above `start`.
         duration: the time at which `end` is reached, in the unit of t.
-        power: 1 is a straight line; 0.9 and 2 are usual.
+        power: the exponent; 1 is a straight line, 0.9 and 2 are usual.
 
     Raises:
-        ValueError: when the duration is negative or the power not above 0.
+        ValueError: if the duration is negative or the power is not above 0.
 
     Source:
         The "poly" policy of Caffe; Chen et al., "DeepLab" (arXiv 1606.00915), section 4.1.2.
@@ -57,13 +59,13 @@ class Polynomial(Schedule):
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         done, left = done_and_left(t, self.duration)
         # The inner `where` keeps the gradient with respect to the power finite at the end.
         some = left > 0
         power = as_float(self.power)
         remaining = jnp.where(some, jnp.where(some, left, 1.0) ** power, 0.0)
-        # 1 − remaining loses its digits where little is gone.
+        # 1 − remaining has few accurate digits while little is gone; expm1 has them all.
         early = done < 0.5
         little = -jnp.expm1(power * jnp.log1p(-jnp.where(early, done, 0.0)))
         gone = jnp.where(early, little, 1 - remaining)

@@ -1,4 +1,4 @@
-"""A power of time under a ceiling."""
+"""Power-law decay under a ceiling."""
 
 import jax
 import jax.numpy as jnp
@@ -9,23 +9,26 @@ from jaxsched.schedules.base import Number, Schedule, as_float, require, schedul
 
 @schedule
 class Power(Schedule):
-    """Falls as a power of time, without an end, and is never above a peak.
+    """Power-law decay: falls as a power of time, has no end, and is never above a peak.
+
+    Use it for language models whose number of training tokens is not known in advance. The paper
+    fitted it over model sizes and token counts with t in tokens and amplitude = 4 · (sequences in a
+    batch).
 
     Formula:
         min(peak, amplitude · t^exponent)
 
-    Fitted over model sizes and token counts with t in tokens and amplitude = 4 · (sequences in a
-    batch). Warm-up and the cool-down over the last tenth are the combinators' business:
+    Add a warm-up and a cool-down over the last tenth with the combinators:
     `Product((Warmup(Power(...), 1e8), WSD(1.0, duration, cooldown, end=0.01,
     shape="exponential")))`.
 
     Attributes:
         peak: the ceiling; 0.02 in the paper (with µP).
-        amplitude: the value that the power alone would have at t = 1.
-        exponent: of time; −0.51 in the paper.
+        amplitude: the value of the power alone at t = 1.
+        exponent: the exponent of time; −0.51 in the paper.
 
     Raises:
-        ValueError: when the exponent is above 0, or the amplitude is negative.
+        ValueError: if the exponent is above 0, or the amplitude is negative.
 
     Source:
         Shen et al., "Power scheduler" (arXiv 2408.13359), equation 5.
@@ -53,7 +56,7 @@ class Power(Schedule):
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         now, peak = as_float(t), as_float(self.peak)
         begun = now > 0
         power = as_float(self.amplitude) * jnp.where(begun, now, 1.0) ** as_float(self.exponent)

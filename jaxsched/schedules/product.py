@@ -1,4 +1,4 @@
-"""Schedules multiplied."""
+"""The product of several schedules."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,9 @@ from jaxsched.schedules.function import as_schedule
 
 @schedule
 class Product(Schedule):
-    """The product of schedules, all on the same clock; their order does not matter.
+    """Combinator: the product of several schedules on the same clock; their order does not matter.
+
+    Use it to scale a schedule, `Product((schedule, Constant(0.5)))`, or to add a cool-down to one.
 
     Formula:
         parts[0](t) · parts[1](t) · …
@@ -19,11 +21,11 @@ class Product(Schedule):
         parts: the schedules, or any functions of time, at least one.
 
     Raises:
-        ValueError: when there is no part, or one is not callable.
+        ValueError: if there is no part, or one is not callable.
 
     Source:
-        init2winit's "compound" schedules; torch's `ChainedScheduler`, without its dependence on
-        order.
+        init2winit's "compound" schedules; torch's `ChainedScheduler`, whose result depends on the
+        order of its parts.
 
     Example:
         >>> import jax.numpy as jnp, jaxsched as js
@@ -41,7 +43,7 @@ class Product(Schedule):
         object.__setattr__(self, "parts", parts)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         value = jnp.ones(jnp.shape(t), jnp.float32)
         for part in self.parts:
             value *= as_float(part(t))

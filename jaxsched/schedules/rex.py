@@ -1,4 +1,4 @@
-"""The reflected exponential decay."""
+"""REX: reflected exponential decay."""
 
 import jax
 from jax.typing import ArrayLike
@@ -18,7 +18,9 @@ from jaxsched.schedules.base import (
 
 @schedule
 class Rex(Schedule):
-    """Falls slowly at first and ever faster towards the end.
+    """Reflected exponential decay (REX): falls slowly at first and ever faster towards the end.
+
+    Made for short training budgets, where the learning rate should stay high for most of the run.
 
     Formula:
         end + (peak − end) · (1 − p) / (1 − alpha · p),   p = t / duration
@@ -26,12 +28,12 @@ class Rex(Schedule):
     Attributes:
         peak: the value at t = 0.
         duration: the time at which `end` is reached, in the unit of t.
-        end: the last value.
+        end: the last value, which is kept after the duration.
         alpha: how late the fall comes: 0 is a straight line, ½ is the paper's, 0.9 is that of the
             popular port (github.com/IvanVassi/REX_LR).
 
     Raises:
-        ValueError: when the duration is negative, `end` is above `peak`, or alpha outside [0, 1).
+        ValueError: if the duration is negative, `end` is above `peak`, or alpha is outside [0, 1).
 
     Source:
         Chen, Wolfe and Kyrillidis, "REX: Revisiting budgeted training with an improved schedule"
@@ -59,7 +61,7 @@ class Rex(Schedule):
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         _, left = done_and_left(t, self.duration)
         alpha, end = as_float(self.alpha), as_float(self.end)
         return end + (as_float(self.peak) - end) * left / ((1 - alpha) + alpha * left)

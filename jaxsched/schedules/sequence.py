@@ -1,4 +1,4 @@
-"""One schedule after another."""
+"""Several schedules one after another."""
 
 import jax
 import jax.numpy as jnp
@@ -19,25 +19,28 @@ from jaxsched.schedules.function import as_schedule
 
 @schedule
 class Sequence(Schedule):
-    """Runs one schedule after another, each on a clock of its own.
+    """Combinator: runs one schedule after another, each on its own clock.
+
+    Use it to join phases that restart their time. For a warm-up that leaves the schedule's clock
+    alone see `Warmup`.
 
     Formula:
         parts[0](t)                           t < boundaries[0]
         parts[i](t − boundaries[i − 1])       boundaries[i − 1] ≤ t < boundaries[i]
 
-    The update at t = boundary is the next part's first, and that part sees time 0.
+    The update at t = boundary is the first of the next part, which sees time 0 there.
 
     Attributes:
         parts: the schedules, or any functions of time, in order.
-        boundaries: when each part but the first begins, in the unit of t, in ascending order; one
-            fewer than parts.
+        boundaries: the times at which each part but the first begins, in the unit of t and in
+            ascending order; one fewer than parts.
 
     Raises:
-        ValueError: when there is no part, the number of boundaries does not fit, they do not
-            ascend, or a part is not callable.
+        ValueError: if there is no part, the number of boundaries does not fit, they do not ascend,
+            or a part is not callable.
 
     Source:
-        `optax.join_schedules`, which accepts a wrong number of boundaries in silence.
+        `optax.join_schedules`, which silently accepts a wrong number of boundaries.
 
     Example:
         >>> import jax.numpy as jnp, jaxsched as js
@@ -60,7 +63,7 @@ class Sequence(Schedule):
         require_ascending("Sequence", "boundaries", self.boundaries)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         value = as_float(self.parts[0](t))
         for part, boundary in zip(self.parts[1:], self.boundaries, strict=True):
             now, then = same_kind(t, boundary)

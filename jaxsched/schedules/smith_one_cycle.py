@@ -1,4 +1,4 @@
-"""The 1cycle policy as its author ran it."""
+"""The 1cycle policy in the shape that its author ran."""
 
 import jax
 import jax.numpy as jnp
@@ -22,23 +22,25 @@ from jaxsched.schedules.units import twice
 
 @schedule
 class SmithOneCycle(Schedule):
-    """Rises from a base to a peak, falls straight towards zero, and rests at a small floor.
+    """1cycle policy as its author ran it: rises to a peak, then falls in a line to a small floor.
 
-    The shape in the training logs that the author released. It differs from the three phases of
-    the paper's prose (`OneCycle(three_phase=True)`): the line down does not stop at the base.
+    Use it to reproduce the super-convergence results. The shape is that of the author's released
+    training logs. It differs from the three phases of the paper's text
+    (`OneCycle(three_phase=True)`): the falling line does not stop at the base.
 
     Formula:
-        base + (peak − base) · t / half              t ≤ half
-        max(base / divisor, peak · (2 half − t) / half)   then, and for ever
+        base + (peak − base) · t / half                   t ≤ half
+        max(base / divisor, peak · (2 half − t) / half)   t > half
 
     Attributes:
         base: the value at t = 0; peak / 10 or peak / 12.
         peak: the highest value.
-        half: how long the rise is, in the unit of t; 2 · half was 86 to 97 % of the author's runs.
+        half: the length of the rise, in the unit of t; 2 · half was 86 to 97 % of the author's
+            runs.
         divisor: base / floor; 1000 in the logs, 100 in the paper's figure 8a.
 
     Raises:
-        ValueError: when `half` is negative, or `divisor` is below 1.
+        ValueError: if `half` is negative, or `divisor` is below 1.
 
     Source:
         The logs in github.com/lnsmith54/hyperParam1, of Smith, "A disciplined approach to neural
@@ -61,11 +63,11 @@ class SmithOneCycle(Schedule):
             lambda divisor: divisor >= 1,
             self.divisor,
             message="SmithOneCycle needs a divisor of at least 1, so that it does not rise at the "
-            f"end, got divisor={self.divisor}.",
+            f"end, got divisor={self.divisor}; it is base / floor.",
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         risen, to_rise = done_and_left(t, self.half)
         _, to_fall = done_and_left(since(t, self.half), self.half)
         base, peak = as_float(self.base), as_float(self.peak)
@@ -73,11 +75,14 @@ class SmithOneCycle(Schedule):
         return jnp.where(to_rise > 0, blend(base, peak, risen, to_rise, "linear"), down)
 
     def momentum(self, high: Number = 0.95, low: Number = 0.85) -> OneCycleMomentum:
-        """The momentum that goes with this cycle: `low` at the peak, and `high` from 2 · half on.
+        """Returns the momentum for this cycle: `low` at the peak, and `high` from 2 · half on.
 
-        The author's Caffe patch is `Cyclic(high, low, up=half, mode="triangular2")`: it equals
-        this up to 2 · half and then starts a second, half as deep dip that the paper does not
-        mention.
+        The author's Caffe patch is `Cyclic(high, low, up=half, mode="triangular2")`: it equals this
+        up to 2 · half, then begins a second dip, half as deep, which the paper does not mention.
+
+        Args:
+            high: the momentum at the beginning and the end of the cycle.
+            low: the momentum at the learning rate's peak.
 
         Example:
             >>> import jaxsched as js

@@ -1,4 +1,4 @@
-"""A factor at regular intervals."""
+"""Step decay at regular intervals."""
 
 import jax
 from jax.typing import ArrayLike
@@ -9,7 +9,10 @@ from jaxsched.schedules.base import Number, Schedule, Time, as_float, laps, requ
 
 @schedule
 class Step(Schedule):
-    """Multiplies the value by a factor after each interval.
+    """Step decay at regular intervals: the value is multiplied by a factor after each interval.
+
+    Use it when the intervals are equal and the run has no fixed end; for chosen times see
+    `MultiStep`.
 
     Formula:
         value · factor^⌊t / every⌋,   t ≥ 0
@@ -19,10 +22,10 @@ class Step(Schedule):
     Attributes:
         value: the value during the first interval.
         every: the length of an interval, in the unit of t.
-        factor: what each interval multiplies by.
+        factor: the factor after each interval.
 
     Raises:
-        ValueError: when `every` is not above 0, or the factor is negative.
+        ValueError: if `every` is not above 0, or the factor is negative.
 
     Source:
         Caffe's "step" policy; torch's `StepLR`.
@@ -47,6 +50,6 @@ class Step(Schedule):
         require_factor("Step", self.factor)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         over, _ = laps(t, self.every)
         return as_float(self.value) * powers(self.factor, over)

@@ -9,18 +9,20 @@ from jaxsched.schedules.function import as_schedule
 
 @schedule
 class Stretch(Schedule):
-    """The same schedule, made longer or shorter as a whole.
+    """Combinator: the same schedule, made longer or shorter as a whole.
+
+    Use it to try a recipe at another training budget, or to convert the unit of time:
+    `Stretch(schedule_in_epochs, updates_per_epoch)` is a schedule in updates.
 
     Formula:
         schedule(t / factor)
 
     Attributes:
-        schedule: what to stretch; a schedule or any function of time.
-        factor: 2 makes everything in it last twice as long, ½ half as long. It is also the way
-            from one unit to another: `Stretch(of_epochs, updates_per_epoch)` is one of updates.
+        schedule: the schedule to stretch, or any function of time.
+        factor: 2 makes everything last twice as long, ½ half as long.
 
     Raises:
-        ValueError: when the factor is not above 0, or `schedule` is not callable.
+        ValueError: if the factor is not above 0, or `schedule` is not callable.
 
     Source:
         Composer's `scale_schedule_ratio`.
@@ -44,5 +46,5 @@ class Stretch(Schedule):
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         return as_float(self.schedule(as_float(t) / as_float(self.factor)))

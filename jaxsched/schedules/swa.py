@@ -1,4 +1,4 @@
-"""The learning rates of stochastic weight averaging."""
+"""Learning rates for stochastic weight averaging (SWA)."""
 
 import jax
 from jax.typing import ArrayLike
@@ -19,12 +19,14 @@ from jaxsched.schedules.base import (
     schedule,
     since,
 )
-from jaxsched.schedules.interpolate import through
+from jaxsched.schedules.interpolate import interpolate
 
 
 @schedule
 class SWAConstant(Schedule):
-    """Holds a peak, comes down in a straight line before averaging starts, and stays there.
+    """SWA's constant schedule: falls in a line to a constant before averaging starts.
+
+    Use it with `average_params` when weights are averaged once an epoch.
 
     Formula:
         peak          up to ½ · start
@@ -37,12 +39,12 @@ class SWAConstant(Schedule):
         start: the time at which averaging starts, in the unit of t; ¾ of the usual budget.
 
     Raises:
-        ValueError: when `start` is negative.
+        ValueError: if `start` is negative.
 
     Source:
         Izmailov et al., "Averaging weights leads to wider optima and better generalization"
-        (arXiv 1803.05407), as in github.com/timgaripov/swa. torch's `SWALR` begins where the
-        learning rate happens to be: `js.compat.torch.SWALR`.
+        (arXiv 1803.05407), as in github.com/timgaripov/swa. torch's `SWALR` begins at whatever
+        value the learning rate has: see `js.compat.torch.SWALR`.
 
     Example:
         >>> import jax.numpy as jnp, jaxsched as js
@@ -58,31 +60,32 @@ class SWAConstant(Schedule):
         require_duration("SWAConstant", self.start)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         start = as_number(self.start)
         start = start if is_known(start) else as_float(start)
-        return through(since(t, 0), (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear")
+        return interpolate(since(t, 0), (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear")
 
 
 @schedule
 class SWACyclic(Schedule):
-    """Falls in a straight line in every cycle and jumps back; weights are averaged at the lows.
+    """SWA's cyclical schedule: falls in a line in every cycle, then jumps back up.
+
+    Use it with `average_params` when weights are averaged at the end of each cycle. The last update
+    of every cycle uses `low`, and the weights that it makes are the ones to average.
 
     Formula:
         (1 − u) · high + u · low,   u = (t mod cycle + update) / cycle
 
-    The last update of every cycle uses `low`, and the weights after it are the ones to average.
-
     Attributes:
-        high: the value that every cycle falls from.
+        high: the value from which every cycle falls.
         low: the value at the last update of a cycle.
         cycle: the length of a cycle, in the unit of t.
         update: the length of one update in the unit of t: 1 where t counts updates, 1 / (updates
-            in an epoch) where it counts epochs.
+            per epoch) where it counts epochs.
 
     Raises:
-        ValueError: when the cycle is not longer than 0, or shorter than one update, or `low` is
-            above `high`.
+        ValueError: if the cycle is not longer than 0, or shorter than one update, or `low` is above
+            `high`.
 
     Source:
         Izmailov et al. (arXiv 1803.05407), section 3.1.
@@ -115,7 +118,7 @@ class SWACyclic(Schedule):
         )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         _, now = laps(t, self.cycle)
         now, update = same_kind(now, self.update)
         done, left = done_and_left(now + update, self.cycle)

@@ -12,21 +12,21 @@ _PATTERN = re.compile(rf"\s*{_NUMBER}\s*(epoch|update|example|%)s?\s*", re.IGNOR
 
 
 class Duration(NamedTuple):
-    """A time as it is written: "500 updates" is 500 and "update"."""
+    """An amount of time and its unit: "500 updates" is (500, "update")."""
 
     amount: float
     unit: Literal["epoch", "update", "example", "%"]
 
 
 def parse_time(text: str) -> Duration:
-    """Reads a time with its unit.
+    """Reads a time with a unit.
 
     Args:
         text: a number and one of `epochs`, `updates`, `examples`, `%` (of the run); the space
-            between them and the plural s may be missing.
+            between them and the plural s are optional.
 
     Raises:
-        ValueError: when it is anything else.
+        ValueError: if the text is anything else.
 
     Example:
         >>> from jaxsched.schedules.units import parse_time
@@ -45,7 +45,7 @@ def parse_time(text: str) -> Duration:
 
 
 def as_duration(time: Time) -> Duration:
-    """A time of an experiment with its unit; a bare number is in epochs.
+    """Returns a time of an experiment with its unit; a bare number is in epochs.
 
     Example:
         >>> from jaxsched.schedules.units import as_duration
@@ -56,7 +56,7 @@ def as_duration(time: Time) -> Duration:
 
 
 def twice(time: Time) -> Time:
-    """Twice a time, in its own unit.
+    """Returns twice a time, in the same unit.
 
     Example:
         >>> from jaxsched.schedules.units import twice
@@ -70,14 +70,14 @@ def twice(time: Time) -> Time:
 
 
 def resolve(schedule: Schedule, in_own_unit: Callable[[Duration], float]) -> Schedule:
-    """The schedule with every time that has a unit turned into a number.
+    """Returns the schedule with every time that has a unit converted to a number.
 
     Args:
-        schedule: as it was written; what it combines is resolved as well.
-        in_own_unit: turns a time with a unit into the unit of the schedule's clock.
+        schedule: the schedule; the schedules that it combines are resolved too.
+        in_own_unit: converts a time with a unit to the unit of the schedule's clock.
 
     Raises:
-        ValueError: when a time cannot be read, or a field that is no time has a unit.
+        ValueError: if a time cannot be read, or a field that is not a time has a unit.
 
     Example:
         >>> import jaxsched as js
@@ -86,11 +86,11 @@ def resolve(schedule: Schedule, in_own_unit: Callable[[Duration], float]) -> Sch
         Cosine(peak=0.1, duration=27.0, end=0.0)
     """
 
-    def resolved(value: Any) -> Any:
+    def resolve_value(value: Any) -> Any:
         if isinstance(value, str):
             return in_own_unit(parse_time(value))
         if isinstance(value, tuple):
-            return tuple(map(resolved, value))
+            return tuple(map(resolve_value, value))
         return resolve(value, in_own_unit) if isinstance(value, Schedule) else value
 
     changes = {}
@@ -103,16 +103,16 @@ def resolve(schedule: Schedule, in_own_unit: Callable[[Duration], float]) -> Sch
                 f"{type(schedule).__name__}.{field.name} is a value, not a time; it takes plain "
                 f"numbers, got {value!r}."
             )
-        changes[field.name] = resolved(value)
+        changes[field.name] = resolve_value(value)
     return dataclasses.replace(cast(Any, schedule), **changes) if changes else schedule
 
 
-# How a field that holds times is annotated.
+# The annotations of fields that hold times.
 _TIMES = (Time, Time | None, tuple[Time, ...])
 
 
 def _has_unit(value: Any) -> bool:
-    """Whether there is a time with a unit in it."""
+    """Returns whether a field's value contains a time with a unit."""
     if isinstance(value, Schedule):
         fields = dataclasses.fields(cast(Any, value))
         return any(_has_unit(getattr(value, f.name)) for f in fields if not is_static(f))
@@ -120,6 +120,6 @@ def _has_unit(value: Any) -> bool:
 
 
 def _holds_schedules(value: Any) -> bool:
-    """Whether it is a schedule or several, whose own fields are looked at in their turn."""
+    """Returns whether a field's value is a schedule or a tuple of schedules."""
     parts = value if isinstance(value, tuple) else (value,)
     return all(isinstance(part, Schedule) for part in parts)

@@ -1,4 +1,4 @@
-"""A linear ramp into any schedule."""
+"""Linear warm-up into any schedule."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,9 @@ from jaxsched.schedules.function import as_schedule
 
 @schedule
 class Warmup(Schedule):
-    """Rises in a straight line to the schedule's own curve, meets it, and follows it.
+    """Combinator: a linear warm-up that meets the schedule's own curve and then follows it.
+
+    Use it for large batches, large learning rates, and Adam's first updates.
 
     Formula:
         start + (schedule(duration) − start) · t / duration   for t < duration
@@ -30,13 +32,13 @@ class Warmup(Schedule):
     60, and `Warmup(Cosine(0.1, 90), 5)` still ends at 90. The curve has no jump.
 
     Attributes:
-        schedule: what to warm up to; a schedule or any function of time.
-        duration: how long the ramp is, in the unit of t; 5 epochs is usual for large batches.
-        start: the value at t = 0. The first update uses it, so 0 spends that update on nothing;
-            peak / (number of warm-up updates) is what "(t + 1) / W" warm-ups start at.
+        schedule: the schedule to warm up to, or any function of time.
+        duration: the length of the warm-up, in the unit of t; 5 epochs is usual for large batches.
+        start: the value at t = 0. The first update uses it, so with 0 that update changes nothing;
+            warm-ups of the form "(t + 1) / W" start at peak / (number of warm-up updates).
 
     Raises:
-        ValueError: when the duration is negative, or `schedule` is not callable.
+        ValueError: if the duration is negative, or `schedule` is not callable.
 
     Source:
         Goyal et al., "Accurate, large minibatch SGD" (arXiv 1706.02677), section 2.2.
@@ -57,7 +59,7 @@ class Warmup(Schedule):
         require_duration("Warmup", self.duration)
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         done, left = done_and_left(t, self.duration)
         ramp = as_float(self.start) * left + as_float(self.schedule(self.duration)) * done
         now, end = same_kind(t, self.duration)

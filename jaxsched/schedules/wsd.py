@@ -1,4 +1,4 @@
-"""Warm up, stay, cool down."""
+"""Warmup-stable-decay."""
 
 from typing import Literal, TypeAlias
 
@@ -25,9 +25,9 @@ Cooldown: TypeAlias = Literal["linear", "1-sqrt", "cosine", "exponential", "1-sq
 
 
 def _remaining(shape: Cooldown, done: jax.Array, left: jax.Array) -> jax.Array:
-    """The share of peak − end that remains, written so that it is accurate near 0."""
+    """Computes the share of peak − end that remains, written so that it is accurate near 0."""
     if shape == "1-sqrt":
-        # The inner `where` keeps the gradient finite where the cool-down begins.
+        # The inner `where` keeps the gradient finite at the beginning of the cool-down.
         root = jnp.sqrt(jnp.where(done > 0, done, 1.0))
         return jnp.where(done > 0, left / (1 + root), 1.0)
     if shape == "1-square":
@@ -37,10 +37,10 @@ def _remaining(shape: Cooldown, done: jax.Array, left: jax.Array) -> jax.Array:
 
 @schedule
 class WSD(Schedule):
-    """Warms up to a peak, stays there, and cools down at the very end.
+    """Warmup-stable-decay: warms up to a peak, stays there, and cools down at the very end.
 
-    Any point of the stable stretch can be the start of a cool-down, so the run can be made longer
-    without starting again.
+    Use it when the length of the run may still change: a cool-down can begin at any point of the
+    stable stretch, so the run can be made longer without starting again.
 
     Formula:
         start + (peak − start) · t / warmup       t < warmup
@@ -53,15 +53,16 @@ class WSD(Schedule):
     Attributes:
         peak: the value of the stable stretch.
         duration: the time at which `end` is reached, in the unit of t.
-        cooldown: how long the cool-down is; 10 to 20 % of the duration.
-        warmup: how long the warm-up is.
-        end: the last value. "exponential" needs one above 0.
-        start: the value at t = 0 when there is a warm-up.
-        shape: of the cool-down; "1-sqrt" did best in Hägele et al., "exponential" is MiniCPM's.
+        cooldown: the length of the cool-down, in the unit of t; 10 to 20 % of the duration.
+        warmup: the length of the warm-up, in the unit of t.
+        end: the last value; "exponential" needs one above 0.
+        start: the value at t = 0 if there is a warm-up.
+        shape: the shape of the cool-down; "1-sqrt" did best in Hägele et al., "exponential" is
+            MiniCPM's.
 
     Raises:
-        ValueError: when a duration is negative, warm-up and cool-down together are longer than
-            the run, `end` is above `peak`, or an exponential cool-down ends at 0.
+        ValueError: if a duration is negative, warm-up and cool-down together are longer than the
+            run, `end` is above `peak`, or an exponential cool-down ends at 0.
 
     Source:
         Hu et al., "MiniCPM" (arXiv 2404.06395), section 4.2; Hägele et al., "Scaling laws and
@@ -104,7 +105,7 @@ class WSD(Schedule):
             )
 
     def __call__(self, t: ArrayLike) -> jax.Array:
-        """The value at time `t`, float32, of the shape of `t`."""
+        """Returns the value at time `t`: float32, of the shape of `t`."""
         peak, end = as_float(self.peak), as_float(self.end)
         warm, to_warm = done_and_left(t, self.warmup)
         duration, cooldown = same_kind(self.duration, self.cooldown)

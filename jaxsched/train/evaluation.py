@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import optax
 
-from jaxsched.optim.hyperparams import hyperparams, learning_rate_in_force
+from jaxsched.optim.hyperparams import hyperparams, scaled_learning_rate
 from jaxsched.plan import Plan
 from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import TrainState
@@ -131,7 +131,7 @@ def make_row(
             state.step,
         )
     )
-    learning_rate, examples = learning_rate_in_force(settings), plan.examples_at(int(step))
+    learning_rate, examples = scaled_learning_rate(settings), plan.examples_at(int(step))
     train, test, averaged = measured.train, measured.test, measured.averaged
     return Evaluation(
         step=int(step),

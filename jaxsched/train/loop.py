@@ -327,7 +327,7 @@ class _Run:
         saves = self._policy.stops(plan) if self._policy else ()
         traces = self._profile.stops if self._profile else ()
         stops = (stop for stop in (*saves, *traces) if stop > self.step)
-        return min((plan.alike_until(self.step), *stops))
+        return min((plan.next_boundary(self.step), *stops))
 
     def _await_compilation(self) -> float:
         """Waits until the next updates are compiled; returns for how many seconds devices idled."""

@@ -1,4 +1,4 @@
-"""Optax transformations with memory; know nothing but Optax and the clock."""
+"""Stateful Optax transformations for any chain; they need only Optax and the clock."""
 
 from jaxsched.transforms.abel import ScaleByAbelState as ScaleByAbelState
 from jaxsched.transforms.abel import scale_by_abel as scale_by_abel

@@ -21,14 +21,14 @@ Mask: TypeAlias = Any | Callable[[optax.Params], Any]
 
 
 class ScaleByAbelState(NamedTuple):
-    """What ABEL remembers: a few scalars."""
+    """State of `scale_by_abel`: a few scalars."""
 
     count: jax.Array  # int32[], updates done
-    scale: jax.Array  # f32[], the multiplier in force at the last update
-    squared_norm: jax.Array  # f32[], |w|² as last measured
-    change: jax.Array  # f32[], of |w|² between the last two measurements
-    num_measurements: jax.Array  # int32[], those that the dead band ignored left out
-    num_decays: jax.Array  # int32[], the unconditional last one included
+    scale: jax.Array  # f32[], the factor that the last update used
+    squared_norm: jax.Array  # f32[], |w|² at the last measurement
+    change: jax.Array  # f32[], change of |w|² between the last two measurements
+    num_measurements: jax.Array  # int32[], without those that the dead band ignored
+    num_decays: jax.Array  # int32[], with the unconditional last one
     reached_minimum: jax.Array  # bool[], whether the next bounce decays
 
 
@@ -44,9 +44,10 @@ def scale_by_abel(
 ) -> optax.GradientTransformationExtraArgs:
     """Multiplies updates by a scale that decays when the weight norm turns down after a bounce.
 
-    With weight decay, |w|² of a network falls, turns, grows, and settles where gradient noise and
-    decay balance; once it turns again, this learning rate has no more to give. Put it after the
-    learning rate, outside the momentum buffer, so that a decay acts as a change of `lr` does.
+    Use it to decay a learning rate without choosing the times of the decays. With weight decay,
+    |w|² of a network falls, turns, grows, and settles where gradient noise and decay balance; once
+    it turns again, this learning rate has no more to give. Put it after the learning rate, outside
+    the momentum buffer, so that a decay acts like a change of `lr`.
 
     Formula, algorithm 1 of the paper, at each measurement t:
         Δₜ = |wₜ|² − |wₜ₋₁|²
@@ -55,36 +56,37 @@ def scale_by_abel(
             else:                reached_minimum ← True
         and at update last_decay_at, whatever the flag:  scale ← decay_factor · scale
 
-    |w|² is measured on the incoming parameters of the updates where `at` is true, in float32; at
-    the first update of an epoch those are the weights at the end of the epoch before. A decay is in
-    force from the update that decides it on. Update 0 is never measured: nothing is trained yet.
-    Other updates cost a multiplication by a scalar.
+    |w|² is measured in float32 on the parameters that `update` receives where `at` is true; at the
+    first update of an epoch those are the weights at the end of the epoch before. A decay is in
+    force from the very update that decides it. Update 0 is never measured: nothing is trained yet.
+    Updates that do not measure cost one multiplication by a scalar.
 
-    How to choose: the base learning rate and the decay factor of a step schedule serve as they are
-    (the paper: 0.2 on CIFAR, 0.1 elsewhere). `last_decay_at` at 85 % of the training; its place
-    matters little. The state has no other end: to train longer, go on from a state before the last
-    decay. Without weight decay the norm does not bounce, and one late decay is all there is.
+    How to choose: use the base learning rate and the decay factor of a step schedule (the paper:
+    0.2 on CIFAR, 0.1 elsewhere). Set `last_decay_at` to 85 % of the training; its place matters
+    little. It marks the end of the run: to train longer, go on from a state before the last decay.
+    Without weight decay the norm does not bounce, and the one late decay is all there is.
 
     The rule takes the first turn for a minimum. Where the norm may rise first (warm-up, a small
     learning rate), it would decay at minima from then on; `guard_rising` prevents that.
 
     Args:
-        decay_factor: multiplies the scale at each decay, between 0 and 1.
+        decay_factor: the factor of the scale at each decay, between 0 and 1.
         at: which updates measure: a predicate over the update count, int32[] -> bool[], such as
             `every(steps_per_epoch)` or a plan's `is_epoch_start`.
-        last_decay_at: the update of the unconditional decay, or a predicate that is true at it
-            alone; None for none.
+        last_decay_at: the update of the unconditional decay, or a predicate that is true at that
+            update alone; None for none.
         mask: which parameters count in |w|²: a pytree of bools, of the parameters' structure or a
-            prefix of it, or a function from parameters to one; None for all.
-        floor: the scale never falls below it. The paper has none.
-        dead_band: a measurement within this share of the last one is ignored, as if not taken:
-            jitter is no bounce, while a slow drift adds up until it counts. The paper has none.
-        guard_rising: only a fall that turns into a rise sets the flag, and only a rise that turns
-            into a fall decays. Same as the paper's rule where the norm falls first.
+            prefix of it, or a function from parameters to such a pytree; None for all.
+        floor: the lowest scale. The paper has none.
+        dead_band: a measurement that differs from the last one by less than this share of it is
+            ignored, as if not taken. So jitter is no bounce, while a slow drift adds up until it
+            counts. The paper has none.
+        guard_rising: if True, only a fall that turns into a rise sets the flag, and only a rise
+            that turns into a fall decays. It is the paper's rule if the norm falls first.
 
     Raises:
-        ValueError: when a number is out of its range, `at` is no predicate, the mask selects
-            nothing, or `update` is not given the parameters.
+        ValueError: if a number is out of its range, `at` is no predicate, the mask selects nothing,
+            or `update` is not given the parameters.
 
     Source:
         Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682), algorithm 1.
@@ -102,17 +104,17 @@ def scale_by_abel(
     _require_numbers(decay_factor, last_decay_at, floor, dead_band)
     require_predicate(at, "scale_by_abel")
 
-    def decayed(state: ScaleByAbelState) -> ScaleByAbelState:
+    def decay(state: ScaleByAbelState) -> ScaleByAbelState:
         scale = jnp.maximum(state.scale * decay_factor, floor).astype(jnp.float32)
         return state._replace(scale=scale, num_decays=state.num_decays + 1)
 
-    def measured(state: ScaleByAbelState, params: optax.Params) -> ScaleByAbelState:
-        """The state after a measurement of these parameters."""
+    def measure(state: ScaleByAbelState, params: optax.Params) -> ScaleByAbelState:
+        """Returns the state after a measurement of these parameters."""
         squared_norm = _squared_norm(params, mask)
         change = squared_norm - state.squared_norm
         has_previous = state.num_measurements > 0
         ignored = has_previous & (jnp.abs(change) < dead_band * state.squared_norm)
-        # Signs, not the product of the changes, which may underflow.
+        # Signs are multiplied, because the product of two small changes may underflow to 0.
         turns = jnp.sign(change) * jnp.sign(state.change) < 0
         is_minimum = turns & ((change > 0) if guard_rising else ~state.reached_minimum)
         is_maximum = turns & state.reached_minimum & ((change < 0) if guard_rising else True)
@@ -122,7 +124,7 @@ def scale_by_abel(
             num_measurements=state.num_measurements + 1,
             reached_minimum=(state.reached_minimum | is_minimum) & ~is_maximum,
         )
-        return _select(ignored, state, _select(is_maximum, decayed(new), new))
+        return _select(ignored, state, _select(is_maximum, decay(new), new))
 
     def init(params: optax.Params) -> ScaleByAbelState:
         _require_selection(params, mask)
@@ -146,10 +148,11 @@ def scale_by_abel(
         params = require_params(params, "scale_by_abel")
         count = state.count
         measures = at(count) & (count > 0)
-        state = jax.lax.cond(measures, lambda: measured(state, params), lambda: state)
+        # A branch, so that only updates that measure pay for the norm.
+        state = jax.lax.cond(measures, lambda: measure(state, params), lambda: state)
         if last_decay_at is not None:
             last = last_decay_at(count) if callable(last_decay_at) else count == last_decay_at
-            state = _select(last, decayed(state), state)
+            state = _select(last, decay(state), state)
         state = state._replace(count=optax.safe_increment(count))
         return scale_updates(updates, state.scale), state
 
@@ -162,7 +165,7 @@ def _require_numbers(
     floor: ArrayLike,
     dead_band: ArrayLike,
 ) -> None:
-    """Refuses numbers out of their range."""
+    """Raises `ValueError` if a number is out of its range."""
     require(
         lambda factor: 0 < factor < 1,
         decay_factor,
@@ -172,7 +175,7 @@ def _require_numbers(
         lambda update: update >= 1 and update == int(update),
         last_decay_at,
         message="scale_by_abel needs last_decay_at to be a whole update count of at least 1, got "
-        f"{last_decay_at}; for a time in epochs use the plan's step_at.",
+        f"{last_decay_at}; for a time in epochs use the plan's first_step.",
     )
     require(
         lambda floor: 0 <= floor < 1,
@@ -188,16 +191,16 @@ def _require_numbers(
     )
 
 
-def _resolve(mask: Mask | None, params: optax.Params) -> Any:
-    """The mask as a pytree of bools."""
+def _resolve_mask(mask: Mask | None, params: optax.Params) -> Any:
+    """Returns the mask as a pytree of bools."""
     if mask is None:
         return jax.tree.map(lambda _: True, params)
     return mask(params) if callable(mask) else mask
 
 
 def _require_selection(params: optax.Params, mask: Mask | None) -> None:
-    """Refuses a mask under which |w|² would be 0 for ever."""
-    if not any(jax.tree.leaves(_resolve(mask, params))):
+    """Raises `ValueError` if the mask selects nothing, so that |w|² would always be 0."""
+    if not any(jax.tree.leaves(_resolve_mask(mask, params))):
         raise ValueError(
             "scale_by_abel needs a mask that selects at least one parameter, got none; "
             "use mask=None for all of them."
@@ -205,14 +208,14 @@ def _require_selection(params: optax.Params, mask: Mask | None) -> None:
 
 
 def _squared_norm(params: optax.Params, mask: Mask | None) -> jax.Array:
-    """The sum of squares of the selected parameters, float32."""
+    """Returns the sum of squares of the selected parameters, float32."""
 
     def selection(selected: bool, subtree: Any) -> list[jax.Array]:
         return jax.tree.leaves(subtree) if selected else []
 
-    return squared_norm(jax.tree.map(selection, _resolve(mask, params), params))
+    return squared_norm(jax.tree.map(selection, _resolve_mask(mask, params), params))
 
 
 def _select(condition: jax.Array, chosen: Any, other: Any) -> Any:
-    """One of two states of the same structure."""
+    """Selects one of two states of the same structure."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), chosen, other)

@@ -1,4 +1,4 @@
-"""Averages of the parameters along the way: SWA, EMA and tail averages."""
+"""Averages of the weights during training: SWA, EMA and tail averages."""
 
 from typing import Any, NamedTuple
 
@@ -13,51 +13,52 @@ from jaxsched.transforms.base import find_states, require_params, require_predic
 
 
 class AverageParamsState(NamedTuple):
-    """What averaging remembers: one copy of the parameters and two counters."""
+    """State of `average_params`: one copy of the parameters and two counters."""
 
     count: jax.Array  # int32[], updates done
-    num_averaged: jax.Array  # int32[], parameters in the mean
-    mean: optax.Params  # f32, of the parameters' structure and shapes; 0 while none is in it
+    num_averaged: jax.Array  # int32[], number of collected parameters in the mean
+    mean: optax.Params  # f32, the parameters' structure and shapes; 0 while nothing is in it
 
 
 def average_params(
     at: TimeFunction, *, decay: ArrayLike | None = None
 ) -> optax.GradientTransformationExtraArgs:
-    """Keeps a running mean of the parameters and passes the updates through.
+    """Keeps a running mean of the parameters and passes the updates through unchanged.
 
-    It averages `params + updates`, the parameters that the update makes, so it must be the last of
-    its chain. Read the mean with `averaged_params`. Batch-norm statistics are not the average's:
-    re-estimate them before you evaluate it.
+    Use it for stochastic weight averaging (SWA), exponential moving averages (EMA) or tail
+    averages. It averages `params + updates`, the parameters that the update makes, so it must be
+    the last of its chain. Read the mean with `averaged_params`. Batch-norm statistics are not those
+    of the averaged weights: recompute them before you evaluate the average.
 
     Formula, with n parameters in the mean so far:
         mean ← mean + (w − mean) / (n + 1)                 decay None: all equal (SWA)
         mean ← mean + (w − mean) · (1 − d),                else: exponential (EMA)
             d = min(decay, (1 + n) / (10 + n)),  and 0 for n = 0
 
-    The warm-up of d lets the first parameters be forgotten early. The mean is float32 whatever the
-    parameters' dtype: in bfloat16 a decay of 0.9999 rounds to 1 and the mean would never move.
-    Memory: one float32 copy of the parameters. Updates that collect nothing compute nothing more
-    than `optax.apply_updates`, which the compiler merges with your own.
+    The smaller d at the beginning lets the average forget the first parameters early. The mean is
+    float32 whatever the parameters' dtype: in bfloat16 a decay of 0.9999 rounds to 1 and the mean
+    would never move. Memory: one float32 copy of the parameters. Updates that collect nothing
+    compute only `optax.apply_updates`, which the compiler merges with your own.
 
-    How to choose: SWA takes the weights at the end of each epoch of the last quarter of training,
-    at a constant, not too low learning rate. EMA takes every update or every few, with a decay of
-    1 − 1/(updates to remember). A tail average is an `at` that starts late. As update `step` makes
-    the weights after `step` + 1 updates, the ends of epochs from `start` on are
+    How to choose: SWA collects the weights at the end of each epoch of the last quarter of
+    training, at a constant learning rate that is not too low. EMA collects at every update or every
+    few, with a decay of 1 − 1/(updates to remember). A tail average is an `at` that starts late. As
+    update `step` makes the weights after `step` + 1 updates, the ends of epochs from `start` on are
 
         lambda step: (step >= start) & every(steps_per_epoch)(step + 1)
 
     Args:
         at: which updates collect: a predicate over the update count, int32[] -> bool[].
-        decay: of the exponential average, between 0 and 1; None for equal weights.
+        decay: the decay of the exponential average, between 0 and 1; None for equal weights.
 
     Raises:
-        ValueError: when the decay is out of its range, `at` is no predicate, or `update` is not
-            given the parameters.
+        ValueError: if the decay is out of its range, `at` is no predicate, or `update` is not given
+            the parameters.
 
     Source:
         Izmailov et al., "Averaging weights leads to wider optima and better generalization"
-        (arXiv 1803.05407), algorithm 1; the warm-up of the decay is
-        `tf.train.ExponentialMovingAverage`'s.
+        (arXiv 1803.05407), algorithm 1; the smaller decay at the beginning is that of
+        `tf.train.ExponentialMovingAverage`.
 
     Example:
         >>> import jax.numpy as jnp, optax, jaxsched as js
@@ -83,11 +84,11 @@ def average_params(
         if decay is None:
             return equal_share(num_averaged)
         n = num_averaged.astype(jnp.float32)
-        # 1 − d, without the digits that float32 loses in 1 − 0.9999. The first is copied.
+        # This is 1 − d without computing d, because 1 − 0.9999 loses digits in float32.
         return jnp.where(n == 0, 1.0, jnp.maximum(1 - decay, 9 / (10 + n)))
 
-    def collected(state: AverageParamsState, newest: optax.Params) -> AverageParamsState:
-        """The state with these parameters in the mean."""
+    def collect(state: AverageParamsState, newest: optax.Params) -> AverageParamsState:
+        """Returns the state with these parameters in the mean."""
         return with_newest(state, newest, share_of_newest(state.num_averaged))
 
     def update(
@@ -99,37 +100,37 @@ def average_params(
         del extra_args
         params = require_params(params, "average_params")
         count = state.count
-        # Outside the branch: the compiler merges it with the caller's own, where inside it would
-        # keep both the parameters and the updates alive.
+        # Outside the branch, the compiler merges this with the caller's own `apply_updates`. Inside
+        # it, both the parameters and the updates would have to be kept in memory.
         newest = optax.apply_updates(params, updates)
-        state = jax.lax.cond(at(count), lambda: collected(state, newest), lambda: state)
+        state = jax.lax.cond(at(count), lambda: collect(state, newest), lambda: state)
         return updates, state._replace(count=optax.safe_increment(count))
 
     return optax.GradientTransformationExtraArgs(empty_average, update)
 
 
 def empty_average(params: optax.Params) -> AverageParamsState:
-    """The state with nothing in the mean."""
+    """Returns the state with nothing in the mean."""
     return AverageParamsState(
         count=jnp.zeros((), jnp.int32),
         num_averaged=jnp.zeros((), jnp.int32),
-        # Zeros, not the parameters: a buffer held twice cannot be donated.
+        # Zeros rather than the parameters, because a buffer that is held twice cannot be donated.
         mean=jax.tree.map(lambda w: jnp.zeros_like(w, dtype=jnp.float32), params),
     )
 
 
 def equal_share(num_averaged: jax.Array) -> jax.Array:
-    """The share of one more in a mean of equal weights, f32[]."""
+    """Returns the share of the newest in a mean of equal weights, f32[]."""
     return 1 / (num_averaged.astype(jnp.float32) + 1)
 
 
 def with_newest(
     average: AverageParamsState, newest: optax.Params, share: jax.Array
 ) -> AverageParamsState:
-    """The average with these parameters in it too, at this share of the mean."""
+    """Returns the average with these parameters in it too, at this share of the mean."""
     return average._replace(
         num_averaged=average.num_averaged + 1,
-        # This form's rounding error does not grow with the number averaged.
+        # The rounding error of this form does not grow with the number of parameters averaged.
         mean=jax.tree.map(
             lambda m, w: m + (w.astype(jnp.float32) - m) * share, average.mean, newest
         ),
@@ -137,20 +138,20 @@ def with_newest(
 
 
 def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Params:
-    """The mean that `average_params` or `swag` keeps in this state, or `params` while it is empty.
+    """Returns the mean that `average_params` or `swag` keeps in this state.
 
-    Found in any chain, however nested. Parameters that a mask kept from averaging are returned as
-    they are. Works under `jit`.
+    While nothing is in the mean, it returns `params`. The average is found in any chain, however
+    nested. Parameters that a mask kept from averaging are returned as they are. Works under `jit`.
 
     Args:
         opt_state: the state of any Optax optimizer with one `average_params` or `swag` in it.
         params: the current parameters.
 
     Returns:
-        Of the structure, shapes and dtypes of `params`.
+        The mean, with the structure, shapes and dtypes of `params`.
 
     Raises:
-        ValueError: when the state holds no average, or more than one.
+        ValueError: if the state holds no average, or more than one.
 
     Example:
         >>> import jax.numpy as jnp, optax, jaxsched as js

@@ -1,4 +1,4 @@
-"""What the transformations share: predicates, the need for params, norms, finding a state."""
+"""Helpers of the transformations: argument checks, norms, and finding a state in a chain."""
 
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ State = TypeVar("State")
 
 
 def require_predicate(at: TimeFunction, name: str) -> None:
-    """Refuses an `at` that is a number of updates where a predicate over them is meant."""
+    """Raises `ValueError` if `at` is a number of updates instead of a predicate over them."""
     if not callable(at):
         raise ValueError(
             f"{name} needs at to be a predicate over the update count, got at={at!r}; "
@@ -21,7 +21,7 @@ def require_predicate(at: TimeFunction, name: str) -> None:
 
 
 def require_params(params: optax.Params | None, name: str) -> optax.Params:
-    """The parameters; refuses an update that was not given them."""
+    """Returns the parameters; raises `ValueError` if an update was not given them."""
     if params is None:
         raise ValueError(
             f"{name} needs the current parameters, got params=None; "
@@ -31,17 +31,17 @@ def require_params(params: optax.Params | None, name: str) -> optax.Params:
 
 
 def scale_updates(updates: optax.Updates, scale: jax.Array) -> optax.Updates:
-    """The updates times a float32 scalar, each in its own dtype."""
+    """Multiplies the updates by a float32 scalar; each leaf keeps its dtype."""
     return jax.tree.map(lambda u: (jnp.asarray(u) * scale).astype(jnp.asarray(u).dtype), updates)
 
 
 def squared_norm(tree: Any) -> jax.Array:
-    """The sum of squares of everything in it, in float32 whatever the dtypes."""
+    """Returns the sum of squares of all leaves, in float32 whatever their dtypes."""
     return optax.tree.norm(optax.tree.cast(tree, jnp.float32), squared=True)
 
 
 def find_states(opt_state: optax.OptState, kind: type[State]) -> list[State]:
-    """Every state of this class in the state of any chain, however nested."""
+    """Returns every state of this class in the state of any chain, however nested."""
 
     def is_kind(node: object) -> bool:
         return isinstance(node, kind)

@@ -1,4 +1,4 @@
-"""The gradient noise scale: how large a batch the gradient is worth, from batches of two sizes."""
+"""The gradient noise scale, estimated from batches of two sizes: the batch size worth using."""
 
 from typing import Any, NamedTuple
 
@@ -14,16 +14,16 @@ from jaxsched.transforms.base import find_states, squared_norm
 
 
 class EstimateNoiseState(NamedTuple):
-    """What the estimate remembers: a few scalars."""
+    """State of `estimate_noise`: a few scalars."""
 
     count: jax.Array  # int32[], updates in the means; those left out do not count
-    weight: jax.Array  # f32[], 1 − decay^count, by which the means are divided when read
-    squared_norm: jax.Array  # f32[], running mean of the estimates of |G|², begun at 0
-    variance: jax.Array  # f32[], running mean of the estimates of tr Σ, begun at 0
+    weight: jax.Array  # f32[], 1 − decay^count, the divisor of the means when they are read
+    squared_norm: jax.Array  # f32[], running mean of the estimates of |G|², from 0 on
+    variance: jax.Array  # f32[], running mean of the estimates of tr Σ, from 0 on
 
 
 class GradientNoise(NamedTuple):
-    """The gradient noise scale and what it is the quotient of; see `gradient_noise`."""
+    """The gradient noise scale and the two estimates whose quotient it is; see `gradient_noise`."""
 
     scale: jax.Array  # f32[], tr Σ / |G|², in examples
     squared_norm: jax.Array  # f32[], |G|², of the true gradient
@@ -31,12 +31,13 @@ class GradientNoise(NamedTuple):
 
 
 def estimate_noise(decay: ArrayLike = 0.95) -> optax.GradientTransformationExtraArgs:
-    """Estimates the gradient noise scale and passes the updates through.
+    """Estimates the gradient noise scale and passes the updates through unchanged.
 
-    An update's gradient is the mean over B examples, made of small batches of b: micro-batches, or
-    the shares of devices. The small ones are noisier, and how much so tells the true gradient G
-    from the covariance Σ of one example's gradient. Put it first in the chain, where the updates
-    still are that mean, and give every update the rest:
+    Use it to find out which batch size is worth using, and how that changes over training. An
+    update's gradient is the mean over B examples, made of small batches of b: micro-batches, or the
+    shares of devices. The small batches' gradients are noisier; how much noisier separates the true
+    gradient G from the covariance Σ of one example's gradient. Put the transformation first in the
+    chain, where the updates still are the mean gradient, and give every update the rest:
 
         tx.update(updates, state, params, small_squared_norm=|G_b|², small_batch_size=b,
                   batch_size=B)
@@ -45,38 +46,39 @@ def estimate_noise(decay: ArrayLike = 0.95) -> optax.GradientTransformationExtra
     device. Sizes may be traced and may change from update to update. Read the estimate with
     `gradient_noise`.
 
-    Formula, at each update, both free of bias:
+    Formula, at each update, both unbiased:
         tr Σ ≈ (|G_b|² − |G_B|²) / (1/b − 1/B)
         |G|² ≈ (B |G_B|² − b |G_b|²) / (B − b)  =  |G_B|² − tr Σ / B
         mean ← decay · mean + (1 − decay) · estimate,   read divided by 1 − decay^count
         scale = mean of tr Σ / mean of |G|²
 
-    The means are taken apart, because a mean of quotients of noisy numbers has a bias, and no
-    bound.
+    The two means are kept apart, because a mean of quotients of noisy numbers is biased and
+    unbounded.
 
-    What it says: training takes about S·(1 + scale/B) updates and E·(1 + B/scale) examples, with S
-    and E the least that any batch needs. Far below the scale a larger batch saves as many updates
-    as it is larger and wastes nothing; at the scale both are twice their least; far above it more
-    examples save next to no updates. The scale grows by one or two orders of magnitude as the
-    loss falls. It takes the Hessian for a multiple of the identity, and larger batches than it says
-    may still do no harm (arXiv 2505.23971): trust its order of magnitude and its trend.
+    How to read it: training takes about S·(1 + scale/B) updates and E·(1 + B/scale) examples, where
+    S and E are the least that any batch size needs. Far below the scale, a batch that is k times as
+    large needs 1/k of the updates and wastes nothing; at the scale both counts are twice their
+    least; far above it more examples save next to no updates. The scale grows by one or two orders
+    of magnitude as the loss falls. The theory takes the Hessian for a multiple of the identity, and
+    larger batches than it suggests may still do no harm (arXiv 2505.23971): trust the order of
+    magnitude and the trend.
 
     How to choose: the means weigh about the last 1/(1 − decay) updates, 20 at 0.95. The further B
     is below the scale, the more of an estimate of |G|² is chance: where `gradient_noise` jumps or
-    is infinite, 0.99 or 0.999 is better, and the scale, which changes slowly, lags little.
+    is infinite, 0.99 or 0.999 is better; the scale changes slowly and so lags little.
 
-    An update whose estimate is not finite is left out of the means, where it would stay for ever:
-    a norm that overflowed, a gradient of NaN, or traced sizes that are equal (one small batch tells
-    nothing). The updates pass through as they are, NaN or not.
+    An update whose estimate is not finite is left out of the means, where it would stay for ever.
+    This happens for a norm that overflowed, a gradient of NaN, or traced sizes that are equal (a
+    single small batch contains no information). The updates pass through as they are, NaN or not.
 
     Args:
-        decay: of the running means, from 0, the last estimate alone, to below 1.
+        decay: the decay of the running means, from 0 (the last estimate alone) to below 1.
 
     Raises:
-        ValueError: when the decay is out of its range, or `update` is given a norm or a size that
-            is no scalar, or a batch that is not larger than its small ones. Sizes that are traced,
-            as under `jit`, cannot be refused.
-        TypeError: when `update` is not given the norm and the sizes.
+        ValueError: if the decay is out of its range, or `update` is given a norm or a size that is
+            not a scalar, or a batch that is not larger than its small batches. Traced sizes, as
+            under `jit`, cannot be checked.
+        TypeError: if `update` is not given the norm and the sizes.
 
     Source:
         McCandlish et al., "An empirical model of large-batch training" (arXiv 1812.06162),
@@ -112,10 +114,10 @@ def estimate_noise(decay: ArrayLike = 0.95) -> optax.GradientTransformationExtra
             variance=jnp.zeros((), jnp.float32),
         )
 
-    def observed(
+    def observe(
         state: EstimateNoiseState, squared_norm: jax.Array, variance: jax.Array
     ) -> EstimateNoiseState:
-        """The state with one more estimate in the means."""
+        """Returns the state with one more estimate in the means."""
         share = as_float(1 - decay)
 
         def with_newest(mean: jax.Array, newest: ArrayLike) -> jax.Array:
@@ -148,7 +150,7 @@ def estimate_noise(decay: ArrayLike = 0.95) -> optax.GradientTransformationExtra
             ),
         )
         is_finite = jnp.isfinite(jnp.stack(estimates)).all()
-        return updates, optax.tree.where(is_finite, observed(state, *estimates), state)
+        return updates, optax.tree.where(is_finite, observe(state, *estimates), state)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -159,15 +161,15 @@ def _estimates(
     small_batch_size: jax.Array,
     batch_size: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """|G|² and tr Σ by the batches of one update."""
-    # 1 / (1/b − 1/B), without the digits that float32 loses in the difference.
+    """Estimates |G|² and tr Σ from the batches of one update."""
+    # This is 1 / (1/b − 1/B) without that difference, in which float32 loses digits.
     effective_size = small_batch_size * (batch_size / (batch_size - small_batch_size))
     variance = (small_squared_norm - squared_norm) * effective_size
     return squared_norm - variance / batch_size, variance
 
 
 def _require_observation(**given: ArrayLike | None) -> list[jax.Array]:
-    """The norm and the sizes, float32; refuses them where missing, no scalars or impossible."""
+    """Returns the norm and the sizes in float32; raises if any is missing or impossible."""
     values = {name: value for name, value in given.items() if value is not None}
     if missing := [name for name in given if name not in values]:
         raise TypeError(
@@ -195,24 +197,24 @@ def _require_observation(**given: ArrayLike | None) -> list[jax.Array]:
 
 
 def gradient_noise(opt_state: optax.OptState) -> GradientNoise:
-    """The gradient noise scale that `estimate_noise` keeps in this state.
+    """Returns the gradient noise scale that `estimate_noise` keeps in this state.
 
-    Found in any chain, however nested. Works under `jit`. Not `noise_scale`, the size of the
-    fluctuations that SGD adds at a learning rate and batch size.
+    The state is found in any chain, however nested. Works under `jit`. Not to be confused with
+    `noise_scale`, the size of the fluctuations that SGD adds at a learning rate and batch size.
 
-    Chance may make either estimate negative. A |G|² of 0 or less with a positive tr Σ is an
-    infinite scale: no gradient is to be seen in the noise. A tr Σ of 0 or less with a positive |G|²
-    is a scale of 0: no noise is to be seen. The two parts are returned as they are.
+    Chance may make either estimate negative. If |G|² is 0 or less and tr Σ positive, the scale is
+    infinite: no gradient is visible in the noise. If tr Σ is 0 or less and |G|² positive, the scale
+    is 0: no noise is visible. The two estimates are returned as they are.
 
     Args:
         opt_state: the state of any Optax optimizer with one `estimate_noise` in it.
 
     Returns:
-        The scale in examples, and the |G|² and tr Σ that it is the quotient of, all f32[]; NaN
-        before the first estimate. The scale is also NaN where neither part is positive.
+        The scale in examples, and the estimates of |G|² and tr Σ, all f32[]; NaN before the first
+        estimate. The scale is also NaN if neither estimate is positive.
 
     Raises:
-        ValueError: when the state holds no estimate, or more than one.
+        ValueError: if the state holds no estimate, or more than one.
 
     Example:
         >>> import jax.numpy as jnp, jaxsched as js

@@ -13,18 +13,17 @@ from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import as_float, require
 from jaxsched.transforms.base import require_predicate, scale_updates
 
-Mode: TypeAlias = Literal["min", "max"]
 ThresholdMode: TypeAlias = Literal["rel", "abs"]
 
 
 class ScaleByPlateauState(NamedTuple):
-    """What the plateau rule remembers: a few scalars."""
+    """State of `scale_by_plateau`: a few scalars."""
 
     count: jax.Array  # int32[], updates done
-    scale: jax.Array  # f32[], the multiplier in force at the last update
+    scale: jax.Array  # f32[], the factor that the last update used
     best: jax.Array  # f32[], the best value observed
-    num_bad: jax.Array  # int32[], observations since without an improvement
-    cooldown_left: jax.Array  # int32[], observations that will not count as bad
+    num_bad: jax.Array  # int32[], bad observations since the last improvement or decay
+    cooldown_left: jax.Array  # int32[], coming observations that cannot count as bad
 
 
 def scale_by_plateau(
@@ -35,16 +34,17 @@ def scale_by_plateau(
     threshold: ArrayLike = 1e-4,
     threshold_mode: ThresholdMode = "rel",
     cooldown: ArrayLike = 0,
-    mode: Mode = "min",
+    mode: Literal["min", "max"] = "min",
     min_scale: ArrayLike = 0.0,
     eps: ArrayLike = 1e-8,
 ) -> optax.GradientTransformationExtraArgs:
     """Multiplies updates by a scale that decays when a value has stopped improving.
 
-    torch's `ReduceLROnPlateau`: the same rule, names and defaults. The value comes with every
-    update, `tx.update(updates, state, params, value=value)`, the same on every device, and is
-    looked at where `at` is true; the scale multiplies every update. It composes with any schedule,
-    warm-up included. Put it after the learning rate, outside the momentum buffer.
+    It is torch's `ReduceLROnPlateau`: the same rule, names and defaults. Use it to decay a learning
+    rate by the validation loss. The value is given to every update, `tx.update(updates, state,
+    params, value=value)`, the same on every device, and is observed where `at` is true; the scale
+    multiplies every update. It composes with any schedule, warm-up included. Put it after the
+    learning rate, outside the momentum buffer.
 
     Formula, at each observation:
         better = value < best · (1 − threshold)     (rel, min; max: value > best · (1 + threshold))
@@ -55,28 +55,30 @@ def scale_by_plateau(
             scale ← max(factor · scale, min_scale)   unless that is a step of eps or less
             num_bad ← 0,  cooldown_left ← cooldown
 
-    So the first decay comes with bad observation `patience` + 1; `optax.contrib.reduce_on_plateau`
-    and Keras decay one earlier. NaN is never better. A decay is in force from the update that
-    observes it on. Update 0 does not observe: there is nothing to evaluate yet.
+    So the first decay happens at bad observation number `patience` + 1;
+    `optax.contrib.reduce_on_plateau` and Keras decay one earlier. NaN is never better. A decay is
+    in force from the very update that observes it. Update 0 does not observe: there is nothing to
+    evaluate yet.
 
     Args:
         at: which updates observe: a predicate over the update count, int32[] -> bool[], such as
             `every(steps_per_epoch)` or a plan's `is_epoch_start`.
-        factor: multiplies the scale at each decay, between 0 and 1.
-        patience: bad observations that are borne before a decay.
-        threshold: how much better counts as better.
+        factor: the factor of the scale at each decay, between 0 and 1.
+        patience: the number of bad observations that are tolerated before a decay.
+        threshold: how much better a value must be to count as better.
         threshold_mode: "rel", a share of the best value, or "abs", in the value's own unit.
-        cooldown: observations after a decay that cannot count as bad.
+        cooldown: the number of observations after a decay that cannot count as bad.
         mode: "min" for a loss, "max" for an accuracy.
-        min_scale: the scale never falls below it; torch's `min_lr` over its learning rate.
-        eps: a smaller step of the scale is not taken; torch's `eps` over its learning rate.
+        min_scale: the lowest scale; torch's `min_lr` over its learning rate.
+        eps: a decay that changes the scale by this or less is not made; torch's `eps` over its
+            learning rate.
 
     Raises:
-        ValueError: when a number is out of its range, a mode is unknown, `at` is no predicate, the
+        ValueError: if a number is out of its range, a mode is unknown, `at` is no predicate, the
             value is no scalar, or it is negative in "rel" mode. A share of a negative best value
             points the wrong way, and torch's rule then never decays: use threshold_mode="abs". A
-            value that is traced, as under `jit`, cannot be refused; torch's rule is applied.
-        TypeError: when `update` is not given the value.
+            traced value, as under `jit`, cannot be checked; torch's rule is applied.
+        TypeError: if `update` is not given the value.
 
     Source:
         torch 2.13, `torch.optim.lr_scheduler.ReduceLROnPlateau`.
@@ -97,7 +99,7 @@ def scale_by_plateau(
     _require_one_of("threshold_mode", threshold_mode, ("rel", "abs"))
     _require_one_of("mode", mode, ("min", "max"))
     require_predicate(at, "scale_by_plateau")
-    # The value that any other beats, and the direction in which to be better.
+    # The value that any other improves on, and the sign of an improvement.
     worst, sign = (jnp.inf, -1) if mode == "min" else (-jnp.inf, 1)
 
     def is_better(value: jax.Array, best: jax.Array) -> jax.Array:
@@ -105,8 +107,8 @@ def scale_by_plateau(
         bar = best * (1 + margin) if threshold_mode == "rel" else best + margin
         return value < bar if mode == "min" else value > bar
 
-    def observed(state: ScaleByPlateauState, value: jax.Array) -> ScaleByPlateauState:
-        """The state after an observation of this value."""
+    def observe(state: ScaleByPlateauState, value: jax.Array) -> ScaleByPlateauState:
+        """Returns the state after an observation of this value."""
         better = is_better(value, state.best)
         cooling = state.cooldown_left > 0
         num_bad = jnp.where(better | cooling, 0, state.num_bad + 1)
@@ -143,7 +145,7 @@ def scale_by_plateau(
         value = _require_value(value, threshold_mode)
         count = state.count
         observes = at(count) & (count > 0)
-        state = jax.lax.cond(observes, lambda: observed(state, value), lambda: state)
+        state = jax.lax.cond(observes, lambda: observe(state, value), lambda: state)
         state = state._replace(count=optax.safe_increment(count))
         return scale_updates(updates, state.scale), state
 
@@ -153,7 +155,7 @@ def scale_by_plateau(
 def _require_numbers(
     factor: ArrayLike, threshold: ArrayLike, min_scale: ArrayLike, eps: ArrayLike
 ) -> None:
-    """Refuses numbers out of their range."""
+    """Raises `ValueError` if a number is out of its range."""
     require(
         lambda factor: 0 < factor < 1,
         factor,
@@ -179,7 +181,7 @@ def _require_numbers(
 
 
 def _require_whole(name: str, number: ArrayLike) -> None:
-    """Refuses a number of observations that is not a whole one."""
+    """Raises `ValueError` if a number of observations is not a whole number."""
     require(
         lambda number: number >= 0 and number == int(number),
         number,
@@ -188,13 +190,13 @@ def _require_whole(name: str, number: ArrayLike) -> None:
 
 
 def _require_one_of(name: str, choice: str, choices: tuple[str, str]) -> None:
-    """Refuses an unknown mode."""
+    """Raises `ValueError` if a mode is unknown."""
     if choice not in choices:
         raise ValueError(f"scale_by_plateau needs {name} to be one of {choices}, got {choice!r}.")
 
 
 def _require_value(value: ArrayLike | None, threshold_mode: ThresholdMode) -> jax.Array:
-    """The value, float32; refuses one that is missing, no scalar or, in "rel" mode, negative."""
+    """Returns the value in float32; raises if it is missing, no scalar, or negative ("rel")."""
     if value is None:
         raise TypeError(
             "scale_by_plateau needs the keyword argument 'value', the last evaluation; "

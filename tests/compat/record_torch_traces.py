@@ -21,7 +21,7 @@ TRACES = pathlib.Path(__file__).with_name("torch_traces.json")
 PAST_THE_END = 3
 DRAWS = 24
 
-# Functions cannot be written to a file; both sides look them up by name.
+# Functions cannot be written to a file, so recorder and test look them up by name.
 FUNCTIONS = {
     "inverse time": lambda t: 1 / (1 + 0.1 * t),
     "root": lambda t: (1 + t) ** -0.5,
@@ -154,7 +154,7 @@ def combined(draw: random.Random, name: str) -> tuple[dict[str, Any], int]:
     members = [draw.choice(SIMPLE) for _ in range(draw.randint(2, 3))]
     parts = [(member, simple(draw, member)[0]) for member in members]
     if name == "ChainedScheduler":
-        # Past its T_max a cosine adds instead of multiplying: recorded among the quirks.
+        # After its T_max a cosine adds instead of multiplying; `quirks` records that.
         ends = [arguments["T_max"] for _, arguments in parts if "T_max" in arguments]
         return {"schedulers": parts}, min([60, *(end - PAST_THE_END for end in ends)])
     milestones = sorted(draw.sample(range(1, 60), len(parts) - 1))
@@ -182,7 +182,7 @@ def drawn(draw: random.Random) -> list[dict[str, Any]]:
             40,
         )
         for name, (arguments, updates) in cases.items():
-            # After its last update OneCycleLR bounces, then raises: `chosen` records the bounce.
+            # After its last update OneCycleLR rises again, then raises; `chosen` records the rise.
             past = 0 if name == "OneCycleLR" else PAST_THE_END
             if updates > 0:
                 traces.append(trace(lr, name, arguments, updates + past))
@@ -234,7 +234,7 @@ def chosen() -> list[dict[str, Any]]:
 
 
 def one_update_rise() -> str:
-    """What torch says to a rise that is exactly one update long."""
+    """torch's error for a rise that is exactly one update long."""
     try:
         trace(1.0, "OneCycleLR", {"max_lr": 1.0, "total_steps": 4, "pct_start": 0.25}, 1)
     except ZeroDivisionError as error:
@@ -243,7 +243,7 @@ def one_update_rise() -> str:
 
 
 def quirks() -> dict[str, Any]:
-    """What torch does where `jaxsched.compat.torch` goes another way."""
+    """torch's behaviour where `jaxsched.compat.torch` differs from it."""
     bounce = {"max_lr": 1.0, "total_steps": 10}
     cosine = ("CosineAnnealingLR", {"T_max": 100, "eta_min": 0.1})
     decay = ("ExponentialLR", {"gamma": 0.99})

@@ -1,4 +1,4 @@
-"""torch's schedulers against what torch 2.13 did: recorded traces, hundreds of them."""
+"""compat.torch against hundreds of traces recorded from torch 2.13."""
 
 import collections
 import importlib.util
@@ -82,7 +82,7 @@ def test_live_against_torch():
         check(json.loads(json.dumps(trace)))
 
 
-# Where torch and sense part: what torch does is recorded too, so that a change there is noticed.
+# Where we differ on purpose: torch's behaviour is recorded too, so that a change there is noticed.
 
 
 def quirk(name):
@@ -93,7 +93,7 @@ def values(schedule, steps):
     return np.asarray(schedule(jnp.arange(steps)), np.float64)
 
 
-def test_one_cycle_does_not_bounce_after_its_end():
+def test_one_cycle_keeps_its_last_value():
     torch = quirk("one cycle after its end")
     ours = values(js.compat.torch.OneCycleLR(1.0, max_lr=1.0, total_steps=10)[0], 12)
     np.testing.assert_allclose(ours[:10], torch[:10], rtol=1e-6)
@@ -109,7 +109,7 @@ def test_one_cycle_may_rise_for_one_update():
     np.testing.assert_allclose(values(momentum, 4), [0.85, 0.875, 0.925, 0.95], rtol=1e-6)
 
 
-def test_warm_restarts_come_where_the_integers_say():
+def test_warm_restarts_are_computed_in_integers():
     assert RECORDED["quirks"]["restart by float logarithm"] < 1e-12  # torch: the minimum
     ours = js.compat.torch.CosineAnnealingWarmRestarts(1.0, T_0=1, T_mult=3)
     assert float(ours(121)) == 1.0
@@ -174,7 +174,7 @@ def test_a_phase_of_no_length_is_over(name, torch_stays_at, ours_is_at):
     )
 
 
-def test_a_product_of_factors_keeps_its_last_value_past_the_table():
+def test_a_product_of_factors_keeps_its_last_value_after_the_table():
     lr = js.compat.torch.MultiplicativeLR(1.0, lambda step: 0.5, total_steps=3)
     assert values(lr, 5).tolist() == [1.0, 0.5, 0.25, 0.125, 0.125]
 

@@ -1,4 +1,4 @@
-"""The chains against torch's recorded numbers, a float64 reference and Optax's own aliases."""
+"""Optimizer chains against numbers recorded from torch, float64 references and Optax."""
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,7 @@ def test_all_three_schedules_against_float64():
         w -= float(lr(t)) * trace
         expected.append(w)
     np.testing.assert_allclose(ours, expected, rtol=1e-5)
-    for t, report in enumerate(reports):  # what this very update used
+    for t, report in enumerate(reports):  # the values that this update used
         assert report == {
             "learning_rate": pytest.approx(float(lr(t)), rel=1e-6),
             "momentum": pytest.approx(float(momentum(t)), rel=1e-6),
@@ -95,7 +95,7 @@ def test_adam_and_friends_equal_optax(ours, theirs):
         updates, state = theirs.update(jnp.float32(gradient), state, w)
         w = optax.apply_updates(w, updates)
         expected.append(float(w))
-    # 1 - b2 of a traced b2 is taken in float32, Optax's of a Python number in float64.
+    # With a traced b2, 1 - b2 is computed in float32; Optax computes it in float64.
     np.testing.assert_allclose(weights, expected, rtol=1e-5)
 
 

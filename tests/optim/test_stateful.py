@@ -1,4 +1,4 @@
-"""What an experiment says of memory: which updates its words mean, and what is refused."""
+"""Specs of stateful transformations: which updates their times mean, and what is refused."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ PLAN = js.Plan((js.Phase(20, 100),), num_examples=1000)
 
 
 def collected(averaging, plan):
-    """The numbers of updates after which weights are in the average, found by running the chain."""
+    """The counts of updates after which weights are collected, found by running the chain."""
     tx = averaging.transformation(plan)
 
     def step(state, _):
@@ -48,7 +48,7 @@ def test_weights_are_collected_every_so_many_updates():
     every=st.integers(1, 2),
 )
 def test_epochs_end_where_the_plan_says_however_batches_straddle_them(phases, start, every):
-    """Against a plain count of examples: the first update past each end of an epoch."""
+    """Compared with a plain count of examples: the update that crosses the end of an epoch."""
     plan = js.Plan(tuple(phases), num_examples=60)
     examples, expected, first = 0, [], plan.first_step(start)
     ends_before = round(start * 60) // 60
@@ -72,16 +72,16 @@ def test_the_chain_has_its_links_in_order_and_by_name():
         averaging=js.Swag(rank=2),
     )
     state = optimizer.transformation(PLAN, (1000, 2000)).init(jnp.zeros((2,)))
-    memories = ["abel", "plateau", "averaging"]
-    assert list(state) == ["noise", "weight_decay", "momentum", "learning_rate", *memories]
-    assert list(optimizer.memories()) == ["noise", *memories]
+    stateful = ["abel", "plateau", "averaging"]
+    assert list(state) == ["noise", "weight_decay", "momentum", "learning_rate", *stateful]
+    assert list(optimizer.stateful_specs()) == ["noise", *stateful]
     assert list(js.AdamW(0.1, abel=js.Abel()).transformation(PLAN).init(jnp.zeros(()))) == [
         "moments", "weight_decay", "learning_rate", "abel"
     ]  # fmt: skip
 
 
 def scales(tx, params, values, name):
-    """What the chain multiplies the learning rate by at each update."""
+    """The factor of the learning rate at each update."""
 
     def step(state, inputs):
         w, value = inputs
@@ -91,9 +91,9 @@ def scales(tx, params, values, name):
     return jax.lax.scan(step, tx.init(jnp.zeros(())), (params, values))[1]
 
 
-def test_abel_measures_at_epoch_starts_and_decays_last_where_told():
+def test_abel_measures_at_epoch_starts_and_decays_at_last_decay():
     optimizer = js.SGD(0.1, abel=js.Abel(0.5, last_decay="85%"))
-    # |w| by epoch: falls, turns at 3, grows, turns again: what epoch 7 begins with decides.
+    # |w| by epoch: falls, turns at 3, grows, turns again, which the start of epoch 7 detects.
     by_epoch = np.array([9, 5, 4, 3, 4, 5, 6, 5, *[4] * 12], np.float32)
     ours = scales(
         optimizer.transformation(PLAN), np.repeat(by_epoch, 10), jnp.zeros(200), "abel_scale"
@@ -130,7 +130,7 @@ def test_kernels_alone_may_count_in_the_norm():
     assert float(state.squared_norm) == 16
 
 
-def test_the_learning_rate_in_force_has_every_scale_in_it():
+def test_hyperparams_reports_the_learning_rate_and_its_scale():
     tx = js.SGD(0.5, abel=js.Abel(0.5, last_decay=0.1), momentum=0.9).transformation(PLAN)
     state = tx.init(jnp.ones(()))
     for _ in range(2):
@@ -158,6 +158,6 @@ def test_the_learning_rate_in_force_has_every_scale_in_it():
         (lambda: js.Swag(every="2.5 updates"), "whole epochs or whole updates"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_runs(make, message):
+def test_impossible_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()

@@ -1,4 +1,4 @@
-"""The plan's arithmetic against a twin that walks through the stream example by example."""
+"""The plan's arithmetic against brute force, update by update."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ import jaxsched as js
 
 
 def walk(phases, num_examples):
-    """Brute force: every update as (first example, batch size), by the words of the definition."""
+    """Every update as (first example, batch size), straight from the definition."""
     updates, example, end = [], 0, 0.0
     for phase in phases:
         end += phase.epochs * num_examples
@@ -26,7 +26,7 @@ def plans(draw):
     num_examples = draw(st.integers(1, 300))
     phase = st.builds(
         js.Phase,
-        # Multiples of 1/8 are exact in floats, so that the twin may add them up.
+        # Multiples of 1/8 are exact in floats, so that `walk` may add them up.
         epochs=st.integers(1, 40).map(lambda eighths: eighths / 8),
         batch_size=st.integers(1, num_examples),
     )
@@ -37,7 +37,7 @@ def plans(draw):
 
 @settings(max_examples=60, deadline=None)
 @given(plans())
-def test_plan_equals_walking_through_the_stream(plan):
+def test_plan_equals_brute_force(plan):
     updates, end = walk(plan.phases, plan.num_examples)
     steps = jnp.arange(6001)  # one shape for all plans, so that each operation compiles once
     first = np.array([example for example, _ in updates])
@@ -69,15 +69,15 @@ def test_step_at_is_the_first_update_at_or_after_the_example(plan, example):
 
 @settings(max_examples=60, deadline=None)
 @given(plans())
-def test_stretches_of_one_epoch_and_one_phase_make_up_the_plan(plan):
+def test_boundaries_split_the_plan_at_epochs_and_phases_only(plan):
     updates, _ = walk(plan.phases, plan.num_examples)
     phase_ends = {segment.end_step for segment in plan.segments}
     step = 0
     while step < len(updates):
-        end = plan.alike_until(step)
+        end = plan.next_boundary(step)
         kinds = {(first // plan.num_examples, size) for first, size in updates[step:end]}
         assert len(kinds) == 1
-        # and none is shorter than it must be
+        # No boundary lies inside an epoch and a phase.
         next_epoch = updates[end][0] // plan.num_examples if end < len(updates) else None
         assert end in phase_ends or next_epoch > updates[step][0] // plan.num_examples
         step = end
@@ -128,7 +128,7 @@ def test_a_schedule_in_epochs_changes_at_the_update_that_starts_its_epoch():
 
 @pytest.mark.parametrize("num_examples", [100, 1493, 50_000])
 def test_a_share_of_an_epoch_is_rounded_once(num_examples):
-    """Compiled too, so that a schedule may change at epoch 0.8 and mean example 80 of 100."""
+    """Also when compiled, so that a change at epoch 0.8 is at example 80 of 100."""
     plan = js.Plan((js.Phase(3, 1),), num_examples=num_examples)
     steps = np.arange(num_examples)
     ours = jax.jit(plan.epoch_at)(jnp.asarray(steps))

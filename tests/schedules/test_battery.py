@@ -1,7 +1,7 @@
-"""What every schedule must hold to. A new one needs a line in FORMULAS and one in `examples`.
+"""The properties that every schedule must have; a new one needs an entry in both tables.
 
-The classes are found by introspection; `FORMULAS` says in plain Python, in float64 and of times
-from 0 on, what each means, and `examples` gives instances to drive. Both tables must be complete.
+The classes are found by introspection. `FORMULAS` states each in plain Python, in float64 and for
+times from 0 on, and `examples` has the instances to test. Both tables must be complete.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ LENGTH = 2048
 INT32 = np.iinfo(np.int32)
 
 
-def found():
+def find_classes():
     """Every Schedule class that a module of jaxsched.schedules defines."""
     modules = [
         importlib.import_module(f"{js.schedules.__name__}.{module.name}")
@@ -183,8 +183,8 @@ def formula(schedule, t):
 @dataclasses.dataclass(frozen=True)
 class Example:
     schedule: js.Schedule
-    course: str  # "falls", "rises", "turns" (both, then rests) or "cycles"
-    end: float = 0.0  # from when on it never changes, unless it has no end
+    course: str  # "falls", "rises", "turns" (both, then constant) or "cycles"
+    end: float = 0.0  # the time from which on it never changes, unless it has no end
     endless: bool = False
 
 
@@ -195,7 +195,7 @@ def halving(t):
 def examples(unit):
     """Instances whose runs are about 100 units long."""
     n = unit
-    third = 0.37 ** (1 / (30 * n))  # a rate that 53 bits tell from 1 and 24 do not, when n is large
+    third = 0.37 ** (1 / (30 * n))  # for a large n, float64 can tell it from 1 and float32 cannot
     fall = js.Cosine(0.1, 90 * n, 0.001)
     jump = ((0, 1.0), (5 * n, 0.7), (5 * n, 0.2), (9 * n, 0.1))
     free = ((0, 0.1), (23 * n, 1.0), (40 * n, 0.5), (100 * n, 0.0))
@@ -272,7 +272,7 @@ def named(unit):
 
 
 every_example = pytest.mark.parametrize("example", named(SHORT))
-# One of each class in each form: what is compiled does not depend on the numbers.
+# One example of each class and static fields: the compiled program does not depend on the numbers.
 every_form = pytest.mark.parametrize(
     "example",
     {jax.tree.structure(param.values[0].schedule): param for param in named(SHORT)}.values(),
@@ -280,7 +280,7 @@ every_form = pytest.mark.parametrize(
 
 
 def evaluate(schedule, times, dtype):
-    """In float64; the times are repeated up to one length so that each operation compiles once."""
+    """The values in float64; padded to one length, so that each operation compiles once."""
     padded = jnp.asarray(np.resize(times, LENGTH), dtype)
     return np.asarray(schedule(padded), np.float64)[: len(times)]
 
@@ -291,7 +291,7 @@ def as_arrays(schedule):
 
 
 def test_the_tables_are_complete():
-    classes = set(found())
+    classes = set(find_classes())
     assert classes == set(FORMULAS)
     assert classes == {type(example.schedule) for example in examples(SHORT)}
     for cls in classes:
@@ -320,7 +320,7 @@ def test_a_frozen_value_that_prints_as_its_code(example):
     ],
 )
 def test_float32_agrees_with_float64(example, unit):
-    # Whole times, for a new value comes at one of them; dense at the start and the end.
+    # Whole times, because values change at these; dense at the start and the end.
     steps = np.r_[0:12, 12 * unit : 130 * unit : max(unit // 2, 1)][:250]
     edges = [time * unit + d for time in (7, 9, 23, 30, 60, 72, 77, 90, 100) for d in (-1, 0, 1)]
     times = np.unique(np.r_[steps, edges])
@@ -335,7 +335,7 @@ def test_defined_and_finite_for_every_time(example):
     fractions = [-np.inf, -1e30, -0.5, 0.0, 1e-30, 0.5, 99.999, 100.0, 1e9, 1e30, np.inf]
     for times, dtype in ((whole, jnp.int32), (fractions, jnp.float32)):
         if isinstance(example.schedule, js.Function) or "function" in repr(example.schedule):
-            times = [time for time in times if time >= 0]  # what a lambda does is its author's
+            times = [time for time in times if time >= 0]  # a lambda may not be defined before 0
         values = evaluate(example.schedule, times, dtype)
         assert np.all(np.isfinite(values)), dict(zip(times, values.tolist(), strict=True))
         at_zero = float(example.schedule(0))
@@ -367,7 +367,7 @@ def test_monotone_where_the_family_is(example):
 
 
 @every_example
-def test_at_rest_after_its_end(example):
+def test_keeps_its_last_value_after_its_end(example):
     if example.course == "cycles":
         return
     after = np.r_[example.end + np.array([0, 1, 2, 50, 1000]), 2**30, INT32.max - 1, INT32.max]
@@ -380,7 +380,7 @@ def test_at_rest_after_its_end(example):
 
 @every_form
 def test_one_program_for_all_numbers(example):
-    """jit, vmap and strict promotion, and one compilation for whatever the numbers are."""
+    """Under jit, vmap and strict promotion, with one compilation whatever the numbers are."""
     compilations = []
 
     @jax.jit
@@ -415,7 +415,7 @@ def test_gradients_through_the_numbers(example):
     numbers = jax.tree.leaves(schedule)
     if not numbers:
         return
-    # Times at which nothing jumps when a number moves a little; then those where something does.
+    # At the smooth times nothing jumps if a number changes a little; at the edges something does.
     smooth = np.array([3.3, 41.1])
     edges = np.array([-1.0, 0.0, 5.0, 7.0, 9.0, 30.0, 60.0, 90.0, 100.0, 1000.0])
     times = jnp.asarray(np.r_[smooth, edges], jnp.float32)
@@ -425,7 +425,7 @@ def test_gradients_through_the_numbers(example):
     for leaf, number in enumerate(numbers):
         step = 1e-6 * max(abs(number), 1e-3)
         if not number:
-            continue  # at a zero length or rate there is no slope from both sides
+            continue  # a length or rate of zero has a slope on one side only
         up, down = (perturbed(schedule, leaf, sign * step) for sign in (1, -1))
         expected = [(formula(up, t) - formula(down, t)) / (2 * step) for t in smooth]
         scale = max(np.abs(expected).max(), 1e-6)
@@ -486,13 +486,13 @@ IMPOSSIBLE = [
 ]
 
 
-@pytest.mark.parametrize(("build", "told"), IMPOSSIBLE)
-def test_impossible_arguments_are_refused(build, told):
-    with pytest.raises(ValueError, match=told):
+@pytest.mark.parametrize(("build", "message"), IMPOSSIBLE)
+def test_impossible_arguments_are_refused(build, message):
+    with pytest.raises(ValueError, match=message):
         build()
 
 
-def test_a_static_field_is_part_of_the_form():
+def test_a_static_field_is_part_of_the_structure():
     linear, cosine = js.OneCycle(0.1, 10, anneal="linear"), js.OneCycle(0.1, 10)
     assert jax.tree.structure(linear) != jax.tree.structure(cosine)
     axes = jax.tree.map(lambda _: 0, js.Step(0.1, 30, 0.5))  # zeros that would be refused

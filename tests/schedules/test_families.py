@@ -1,4 +1,4 @@
-"""Single families against the logs, papers and libraries they come from."""
+"""Each family of schedules against the logs, papers and libraries it comes from."""
 
 import math
 
@@ -15,16 +15,16 @@ LENGTH = 10_000
 
 
 def values(schedule, times=UPDATES):
-    """In float64; the times are repeated up to one length so that each operation compiles once."""
+    """The values in float64; padded to one length, so that each operation compiles once."""
     padded = jnp.asarray(np.resize(times, LENGTH))
     return np.asarray(schedule(padded), np.float64)[: len(times)]
 
 
-def of_optax(schedule):
+def values_of_optax(schedule):
     return np.asarray([schedule(int(update)) for update in UPDATES])
 
 
-# Base, peak, half, updates in all, 2 · half / updates and the last rate, from the author's logs.
+# The author's logs: base, peak, half, total updates, 2 · half / updates and last learning rate.
 SMITH_LOGS = {
     "WRN-32, CIFAR-10": (0.1, 1.0, 2246, 4882, 0.92, 1e-4),
     "ResNet-56, CIFAR-10": (0.08, 0.8, 4003, 9277, 0.86, 8e-5),
@@ -64,20 +64,20 @@ def test_smith_momentum_is_the_authors_patch_without_its_second_dip():
 def test_one_cycle_is_optax_cosine_onecycle():
     theirs = optax.cosine_onecycle_schedule(100, peak_value=0.7)
     ours = js.OneCycle(0.7, 100)
-    np.testing.assert_allclose(values(ours), of_optax(theirs), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(values(ours), values_of_optax(theirs), rtol=1e-5, atol=1e-7)
 
 
 def test_three_phases_are_optax_linear_onecycle_where_that_turns_at_the_same_times():
     theirs = optax.linear_onecycle_schedule(100, peak_value=0.7, pct_start=0.3, pct_final=0.6)
     ours = js.OneCycle(0.7, 100, anneal="linear", three_phase=True)
-    np.testing.assert_allclose(values(ours), of_optax(theirs), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(values(ours), values_of_optax(theirs), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("curve", ["linear", "cosine"])
 def test_interpolate_is_optax_piecewise_interpolate(curve):
     theirs = optax.piecewise_interpolate_schedule(curve, 0.4, {10: 2.0, 50: 0.5, 90: 0.25})
     ours = js.Interpolate(((0, 0.4), (10, 0.8), (50, 0.4), (90, 0.1)), curve)
-    np.testing.assert_allclose(values(ours), of_optax(theirs), rtol=1e-5)
+    np.testing.assert_allclose(values(ours), values_of_optax(theirs), rtol=1e-5)
 
 
 def test_warm_restarts_are_optax_sgdr_with_doubling_cycles():
@@ -85,14 +85,14 @@ def test_warm_restarts_are_optax_sgdr_with_doubling_cycles():
         {"init_value": 0.3, "peak_value": 0.3, "warmup_steps": 0, "decay_steps": steps}
         for steps in (10, 20, 40, 80)
     ]
-    theirs = of_optax(optax.sgdr_schedule(cycles))
+    theirs = values_of_optax(optax.sgdr_schedule(cycles))
     np.testing.assert_allclose(values(js.CosineRestarts(0.3, 10, 2)), theirs, rtol=1e-4, atol=1e-8)
 
 
 def test_warmup_cosine_is_optax_warmup_cosine_decay():
     theirs = optax.warmup_cosine_decay_schedule(0.1, 1.0, warmup_steps=10, decay_steps=100)
     ours = js.Sequence((js.Linear(0.1, 1.0, 10), js.Cosine(1.0, 90)), (10,))
-    np.testing.assert_allclose(values(ours), of_optax(theirs), rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(values(ours), values_of_optax(theirs), rtol=1e-4, atol=1e-8)
 
 
 def test_wsd_is_its_three_parts_in_sequence():

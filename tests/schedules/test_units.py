@@ -1,4 +1,4 @@
-"""Times with units: one grammar, resolved against the plan and again when the plan changes."""
+"""Times with units: their grammar, and how a plan converts them to epochs."""
 
 import dataclasses
 
@@ -59,7 +59,7 @@ def test_numbers_stay_as_they_are():
 
 
 def test_a_change_falls_on_the_very_update():
-    """Also where the update's time in epochs is no round number, and batch sizes change."""
+    """Even if the update's time in epochs is not a round number, and batch sizes change."""
     plan = js.Plan((js.Phase(3, 7), js.Phase(3, 11)), num_examples=97)
     for update in (1, 13, 41, 42, 43, 50, 60):
         lr = plan.schedule(js.MultiStep(1.0, (f"{update} updates",), factor=0.5))

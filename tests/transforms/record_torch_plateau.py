@@ -24,7 +24,7 @@ def draw_walk(rng: np.random.Generator) -> list[float | None]:
 
 
 def draw_options(rng: np.random.Generator) -> dict:
-    """Options of ReduceLROnPlateau, from all its corners."""
+    """Options of ReduceLROnPlateau, extreme ones included."""
     return {
         "mode": str(rng.choice(["min", "max"])),
         "factor": float(rng.choice([0.1, 0.5, 0.9])),
@@ -38,7 +38,7 @@ def draw_options(rng: np.random.Generator) -> dict:
 
 
 def trace(options: dict, walk: list[float | None]) -> dict:
-    """The learning rate and the counters of torch after each observation; its base rate is 1."""
+    """torch's learning rate and counters after each observation; the base rate is 1."""
     import torch
 
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=1.0)
@@ -53,7 +53,7 @@ def trace(options: dict, walk: list[float | None]) -> dict:
 
 
 def main():
-    """All traces from one seed."""
+    """Records all traces from one seed."""
     rng = np.random.default_rng(0)
     traces = [trace(draw_options(rng), draw_walk(rng)) for _ in range(NUM_TRACES)]
     lines = ",\n".join(json.dumps(t, separators=(",", ":")) for t in traces)

@@ -1,4 +1,4 @@
-"""scale_by_abel against a plain-Python algorithm 1, by hand, and wherever it may run."""
+"""scale_by_abel against a plain-Python algorithm 1, by hand, and on several devices."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ EVERY_UPDATE = js.every(1)
 
 
 def algorithm_1(norms, decay_factor, last_decay_epoch=None):
-    """The paper's pseudo-code: the learning rate after each epoch, from 1; epochs count from 1."""
+    """The paper's pseudo-code: the learning rate after each epoch, from lr = 1 and epoch 1 on."""
     lr, reached_minimum, lrs = 1.0, False, []
     for t in range(len(norms)):
         if t >= 2 and (norms[t] - norms[t - 1]) * (norms[t - 1] - norms[t - 2]) < 0:
@@ -31,7 +31,7 @@ def algorithm_1(norms, decay_factor, last_decay_epoch=None):
 
 
 def measure(tx, norms):
-    """The state after the update that measures each |w|², stacked; |w|² are squares' sums."""
+    """The states after the updates that measure these values of |w|², stacked."""
     first = jnp.sqrt(jnp.float32(norms[0]))
     _, state = tx.update(jnp.ones(()), tx.init(first), first)
 
@@ -43,7 +43,7 @@ def measure(tx, norms):
 
 
 def measure_all(tx, walks):
-    """As `measure`, for many walks at once."""
+    """`measure` for many walks at once."""
     return jax.jit(jax.vmap(lambda norms: measure(tx, norms)))(walks)
 
 
@@ -52,7 +52,7 @@ def scales(tx, norms):
 
 
 def draw_norms(shape, seed=0):
-    """Squares of whole numbers, exact in float32: walks of all kinds, equal neighbours too."""
+    """Random walks of squares of whole numbers, exact in float32, with equal neighbours too."""
     rng = np.random.default_rng(seed)
     steps = rng.integers(-2, 3, size=shape) + rng.integers(-1, 2, size=(*shape[:-1], 1))
     return np.maximum(100 + np.cumsum(steps, axis=-1), 0) ** 2
@@ -106,7 +106,7 @@ def test_jitter_decays_three_times_and_the_dead_band_stops_it():
 
 
 def test_guard_rising_decays_at_maxima_alone():
-    """Against: a fall after a rise, once a rise has followed a fall since the last decay."""
+    """Expected: a fall after a rise, if a rise followed a fall since the last decay."""
     norms = draw_norms((1000, 40), seed=3)
     tx = js.scale_by_abel(0.5, EVERY_UPDATE, guard_rising=True)
     ours = measure_all(tx, norms).num_decays[:, -1]
@@ -122,7 +122,7 @@ def test_guard_rising_decays_at_maxima_alone():
 
 
 def test_guard_changes_nothing_where_the_norm_falls_first():
-    """And never rests: then minima and maxima alternate."""
+    """If the norm also never stays the same, minima and maxima alternate."""
     rng = np.random.default_rng(4)
     moves = rng.choice([-2, -1, 1, 2], size=(500, 30))
     moves[:, 1] = -1  # the first change between measurements
@@ -142,7 +142,7 @@ def test_floor_holds_for_every_decay():
 
 
 def test_one_vmap_sweeps_the_numbers():
-    """Traced numbers cannot be checked, and work."""
+    """Traced numbers work, although they cannot be checked."""
     norms = [9, 4, 9, 4, 9]
 
     def last_scale(decay_factor, last_decay_at):
@@ -219,7 +219,7 @@ def test_squared_norm_of_millions_of_bfloat16_weights():
     assert float(state.squared_norm) == pytest.approx(float(w[0]) ** 2 * (1 << 21), rel=1e-5)
 
 
-def test_acts_outside_the_momentum_as_a_learning_rate_of_torch_does():
+def test_acts_outside_the_momentum_like_torchs_learning_rate():
     """Recorded from torch 2.13: SGD, momentum 0.9, lr 0.1 then 0.01 from the fourth step on."""
     tx = optax.chain(optax.sgd(0.1, momentum=0.9), js.scale_by_abel(0.1, EVERY_UPDATE, 3))
     w = jnp.ones(())
@@ -237,7 +237,7 @@ SCALES = [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25]
 
 
 def walk(update, state, weights):
-    """The scales of updates that see these weights, one after the other."""
+    """The scales of successive updates that receive these weights."""
     found = []
     for w in weights:
         updates, state = update(jnp.ones(()), state, w)
@@ -245,7 +245,7 @@ def walk(update, state, weights):
     return found, state
 
 
-def test_goes_on_from_a_state_that_was_numbers_on_disk(tmp_path):
+def test_continues_from_a_state_saved_as_numbers_on_disk(tmp_path):
     tx = js.scale_by_abel(0.5, EVERY_UPDATE)
     update = jax.jit(tx.update)
     weights = [0.0, *np.sqrt(np.float32(NORMS))]
@@ -267,8 +267,8 @@ def test_four_replicas_decide_alike():
         np.testing.assert_array_equal(updates, np.full(4, scale))
 
 
-def test_learns_from_the_whole_of_sharded_weights():
-    """Each device holds a quarter; the quarters' own norms fall for ever."""
+def test_measures_the_whole_of_sharded_weights():
+    """Each device holds a quarter; the norm of each quarter alone never rises."""
     mesh = Mesh(np.array(jax.devices()[:4]), ("shard",))
     sharding = NamedSharding(mesh, P("shard"))
     tx = js.scale_by_abel(0.5, EVERY_UPDATE)
@@ -286,7 +286,7 @@ def test_learns_from_the_whole_of_sharded_weights():
 
 
 def test_sharded_kernel_and_replicated_bias_decide_as_on_one_device():
-    """Whole numbers, whose sums of squares are exact however the devices share them out."""
+    """With whole numbers, whose sums of squares are exact in any order of addition."""
     rng = np.random.default_rng(6)
     drawn = {"kernel": rng.integers(-9, 10, (60, 8, 3)), "bias": rng.integers(-9, 10, (60, 4))}
     drawn = jax.tree.map(lambda w: w.astype(np.float32), drawn)
@@ -302,7 +302,7 @@ def test_sharded_kernel_and_replicated_bias_decide_as_on_one_device():
             updates, state = update(w, state, w)
             found.append(jax.tree.map(np.asarray, state))
             num_compiled.append(update._cache_size())
-        # The cache is the function's: it already holds what another run compiled.
+        # The cache belongs to the function: it already has the program of another run.
         assert len(set(num_compiled)) == 1
         return found, updates
 
@@ -334,7 +334,7 @@ def test_a_norm_that_is_not_finite_decides_nothing():
         ({"decay_factor": 5}, "decay_factor between 0 and 1, got 5"),
         ({"decay_factor": 0.0}, "decay_factor between 0 and 1"),
         ({"at": 391}, r"predicate .* jaxsched\.every\(391\)"),
-        ({"last_decay_at": 0.85}, "whole update count of at least 1, got 0.85.*step_at"),
+        ({"last_decay_at": 0.85}, "whole update count of at least 1, got 0.85.*first_step"),
         ({"last_decay_at": 0}, "at least 1, got 0"),
         ({"floor": 1.0}, "floor from 0 to below 1"),
         ({"dead_band": -0.1}, "dead_band from 0 to below 1"),

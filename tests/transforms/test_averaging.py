@@ -13,7 +13,7 @@ NUM_UPDATES = 60
 
 
 def train(tx, w, read=js.averaged_params):
-    """Parameters after each update of a noisy quadratic, and what `read` makes of the last."""
+    """Parameters after each update of a noisy quadratic, and `read` of the last state."""
     rng = np.random.default_rng(0)
     state, iterates = tx.init(w), []
     update = jax.jit(tx.update)
@@ -62,7 +62,7 @@ def test_equal_average_is_the_mean_of_the_iterates(at):
 
 @pytest.mark.parametrize("decay", [0.5, 0.99])
 def test_exponential_average_against_float64(decay):
-    """The second of the decays is never reached: its warm-up still rules."""
+    """The second decay is never reached, because the warm-up of d is still smaller."""
     predicate, collected = AT["epoch ends"]
     iterates, mean = train(sgd_with_average(predicate, decay=decay), draw_params())
     for name in mean:
@@ -96,8 +96,8 @@ def test_averages_the_weights_that_bfloat16_makes():
 
 
 @pytest.mark.parametrize("decay", [None, 0.9])
-def test_memory_is_one_copy_of_the_parameters(decay):
-    """Of the compiled step with donation: one copy among the arguments, none besides."""
+def test_needs_memory_for_one_copy_of_the_parameters(decay):
+    """The compiled step with donation has one copy among its arguments and no other."""
     w = jnp.ones((1024, 64))
 
     def compiled_memory(tx):
@@ -140,7 +140,7 @@ def test_slow_exponential_average_moves():
     state, _ = jax.lax.scan(step, state, None, length=200)
     expected = 1 - np.prod(np.minimum(0.9999, (1 + n) / (10 + n)))
     assert float(state.mean) == pytest.approx(expected, rel=1e-5)
-    # Past the warm-up, from 0 to 1 in k updates: 1 − 0.9999ᵏ.
+    # After the warm-up, k updates from 0 towards 1 reach 1 − 0.9999ᵏ.
     late = AverageParamsState(jnp.int32(0), jnp.int32(10**6), jnp.zeros(()))
     late, _ = jax.lax.scan(step, late, None, length=200)
     assert float(late.mean) == pytest.approx(1 - 0.9999**200, rel=2e-5)

@@ -1,4 +1,4 @@
-"""What holds for every transformation: it stays itself under jit, scan, pmap, dtypes, donation."""
+"""Every transformation is the same under jit, scan, pmap, shard_map, dtypes and donation."""
 
 import functools
 
@@ -36,12 +36,12 @@ NUM_UPDATES = 7
 VALUES = jnp.array([0.0, 3.0, 2.0, 2.0, 3.0, 3.0, 1.0])
 
 every_one = pytest.mark.parametrize("name", TRANSFORMATIONS)
-# The noise is estimated at every update.
+# Without the noise estimate, which has no `at`: it works at every update.
 every_one_at = pytest.mark.parametrize("name", [n for n in TRANSFORMATIONS if n != "noise"])
 
 
 def observations(value):
-    """What some transformation or other wants to be told at every update."""
+    """The extra arguments of all transformations."""
     return {
         "value": value,
         "small_squared_norm": value,
@@ -56,7 +56,7 @@ def draw_params(dtype=jnp.float32):
 
 
 def draw_updates(dtype=jnp.float32):
-    """Of another sign at each update, so that norms bounce."""
+    """Updates that change sign, so that norms bounce."""
     signs = np.array([-1, 1, -1, -1, 1, 1, -1], np.float32)
     return jax.tree.map(
         lambda w: jnp.asarray(signs.reshape(-1, *[1] * w.ndim) * np.asarray(w)[None], dtype),
@@ -70,7 +70,7 @@ def inputs_at(i, dtype=jnp.float32):
 
 
 def step(tx, carry, inputs):
-    """One update of (params, state), and the updates that came out."""
+    """Applies one update to (params, state); also returns the transformed updates."""
     params, state = carry
     updates, value = inputs
     updates, state = tx.update(updates, state, params, **observations(value))
@@ -79,7 +79,7 @@ def step(tx, carry, inputs):
 
 @functools.cache
 def run(name, dtype=jnp.float32):
-    """Parameters and state after a run under jit, one call an update; updates; the function."""
+    """A run under jit: final (params, state), all updates, and the jitted function."""
     tx = TRANSFORMATIONS[name]
     update = jax.jit(lambda carry, inputs: step(tx, carry, inputs))
     params = draw_params(dtype)
@@ -125,7 +125,7 @@ def test_state_is_stable_updates_keep_their_dtype_and_nothing_compiles_twice(nam
 
 @every_one
 def test_scan_under_shard_map_equals_one_call_an_update(name):
-    """And shard_map proves, as it compiles, that replicas that agree go on to agree."""
+    """shard_map also proves, as it compiles, that equal replicas stay equal."""
     tx, params = TRANSFORMATIONS[name], draw_params()
     mesh = Mesh(np.array(jax.devices()[:4]), ("batch",))
 

@@ -1,4 +1,4 @@
-"""What holds for every transformation: it goes on from an Orbax checkpoint bit for bit."""
+"""Every transformation continues from an Orbax checkpoint bit for bit."""
 
 import importlib.util
 import pathlib
@@ -15,7 +15,7 @@ from jaxsched.transforms import AverageParamsState, ScaleByAbelState, ScaleByPla
 
 
 def load_battery():
-    """The module of the battery: pytest's importlib mode has no packages to import it from."""
+    """Loads the battery by its path: pytest's importlib mode has no package to import it from."""
     path = pathlib.Path(__file__).with_name("test_battery.py")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
@@ -26,7 +26,7 @@ def load_battery():
 
 BATTERY = load_battery()
 TRANSFORMATIONS = BATTERY.TRANSFORMATIONS | {
-    # The battery's own has no learning rate left after ten updates, and so no bounce.
+    # The battery's schedule ends after ten updates; without updates there is no bounce.
     "all": optax.chain(
         optax.trace(0.9),
         optax.scale_by_learning_rate(js.Cosine(0.1, duration=200)),
@@ -39,7 +39,7 @@ NUM_UPDATES = 80
 
 
 def draw_inputs():
-    """Updates that let the norms bounce, and values that get better, then no more."""
+    """Updates that let the norms bounce, and values that improve, then stagnate."""
     rng = np.random.default_rng(0)
     updates = jax.tree.map(
         lambda w: rng.normal(size=(NUM_UPDATES, *w.shape)).astype(np.float32),
@@ -52,8 +52,8 @@ def draw_inputs():
 INPUTS = draw_inputs()
 
 
-def go_on(update, carry, start):
-    """Every later (params, state) and updates of a run that stands before update `start`."""
+def run_from(update, carry, start):
+    """Every (params, state) and updates of a run from update `start` on."""
     found = []
     for i in range(start, NUM_UPDATES):
         carry, updates = update(carry, jax.tree.map(lambda x, i=i: x[i], INPUTS))
@@ -67,8 +67,8 @@ def parts(state, kind):
     return [node for node in leaves if isinstance(node, kind)]
 
 
-def remembers(state):
-    """Whether every part has come to hold what it goes on by: a flag, bad values, a mean."""
+def has_history(state):
+    """Whether every part has state that matters later: a flag, bad values, a mean."""
     return (
         all(part.reached_minimum for part in parts(state, ScaleByAbelState))
         # Without patience there are no bad values to count, only the best one and the scale.
@@ -83,24 +83,24 @@ def scales(carry):
 
 
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
-def test_goes_on_from_a_checkpoint_bit_for_bit(name, tmp_path):
+def test_continues_from_a_checkpoint_bit_for_bit(name, tmp_path):
     tx, params = TRANSFORMATIONS[name], BATTERY.draw_params()
     update = jax.jit(lambda carry, inputs: BATTERY.step(tx, carry, inputs))
-    whole = go_on(update, (params, jax.jit(tx.init)(params)), 0)
-    cut = next(i for i, ((_, state), _) in enumerate(whole) if i > 3 and remembers(state))
+    whole = run_from(update, (params, jax.jit(tx.init)(params)), 0)
+    cut = next(i for i, ((_, state), _) in enumerate(whole) if i > 3 and has_history(state))
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(tmp_path / "carry", whole[cut][0])
         checkpointer.wait_until_finished()
-        # All that the restoring program knows: the transformation and the parameters' shapes.
+        # The restoring program knows only the transformation and the parameters' shapes.
         like = jax.eval_shape(lambda: (params, tx.init(params)))
         restored = checkpointer.restore(tmp_path / "carry", like)
     assert jax.tree.structure(restored) == jax.tree.structure(whole[cut][0])
-    after = go_on(update, restored, cut + 1)
+    after = run_from(update, restored, cut + 1)
     jax.tree.map(np.testing.assert_array_equal, after, whole[cut + 1 :])
-    # The memory mattered: scales decay after the cut, and a state with the count alone goes on
-    # otherwise.
+    # The state mattered: scales decay after the cut, and a state that has only the count continues
+    # differently.
     assert all(a < b for a, b in zip(scales(whole[-1][0]), scales(whole[cut][0]), strict=True))
     counting = optax.tree.set(jax.jit(tx.init)(params), count=jnp.int32(cut + 1))
-    forgetful = go_on(update, (restored[0], counting), cut + 1)
-    assert not optax.tree.allclose(forgetful, after)
+    without_history = run_from(update, (restored[0], counting), cut + 1)
+    assert not optax.tree.allclose(without_history, after)
     assert len(after) > 10

@@ -24,7 +24,7 @@ def observation(gradients, small_batch_size):
 
 
 def estimates(gradients, small_batch_size):
-    """|G|² and tr Σ by each of many updates alone, float64[draws]."""
+    """|G|² and tr Σ estimated from each of many updates alone, float64[draws]."""
     tx = js.estimate_noise(decay=0)
     mean_gradients, squared_norms, sizes = observation(gradients, small_batch_size)
 
@@ -37,7 +37,7 @@ def estimates(gradients, small_batch_size):
 
 
 def regression_gradients():
-    """Of each of five examples of a linear regression, (xᵀw − y) x, float64[5, 3]."""
+    """The gradients (xᵀw − y) x of five examples of a linear regression, float64[5, 3]."""
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(5, 3)), rng.normal(size=3)
     y = x @ rng.normal(size=3) + rng.normal(size=5)
@@ -45,8 +45,8 @@ def regression_gradients():
 
 
 @pytest.mark.parametrize(("small_batch_size", "batch_size"), [(1, 2), (1, 4), (2, 4)])
-def test_both_parts_are_free_of_bias_over_all_batches_of_a_regression(small_batch_size, batch_size):
-    """No chance left: the mean over every batch that can be drawn, with replacement."""
+def test_both_estimates_are_unbiased_over_all_batches_of_a_regression(small_batch_size, batch_size):
+    """Exact: the mean over every batch that can be drawn with replacement."""
     gradients = regression_gradients()
     batches = np.array(list(itertools.product(range(5), repeat=batch_size)))
     squared_norm, variance = estimates(gradients[batches], small_batch_size)
@@ -57,7 +57,7 @@ def test_both_parts_are_free_of_bias_over_all_batches_of_a_regression(small_batc
 
 @pytest.mark.parametrize("batch_size", [4, 5])
 def test_without_replacement_it_is_the_noise_of_what_the_examples_were_drawn_from(batch_size):
-    """Then tr Σ has N − 1 below, and |G|² is free of the noise of the data set itself."""
+    """Then tr Σ is divided by N − 1, and |G|² has no noise of the data set itself."""
     gradients = regression_gradients()
     batches = np.array(list(itertools.permutations(range(5), batch_size)))
     squared_norm, variance = estimates(gradients[batches], 1)
@@ -67,7 +67,7 @@ def test_without_replacement_it_is_the_noise_of_what_the_examples_were_drawn_fro
 
 
 def test_both_parts_are_those_of_gaussian_gradients():
-    """Within 4 standard errors, and these are small: the raw |G_B|² is off by more than 20."""
+    """Within 4 small standard errors; the raw |G_B|² is off by more than 20."""
     rng = np.random.default_rng(1)
     mean, std = np.array([0.3, -0.2, 0.1, 0.0]), np.array([1.0, 0.5, 2.0, 0.1])
     true_norm, true_variance = mean @ mean, np.square(std).sum()
@@ -81,7 +81,7 @@ def test_both_parts_are_those_of_gaussian_gradients():
     assert abs(errors(squared_norm, true_norm)) < 4
     assert abs(errors(variance, true_variance)) < 4
     assert errors(np.square(gradients.mean(axis=1)).sum(axis=1), true_norm) > 20
-    # A running mean is as sure as a plain one of (1 + decay) / (1 − decay) updates.
+    # A running mean is as precise as a plain mean of (1 + decay) / (1 − decay) updates.
     state = run(js.estimate_noise(0.9998), gradients, 4)
     relative = (js.gradient_noise(state).scale / (true_variance / true_norm)).item() - 1
     deviations = variance / true_variance - squared_norm / true_norm
@@ -89,7 +89,7 @@ def test_both_parts_are_those_of_gaussian_gradients():
 
 
 def run(tx, gradients, small_batch_size):
-    """The state after a run."""
+    """Returns the state after a run."""
     mean_gradients, squared_norms, sizes = observation(gradients, small_batch_size)
 
     def step(state, inputs):
@@ -102,7 +102,7 @@ def run(tx, gradients, small_batch_size):
 
 
 def reference(observations, decay):
-    """scale, |G|² and tr Σ after each update, in Python floats by the paper's formulas."""
+    """scale, |G|² and tr Σ after each update, by the paper's formulas in Python floats."""
     squared_norm, variance, n, found = 0.0, 0.0, 0, []
     for big_norm, small_norm, b, B in observations:
         norm_here = (B * big_norm - b * small_norm) / (B - b)
@@ -150,8 +150,8 @@ def test_means_are_those_of_float64_while_the_batch_grows_and_norms_overflow(dec
     assert int(state.count) == len(observations) - 4
 
 
-def test_growing_the_batch_moves_nothing_where_chance_has_no_part():
-    """|G_B|² is |G|² + tr Σ / B for every B, so each update of any size says the same."""
+def test_growing_the_batch_changes_nothing_without_chance():
+    """|G_B|² is |G|² + tr Σ / B for every B, so updates of all sizes give one estimate."""
     tx = js.estimate_noise(0.9)
     state = tx.init(None)
     for b, B in [(1, 2), (8, 64), (64, 128), (64, 65_536)]:
@@ -200,7 +200,7 @@ def test_before_the_first_estimate_and_of_one_small_batch_it_is_nan():
 
 
 def test_a_chain_of_an_experiment_sees_the_raw_gradient():
-    """Ahead of weight decay and momentum: the estimate is the bare transformation's own."""
+    """It comes before weight decay and momentum, so they do not change the estimate."""
     plan = js.Plan((js.Phase(1, 16),), num_examples=160)
     optimizer = js.SGD(0.1, momentum=0.9, weight_decay=1.0, noise=js.NoiseEstimate(0.8))
     gradients = np.random.default_rng(3).normal(1, 1, size=(10, 16, 4))
@@ -226,7 +226,7 @@ def test_a_chain_of_an_experiment_sees_the_raw_gradient():
 
 
 def test_devices_are_the_small_batches_of_a_data_parallel_step():
-    """Each device's gradient is a small batch's, their mean the update's."""
+    """Each device's gradient is that of a small batch; their mean is that of the update."""
     gradients = jnp.asarray(np.random.default_rng(4).normal(1, 1, size=(4, 8, 3)), jnp.float32)
     tx = js.estimate_noise()
 

@@ -18,7 +18,7 @@ EVERY_UPDATE = js.every(1)
 
 
 def observe(tx, walk):
-    """The state after the update that observes each value of the walk, stacked."""
+    """The states after the updates that observe the values of the walk, stacked."""
 
     def step(state, value):
         _, state = tx.update(jnp.ones(()), state, value=value)
@@ -57,13 +57,13 @@ def test_equals_torch_on_every_recorded_trace():
 
 
 def test_defaults_are_those_of_torch():
-    """torch 2.13 at its defaults on a constant 1: eleven bad ones after the first, then a cut."""
+    """torch 2.13 on a constant 1: eleven bad observations after the first, then a decay."""
     scales = observe(js.scale_by_plateau(EVERY_UPDATE), [1.0] * 23).scale
     np.testing.assert_allclose(scales, [1.0] * 11 + [0.1] * 11 + [0.01], rtol=1e-6)
 
 
 @pytest.mark.parametrize("patience", [1, 3])
-def test_first_cut_is_one_after_that_of_optax(patience):
+def test_first_decay_is_one_after_that_of_optax(patience):
     """Optax counts the patience-th bad observation, torch the one after."""
     theirs = optax.contrib.reduce_on_plateau(patience=patience + 1, factor=0.1, rtol=1e-4)
     update = jax.jit(theirs.update)
@@ -75,12 +75,12 @@ def test_first_cut_is_one_after_that_of_optax(patience):
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
-def test_scale_acts_at_every_update_and_observes_only_where_told():
+def test_scale_acts_at_every_update_and_observes_only_where_at_is_true():
     tx = js.scale_by_plateau(js.every(3), factor=0.5, patience=0)
     update = jax.jit(tx.update)
     state, scales = tx.init(jnp.zeros(())), []
     for step in range(12):
-        # Values in between would reset or cut if they were looked at.
+        # The values in between would reset the count or decay if they were observed.
         value = 1.0 if step % 3 == 0 else 1e-3 * (12 - step)
         updates, state = update(jnp.ones(()), state, value=value)
         scales.append(float(updates))

@@ -1,4 +1,4 @@
-"""swag against float64 moments of the iterates, its draws against the closed form."""
+"""swag against float64 moments of the iterates, its samples against the closed form."""
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +75,7 @@ def test_moments_are_those_of_the_iterates(at, dtype):
     assert {x.dtype for x in jax.tree.leaves(swag[1:])} == {jnp.dtype(jnp.float32)}
     np.testing.assert_allclose(flat(swag.average.mean), mean, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(flat(swag.variance), variance, rtol=1e-5, atol=1e-6)
-    # As D Dᵀ, in which the order in the ring does not matter.
+    # Compared as D Dᵀ, which does not depend on the order in the ring buffer.
     held = flat(swag.deviations, columns=(5,))
     np.testing.assert_allclose(held.T @ held, deviations.T @ deviations, rtol=1e-5, atol=1e-5)
     assert np.count_nonzero(held.any(axis=1)) == np.count_nonzero(deviations.any(axis=1))
@@ -94,7 +94,7 @@ def test_mean_is_the_one_of_average_params(at):
 
 @pytest.mark.parametrize(("num_updates", "scale"), [(3, 1.0), (12, 0.5)])
 def test_draws_are_gaussian_with_the_covariance_of_the_formula(num_updates, scale):
-    """Within 5 standard errors, across leaves too; with 3 collected the ring is not yet full."""
+    """Within 5 standard errors, across leaves too; with 3 collected the ring is not full."""
     num_draws = 20_000
     iterates, state = train(sgd_with_swag(rank=5), draw_params(), num_updates)
     samples = np.stack([flat(w) for w in iterates])
@@ -106,7 +106,7 @@ def test_draws_are_gaussian_with_the_covariance_of_the_formula(num_updates, scal
     variances = np.diag(expected)
     standard_error = np.sqrt((np.outer(variances, variances) + expected**2) / num_draws)
     assert np.all(np.abs(np.cov(draws.T) - expected) < 5 * standard_error)
-    # Numbers of each leaf's own would leave the leaves, bias and kernel here, uncorrelated.
+    # If each leaf had its own z₂, bias and kernel would be uncorrelated.
     assert np.any(np.abs(expected[:2, 2:8]) > 10 * standard_error[:2, 2:8])
 
     off = draws - samples.mean(axis=0)
@@ -150,7 +150,7 @@ def test_draws_keep_the_dtypes_of_the_parameters():
 
 @pytest.mark.parametrize("num_collected", [0, 1, 2])
 def test_spread_begins_with_the_second_collected(num_collected):
-    """Below it: the parameters, then the only ones collected; under jit, and no NaN."""
+    """Before it: the parameters, then the only collected ones; under jit, without NaN."""
     tx = sgd_with_swag(lambda step: step < num_collected)
     iterates, state = train(tx, draw_params(), 4)
     draw = jax.jit(js.sample_swag)(state, iterates[-1], jax.random.key(0))
@@ -183,7 +183,7 @@ def test_masked_parameters_are_returned_as_they_are():
 
 
 def test_ensemble_of_runs_under_vmap():
-    """Multi-SWAG: a run and a draw per member, all in one call, equal each member's own."""
+    """Multi-SWAG: one call with a run and a sample per member equals separate calls."""
     tx = sgd_with_swag(lambda step: step >= 1, rank=3)
 
     def run(w, key):
@@ -200,8 +200,8 @@ def test_ensemble_of_runs_under_vmap():
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
 
-def test_memory_is_rank_and_two_copies_of_the_parameters():
-    """Of the compiled step with donation: so many among the arguments, none besides."""
+def test_needs_memory_for_rank_and_two_copies_of_the_parameters():
+    """The compiled step with donation has these copies among its arguments and no others."""
     w = jnp.ones((1024, 64))
 
     def compiled_memory(tx):
@@ -228,7 +228,7 @@ def test_none_and_two_are_refused():
     two = optax.chain(js.swag(ALWAYS), js.swag(ALWAYS)).init(w)
     with pytest.raises(ValueError, match="got 2"):
         js.sample_swag(two, w, key)
-    # A swag is an average, so beside another there are two.
+    # A swag contains an average, so with average_params there are two.
     both = optax.chain(js.average_params(ALWAYS), js.swag(ALWAYS)).init(w)
     with pytest.raises(ValueError, match="got 2"):
         js.averaged_params(both, w)

@@ -1,4 +1,4 @@
-"""From one value to another: the two curves that schedules are pieced together from."""
+"""The transition from one value to another along a line or half a cosine wave."""
 
 from typing import Literal, TypeAlias
 
@@ -12,7 +12,7 @@ Curve: TypeAlias = Literal["linear", "cosine"]
 
 
 def require_fall(owner: str, peak: Number, end: Number) -> None:
-    """Raises `ValueError` when a schedule that falls from `peak` to `end` would rise."""
+    """Raises `ValueError` if a schedule that falls from `peak` to `end` would rise."""
     require(
         lambda peak, end: end <= peak,
         peak,
@@ -23,14 +23,22 @@ def require_fall(owner: str, peak: Number, end: Number) -> None:
 
 
 def half_wave(share: jax.Array) -> jax.Array:
-    """½(1 − cos(π · share)), accurate near share = 0."""
+    """Computes ½(1 − cos(π · share)), accurate near share = 0."""
     return jnp.square(jnp.sin(jnp.float32(0.5 * jnp.pi) * share))
 
 
 def blend(
     first: ArrayLike, last: ArrayLike, done: jax.Array, left: jax.Array, curve: Curve
 ) -> jax.Array:
-    """`first` where nothing is done, `last` where nothing is left, along `curve` between them."""
+    """Goes from `first` (at done = 0) to `last` (at left = 0) along `curve`.
+
+    Args:
+        first: the value at the beginning.
+        last: the value at the end.
+        done: the share of the way that is over, in [0, 1].
+        left: the share that is left, 1 − done, computed so that it is accurate near 0.
+        curve: "linear" or "cosine".
+    """
     if curve == "cosine":
         done, left = half_wave(done), half_wave(left)
     return as_float(first) * left + as_float(last) * done

@@ -7,13 +7,13 @@ from jax.typing import ArrayLike
 
 from jaxsched.schedules.base import Number, as_float, is_known, require
 
-# Beyond e^±64 nothing is left of a learning rate; growing powers stay finite there.
+# A learning rate below e^-64 is nothing; growing powers stop at e^64 so that they stay finite.
 _LARGEST_LOG = 64.0
 _LARGEST_COUNT = 2.0**31
 
 
 def require_factor(owner: str, factor: Number) -> None:
-    """Raises `ValueError` when a factor is negative."""
+    """Raises `ValueError` if a factor is negative."""
     require(
         lambda factor: factor >= 0,
         factor,
@@ -22,7 +22,7 @@ def require_factor(owner: str, factor: Number) -> None:
 
 
 def _split_log(factor: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    """log(factor) as a leading part of 12 bits and the rest; 0 for a factor of 0."""
+    """Splits log(factor) into its leading 12 bits and the rest; both are 0 for a factor of 0."""
     if is_known(factor):
         known = np.asarray(factor, np.float64)
         log = np.log(np.where(known > 0, known, 1.0))
@@ -31,13 +31,14 @@ def _split_log(factor: ArrayLike) -> tuple[jax.Array, jax.Array]:
         return as_float(lead), as_float(log - lead)
     factor = as_float(factor)
     log = jnp.log(jnp.where(factor > 0, factor, 1.0))
+    # Clearing the last 12 of float32's 24 bits leaves a number of 12 bits.
     bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(log), jnp.int32)
     lead = jax.lax.bitcast_convert_type(bits & ~0xFFF, jnp.float32)
     return lead, log - lead
 
 
 def first_powers(factor: ArrayLike, count: int) -> jax.Array:
-    """factor^0, factor^1, …, factor^count, float32 of shape [count + 1]."""
+    """Returns factor^0, factor^1, …, factor^count: float32 of shape [count + 1]."""
     if is_known(factor):
         known = np.full(count, factor, np.float64)
         return as_float(np.concatenate([np.ones(1), np.cumprod(known)]))
@@ -45,24 +46,27 @@ def first_powers(factor: ArrayLike, count: int) -> jax.Array:
 
 
 def powers(factor: ArrayLike, count: ArrayLike) -> jax.Array:
-    """factor^count for a count of at least 0, float32, within a few units in the last place.
+    """Computes factor^count for count ≥ 0 in float32, within a few units in the last place.
 
-    `factor ** count` in float32 is wrong by count · 6e-8: the error of rounding the factor, raised
-    to the count. Here the exponent count · log(factor) is kept in two floats: the leading parts of
-    both factors have 12 bits each, so that their products are exact. A factor that is a Python
-    number enters with its full precision.
+    `factor ** count` in float32 has a relative error of count · 6e-8, because the factor's rounding
+    error is raised to the count too. Here the exponent, count · log(factor), is kept in two floats:
+    the leading parts of both have 12 bits each, so that their products are exact. A factor that is
+    a Python number enters with its full precision.
 
     Example:
         >>> print(f"{float(powers(0.999_999_9, 10_000_000)):.6f}, and 1/e is {np.exp(-1):.6f}")
         0.367879, and 1/e is 0.367879
     """
     lead, rest = _split_log(factor)
+    # The count is split too: `coarse` has its bits above the twelfth, `fine` the twelve below.
     count = jnp.minimum(as_float(count), _LARGEST_COUNT)
     coarse = jnp.floor(count / 2**12) * 2**12
     fine = count - coarse
     whole = coarse * lead + fine * lead
+    # What the sum above rounded away.
     lost = fine * lead - (whole - coarse * lead)
     power = jnp.exp(jnp.minimum(whole, _LARGEST_LOG))
-    # Not exp(lost + …), which XLA would pull into the other exponential and round away.
+    # Not `power * exp(lost + …)`: XLA would merge it into the other exponential, where adding the
+    # small exponent to the large one rounds it away.
     power += power * jnp.expm1(jnp.clip(lost + count * rest, -1.0, 1.0))
     return jnp.where(as_float(factor) > 0, power, as_float(count <= 0))

@@ -239,7 +239,7 @@ class PopulationRun:
         """
         plan, before = self._population.plan, None
         while self.step < until:
-            stop = min(until, plan.alike_until(self.step))
+            stop = min(until, plan.next_boundary(self.step))
             count = min(dispatch or self._sizer.updates, stop - self.step)
             self._runs = self._population.update(self._runs, self.step, count)
             self.step += count

@@ -97,7 +97,7 @@ class TracedExperiment:
         optimizer, growth = self.spec.optimizer(numbers), self.experiment.batch_growth
         if growth is not None:
             factor = growth.rate_factor(self.plan.batch_sizes[0], batch_size)
-            optimizer = optimizer.with_rate_times(factor)
+            optimizer = optimizer.with_lr_scaled_by(factor)
         return make_update(
             self.model,
             optimizer.transformation(plan, self.evaluation_marks),
@@ -109,7 +109,7 @@ class TracedExperiment:
 
     @property
     def _norm_rates(self) -> NormRates | None:
-        return self.experiment.optimizer.norm_rates if self.experiment.weight_norms else None
+        return self.experiment.optimizer.effective_rates if self.experiment.weight_norms else None
 
 
 def train_on_block(

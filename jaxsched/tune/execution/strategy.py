@@ -116,7 +116,7 @@ def seconds_an_update(
         members: all that it was made for.
         updates: to look at, in one dispatch; one more is made first, and not counted.
     """
-    updates = max(1, min(updates, at_once.program.plan.alike_until(1) - 1))
+    updates = max(1, min(updates, at_once.program.plan.next_boundary(1) - 1))
     if at_once.cohort is None:
         return _seconds_in_turn(at_once.program, members[0].seed, updates)
     runs = at_once.cohort.start(members[: at_once.size])

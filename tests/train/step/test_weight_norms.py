@@ -35,7 +35,7 @@ def test_rates_against_the_update_itself(coupling, momentum):
     state, update = tx.init(w), jax.jit(tx.update)
     for _ in range(200):  # w stays the same, so the buffer fills with one gradient and one decay
         updates, state = update(np.array([0.0, 1.0], np.float32), state, w)
-    rate, shrinkage = optimizer.norm_rates(state)
+    rate, shrinkage = optimizer.effective_rates(state)
     np.testing.assert_allclose(updates, [-50 * float(shrinkage), -float(rate)], rtol=1e-4)
 
 

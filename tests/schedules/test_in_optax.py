@@ -1,4 +1,4 @@
-"""Our schedules in somebody else's training loop, in ten lines, against updates done by hand."""
+"""Schedules inside Optax's own optimizers, against updates computed by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ import optax
 import jaxsched as js
 
 
-def test_with_sgd():
+def test_sgd():
     schedule = js.MultiStep(0.5, milestones=(2,), factor=0.1)
     optimizer = optax.sgd(schedule, momentum=0.9)
     weight = jnp.float32(1.0)
@@ -25,7 +25,7 @@ def test_with_sgd():
     np.testing.assert_allclose(weight, expected, rtol=1e-6)
 
 
-def test_with_adamw_and_a_schedule_for_the_weight_decay_too():
+def test_adamw_with_a_schedule_for_the_weight_decay_too():
     schedule = js.Warmup(js.Cosine(0.1, duration=10), duration=2, start=0.05)
     decay = js.Linear(0.01, 0.03, duration=2)
     optimizer = optax.adamw(schedule, b1=0.9, b2=0.999, eps=1e-8, weight_decay=decay)
@@ -48,7 +48,7 @@ def test_with_adamw_and_a_schedule_for_the_weight_decay_too():
     np.testing.assert_allclose(weight, expected, rtol=1e-5)
 
 
-def test_with_inject_hyperparams_which_tells_what_was_used():
+def test_inject_hyperparams_reports_the_values_that_each_update_used():
     cycle = js.OneCycle(1.0, duration=4, rise=0.5, div_factor=4.0, anneal="linear")
     optimizer = optax.inject_hyperparams(optax.sgd)(cycle, momentum=cycle.momentum(0.9, 0.5))
     weight = jnp.float32(1.0)
