@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsched.data import BatchReader, Records
+from jaxsched.data import BatchReader, StreamedImages
 from jaxsched.train.distributed.driver import Driver, TakeShard
 from jaxsched.train.input_pipeline.base import (
     BatchRows,
@@ -34,7 +34,7 @@ class FromHostTraining:
     def __init__(
         self,
         driver: Driver,
-        records: Records,
+        records: StreamedImages,
         order: EpochShuffle,
         preparation: Preprocess,
         workers: int,
@@ -141,7 +141,7 @@ class FromHostEvaluation:
     def __init__(
         self,
         driver: Driver,
-        records: Records,
+        records: StreamedImages,
         batch_size: int,
         preparation: Preprocess,
         workers: int,

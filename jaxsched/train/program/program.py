@@ -414,7 +414,7 @@ class Program:
         """The chain at a batch size, its times told by a clock, with a member's numbers."""
         optimizer, growth = self._family.optimizer(numbers), self.experiment.batch_growth
         if growth is not None:
-            factor = growth.rate_factor(self.plan.batch_sizes[0], batch_size)
+            factor = growth.lr_factor(self.plan.batch_sizes[0], batch_size)
             optimizer = optimizer.with_rate_times(factor)
         return optimizer.transformation(self.plan.with_clock(clock), self._evaluation_marks)
 
