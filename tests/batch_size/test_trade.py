@@ -233,7 +233,7 @@ def test_there_and_back_gives_the_reference(reference, rule):
 def test_batch_size_and_lr_change_at_the_first_update_past_the_milestone(
     N, batch_size, thousandths
 ):
-    """Even if the milestone is any part of an epoch; one update off would be five times off."""
+    """Also for a milestone within an epoch; one update off would be off by a factor of five."""
     milestones = tuple(share / 1000 for share in sorted(thousandths))
     lr = js.MultiStep(0.1, milestones, 0.2)
     traded = js.trade(
@@ -299,7 +299,7 @@ def test_a_cycle_shrinks_the_batch_again():
 
 
 def test_a_reference_may_have_phases_of_its_own():
-    """A recipe that grows its batch and decays as well, at times of their own."""
+    """The reference both grows its batch and decays its learning rate, at different times."""
     N, phases = 997, (js.Phase(1.25, 7), js.Phase(2.5, 21), js.Phase(1.25, 14))
     lr = js.MultiStep(0.3, (0.7, 2.0), 0.5)
     traded = js.trade(lr, batch_size=phases, num_examples=N, max_batch_size=150)

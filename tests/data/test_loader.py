@@ -88,7 +88,7 @@ def test_workers_change_nothing():
             assert type(read) is np.ndarray  # not the memory that is shared with a worker
 
 
-def test_what_is_shared_with_workers_goes_with_the_reading():
+def test_memory_shared_with_workers_is_freed_with_the_reader():
     gc.disable()  # or it may go by chance
     try:
         assert len(batches(Numbers(), workers=1)) == 6
@@ -130,26 +130,26 @@ def test_reading_starts_ahead_and_ends_early():
     assert len(seen) < 800
 
 
-def test_a_script_with_workers_ends_without_a_word(tmp_path):
-    """Read to the end and broken off; what is left over, Python says when it ends."""
+def test_a_script_with_workers_ends_silently(tmp_path):
+    """Read to the end or stopped early; Python would warn at its end of what is left over."""
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(
             """
             import multiprocessing
             import numpy as np
-            from jaxsched.data import Digits, Reading, Streamed
+            from jaxsched.data import BatchReader, Digits, Streamed
 
             if __name__ == "__main__":
                 train = Streamed(Digits()).load().train
                 for most in (5, 100):
-                    reading = Reading(
+                    reader = BatchReader(
                         train, np.arange(80), None, batch_size=8, seed=0, workers=1
                     )
-                    for count, _ in enumerate(reading):
+                    for count, _ in enumerate(reader):
                         if count == most:
                             break
-                    reading.close()
+                    reader.close()
                 assert not multiprocessing.active_children()
                 multiprocessing.Event().wait(0.5)  # Grain frees in a thread of its own
                 print(count)

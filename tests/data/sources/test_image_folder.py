@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 
 def only(folder, image, name="x.png", **options):
-    """A set of one file, read as it is evaluated on."""
+    """Reads a data set of a single file, as in evaluation."""
     for split in ("train", "val"):
         (folder / split / "c").mkdir(parents=True)
         image.save(folder / split / "c" / name, **options)
@@ -33,7 +33,7 @@ def only(folder, image, name="x.png", **options):
 
 
 def centre(image, size=30):
-    """By Pillow alone: the shorter side of the photo, which is the height, to `size`."""
+    """The centre by Pillow alone: the height, the shorter side of the photo, becomes `size`."""
     resized = image.resize((40, 30), Image.Resampling.BILINEAR)
     return np.asarray(resized.crop((5, 0, 35, 30))).astype(int)
 
@@ -50,7 +50,7 @@ def test_labels_by_class_and_examples_by_name(folder):
     read = [dataset.train.read(example, None) for example in range(6)]
     assert [int(label) for _, label in read] == [0, 0, 0, 1, 1, 1]
     assert all(image.dtype == np.uint8 and image.shape == (32, 32, 3) for image, _ in read)
-    # a and b are JPEG, c is lossless: that they come in this order shows in how exact they are.
+    # a and b are JPEG, c is lossless: the errors show that they come in this order.
     exact = ImageFolder(str(folder), image_size=30, crop=None).load().train
     errors = [np.abs(exact.read(i, None)[0] - centre(PHOTO)).max() for i in range(3)]
     assert errors[2] <= 1 < min(errors[:2])
@@ -106,7 +106,7 @@ def test_images_are_upright_also_where_they_are_decoded_smaller(tmp_path, orient
 
 
 def test_a_jpeg_decoded_smaller_looks_the_same(tmp_path):
-    """Against a lossless copy, which is always decoded whole."""
+    """Compared with a lossless copy, which is always decoded at full size."""
     large = Image.fromarray(load_sample_images().images[0])
     sizes = {"x.jpeg": {"quality": 98}, "x.png": {}}
     jpeg, png = (only(tmp_path / name, large, name, **how) for name, how in sizes.items())

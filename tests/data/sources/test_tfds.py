@@ -35,7 +35,7 @@ def scan(number):
 
 
 class Prepared(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """What the small sets have in common."""
+    """The base class of the small data sets."""
 
     VERSION = tfds.core.Version("1.0.0")
     SHAPE = (8, 8, 1)
@@ -110,7 +110,7 @@ def data_dir(tmp_path_factory):
 
 
 def as_multiset(images, labels):
-    """Preparing shuffles: what is the same are the pairs, not their order."""
+    """Preparing shuffles, so the pairs are compared and not their order."""
     return sorted(
         (image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True)
     )
@@ -197,7 +197,7 @@ def test_a_streamed_split_without_labels_is_refused_before_training(data_dir):
 
 
 def test_tensorflow_is_never_imported(data_dir, tmp_path):
-    # A TensorFlow that says so when it is imported, for machines that have none.
+    # A fake TensorFlow that reports its import, for machines that have none.
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text("raise SystemExit('TensorFlow imported')")
     code = f"""

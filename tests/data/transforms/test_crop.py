@@ -36,7 +36,7 @@ def test_areas_and_ratios_of_a_square_image_follow_the_law_of_what_fits():
     assert stats.kstest(areas, area_law).pvalue > 0.01
     free = areas < 0.75  # where every ratio fits
     assert stats.kstest(ratios[free], stats.uniform(-widest, 2 * widest).cdf).pvalue > 0.01
-    # Of the room that is left, all places are alike, across and down.
+    # The place is uniform over the room that is left, across and down.
     across, down = left / (side - (right - left)), top / (side - (bottom - top))
     for places in (across, down):
         assert stats.kstest(places, "uniform").pvalue > 0.01
