@@ -28,11 +28,9 @@ class Suggestion:
     """The values that one rule reads off the curves.
 
     Attributes:
-        rule: the rule's name.
         values: the value for each curve; None where the rule has no answer.
     """
 
-    rule: str
     values: tuple[float | None, ...]
 
     @property
@@ -172,8 +170,7 @@ def suggest(curves: RangeCurve | Sequence[RangeCurve]) -> Suggestions:
     if not curves:
         raise ValueError("suggest needs at least one curve, got none; run a range test first.")
     by_rule = {
-        name: Suggestion(name, tuple(rule(curve) for curve in curves))
-        for name, rule in RULES.items()
+        name: Suggestion(tuple(rule(curve) for curve in curves)) for name, rule in RULES.items()
     }
     suggestions = Suggestions(curves, by_rule, statements=())
     return dataclasses.replace(suggestions, statements=tuple(_statements(suggestions)))
