@@ -156,7 +156,7 @@ def remove(path):
         ),
     ],
 )
-def test_folders_that_do_not_serve(folder, damage, error, message):
+def test_unsuitable_folders_are_refused(folder, damage, error, message):
     damage(folder)
     with pytest.raises(error, match=message):
         ImageFolder(str(folder)).load()

@@ -202,7 +202,7 @@ def test_tensorflow_is_never_imported(data_dir, tmp_path):
     (tmp_path / "tensorflow" / "__init__.py").write_text("raise SystemExit('TensorFlow imported')")
     code = f"""
         import sys
-        from jaxsched.data import RandomResizedCrop, Reading, StreamedTfds, Tfds
+        from jaxsched.data import Tfds
         assert len(Tfds("unequal_scans", {data_dir!r}, image_size=6).load().train) == {TRAIN}
         assert "tensorflow" not in sys.modules
     """
@@ -239,12 +239,12 @@ def test_a_set_that_is_not_prepared_names_the_folder_and_the_command(tmp_path, m
     [
         (Tfds("small_scans", test_split="validation"), "'validation'.*has the splits train, test"),
         (Tfds("small_scans", test_split="test[:0%]"), "split 'test.*no examples; choose"),
-        (Tfds("boxes"), "no image-classification set: .*got the features"),
+        (Tfds("boxes"), "no image-classification data set: .*got the features"),
         (Tfds("unlabelled"), "split 'test'.*example .* has label -1, which means none"),
     ],
     ids=repr,
 )
-def test_sets_that_do_not_serve(data_dir, source, message):
+def test_unsuitable_data_sets_are_refused(data_dir, source, message):
     with pytest.raises(ValueError, match=message):
         type(source)(source.name, data_dir, test_split=source.test_split).load()
 
