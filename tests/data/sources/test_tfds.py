@@ -202,7 +202,7 @@ def test_tensorflow_is_never_imported(data_dir, tmp_path):
     (tmp_path / "tensorflow" / "__init__.py").write_text("raise SystemExit('TensorFlow imported')")
     code = f"""
         import sys
-        from jaxsched.data import Tfds
+        from jaxsched.data import BatchReader, StreamedTfds, Tfds
         assert len(Tfds("unequal_scans", {data_dir!r}, image_size=6).load().train) == {TRAIN}
         assert "tensorflow" not in sys.modules
     """
