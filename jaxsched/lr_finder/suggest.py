@@ -17,9 +17,9 @@ MAXIMUM_RULE = "bottom"
 # Smith starts one cycle at a tenth or a twentieth of its maximum (arXiv 1803.09820, section 4.1).
 MINIMUM_SHARE = 0.1
 
-# Learning rates within this factor train about as well as each other.
+# Learning rates within this factor train about equally well.
 _AGREEMENT_FACTOR = 3.0
-# The largest factor between the two rules for the end of the improvement.
+# Beyond this factor the two rules for the end of the improvement disagree.
 _DISAGREEMENT_FACTOR = 10.0
 
 
@@ -40,7 +40,7 @@ class Suggestion:
 
     @property
     def median(self) -> float | None:
-        """The median of the answers, on a log axis; None if half or more have none."""
+        """The median of the answers, on a log axis; None unless most curves have an answer."""
         if 2 * len(self.known) <= len(self.values):
             return None
         return math.exp(statistics.median(map(math.log, self.known)))
