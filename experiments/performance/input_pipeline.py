@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from jaxsched.data import BatchReader, ImageFolder, Records
+from jaxsched.data import BatchReader, ImageFolder, StreamedImages
 from jaxsched.tracking import environment
 
 RESULTS = Path(__file__).parents[1] / "results" / "input_pipeline.json"
@@ -44,7 +44,7 @@ def write_photos(folder: Path) -> None:
                 part.save(place / f"{number}.jpeg", quality=92)
 
 
-def in_threads(records: Records, threads: int) -> float:
+def in_threads(records: StreamedImages, threads: int) -> float:
     """Images a second without `BatchReader`; 0 threads is a plain loop."""
 
     def read(number: int) -> None:
@@ -57,7 +57,7 @@ def in_threads(records: Records, threads: int) -> float:
         return NUM_IMAGES / (time.perf_counter() - start)
 
 
-def in_reading(records: Records, workers: int) -> float:
+def in_reading(records: StreamedImages, workers: int) -> float:
     """Images a second between the first batch and the last, whose readers have started by then."""
     numbers = np.arange(NUM_IMAGES)
     with BatchReader(
@@ -89,7 +89,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_photos(Path(folder))
         records = ImageFolder(folder).load().train
-        assert isinstance(records, Records)
+        assert isinstance(records, StreamedImages)
         rows = compare(
             {f"{n} threads, without Reading": partial(in_threads, records, n) for n in (0, 1, 2, 4)}
             | {f"Reading, {n} workers": partial(in_reading, records, n) for n in (0, 1, 2)}

@@ -1,1 +1,1 @@
-"""Batch sizes that change during a run: the noise scale, trades and growth."""
+"""Batch sizes that change during a run: the noise scale, trades, and growth while training."""

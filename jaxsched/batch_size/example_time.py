@@ -1,4 +1,4 @@
-"""Schedules as functions of the examples seen, and where they change, to the example."""
+"""Schedules as functions of the examples seen, and the very examples at which they change."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,27 +14,28 @@ from jaxsched.schedules import Constant, Product, Schedule
 from jaxsched.schedules import Sequence as OneAfterAnother
 from jaxsched.text import to_seven_digits
 
+# From examples, int64[n], to a value at each of them, [n].
 ExampleFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
-# What takes no more values than this over a run goes in steps.
-FEW = 8
-# What changes more often is not followed from change to change.
+# A schedule with at most this many values over a run counts as one that falls in steps.
+MAX_STEP_VALUES = 8
+# A function that changes more often than this is not traced from change to change.
 MAX_CHANGES = 128
-# Schedules are looked at in blocks of one size, so that JAX compiles each operation once.
+# Schedules are evaluated in blocks of one size, so that JAX compiles each operation once.
 _BLOCK = 1024
-_CELLS_AN_EPOCH = 64
+_CELLS_PER_EPOCH = 64
 _MAX_CELLS = 64 * _BLOCK
 
 
 class StepFunction(NamedTuple):
-    """A function of the examples seen that changes at a few of them."""
+    """A function of the examples seen that is constant between the examples where it changes."""
 
-    starts: np.ndarray  # i64[n], the first is 0
-    values: np.ndarray  # [n]
+    starts: np.ndarray  # i64[n], ascending; the first is 0
+    values: np.ndarray  # [n], the value from each start on
 
     @classmethod
-    def of(cls, changes: Iterable[tuple[int, Any]]) -> "StepFunction":
-        """From pairs of the first example and the value from there on."""
+    def from_changes(cls, changes: Iterable[tuple[int, Any]]) -> "StepFunction":
+        """Makes it from pairs of an example and the value from there on."""
         starts, values = zip(*changes, strict=True)
         return cls(np.array(starts), np.array(values))
 
@@ -45,31 +46,41 @@ class StepFunction(NamedTuple):
     def combined(
         self, other: "StepFunction", operation: Callable[..., np.ndarray]
     ) -> "StepFunction":
-        """The operation on both, which changes where either does."""
+        """The operation applied to both; the result changes where either of them does."""
         starts = np.union1d(self.starts, other.starts)
         return StepFunction(starts, operation(self(starts), other(starts)))
 
 
 class ExampleTimeline:
-    """The examples of a run and its schedules as functions of them, on the plan's own clock."""
+    """The examples of a run in the order of training, and its schedules as functions of them.
+
+    A trade moves updates to other examples, so what it compares must be a function of examples. The
+    times agree to the last bit with those that the plan's own clock gives to an update.
+    """
 
     def __init__(self, plan: Plan):
         self.phases = plan.phases
         self.num_examples = plan.num_examples
-        self.length = round(sum(Fraction(p.epochs) for p in plan.phases) * plan.num_examples)
+        self.total_examples = round(
+            sum(Fraction(phase.epochs) for phase in plan.phases) * plan.num_examples
+        )
 
-    def epochs(self, examples: ArrayLike) -> np.ndarray:
-        """The twin of `Plan.epoch_at`, float32, for an update that starts at an example."""
+    def epoch_at(self, examples: ArrayLike) -> np.ndarray:
+        """The time in epochs, float32, of an update that starts at an example.
+
+        Repeats the arithmetic of `Clock.epoch_at` in NumPy, to the last bit.
+        """
         whole, place = np.divmod(np.asarray(examples, np.int64), self.num_examples)
         share = place.astype(np.float32) / np.float32(self.num_examples)
         whole = whole.astype(np.float32)
+        # The sum may round up to an epoch that is not over yet.
         return np.minimum(whole + share, np.nextafter(whole + 1, whole))
 
-    def values(self, schedule: Schedule) -> ExampleFunction:
+    def by_example(self, schedule: Schedule) -> ExampleFunction:
         """A schedule in epochs as a function of examples, float64[n]."""
 
         def values(examples: np.ndarray) -> np.ndarray:
-            clock = self.epochs(examples)
+            clock = self.epoch_at(examples)
             blocks = np.pad(clock, (0, -len(clock) % _BLOCK), mode="edge").reshape(-1, _BLOCK)
             return np.concatenate([np.asarray(schedule(b), float) for b in blocks])[: len(clock)]
 
@@ -77,49 +88,55 @@ class ExampleTimeline:
 
     @cached_property
     def grid(self) -> np.ndarray:
-        """The examples between which one change is looked for, from the first to the last."""
-        epochs = self.length / self.num_examples
-        cells = min(max(_BLOCK, round(_CELLS_AN_EPOCH * epochs)), _MAX_CELLS)
-        return np.unique(np.linspace(0, self.length - 1, cells + 1).astype(np.int64))
+        """Examples from the first to the last; at most one change is found between neighbours."""
+        epochs = self.total_examples / self.num_examples
+        cells = min(max(_BLOCK, round(_CELLS_PER_EPOCH * epochs)), _MAX_CELLS)
+        return np.unique(np.linspace(0, self.total_examples - 1, cells + 1).astype(np.int64))
 
     @cached_property
     def batch_size(self) -> StepFunction:
-        """The plan's batch size; it changes with the clock, as the learning rate does."""
+        """The plan's batch size.
+
+        It changes at the first example whose time in float32 is that of the phase's end, because a
+        learning rate with a milestone at the same epoch changes there.
+        """
         starts = [0]
-        for _, end in spans(self.phases[:-1]):
+        for _, end in phase_spans(self.phases[:-1]):
             end = round(end * self.num_examples)
-            clock = self.epochs(end)
+            clock = self.epoch_at(end)
             before = max(starts[-1], end - self.num_examples)
-            starts.append(_first_change(lambda e, c=clock: self.epochs(e) >= c, before, end))
+            starts.append(_first_change(lambda e, c=clock: self.epoch_at(e) >= c, before, end))
         return StepFunction(np.array(starts), np.array([phase.batch_size for phase in self.phases]))
 
-    def steps(self, value: ExampleFunction) -> StepFunction | None:
-        """A function of examples by its changes; None if there are more than `MAX_CHANGES`."""
-        changes = list(itertools.islice(self._changes(value), MAX_CHANGES + 2))
-        return StepFunction.of(changes) if len(changes) <= MAX_CHANGES + 1 else None
+    def find_steps(self, function: ExampleFunction) -> StepFunction | None:
+        """The function as a step function; None if it changes more than `MAX_CHANGES` times."""
+        # One pair is the value at the start; one more is enough to know that there are too many.
+        changes = list(itertools.islice(self._changes(function), MAX_CHANGES + 2))
+        return StepFunction.from_changes(changes) if len(changes) <= MAX_CHANGES + 1 else None
 
-    def _changes(self, value: ExampleFunction) -> Iterator[tuple[int, Any]]:
-        """Each example at which a function of them changes, and its value from there on."""
-        on_grid = value(self.grid)
+    def _changes(self, function: ExampleFunction) -> Iterator[tuple[int, Any]]:
+        """Yields each example at which the function changes, and its value from there on."""
+        on_grid = function(self.grid)
         yield 0, on_grid[0]
         for cell in np.flatnonzero(on_grid[1:] != on_grid[:-1]):
             example, end = self.grid[cell : cell + 2]
-            now = on_grid[cell]
-            while now != on_grid[cell + 1]:
-                example = _first_change(value, example, end)
-                now = value(np.array([example]))[0]
-                yield example, now
+            value = on_grid[cell]
+            while value != on_grid[cell + 1]:
+                example = _first_change(function, example, end)
+                value = function(np.array([example]))[0]
+                yield example, value
 
-    def phases_of(self, batch_size: StepFunction) -> tuple[Phase, ...]:
-        """The phases whose batch sizes change at these examples.
+    def make_phases(self, batch_size: StepFunction) -> tuple[Phase, ...]:
+        """Phases between the examples where the batch size changes.
 
-        Their epochs are the shortest numbers from which the plan finds the same examples again.
+        Their epochs are the shortest decimal numbers from which a plan finds these examples again.
         """
         phases: list[Phase] = []
         done = Fraction(0)
-        ends = [*batch_size.starts[1:].tolist(), self.length]
+        ends = [*batch_size.starts[1:].tolist(), self.total_examples]
         for end, size in zip(ends, batch_size.values.tolist(), strict=True):
             left = Fraction(end, self.num_examples) - done
+            # `None` rounds to an int, so that whole epochs print as 60 and not as 60.0.
             rounded = (round(float(left), digits or None) for digits in range(18))
             epochs = next(
                 e for e in rounded if round((done + Fraction(e)) * self.num_examples) == end
@@ -129,38 +146,42 @@ class ExampleTimeline:
         return tuple(phases)
 
     def scaled(self, schedule: Schedule, factors: StepFunction) -> Schedule:
-        """The schedule times the factors, by its values where these are few."""
+        """The schedule times the factors: constants one after another where it has few values."""
         if all(to_seven_digits(factor) == 1 for factor in factors.values):
             return schedule
-        values = self.values(schedule)
-        few = len(np.unique(values(self.grid))) <= FEW
-        if few and (steps := self.steps(values)) is not None:
-            return self._in_parts(steps.combined(factors, np.multiply))
-        return Product((schedule, self._in_parts(factors)))
+        values = self.by_example(schedule)
+        few = len(np.unique(values(self.grid))) <= MAX_STEP_VALUES
+        if few and (steps := self.find_steps(values)) is not None:
+            return self._as_schedule(steps.combined(factors, np.multiply))
+        return Product((schedule, self._as_schedule(factors)))
 
-    def _in_parts(self, steps: StepFunction) -> Schedule:
-        """Steps as a schedule in epochs."""
+    def _as_schedule(self, steps: StepFunction) -> Schedule:
+        """A step function as a schedule in epochs."""
         parts, boundaries = [], []
         for start, value in zip(steps.starts, map(to_seven_digits, steps.values), strict=True):
             if not parts or Constant(value) != parts[-1]:
                 parts.append(Constant(value))
-                # The shortest number that is this clock in float32.
-                epochs = float(str(self.epochs(start)))
+                # `str` of a float32 gives the shortest number that rounds to it.
+                epochs = float(str(self.epoch_at(start)))
                 boundaries.append(int(epochs) if epochs.is_integer() else epochs)
         return OneAfterAnother(tuple(parts), tuple(boundaries[1:])) if len(parts) > 1 else parts[0]
 
 
-def _first_change(value: ExampleFunction, low: int, high: int) -> int:
-    """The first example after `low` with another value than it; `high` has another."""
-    before = value(np.array([low]))
+def _first_change(function: ExampleFunction, low: int, high: int) -> int:
+    """The first example after `low` whose value differs from the value at `low`; at most `high`.
+
+    Each round narrows the search a thousandfold, by one call for a whole block of examples. The
+    function must differ between `low` and `high`.
+    """
+    before = function(np.array([low]))
     while high - low > 1:
         between = np.linspace(low, high, _BLOCK).astype(np.int64)
-        other = np.argmax(value(between) != before)
+        other = np.argmax(function(between) != before)
         low, high = between[other - 1], between[other]
     return int(high)
 
 
-def spans(phases: Sequence[Phase]) -> list[tuple[Fraction, Fraction]]:
-    """Begin and end of each phase, in epochs."""
+def phase_spans(phases: Sequence[Phase]) -> list[tuple[Fraction, Fraction]]:
+    """The start and end of each phase, in epochs."""
     ends = itertools.accumulate((Fraction(p.epochs) for p in phases), initial=Fraction(0))
     return list(itertools.pairwise(ends))

@@ -1,4 +1,4 @@
-"""Batch sizes that a run decides on while it trains."""
+"""Rules by which the batch size grows during training."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Growth:
-    """A rule by which the batch grows at evaluations; the fields that all rules share."""
+    """A rule by which the batch grows at evaluations; has the fields that all rules share.
+
+    Attributes:
+        factor: from one batch size to the next.
+        max_batch_size: the largest batch size; None for a tenth of the training set.
+
+    Raises:
+        ValueError: when the factor is not above 1.
+    """
 
     factor: float | None = None
     max_batch_size: int | None = None
@@ -22,19 +30,21 @@ class Growth:
     def batch_sizes(
         self, first: int, num_examples: int, *, decay_factor: float, multiple_of: int
     ) -> tuple[int, ...]:
-        """All sizes that a run may come to, in order.
+        """All batch sizes that a run may reach, in order.
 
         Formula:
             first · factorᵏ, rounded down to a multiple, as long as it is below the cap; the cap
 
         Args:
             first: the batch size that the run starts with.
-            num_examples: of the training set.
-            decay_factor: of ABEL or plateau, 1 / factor where this has none of its own.
-            multiple_of: what every size has to divide by.
+            num_examples: the size of the training set.
+            decay_factor: ABEL's or plateau's decay factor; a rule that has no factor of its own
+                takes 1 / decay_factor.
+            multiple_of: every batch size is a multiple of this.
 
         Raises:
-            ValueError: when the first size is no multiple, or the cap is below it or above the set.
+            ValueError: when the first size is no multiple, or the cap is below the first size or
+                above the size of the training set.
         """
         if first % multiple_of:
             raise ValueError(
@@ -52,59 +62,62 @@ class Growth:
         factor = self.factor or 1 / decay_factor
         grown = (first * factor**k for k in itertools.count())
         below = itertools.takewhile(lambda size: size < cap, grown)
+        # first · factorᵏ may come out a little below the whole number that it is meant to be.
         sizes = (*(int(size * (1 + 1e-9)) for size in below), cap)
         return tuple(dict.fromkeys(size // multiple_of * multiple_of for size in sizes))
 
     def next_size(self, sizes: Sequence[int], size: int, *, decay: float, noise: float) -> int:
-        """The batch size from here on.
+        """The batch size from this evaluation on.
 
         Args:
-            sizes: what `batch_sizes` gave.
-            size: the one so far.
+            sizes: the result of `batch_sizes`.
+            size: the batch size so far.
             decay: the product of ABEL's and plateau's decays.
-            noise: the gradient noise scale, in examples; NaN where it is not known.
+            noise: the gradient noise scale, in examples; NaN if it is not known.
         """
         raise NotImplementedError
 
-    def rate_factor(self, first: int, size: int) -> float:
-        """What the learning rate is multiplied by at this size."""
+    def lr_factor(self, first: int, size: int) -> float:
+        """The factor of the learning rate at this batch size, for a run that began at `first`."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class GrowOnDecay(Growth):
-    """The batch grows where ABEL or plateau would decay the learning rate.
+    """Grows the batch where ABEL or plateau would decay the learning rate.
 
     Formula, at each evaluation:
         B ← the largest allowed size ≤ first / scale        scale: all decays so far, multiplied
         learning rate = lr · scale · B / first
 
-    So the noise scale g = lr N / (B (1 − m)) is, at every update, what it would be with the decays
-    alone: a decay acts at the very update that decides it, first as a smaller rate, and from the
-    next evaluation on as a larger batch at the rate from before. What the cap or the rounding of
-    batch sizes leaves over stays in the learning rate, and once the cap is reached it decays.
+    So at every update the noise scale g = lr N / (B (1 − m)) is the same as with the decays alone.
+    A decay acts at the update that decides it: first as a smaller learning rate, and from the next
+    evaluation on as a larger batch at the previous learning rate. The part of a decay that the
+    rounding or the cap of batch sizes leaves over stays in the learning rate; once the cap is
+    reached, only the learning rate decays.
 
-    ABEL measures at the first update of an epoch, so with an evaluation an epoch the batch grows an
-    epoch after its decay. The running statistics of a batch norm remember a number of updates,
-    which become more examples as the batch grows: after few updates at a high rate they lag behind
-    the weights, and an average's re-estimated ones (see `Averaging`) are better.
+    ABEL measures at the first update of an epoch, so with one evaluation an epoch the batch grows
+    an epoch after its decay. The running statistics of a batch norm average over a number of
+    updates, which cover more examples as the batch grows: after few updates at a high learning rate
+    they lag behind the weights, and the re-estimated statistics of an average (see `Averaging`) are
+    better.
 
     Attributes:
         factor: from one batch size to the next; 1 / the decay factor by default.
-        max_batch_size: the largest; a tenth of the training set by default.
+        max_batch_size: the largest batch size; a tenth of the training set by default.
 
     Raises:
         ValueError: when the factor is not above 1.
 
     Source:
         Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682), and Smith et al., "Don't
-        decay the learning rate, increase the batch size" (arXiv 1711.00489), put together.
+        decay the learning rate, increase the batch size" (arXiv 1711.00489), combined.
 
     Example:
         >>> import jaxsched as js
         >>> growth = js.GrowOnDecay(max_batch_size=5120)
         >>> sizes = growth.batch_sizes(128, 50_000, decay_factor=0.2, multiple_of=128)
-        >>> sizes, growth.next_size(sizes, 128, decay=0.2, noise=0.0), growth.rate_factor(128, 640)
+        >>> sizes, growth.next_size(sizes, 128, decay=0.2, noise=0.0), growth.lr_factor(128, 640)
         ((128, 640, 3200, 5120), 640, 5.0)
     """
 
@@ -114,29 +127,30 @@ class GrowOnDecay(Growth):
         wanted = sizes[0] / decay * (1 + 1e-6)  # the scale is a product in float32
         return max(size, *(s for s in sizes if s <= wanted))
 
-    def rate_factor(self, first: int, size: int) -> float:
-        """See `Growth.rate_factor`."""
+    def lr_factor(self, first: int, size: int) -> float:
+        """See `Growth.lr_factor`."""
         return size / first
 
 
 @dataclass(frozen=True)
 class GrowOnNoise(Growth):
-    """The batch grows once the gradient's noise scale is some times larger than it.
+    """Grows the batch once the gradient noise scale is a given multiple of the batch size.
 
     Formula, at each evaluation:
         B ← the next allowed size        if B_simple ≥ multiple · B,  one step at a time
 
-    A batch far below the noise scale wastes no examples, one far above it wastes most of them; the
-    noise scale grows while the loss falls. The learning rate stays as scheduled: the best one at a
-    batch of a fixed share of the noise scale, ε / (1 + B_simple / B), does not change.
+    A batch far below the noise scale wastes no examples, a batch far above it wastes most of them;
+    the noise scale grows while the loss falls. The learning rate stays as scheduled: the best one
+    for a batch that is a fixed share of the noise scale, ε / (1 + B_simple / B), does not change.
 
-    How to choose: 1 is the knee of the trade between examples and updates, at twice the least of
-    either. The estimate is known to fall short of what can be used, so that less than 1 may do.
+    How to choose the multiple: 1 is the knee of the trade-off between examples and updates, where
+    training needs twice the minimum of either. The estimate is known to be lower than the largest
+    useful batch size, so less than 1 may work too.
 
     Attributes:
         factor: from one batch size to the next; 2 by default.
-        max_batch_size: the largest; a tenth of the training set by default.
-        multiple: how many times the batch the noise scale has to be.
+        max_batch_size: the largest batch size; a tenth of the training set by default.
+        multiple: the noise scale, in batch sizes, at which the batch grows.
 
     Raises:
         ValueError: when the factor is not above 1 or the multiple not above 0.
@@ -167,6 +181,6 @@ class GrowOnNoise(Growth):
         larger = [s for s in sizes if s > size]
         return larger[0] if larger and noise >= self.multiple * size else size
 
-    def rate_factor(self, first: int, size: int) -> float:
-        """See `Growth.rate_factor`."""
+    def lr_factor(self, first: int, size: int) -> float:
+        """See `Growth.lr_factor`."""
         return 1.0

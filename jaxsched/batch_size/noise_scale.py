@@ -1,4 +1,4 @@
-"""The noise of SGD: the one quantity that every method here changes over training."""
+"""The noise scale of SGD: the one quantity that every method here changes during training."""
 
 from typing import Any
 
@@ -13,17 +13,17 @@ def noise_scale(lr: Any, batch_size: Any, num_examples: int, momentum: Any = 0.0
     Formula:
         g = lr / (1 − momentum) · (N / B − 1)   ≈   lr · N / (B (1 − momentum)) for B ≪ N
 
-    Decaying the learning rate, growing the batch and lowering the momentum are the same thing to
-    g: runs with the same g at every epoch have the same curves per epoch.
+    Decaying the learning rate, growing the batch and lowering the momentum have the same effect on
+    g: runs with the same g at every epoch have the same curves over epochs.
 
     Args:
         lr: learning rate; a number or an array.
         batch_size: B, examples an update.
         num_examples: N, the size of the training set.
-        momentum: of heavy-ball or Nesterov SGD.
+        momentum: the momentum of heavy-ball or Nesterov SGD.
 
     Returns:
-        g, of the shape that the arguments broadcast to.
+        g, with the shape that the arguments broadcast to.
 
     Raises:
         ValueError: when the momentum is not within [0, 1) or a batch is not within 1 … N.

@@ -1,28 +1,20 @@
-"""Trading learning-rate decay for batch growth, and back, while the noise stays what it was."""
+"""Trading learning-rate decay for batch growth, and back, while the noise scale stays the same."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
-from jaxsched.batch_size.example_time import ExampleTimeline, StepFunction, spans
-from jaxsched.batch_size.trade_noise import (
-    SIZES_OF_MODE,
-    Hyperparams,
-    KeptNoise,
-    ScalingRule,
-    TradeMode,
-    require_one_of,
-)
+from jaxsched.batch_size.example_time import ExampleTimeline, StepFunction, phase_spans
+from jaxsched.batch_size.trade_noise import Hyperparams, KeptNoise, ScalingRule
 from jaxsched.batch_size.trade_sizes import (
-    allowed_sizes,
-    batch_size_cap,
-    batch_size_steps,
-    first_size,
-    ideal_size,
-    sizes_by_hand,
+    allowed_batch_sizes,
+    choose_batch_sizes,
+    first_batch_size,
+    ideal_batch_size,
+    largest_batch_size,
 )
 from jaxsched.optim.chain import Coupling, Setting
 from jaxsched.plan import Phase, Plan
@@ -30,20 +22,22 @@ from jaxsched.schedules import Constant, Schedule
 from jaxsched.schedules.function import as_schedule
 from jaxsched.text import aligned_columns, first_to_last
 
+TradeMode: TypeAlias = Literal["batch", "hybrid", "lr"]
+
 
 @dataclass(frozen=True)
 class Trade:
-    """A recipe with the noise of another, and both side by side.
+    """The hyperparameters of a run that keeps the noise scale of a reference run.
 
     Attributes:
         plan: phases and batch sizes.
         lr: learning rate, a schedule in epochs.
         momentum: a schedule in epochs.
         weight_decay: a schedule in epochs.
-        reference: the recipe that was traded.
-        ideal_sizes: by phase, the batch size that it would have begun with, had there been neither
+        reference: the hyperparameters of the reference.
+        ideal_sizes: for each phase, the batch size that it would begin with if there were neither
             rounding nor a cap.
-        noise: what was kept.
+        noise: the quantity that was kept.
 
     Example:
         >>> import jaxsched as js
@@ -63,7 +57,7 @@ class Trade:
     weight_decay: Schedule
     reference: Hyperparams
     ideal_sizes: tuple[float, ...]
-    noise: "KeptNoise"
+    noise: KeptNoise
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -71,31 +65,32 @@ class Trade:
         return self.plan.phases
 
     def table(self) -> str:
-        """Both recipes as text, a row a phase; `a → b` is from its first update to its last."""
+        """Both runs as a text table, a row a phase.
+
+        `a → b` in a cell are the values at the phase's first update and at its last.
+        """
         name = self.noise.name
         heads = ["epochs", "batch size", "ideal", "lr", "momentum", "weight decay"]
         rows = [[*heads, f"{name} before", f"{name} after", "updates"]]
         after = Hyperparams(self.plan, self.lr, self.momentum, self.weight_decay)
         timeline = ExampleTimeline(self.plan)
         columns = [
-            *map(timeline.values, (self.lr, self.momentum, self.weight_decay)),
-            *map(self.noise.of, (self.reference, after)),
+            *map(timeline.by_example, (self.lr, self.momentum, self.weight_decay)),
+            *map(self.noise.by_example, (self.reference, after)),
         ]
         for segment, ideal, (begin, end) in zip(
-            self.plan.segments, self.ideal_sizes, spans(self.phases), strict=True
+            self.plan.segments, self.ideal_sizes, phase_spans(self.phases), strict=True
         ):
             updates = segment.end_step - segment.start_step
-            last = segment.start_example + (updates - 1) * segment.batch_size
+            first = segment.start_example
+            ends = np.array([first, first + (updates - 1) * segment.batch_size])
             size, ideal_size = str(segment.batch_size), f"{ideal:.0f}"
             rows.append(
                 [
                     f"{float(begin):.6g} → {float(end):.6g}",
                     size,
                     ideal_size if ideal_size != size else "",
-                    *(
-                        first_to_last(column(np.array([segment.start_example, last])))
-                        for column in columns
-                    ),
+                    *(first_to_last(column(ends)) for column in columns),
                     str(updates),
                 ]
             )
@@ -113,70 +108,63 @@ def trade(
     max_batch_size: int | None = None,
     mode: TradeMode = "batch",
     rule: ScalingRule = "sgd",
-    exact: bool = False,
     momentum: Setting = 0.0,
     lr_factor: float = 1.0,
     new_momentum: float | None = None,
     weight_decay: Setting = 0.0,
     coupling: Coupling = "l2",
-    weight_decay_per_epoch: bool = True,
-    batch_sizes: Sequence[int] | None = None,
     multiple_of: int = 1,
 ) -> Trade:
-    """Lets the batch grow where the learning rate would decay: the same noise, fewer updates.
+    """Grows the batch where the learning rate would decay: the same noise scale, fewer updates.
 
     Formula:
         g = lr · N / (B (1 − momentum))      the same before and after, at every update
-        L(t) = max over s ≤ t of q(s)/q(t)   how far q = lr / B has fallen, or q = lr / √B by rule
+        L(t) = max over s ≤ t of q(s)/q(t)   how far q has decayed, q = lr / B (or lr / √B by rule)
         ideal B(t) = B(0) · L(t)             · L(t)² by the rule "sqrt"
 
-    Each update takes the largest allowed batch size up to the ideal one; what is left of the decay
-    stays in the learning rate. In a warm-up, where the noise rises, the batch keeps its first size;
-    in a cycle it may shrink again. Batch size and learning rate change at one and the same update,
-    the first that starts where the reference has fallen far enough, to the example.
+    Each update takes the largest allowed batch size up to the ideal one; the rest of the decay
+    stays in the learning rate. During a warm-up, where the noise rises, the batch keeps its first
+    size; in a cyclic schedule it may shrink again. Batch size and learning rate change at the same
+    update: the first that starts, to the example, where the reference has decayed far enough.
 
-    The allowed sizes are the ideal ones where these are few (at most 8: a schedule that falls in
-    steps), else doublings of the first; rounded down to `multiple_of` and cut at `max_batch_size`,
-    which is the last of them.
+    The allowed sizes are the ideal ones if these are at most 8, as for a schedule that decays in
+    steps; otherwise they are doublings of the first size. They are rounded down to `multiple_of`,
+    and the last of them is `max_batch_size`.
 
-    What stays the same, and how much of a fall of lr by α goes into the batch:
+    The rule says what stays the same, and how much of a decay of lr by α goes into the batch:
 
         "sgd"      lr / B;  all of it: B · α, and lr stays
-        "sqrt"     lr / √B, as Adam's noise goes; all of it: B · α², and lr stays
+        "sqrt"     lr / √B, the noise of Adam; all of it: B · α², and lr stays
         "seesaw"   lr / √B; half of it: B · α, and lr / √α
 
-    A weight loses the share lr · weight_decay / ((1 − momentum) B) of itself an example with the
-    coupling "l2", lr · weight_decay / B with "times_lr" and weight_decay / B with "independent".
-    `weight_decay_per_epoch` keeps this: at five times the batch a weight decay of 1e-4 stays 1e-4
-    with "l2" and "times_lr" by the rule "sgd" and becomes 5e-4 with "independent"; momentum 0.98
-    for 0.9 with five times the batch makes it 5e-4 with "times_lr" too. When it is False all stay
-    at 1e-4, and in the last two cases a weight loses a fifth an epoch of what it lost.
+    Weight decay is adapted as well, so that it shrinks a weight by the same share in an epoch. The
+    share for one example is lr · weight_decay / ((1 − momentum) B) with the coupling "l2",
+    lr · weight_decay / B with "times_lr", and weight_decay / B with "independent". So with the rule
+    "sgd" and five times the batch, a weight decay of 1e-4 stays 1e-4 with "l2" and "times_lr" and
+    becomes 5e-4 with "independent"; where the batch is five times larger because momentum is 0.98
+    in place of 0.9, it becomes 5e-4 with "times_lr" too. If you keep 1e-4 in these cases instead,
+    a weight shrinks by a fifth of that share in an epoch.
 
     Args:
-        lr: learning rate of the reference, a schedule in epochs; times such as "50%" are of its
-            run.
-        batch_size: of the reference; or its phases, if that changes.
-        epochs: how long the reference trains; None with phases, which say it.
+        lr: the reference's learning rate, a schedule in epochs; times such as "50%" are shares of
+            the reference run.
+        batch_size: the reference's batch size; or its phases, if the batch size changes.
+        epochs: how long the reference trains; None if `batch_size` gives phases.
         num_examples: N, the size of the training set.
         max_batch_size: the cap; None for N / 10, above which the noise no longer follows the rule.
-        mode: "batch" for batch growth as long as there is room, "hybrid" for the first allowed
-            growth alone and learning-rate decay from then on, "lr" for one batch size throughout,
-            which turns a plan with growth back (the cap plays no part).
+        mode: "batch" grows the batch as long as there is room; "hybrid" grows it once, to the
+            second allowed size, and decays the learning rate from then on; "lr" keeps one batch
+            size throughout, which turns batch growth back into decay (the cap plays no part).
         rule: what is kept: "sgd", "sqrt" or "seesaw".
-        exact: keep g with N / B − 1 in place of N / B, for "sgd" alone; batches grow as without it
-            and the learning rate takes up the difference, 11 % at N / 10.
-        momentum: of the reference, a schedule in epochs; kept.
-        lr_factor: start at so many times the learning rate, and at a batch as many times larger
-            (the square of it for "sqrt" and "seesaw").
+        momentum: the reference's momentum, a schedule in epochs; kept.
+        lr_factor: start at this many times the learning rate, and at a batch larger by the same
+            factor (by its square for "sqrt" and "seesaw").
         new_momentum: use this in place of `momentum`, and a batch larger by (1 − momentum) /
-            (1 − new_momentum), at the same learning rate; numbers and "sgd" alone. The paper loses
-            some accuracy by it.
-        weight_decay: of the reference, a schedule in epochs.
-        coupling: how the weight decay goes with the learning rate, see `SGD`.
-        weight_decay_per_epoch: keep what the weight decay takes off a weight in an epoch; False
-            keeps its number.
-        batch_sizes: the allowed sizes by hand, ascending from the first batch's.
-        multiple_of: what every batch size is a multiple of, such as the number of devices.
+            (1 − new_momentum), at the same learning rate. Only for the rule "sgd" and a constant
+            momentum. The paper loses some accuracy by it.
+        weight_decay: the reference's weight decay, a schedule in epochs.
+        coupling: how weight decay and learning rate act together, see `SGD`.
+        multiple_of: every batch size is a multiple of this, for example the number of devices.
 
     Returns:
         The plan and the schedules to train with.
@@ -198,40 +186,48 @@ def trade(
         >>> traded.lr
         Sequence(parts=(Constant(value=0.1), Constant(value=0.032)), boundaries=(160,))
     """
-    require_one_of("mode", mode, tuple(SIZES_OF_MODE))
-    require_one_of("coupling", coupling, get_args(Coupling))
+    _require_one_of("mode", mode, get_args(TradeMode))
+    _require_one_of("rule", rule, get_args(ScalingRule))
+    _require_one_of("coupling", coupling, get_args(Coupling))
     reference = _reference(lr, momentum, weight_decay, batch_size, epochs, num_examples)
     timeline = ExampleTimeline(reference.plan)
     _require_in_range(reference, timeline)
-    noise = KeptNoise(rule, exact)
-    slower = _slower(reference.momentum, new_momentum, rule)
-    first = first_size(timeline, noise, lr_factor, slower, multiple_of)
-    ideal = ideal_size(reference, noise, first)
-    if batch_sizes is None:
-        cap = batch_size_cap(
-            first, max_batch_size, mode, multiple_of, noise, lr_factor, num_examples
+
+    noise = KeptNoise(rule)
+    momentum_factor = _momentum_factor(reference.momentum, new_momentum, rule)
+    first = first_batch_size(timeline, noise, lr_factor, momentum_factor, multiple_of)
+    ideal = ideal_batch_size(reference, noise, first)
+    allowed = [first]
+    if mode != "lr":
+        largest = largest_batch_size(
+            first, max_batch_size, multiple_of, noise, lr_factor, num_examples
         )
-        sizes = allowed_sizes(ideal(timeline.grid), first, cap, multiple_of)
-    else:
-        largest = num_examples - exact if max_batch_size is None else max_batch_size
-        sizes = sizes_by_hand(batch_sizes, first, largest, multiple_of)
-    sizes = sizes[: SIZES_OF_MODE[mode]]
-    size = batch_size_steps(timeline, sizes, ideal)
-    plan = Plan(timeline.phases_of(size), num_examples)
-    was = timeline.batch_size
-    lr_factors = size.combined(was, lambda new, old: noise.factor(new, old, num_examples) * slower)
-    decay_factors = _decay_factors(lr_factors, size, was, coupling, slower)
+        allowed = allowed_batch_sizes(ideal(timeline.grid), first, largest, multiple_of)
+    if mode == "hybrid":
+        allowed = allowed[:2]
+
+    old_size, new_size = timeline.batch_size, choose_batch_sizes(timeline, allowed, ideal)
+    plan = Plan(timeline.make_phases(new_size), num_examples)
+    lr_factors = new_size.combined(
+        old_size, lambda new, old: noise.lr_factor(new, old, num_examples) * momentum_factor
+    )
+    decay_factors = _weight_decay_factors(lr_factors, new_size, old_size, coupling, momentum_factor)
+    begins = np.array([round(begin * num_examples) for begin, _ in phase_spans(plan.phases)])
     return Trade(
         plan,
         timeline.scaled(reference.lr, lr_factors),
         reference.momentum if new_momentum is None else Constant(float(new_momentum)),
-        timeline.scaled(reference.weight_decay, decay_factors)
-        if weight_decay_per_epoch
-        else reference.weight_decay,
+        timeline.scaled(reference.weight_decay, decay_factors),
         reference,
-        tuple(ideal(np.array([round(b * num_examples) for b, _ in spans(plan.phases)])).tolist()),
+        tuple(ideal(begins).tolist()),
         noise,
     )
+
+
+def _require_one_of(name: str, value: Any, names: Sequence[str]) -> None:
+    """Raises `ValueError` unless the value is one of the names."""
+    if value not in names:
+        raise ValueError(f"trade needs {name} to be one of {list(names)}, got {name}={value!r}.")
 
 
 def _reference(
@@ -242,7 +238,7 @@ def _reference(
     epochs: float | None,
     num_examples: int,
 ) -> Hyperparams:
-    """The recipe to trade, its times in epochs."""
+    """The hyperparameters of the reference, all times in epochs."""
     if isinstance(batch_size, Sequence):
         if epochs is not None:
             raise ValueError(
@@ -262,23 +258,21 @@ def _reference(
 
 
 def _schedule(setting: Setting) -> Schedule:
-    """A bare number as a constant, everything else as a schedule."""
+    """The setting as a schedule; a bare number becomes a constant."""
     if isinstance(setting, int | float):
         return Constant(float(setting))
     return as_schedule("trade", setting)
 
 
 def _require_in_range(reference: Hyperparams, timeline: ExampleTimeline) -> None:
-    """Raises `ValueError` where the reference is no recipe: at the first epoch at which it is not.
-
-    Infinite and missing numbers are refused as negative ones are.
-    """
+    """Raises `ValueError` at the first epoch where a schedule of the reference is out of range."""
     for name, limit in (("lr", math.inf), ("momentum", 1.0), ("weight_decay", math.inf)):
-        values = timeline.values(getattr(reference, name))(timeline.grid)
+        values = timeline.by_example(getattr(reference, name))(timeline.grid)
+        # Not `values < 0`, which NaN would pass.
         wrong = ~((values >= 0) & (values < limit))
         if wrong.any():
             first = int(np.argmax(wrong))
-            epoch = timeline.epochs(timeline.grid[first])
+            epoch = timeline.epoch_at(timeline.grid[first])
             raise ValueError(
                 f"trade needs {name} within [0, {limit:g}) throughout, got {values[first]:g} at "
                 f"epoch {epoch:g}."
@@ -287,8 +281,8 @@ def _require_in_range(reference: Hyperparams, timeline: ExampleTimeline) -> None
             raise ValueError("trade needs an lr above 0 somewhere, got 0 throughout.")
 
 
-def _slower(momentum: Schedule, new_momentum: float | None, rule: ScalingRule) -> float:
-    """The new 1 − momentum as a multiple of the reference's."""
+def _momentum_factor(momentum: Schedule, new_momentum: float | None, rule: ScalingRule) -> float:
+    """(1 − new momentum) / (1 − momentum)."""
     if new_momentum is None:
         return 1.0
     if not 0 <= new_momentum < 1:
@@ -301,16 +295,18 @@ def _slower(momentum: Schedule, new_momentum: float | None, rule: ScalingRule) -
     return (1 - new_momentum) / (1 - cast(float, momentum.value))
 
 
-def _decay_factors(
+def _weight_decay_factors(
     lr_factors: StepFunction,
-    size: StepFunction,
-    was: StepFunction,
+    new_size: StepFunction,
+    old_size: StepFunction,
     coupling: Coupling,
-    slower: float,
+    momentum_factor: float,
 ) -> StepFunction:
-    """What keeps a weight's loss an epoch as a factor of the weight decay."""
-    growth = size.combined(was, np.divide)
+    """The factors of the weight decay that keep how far a weight shrinks in an epoch."""
+    growth = new_size.combined(old_size, np.divide)
     if coupling == "independent":
         return growth
-    outside = growth.combined(lr_factors, np.divide)
-    return outside if coupling == "times_lr" else outside._replace(values=outside.values * slower)
+    factors = growth.combined(lr_factors, np.divide)
+    if coupling == "times_lr":
+        return factors
+    return factors._replace(values=factors.values * momentum_factor)

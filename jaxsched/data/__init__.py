@@ -1,9 +1,9 @@
-"""Where images come from, in which order they are seen, and how they are augmented."""
+"""Image data sets: their sources, the order of the examples, and augmentation."""
 
 from jaxsched.data.dataset import Dataset as Dataset
 from jaxsched.data.dataset import Images as Images
-from jaxsched.data.dataset import Records as Records
 from jaxsched.data.dataset import Source as Source
+from jaxsched.data.dataset import StreamedImages as StreamedImages
 from jaxsched.data.dataset import channel_statistics as channel_statistics
 from jaxsched.data.loader import BatchReader as BatchReader
 from jaxsched.data.shuffle import epoch_order as epoch_order

@@ -1,4 +1,4 @@
-"""What a loaded data set is, and what every source of one is."""
+"""Loaded data sets, and the base class of their sources."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """One split of a data set, in host memory.
+    """One split of a data set, held in host memory.
 
     Attributes:
         images: uint8[N, H, W, C].
         labels: int32[N], each in 0 ... num_classes − 1.
 
     Raises:
-        ValueError: when a dtype or a shape is another, or there is no image.
+        ValueError: when a dtype or a shape differs from these, or there is no image.
 
     Example:
         >>> import numpy as np
@@ -52,11 +52,11 @@ class Images:
         return self.images.shape[1:]
 
 
-class Records:
-    """One split of a data set whose images are read, and decoded, when their turn comes.
+class StreamedImages:
+    """One split of a data set whose images are read and decoded one by one, as they are needed.
 
-    For data that is too large for the devices' memory. It is read in other threads and, pickled, in
-    other processes.
+    For data that is too large for the devices' memory. A subclass must be safe to read from several
+    threads, and is pickled to be read in other processes.
     """
 
     def __len__(self) -> int:
@@ -64,39 +64,39 @@ class Records:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels, which all its images share."""
+        """Height, width and channels, the same for all images."""
         raise NotImplementedError
 
     def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
         """Reads one example.
 
         Args:
-            example: which, in 0 … len − 1.
-            random: for whatever is random in the reading, such as a crop: of the run, the epoch and
-                the example alone. None in evaluation, which is never random.
+            example: its index, in 0 … len − 1.
+            random: the generator for random crops and the like, seeded by the run's seed, the epoch
+                and the example alone. None in evaluation, which is never random.
 
         Returns:
             The image, uint8[H, W, C], and its label.
 
         Raises:
-            ValueError: when it cannot be read, with the file or the record.
+            ValueError: when it cannot be read; names the file or the example.
         """
         raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A loaded data set: what is trained on, what evaluations run on, and how to normalise both.
+    """A loaded data set: examples to train on and to evaluate on, and how to normalise both.
 
     Attributes:
-        name: as tables should call it, "CIFAR-10".
+        name: the name for tables, such as "CIFAR-10".
         train: the examples to train on.
-        test: the examples that evaluations run on; where the source holds out a validation share
-            of its training examples, those.
+        test: the examples to evaluate on. If the source holds out a validation share of its
+            training examples, `test` is that share.
         evaluated_on: "test" or "validation": which of the two `test` is.
         class_names: a name for each label.
-        mean: of images / 255, one a channel.
-        std: of images / 255, one a channel.
+        mean: the mean of images / 255 for each channel.
+        std: the standard deviation of images / 255 for each channel.
 
     Raises:
         ValueError: when the parts do not fit together.
@@ -109,8 +109,8 @@ class Dataset:
     """
 
     name: str
-    train: Images | Records
-    test: Images | Records
+    train: Images | StreamedImages
+    test: Images | StreamedImages
     evaluated_on: str
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
@@ -121,7 +121,7 @@ class Dataset:
         if shape != test_shape:
             raise ValueError(
                 f"{self.name} needs images of one shape, got {list(shape)} in train and "
-                f"{list(test_shape)} in {self.evaluated_on}; resize them at the source, as Tfds "
+                f"{list(test_shape)} in {self.evaluated_on}; resize them in the source, as Tfds "
                 "does with image_size."
             )
         if not len(self.mean) == len(self.std) == shape[-1] or min(self.std) <= 0:
@@ -131,7 +131,7 @@ class Dataset:
             )
         for split, examples in ("train", self.train), (self.evaluated_on, self.test):
             if not isinstance(examples, Images):
-                continue  # known when they are read
+                continue  # its labels are known only as they are read
             labels = examples.labels
             if labels.min() < 0 or labels.max() >= self.num_classes:
                 raise ValueError(
@@ -142,12 +142,12 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are, whether or not each has an example."""
+        """The number of classes, with or without examples."""
         return len(self.class_names)
 
 
 class Source:
-    """A description of where images come from; a frozen dataclass of plain fields.
+    """A description of a data set: a frozen dataclass of plain fields.
 
     It costs nothing until `load`, prints as the code that made it, compares, hashes, and can be
     written as JSON and set field by field from a command line.
@@ -159,12 +159,12 @@ class Source:
     """
 
     def load(self) -> Dataset:
-        """Reads the images into host memory; faults in the files are errors that name the file."""
+        """Loads the data set; an error names the file that is missing or damaged."""
         raise NotImplementedError
 
 
 def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of images / 255 for each channel, exact to float64.
+    """The mean and standard deviation of images / 255 for each channel, exact to float64.
 
     Args:
         images: uint8[N, H, W, C].
@@ -181,7 +181,8 @@ def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[flo
     values = np.arange(256) / 255
     mean, std = [], []
     for channel in range(images.shape[-1]):
-        # Histograms add up exactly; a thousand images at a time, because bincount works in int64.
+        # Histograms add up exactly. A thousand images at a time, because bincount copies its
+        # argument to int64, eight times as large.
         counts = np.zeros(256, np.int64)
         for start in range(0, len(images), 1000):
             some = images[start : start + 1000, ..., channel]

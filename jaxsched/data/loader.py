@@ -1,4 +1,4 @@
-"""Batches of records, read and decoded ahead of their use."""
+"""Batches of streamed images, read and decoded ahead of their use."""
 
 import gc
 from collections.abc import Iterator
@@ -8,10 +8,9 @@ import grain
 import numpy as np
 from absl import flags
 
-from jaxsched.data.dataset import Records
+from jaxsched.data.dataset import StreamedImages
 
-# Read ahead by all workers together, in batches; also what the batches waiting for the devices take
-# of the host's memory.
+# How many batches all workers together read ahead, and so how many wait in host memory.
 _BATCHES_AHEAD = 16
 
 
@@ -23,35 +22,38 @@ class HostBatch(NamedTuple):
 
 
 class BatchReader:
-    """Reads these records in this order, in batches, which do not depend on how it is done.
+    """Reads examples in a given order, in batches.
+
+    The batches do not depend on the number of threads and processes that read them.
 
     Args:
-        records: to read from.
-        examples: int[n], which of them, in which order; n is a multiple of the batch size.
-        epochs: int[n], the epoch in which each is seen; None for evaluation, in which nothing is
-            random.
+        dataset: the split to read from.
+        examples: int[n], the indices of the examples in order; n is a multiple of the batch size.
+        epochs: int[n], the epoch in which each example is seen; None for evaluation, in which
+            nothing is random.
         batch_size: examples a batch.
-        seed: of the run.
-        workers: processes to read in; they import the main script anew, so that it needs an
-            `if __name__ == "__main__"`. 0 reads in threads of this process, which is enough where
-            decoding is cheap: Python runs one thread at a time but for the decoding itself.
+        seed: the run's seed.
+        workers: the number of processes to read in. They import the main script again, so it needs
+            an `if __name__ == "__main__"`. 0 reads in threads of this process, which is enough if
+            decoding is cheap: only the decoding itself runs in several threads at once.
 
     Raises:
-        ValueError: when the examples make no whole number of batches; in a read, as `Records.read`.
-        RuntimeError: in a read, when a worker was killed.
+        ValueError: when the examples make no whole number of batches; while reading, when an
+            example cannot be read.
+        RuntimeError: while reading, when a worker was killed.
 
     Example:
         >>> import numpy as np
         >>> from jaxsched.data import Digits, BatchReader, Streamed
         >>> digits = Streamed(Digits()).load().train
-        >>> with BatchReader(digits, np.arange(6), None, batch_size=3, seed=0) as reading:
-        ...     [batch.images.shape for batch in reading]
+        >>> with BatchReader(digits, np.arange(6), None, batch_size=3, seed=0) as reader:
+        ...     [batch.images.shape for batch in reader]
         [(3, 8, 8, 1), (3, 8, 8, 1)]
     """
 
     def __init__(
         self,
-        records: Records,
+        dataset: StreamedImages,
         examples: np.ndarray,
         epochs: np.ndarray | None,
         *,
@@ -61,42 +63,42 @@ class BatchReader:
     ):
         if len(examples) % batch_size:
             raise ValueError(
-                f"Reading needs a multiple of batch_size={batch_size} examples, got "
+                f"BatchReader needs a multiple of batch_size={batch_size} examples, got "
                 f"{len(examples)}; leave some out or repeat some."
             )
-        batches = grain.MapDataset.source(_Requests(records, examples, epochs, seed)).batch(
+        batches = grain.MapDataset.source(_Requests(dataset, examples, epochs, seed)).batch(
             batch_size
         )
         ahead = max(2, _BATCHES_AHEAD // max(1, workers))
         options = grain.ReadOptions(num_threads=ahead, prefetch_buffer_size=ahead)
-        dataset = batches.to_iter_dataset(options)
+        batches = batches.to_iter_dataset(options)
         if workers:
             if not flags.FLAGS.is_parsed():
-                flags.FLAGS.mark_as_parsed()  # Grain's own, by their defaults
-            # Whole batches go to one worker after another, so their number changes none of them.
-            dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
-        self._iterator: Any = iter(dataset)
+                flags.FLAGS.mark_as_parsed()  # Grain reads its own flags; the defaults will do
+            # Each worker makes whole batches, so the number of workers changes no batch.
+            batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+        self._iterator: Any = iter(batches)
         self._workers = workers
 
     def start(self) -> None:
-        """Begins to read before the first batch is asked for."""
+        """Begins to read before the first batch is requested."""
         self._iterator.start_prefetch()
 
     def __iter__(self) -> Iterator[HostBatch]:
         for batch in self._iterator:
-            # Copied out of the memory that is shared with a worker, which is then free again.
+            # A worker's batch lies in memory shared with it; the copy lets the worker reuse that.
             yield HostBatch(*map(np.array, batch) if self._workers else batch)
         self.close()
 
     def close(self) -> None:
-        """Stops reading, as the end of the examples does; a second time it does nothing."""
+        """Stops reading. Iterating to the end does so too; a second call does nothing."""
         if self._iterator is None:
             return
         self._iterator.close()
         self._iterator = None
         if self._workers:
-            # Grain's iterators refer to each other, and hold each worker's last batch in memory
-            # that is shared: it would stay until Python next looks for such cycles.
+            # Grain's iterators refer to each other in a cycle and hold each worker's last batch in
+            # shared memory, which would stay allocated until the next garbage collection.
             gc.collect()
 
     def __enter__(self) -> "BatchReader":
@@ -107,12 +109,12 @@ class BatchReader:
 
 
 class _Requests:
-    """What is to be read, one example after another, as Grain takes it."""
+    """The examples to read, as a sequence for Grain."""
 
     def __init__(
-        self, records: Records, examples: np.ndarray, epochs: np.ndarray | None, seed: int
+        self, dataset: StreamedImages, examples: np.ndarray, epochs: np.ndarray | None, seed: int
     ):
-        self._records, self._examples, self._epochs = records, examples, epochs
+        self._dataset, self._examples, self._epochs = dataset, examples, epochs
         self._seed = seed
 
     def __len__(self) -> int:
@@ -122,4 +124,4 @@ class _Requests:
         example, random = int(self._examples[index]), None
         if self._epochs is not None:
             random = np.random.default_rng((self._seed, int(self._epochs[index]), example))
-        return self._records.read(example, random)
+        return self._dataset.read(example, random)

@@ -1,4 +1,4 @@
-"""In which order an epoch visits the examples."""
+"""The order of the examples in an epoch."""
 
 import jax
 import jax.numpy as jnp
@@ -12,11 +12,12 @@ def epoch_order(key: jax.Array, epoch: ArrayLike, num_examples: int) -> jax.Arra
         permutation(fold_in(key, epoch), num_examples)
 
     Args:
-        key: one typed key, for the order alone: give `example_keys` another, for instance the other
-            half of a `jax.random.split`. With one key for both, the key that sorts an epoch is also
-            the one that augments its example 1: `split` and `fold_in` derive the same children.
+        key: one typed key, used for the order alone. Give `example_keys` a different one, for
+            instance the other half of a `jax.random.split`: with one key for both, the key that
+            sorts an epoch would also augment its example 1, since `split` and `fold_in` derive the
+            same children.
         epoch: int32[], may be traced.
-        num_examples: how many examples an epoch has; a Python number.
+        num_examples: the number of examples in an epoch, a Python number.
 
     Returns:
         int32[num_examples], each of 0 ... num_examples − 1 once.

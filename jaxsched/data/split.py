@@ -1,4 +1,4 @@
-"""The one rule by which examples are held out."""
+"""The rule by which validation examples are held out."""
 
 import math
 from fractions import Fraction
@@ -18,14 +18,14 @@ def check_share(owner: str, validation: float) -> None:
 
 
 def last_of_each_class(labels: np.ndarray, share: float | Fraction) -> np.ndarray:
-    """Marks, of each class, the last ⌈share · n⌉ of its n examples in file order.
+    """Marks the last ⌈share · n⌉ of the n examples of each class, in file order.
 
-    The share counts as the decimal number it is written as: 0.07 of 100 are 7, though the binary
-    0.07 · 100 is a little more.
+    The share is taken as the decimal number that it prints as: 0.07 of 100 are 7, although the
+    binary 0.07 · 100 is a little more.
 
     Args:
         labels: int[N].
-        share: of each class, in [0, 1).
+        share: the share of each class to mark, in [0, 1).
 
     Returns:
         bool[N].
@@ -45,10 +45,10 @@ def last_of_each_class(labels: np.ndarray, share: float | Fraction) -> np.ndarra
 
 
 def evaluation_split(train: Images, test: Images, validation: float) -> tuple[Images, Images, str]:
-    """What to train on, what to evaluate on, and the name of the latter.
+    """Chooses the examples to train on and to evaluate on, and names the latter.
 
-    With `validation` = 0 the two splits as they are. Otherwise the last ⌈validation · n⌉ training
-    examples of each class in file order are held out and evaluated on, and `test` stays untouched.
+    With `validation` = 0 these are the two splits unchanged. Otherwise the last ⌈validation · n⌉
+    training examples of each class in file order are held out to evaluate on, and `test` is unused.
 
     Args:
         train: the source's training split.

@@ -1,1 +1,1 @@
-"""Range tests: the curves of runs whose learning rate rises, and the rates that they suggest."""
+"""Learning-rate range tests: their curves, and the learning rates that the curves suggest."""

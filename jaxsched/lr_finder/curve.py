@@ -1,4 +1,4 @@
-"""The losses of one run whose learning rate, or another value, was raised update by update."""
+"""The curve of a range test: the losses of a run whose learning rate rises at every update."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,39 +11,41 @@ from jaxsched.lr_finder.smoothing import centred_mean
 
 Axis: TypeAlias = Literal["log", "linear"]
 
-# At the lowest values a run has hardly moved yet; so many points and this share of them show how
-# high its losses are by themselves.
-_FEWEST_AT_START = 10
-_START = 0.1
+# At the lowest learning rates a run has hardly trained yet. These points, a tenth of all and at
+# least ten, show how high its losses are before any divergence.
+_MIN_START_POINTS = 10
+_START_SHARE = 0.1
 
-# 1 / (1 − β) as a share of the points. On the shapes of experiments/checks/range_rules.py twice as
-# much moves a cliff's steepest point by more than a factor of 2, half as much doubles the spread.
-_SHARE = 0.05
-_LEAST_BETA = 0.5
+# 1 / (1 − β) as a share of the points. On the shapes of experiments/checks/range_rules.py a share
+# twice as large moves a cliff's steepest point by more than a factor of 2, and half of it doubles
+# the spread between seeds.
+_MEMORY_SHARE = 0.05
+_MIN_BETA = 0.5
 
 
 @dataclass(frozen=True, eq=False)
 class RangeCurve:
-    """One run of a range test: the value in force at each update, and what the update saw.
+    """One run of a range test: the value used at each update, and the loss of its batch.
 
-    What is looked at ends before the losses leave for good, and what sticks out is cut:
+    The rules use only a part of the curve, so that neither a divergence, whatever its size, nor a
+    single outlier moves a mean of the losses before it. The part ends where the losses rise above
+    their start for good, and outliers are clipped:
 
-        L: from the first value above 0 on, before the first that is not finite; n of them
+        L: the n losses from the first value above 0 on, before the first that is not finite
         top = max(L_0 … L_{k−1}),   k = max(10, n / 10)
-        looked at: min(L_i, top) up to the last L_i ≤ top
-
-    so that a divergence, whatever its size, and single leaps move no mean of the losses before.
+        used: min(L_i, top) up to the last L_i ≤ top
 
     Attributes:
-        values: f64[n], ascending, of at least 0: the learning rates.
-        losses: f64[n], of the updates' own batches, before each update; may end not finite.
-        accuracies: f64[n] of the same batches, or None.
-        seed: of the run, or None.
-        axis: how the values are spaced, "log" or "linear". The rules look at log values either way.
+        values: f64[n], ascending, at least 0: the learning rates.
+        losses: f64[n], each the loss of an update's batch before that update; all but the first
+            may be NaN or infinite.
+        accuracies: f64[n], of the same batches, or None.
+        seed: the run's seed, or None.
+        axis: how the values are spaced, "log" or "linear". The rules use log values either way.
 
     Raises:
-        ValueError: when the arrays do not fit together, values do not ascend, or the first loss is
-            not finite.
+        ValueError: when the arrays do not fit together, the values do not ascend, or the first loss
+            is not finite.
 
     Example:
         >>> import numpy as np, jaxsched as js
@@ -73,54 +75,54 @@ class RangeCurve:
 
     @cached_property
     def diverged_at(self) -> int | None:
-        """The first update at which the run counts as diverged, by `find_divergence`; or None."""
+        """The first update at which the run has diverged, by `find_divergence`; or None."""
         return find_divergence(self.losses)
 
     @cached_property
     def _looked_at(self) -> tuple[slice, np.ndarray]:
-        """Which points the rules look at, and the losses there as they see them."""
-        start = int(self.values[0] == 0)
+        """The points that the rules use, and the clipped losses there."""
+        start = int(self.values[0] == 0)  # 0 has no logarithm
         not_finite = np.flatnonzero(~np.isfinite(self.losses[start:]))
         losses = self.losses[start:][: not_finite[0] if len(not_finite) else None]
         if not len(losses):
             return slice(start, start), losses
-        top = losses[: max(_FEWEST_AT_START, int(_START * len(losses)))].max()
+        top = losses[: max(_MIN_START_POINTS, int(_START_SHARE * len(losses)))].max()
         end = int(np.flatnonzero(losses <= top)[-1]) + 1
         return slice(start, start + end), np.minimum(losses[:end], top)
 
     @property
     def looked_at(self) -> slice:
-        """The updates that the rules look at."""
+        """The updates that the rules use."""
         return self._looked_at[0]
 
     @property
     def num_looked_at(self) -> int:
-        """How many updates the rules look at."""
+        """The number of updates that the rules use."""
         return len(self._looked_at[1])
 
     @property
     def looked_at_losses(self) -> np.ndarray:
-        """The losses there, cut at the top: f64[num_looked_at]."""
+        """The losses at these updates, clipped at the top: f64[num_looked_at]."""
         return self._looked_at[1]
 
     @property
     def beta(self) -> float:
-        """β of the means: 1 − 20 / num_looked_at, not below 0.5."""
-        return max(_LEAST_BETA, 1 - 1 / (_SHARE * max(self.num_looked_at, 1)))
+        """β of the means: 1 − 20 / num_looked_at, at least 0.5."""
+        return max(_MIN_BETA, 1 - 1 / (_MEMORY_SHARE * max(self.num_looked_at, 1)))
 
     @cached_property
     def smoothed(self) -> np.ndarray:
-        """The centred mean of what is looked at: f64[num_looked_at]."""
+        """The centred mean of the losses that the rules use: f64[num_looked_at]."""
         return centred_mean(self.looked_at_losses, self.beta)
 
     @property
-    def leaves(self) -> bool:
-        """Whether the range goes on beyond what is looked at, the losses having left."""
+    def ends_above_start(self) -> bool:
+        """Whether the losses rise above their start for good within the range, or diverge."""
         return self.looked_at.stop < len(self.losses) or self.diverged_at is not None
 
 
 def _require_fitting(curve: RangeCurve) -> None:
-    """Refuses arrays that are no curve."""
+    """Raises `ValueError` unless the arrays make a curve."""
     values, losses, accuracies = curve.values, curve.losses, curve.accuracies
     shapes = [array.shape for array in (values, losses, accuracies) if array is not None]
     if values.ndim != 1 or not len(values) or len(set(shapes)) > 1:

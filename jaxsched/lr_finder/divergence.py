@@ -1,4 +1,4 @@
-"""When a running range test has seen enough: the loss has diverged."""
+"""The rule by which a range test has diverged and may stop."""
 
 import math
 
@@ -7,29 +7,33 @@ from numpy.typing import ArrayLike
 
 from jaxsched.lr_finder.smoothing import debiased_mean
 
-# The frameworks' 0.98 shows a divergence 50 updates late, by which time the losses have grown by
-# many orders; a mean over ten is steady enough for a factor of 4.
+# With the frameworks' 0.98 a divergence shows 50 updates late, when the losses have grown by many
+# orders of magnitude; a mean over ten losses is steady enough for a factor of 4.
 _BETA = 0.9
-# Means of fewer points than β remembers are noise, and the best of them would be too low.
-_GUARD = round(1 / (1 - _BETA))
+# A mean of fewer losses than this is noise, and the lowest of such means would be too low.
+_MIN_LOSSES = round(1 / (1 - _BETA))
 
 
 def find_divergence(losses: ArrayLike, factor: float = 4.0) -> int | None:
     """The first loss at which a run counts as diverged, or None.
 
-    Formula, m_i the debiased mean with β = 0.9, b_i its lowest from the tenth on:
-        the first i with L_i not finite, or m_i > b_i + (factor − 1) |b_i|   (factor · b_i above 0)
+    Formula, with m_i the debiased mean for β = 0.9, and b_i the lowest of m_9 … m_i:
+        the first i with L_i not finite, or m_i > b_i + (factor − 1) |b_i|
+
+    The limit is factor · b_i where b_i is positive; a loss below 0, such as a log-likelihood, may
+    rise by as much.
 
     Args:
         losses: f64[n], one an update.
-        factor: how many times its best the mean may be; `math.inf` for not finite alone.
+        factor: how many times its lowest value the mean may be; with `math.inf` only a loss that is
+            not finite counts.
 
     Raises:
         ValueError: when `losses` is not a series, or factor is not above 1.
 
     Source:
         fastai (fastai/callback/schedule.py at 0a049e8) and Lightning (pytorch/tuner/lr_finder.py at
-        0012782) stop at 4 times the best; mean and guard are ours.
+        0012782) stop at 4 times the best loss; the mean, of ten losses or more, is ours.
 
     Example:
         >>> from jaxsched.lr_finder.divergence import find_divergence
@@ -45,23 +49,24 @@ def find_divergence(losses: ArrayLike, factor: float = 4.0) -> int | None:
     grown = np.zeros(0, np.int64)
     if end and factor < math.inf:
         means = debiased_mean(series[:end], _BETA)
-        counted = np.where(np.arange(end) < _GUARD - 1, np.inf, means)
+        counted = np.where(np.arange(end) < _MIN_LOSSES - 1, np.inf, means)
         best = np.minimum.accumulate(counted)
-        grown = np.flatnonzero(counted[_GUARD - 1 :] > _limit(best[_GUARD - 1 :], factor))
+        means, best = counted[_MIN_LOSSES - 1 :], best[_MIN_LOSSES - 1 :]
+        grown = np.flatnonzero(means > best + (factor - 1) * np.abs(best))
     if len(grown):
-        return int(grown[0]) + _GUARD - 1
+        return int(grown[0]) + _MIN_LOSSES - 1
     return end if end < len(series) else None
 
 
 def has_diverged(losses: ArrayLike, factor: float = 4.0) -> bool:
-    """Whether a running test may stop; see `find_divergence`.
+    """Whether a running range test has diverged by `find_divergence`, so that it may stop.
 
     Args:
-        losses: f64[n], those so far.
-        factor: how many times its best the mean may be.
+        losses: f64[n], all losses so far.
+        factor: how many times its lowest value the mean may be.
 
     Raises:
-        ValueError: see `find_divergence`.
+        ValueError: when `losses` is not a series, or factor is not above 1.
 
     Example:
         >>> from jaxsched.lr_finder.divergence import has_diverged
@@ -72,11 +77,6 @@ def has_diverged(losses: ArrayLike, factor: float = 4.0) -> bool:
 
 
 def require_factor(factor: float) -> None:
-    """Refuses a factor that every loss exceeds."""
+    """Raises `ValueError` for a factor that every loss would exceed."""
     if not factor > 1:
         raise ValueError(f"a divergence needs a factor above 1, got {factor}; 4 is usual.")
-
-
-def _limit(best: np.ndarray, factor: float) -> np.ndarray:
-    """What a mean may not exceed; a loss below 0, such as a log-likelihood, may rise likewise."""
-    return best + (factor - 1) * np.abs(best)

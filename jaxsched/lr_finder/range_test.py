@@ -1,4 +1,4 @@
-"""A range test with anyone's own training step."""
+"""A learning-rate range test for any training step."""
 
 import itertools
 import math
@@ -15,9 +15,9 @@ from jaxsched.lr_finder.divergence import find_divergence, require_factor
 PyTree: TypeAlias = Any
 Step: TypeAlias = Callable[[PyTree, PyTree, jax.Array], tuple[PyTree, PyTree]]
 
-# A look at the losses waits for the device; every so many updates it costs nothing that shows.
-_LOOK_EVERY = 50
-_FEWEST = 20
+# Reading the losses waits for the device; once in 50 updates the wait does not show.
+_UPDATES_PER_CHECK = 50
+_MIN_UPDATES = 20
 
 
 def range_test(
@@ -31,39 +31,39 @@ def range_test(
     scale: Axis = "log",
     stop_factor: float = 4.0,
 ) -> RangeCurve:
-    """Raises a value from update to update and records what each update's batch loses.
+    """Raises a value from update to update and records the loss of each update's batch.
 
     Formula, update i of n:
         value_i = low · (high / low)^(i / (n − 1))      scale "log"
         value_i = low + (high − low) · i / (n − 1)      scale "linear"
 
-    The value is a learning rate where the step takes it for one; momentum or weight decay go the
-    same way. The step is compiled once. A diverged run stops: the losses are looked at every 50
-    updates, and those after the divergence left out.
+    The value is a learning rate if the step uses it as one; a step may use it as momentum or weight
+    decay as well. The step is compiled once. A diverged run stops: the losses are checked every 50
+    updates, and those after the divergence are left out.
 
     Args:
-        step: `(state, batch, value) -> (state, loss)`, traceable; or `(loss, accuracy)` in place of
-            the loss. The loss is the mean over the batch, before the update; the value f32[].
-        state: whatever the step goes on with. It is copied, and yours stays as it is.
-        batches: pytrees of arrays, all of the same shapes: one an update, none is used twice. A
-            list that is too short can be repeated with `itertools.cycle`.
+        step: `(state, batch, value) -> (state, loss)`, traceable; it may return `(loss, accuracy)`
+            in place of the loss. The loss is the batch's mean before the update, the value f32[].
+        state: the state before the first update, a pytree. It is copied; yours stays valid.
+        batches: pytrees of arrays, all of the same shapes; each update takes the next one. A list
+            that is too short can be repeated with `itertools.cycle`.
         low: the first value.
-        high: the last.
+        high: the last value.
         num_updates: n, at least 20.
         scale: how the values are spaced, "log" or "linear".
-        stop_factor: the run has diverged when the mean of its losses exceeds so many times its
-            best, see `find_divergence`; `math.inf` to go on while they are finite.
+        stop_factor: the run has diverged when the mean of its losses exceeds this many times its
+            lowest value, see `find_divergence`; with `math.inf` only when a loss is not finite.
 
     Returns:
-        The curve; `js.suggest` reads it.
+        The curve, for `js.suggest`.
 
     Raises:
-        ValueError: when an argument is out of its range, the batches are too few or of different
-            shapes, the step returns something else, or the first loss is not finite.
+        ValueError: when an argument is out of its range, there are too few batches or their shapes
+            differ, the step returns something else, or the first loss is not finite.
 
     Source:
-        Smith, "Cyclical learning rates" (arXiv 1506.01186), section 3.3; in equal factors as fastai
-        does.
+        Smith, "Cyclical learning rates" (arXiv 1506.01186), section 3.3; the logarithmic spacing is
+        fastai's.
 
     Example:
         >>> import jax, jax.numpy as jnp, numpy as np, optax
@@ -92,7 +92,7 @@ def range_test(
     if not np.isfinite(metrics[0, 0]):
         raise ValueError(
             f"range_test needs a finite first loss, got {metrics[0, 0]} at the lowest value, "
-            f"{low:g}: the run diverged there, lower low, or the loss is wrong at its start."
+            f"{low:g}: lower low if the run diverges there, or correct the loss."
         )
     accuracies = metrics[:, 1] if metrics.shape[1] > 1 else None
     return RangeCurve(values[: len(metrics)], metrics[:, 0], accuracies, axis=scale)
@@ -101,17 +101,18 @@ def range_test(
 def _run(
     step: Step, state: PyTree, batches: Iterable[PyTree], values: np.ndarray, stop_factor: float
 ) -> np.ndarray:
-    """What each update measured, up to the end or the divergence: f32[m, 1 or 2]."""
-    update = jax.jit(_update_of(step), donate_argnums=0)
-    state = jax.tree.map(_own, state)
+    """Loss, and accuracy if there is one, of each update up to a divergence: f32[m, 1 or 2]."""
+    update = jax.jit(_measured(step), donate_argnums=0)
+    # The copies may be donated; the caller's arrays must not be.
+    state = jax.tree.map(lambda leaf: _strongly_typed(jnp.array(leaf, copy=True)), state)
     pending: list[jax.Array] = []
     seen = np.zeros((0, 1))
-    for value, batch in zip(values, _alike(batches, len(values)), strict=True):
+    for value, batch in zip(values, _checked(batches, len(values)), strict=True):
         state, metrics = update(state, batch, value)
         pending.append(metrics)
-        if len(pending) == _LOOK_EVERY or len(seen) + len(pending) == len(values):
-            looked_at = np.stack(jax.device_get(pending))
-            seen = np.concatenate([seen, looked_at]) if len(seen) else looked_at
+        if len(pending) == _UPDATES_PER_CHECK or len(seen) + len(pending) == len(values):
+            new = np.stack(jax.device_get(pending))
+            seen = np.concatenate([seen, new]) if len(seen) else new
             pending.clear()
             diverged = find_divergence(seen[:, 0], stop_factor)
             if diverged is not None:
@@ -119,8 +120,8 @@ def _run(
     return seen
 
 
-def _update_of(step: Step) -> Callable[..., tuple[PyTree, jax.Array]]:
-    """The step with its measurements as one array, and its state of the types that it had."""
+def _measured(step: Step) -> Callable[..., tuple[PyTree, jax.Array]]:
+    """The step with its metrics as one array; checks what it returns while it is traced."""
 
     def update(state: PyTree, batch: PyTree, value: jax.Array) -> tuple[PyTree, jax.Array]:
         returned = step(state, batch, value)
@@ -129,21 +130,26 @@ def _update_of(step: Step) -> Callable[..., tuple[PyTree, jax.Array]]:
                 "range_test needs a step that returns (state, loss) or (state, (loss, accuracy)), "
                 f"got {type(returned).__name__}."
             )
-        new, measured = returned
-        _require_same("state", state, new)
+        new_state, measured = returned
+        _require_same("state", state, new_state)
         metrics = [*measured] if isinstance(measured, tuple) else [measured]
         if not 1 <= len(metrics) <= 2 or any(jnp.shape(metric) for metric in metrics):
             raise ValueError(
                 "range_test needs a step whose loss is a scalar, or (loss, accuracy) of scalars, "
                 f"got shapes {[jnp.shape(metric) for metric in metrics]}; take the batch's mean."
             )
-        return jax.tree.map(_strong, new), jnp.stack([jnp.float32(metric) for metric in metrics])
+        stacked = jnp.stack([jnp.float32(metric) for metric in metrics])
+        return jax.tree.map(_strongly_typed, new_state), stacked
 
     return update
 
 
-def _alike(batches: Iterable[PyTree], number: int) -> Iterator[PyTree]:
-    """So many batches; raises `ValueError` when there are fewer, or one differs from the first."""
+def _checked(batches: Iterable[PyTree], number: int) -> Iterator[PyTree]:
+    """Yields this many batches.
+
+    Raises:
+        ValueError: when there are fewer, or one differs in shape from the first.
+    """
     first = None
     count = 0
     for count, batch in enumerate(itertools.islice(batches, number), start=1):
@@ -158,18 +164,13 @@ def _alike(batches: Iterable[PyTree], number: int) -> Iterator[PyTree]:
         )
 
 
-def _own(leaf: Any) -> jax.Array:
-    """A copy that may be given away."""
-    return _strong(jnp.array(leaf, copy=True))
-
-
-def _strong(leaf: Any) -> jax.Array:
-    """The array without JAX's weak type, whose change would compile the step again."""
+def _strongly_typed(leaf: Any) -> jax.Array:
+    """The array without JAX's weak type: a state that gains or loses it would be compiled again."""
     return jax.lax.convert_element_type(leaf, jnp.result_type(leaf))
 
 
 def _require_same(name: str, first: PyTree, other: PyTree) -> None:
-    """Refuses a tree of other shapes or types than the first."""
+    """Raises `ValueError` if a tree's structure, shapes or types differ from the first one's."""
     was, now = (jax.tree_util.tree_flatten_with_path(tree) for tree in (first, other))
     if was[1] != now[1]:
         raise ValueError(
@@ -188,17 +189,17 @@ def _typed(leaf: Any) -> str:
 
 
 def _require_range(low: float, high: float, num_updates: int, scale: Axis) -> None:
-    """Refuses a range that cannot be run through."""
+    """Raises `ValueError` for a range that no run can go through."""
     if scale not in ("log", "linear"):
-        raise ValueError(f"range_test needs scale 'log' or 'linear', got {scale!r}.")
+        raise ValueError(f"range_test needs a scale of 'log' or 'linear', got {scale!r}.")
     if scale == "log" and not low > 0:
         raise ValueError(f"range_test needs a low above 0 on the log scale, got {low}.")
     if not low >= 0:
         raise ValueError(f"range_test needs a low of at least 0, got {low}.")
     if not (low < high < math.inf):
         raise ValueError(f"range_test needs a finite high above low, got low={low}, high={high}.")
-    if num_updates < _FEWEST:
+    if num_updates < _MIN_UPDATES:
         raise ValueError(
-            f"range_test needs at least {_FEWEST} updates, got num_updates={num_updates}; 100 or "
-            "more show something."
+            f"range_test needs at least {_MIN_UPDATES} updates, got num_updates={num_updates}; use "
+            "100 or more for a curve that can be read."
         )

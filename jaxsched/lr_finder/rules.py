@@ -1,4 +1,4 @@
-"""Rules that read a rate off a range test's curve, each by a name."""
+"""Rules that read a learning rate off the curve of a range test."""
 
 import math
 from bisect import bisect_left
@@ -14,26 +14,27 @@ from jaxsched.lr_finder.trend import Trend, find_accuracy_trend, find_trend
 
 RangeRule: TypeAlias = Callable[[RangeCurve], float | None]
 
-# A slope counts as far as it is sure: two standard errors, or the ends, where few points speak,
-# would win by chance.
-_SURE_SLOPE = 2.0
-# What Smith calls the start of the improvement: this share of it, and above the noise.
-_STARTED = 0.1
-_SURE_START = 3.0
+# A slope counts less by two standard errors; else the ends, where few points contribute, would have
+# the steepest slope by chance.
+_SLOPE_ERRORS = 2.0
+# The improvement has started, in Smith's words, when this share of it is reached, and at least this
+# many standard errors.
+_START_SHARE = 0.1
+_START_ERRORS = 3.0
 _FASTAI_BETA = 0.98
 
 
 def steepest(curve: RangeCurve) -> float | None:
     """The value where the loss falls fastest, on the log axis.
 
-    Formula, s the local slopes of the losses over log₁₀ value, e their standard errors:
-        values[argmin s + 2 e]
+    Formula, with s the local slopes of the losses over log₁₀ value, e their standard errors:
+        values[argmin (s + 2 e)]
 
     Args:
-        curve: of one run.
+        curve: the curve of one run.
 
     Returns:
-        The value; None where the curve is flat or too short.
+        The value; None if the curve is flat or too short.
 
     Source:
         fastai's `steep` has the same target; the local line and its error are ours.
@@ -48,25 +49,26 @@ def steepest(curve: RangeCurve) -> float | None:
     trend = _clear_trend(curve)
     if trend is None:
         return None
-    at_least = trend.slopes + _SURE_SLOPE * trend.slope_errors
+    at_least = trend.slopes + _SLOPE_ERRORS * trend.slope_errors
     return float(trend.values[at_least.argmin()])
 
 
 def valley(curve: RangeCurve) -> float | None:
-    """The middle of the longest valley, as fastai finds it.
+    """The middle of the longest decrease of the loss, as fastai finds it.
 
-    Formula, for the longest strictly decreasing subsequence of the debiased means, β = 0.98, less
-    the first tenth; of ℓ means, it ends first at e:
+    Formula, for the longest strictly decreasing subsequence of the debiased means with β = 0.98,
+    without the first tenth of the points; it has ℓ means and ends at e, the earliest if several are
+    as long:
         values[e − ℓ + ⌊ℓ / 3⌋ + ⌊ℓ / 6⌋]
 
-    It needs the lag of that mean: the middle between the low end of the range and the minimum lies
-    below the steepest point, and the lag moves it up.
+    The rule relies on the lag of these means: the middle between the low end of the range and the
+    minimum lies below the steepest point, and the lag moves it up.
 
     Args:
-        curve: of one run.
+        curve: the curve of one run.
 
     Returns:
-        The value; None where the curve is flat or too short.
+        The value; None if the curve is flat or too short.
 
     Source:
         fastai, `valley` and `lr_find` in fastai/callback/schedule.py at 0a049e8.
@@ -85,7 +87,7 @@ def valley(curve: RangeCurve) -> float | None:
     lengths = _decreasing_lengths(debiased_mean(trend.losses, _FASTAI_BETA)[first:])
     end = int(lengths.argmax())
     longest = int(lengths[end])
-    # Where the valley is a few means at the start, fastai's place is the last of the list.
+    # At a short valley at the start the index is negative, and fastai's would wrap to the end.
     middle = max(0, end - longest + longest // 3 + longest // 6)
     return float(trend.values[first + middle])
 
@@ -97,10 +99,10 @@ def minimum_tenth(curve: RangeCurve) -> float | None:
         values[argmin smoothed] / 10
 
     Args:
-        curve: of one run.
+        curve: the curve of one run.
 
     Returns:
-        The value, which may lie below the range; None where the curve is flat or too short.
+        The value, which may be below the range; None if the curve is flat or too short.
 
     Source:
         fastai, `minimum` in fastai/callback/schedule.py at 0a049e8.
@@ -120,22 +122,23 @@ def minimum_tenth(curve: RangeCurve) -> float | None:
 def smith_max(curve: RangeCurve) -> float | None:
     """The largest value before the loss leaves its minimum, or the accuracy its maximum.
 
-    Formula, b where the smoothed loss is lowest, m_i the debiased mean of L_b … L_i, e the standard
-    errors of both:
+    Formula, with b where the smoothed loss is lowest, m_i the debiased mean of L_b … L_i, and e the
+    standard errors of both:
         values[i − 1] for the first i > b with m_i > smoothed_b + 2 √(e_i² + e_b²)
 
-    and likewise for the accuracy, where the curve has it: the smaller of the two. When the losses
-    leave for good, it is before that. Raggedness counts as far as it lowers the mean.
+    The same is computed for the accuracy, if the curve has one, and the smaller value counts. If
+    the losses rise for good, the value is before that. Ragged accuracies count only in so far as
+    they lower their mean.
 
     Args:
-        curve: of one run.
+        curve: the curve of one run.
 
     Returns:
-        The value; None where the curve is flat or too short, or the range ends first.
+        The value; None if the curve is flat or too short, or the range ends before that.
 
     Source:
         Smith, "Cyclical learning rates" (arXiv 1506.01186), section 3.3, and "A disciplined
-        approach" (arXiv 1803.09820), section 4.1, in words; the noise's share is ours.
+        approach" (arXiv 1803.09820), section 4.1, in words; the part of the noise is ours.
 
     Example:
         >>> import numpy as np, jaxsched as js
@@ -156,17 +159,17 @@ def smith_max(curve: RangeCurve) -> float | None:
 
 
 def smith_min(curve: RangeCurve) -> float | None:
-    """The smallest value at which the loss has surely started to improve.
+    """The smallest value at which the loss has clearly started to improve.
 
-    Formula, b where the smoothed loss is lowest, d = smoothed_0 − smoothed_b:
+    Formula, with b where the smoothed loss is lowest, and d = smoothed_0 − smoothed_b:
         values[i + 1] for the last i < b with
         smoothed_0 − smoothed_i < max(d / 10, 3 √(e_0² + e_i²))
 
     Args:
-        curve: of one run.
+        curve: the curve of one run.
 
     Returns:
-        The value; None where the curve is flat or too short.
+        The value; None if the curve is flat or too short.
 
     Source:
         Smith, "Cyclical learning rates" (arXiv 1506.01186), section 3.3, in words; for one cycle
@@ -183,28 +186,29 @@ def smith_min(curve: RangeCurve) -> float | None:
     if trend is None:
         return None
     before = slice(0, trend.bottom)
+    # At least the first point is below what is needed, since its own gain is 0.
     gained = trend.smoothed[0] - trend.smoothed[before]
     needed = np.maximum(
-        _STARTED * trend.improvement,
-        _SURE_START * np.hypot(trend.errors[0], trend.errors[before]),
+        _START_SHARE * trend.improvement,
+        _START_ERRORS * np.hypot(trend.errors[0], trend.errors[before]),
     )
     return float(trend.values[np.flatnonzero(gained < needed)[-1] + 1])
 
 
 def bottom(curve: RangeCurve) -> float | None:
-    """The middle of the curve's bottom, on the log axis.
+    """The middle of the curve's flat bottom, on the log axis.
 
     Formula:
         √(values[argmin smoothed] · smith_max)
 
-    Where the loss is lowest the run has only just stopped to gain by a larger rate, and where it
-    leaves that level it is about to suffer from one.
+    At the lowest loss a run stops to gain from a larger learning rate; at `smith_max` it begins to
+    suffer from one.
 
     Args:
-        curve: of one run.
+        curve: the curve of one run.
 
     Returns:
-        The value; None where the curve is flat or too short, or the range ends first.
+        The value; None if the curve is flat or too short, or the range ends before that.
 
     Source:
         Ours; experiments/checks/one_cycle_maxima.py compares it with the others.
@@ -235,15 +239,17 @@ RULES: Mapping[str, RangeRule] = MappingProxyType(
 
 
 def _clear_trend(curve: RangeCurve) -> Trend | None:
-    """The trend of a curve that has one above its noise."""
+    """The trend of a curve; None if it is too short or its improvement may be noise."""
     trend = find_trend(curve)
     return None if trend is None or trend.is_flat else trend
 
 
 def _decreasing_lengths(series: np.ndarray) -> np.ndarray:
-    """How long the longest strictly decreasing subsequence is that ends at each point."""
+    """The length of the longest strictly decreasing subsequence that ends at each point."""
     lengths = np.empty(len(series), np.int64)
-    smallest_ends: list[float] = []  # of −series, by length
+    # Patience sorting in O(n log n): entry k is the smallest value at which an increasing
+    # subsequence of −series of length k + 1 has ended so far.
+    smallest_ends: list[float] = []
     for i, value in enumerate(-series):
         shorter = bisect_left(smallest_ends, value)
         smallest_ends[shorter : shorter + 1] = [value]

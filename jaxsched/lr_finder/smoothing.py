@@ -1,20 +1,20 @@
-"""Means and slopes of a noisy series, weighted by distance, and how far to trust them."""
+"""Means and slopes of a noisy series, weighted by distance, and their standard errors."""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-# From the median of |N(0, 1)| to its standard deviation.
-_SD_OF_MEDIAN = 1.482602218505602
+# The standard deviation of a normal distribution over the median of its absolute deviation.
+_SD_PER_MEDIAN = 1.482602218505602
 
 
 def debiased_mean(losses: ArrayLike, beta: float) -> np.ndarray:
-    """The exponential mean of all losses so far, as a running test can know it.
+    """The exponential mean of all losses so far, for a test that is still running.
 
     Formula:
         Σ_{j ≤ i} β^(i−j) L_j / Σ_{j ≤ i} β^(i−j)
 
-    A constant gives itself from the first point on. It lags: a feature of the losses shows about
-    1 / (1 − β) points late.
+    For a constant series it is that constant from the first point on. It lags: a feature of the
+    losses shows about 1 / (1 − β) points late.
 
     Args:
         losses: f64[n].
@@ -39,7 +39,7 @@ def debiased_mean(losses: ArrayLike, beta: float) -> np.ndarray:
 
 
 def centred_mean(losses: ArrayLike, beta: float) -> np.ndarray:
-    """The mean of the losses on both sides, which does not lag.
+    """The exponential mean of the losses on both sides of each point, which does not lag.
 
     Formula:
         Σ_j β^|i−j| L_j / Σ_j β^|i−j|
@@ -52,7 +52,7 @@ def centred_mean(losses: ArrayLike, beta: float) -> np.ndarray:
         f64[n].
 
     Raises:
-        ValueError: see `debiased_mean`.
+        ValueError: when `losses` is not a series or beta is out of its range.
 
     Example:
         >>> from jaxsched.lr_finder.smoothing import centred_mean
@@ -64,7 +64,9 @@ def centred_mean(losses: ArrayLike, beta: float) -> np.ndarray:
 
 
 def effective_numbers(num_points: int, beta: float) -> np.ndarray:
-    """How many points each centred mean is worth: its variance is the noise's over this.
+    """The effective number of points in each centred mean.
+
+    The variance of a mean is the variance of the noise divided by this number.
 
     Formula, w_ij = β^|i−j|:
         (Σ_j w_ij)² / Σ_j w_ij²;   (1 + β)³ / ((1 − β)(1 + β²)) far from the ends
@@ -77,7 +79,7 @@ def effective_numbers(num_points: int, beta: float) -> np.ndarray:
         f64[n].
 
     Raises:
-        ValueError: see `debiased_mean`.
+        ValueError: when `num_points` is below 1 or beta is out of its range.
 
     Example:
         >>> from jaxsched.lr_finder.smoothing import effective_numbers
@@ -89,7 +91,9 @@ def effective_numbers(num_points: int, beta: float) -> np.ndarray:
 
 
 def effective_numbers_so_far(num_points: int, beta: float) -> np.ndarray:
-    """The same for each debiased mean.
+    """The effective number of points in each debiased mean.
+
+    The variance of a mean is the variance of the noise divided by this number.
 
     Formula:
         (Σ_{j ≤ i} β^(i−j))² / Σ_{j ≤ i} β^(2(i−j));   (1 + β) / (1 − β) far from the start
@@ -102,7 +106,7 @@ def effective_numbers_so_far(num_points: int, beta: float) -> np.ndarray:
         f64[n].
 
     Raises:
-        ValueError: see `debiased_mean`.
+        ValueError: when `num_points` is below 1 or beta is out of its range.
 
     Example:
         >>> from jaxsched.lr_finder.smoothing import effective_numbers_so_far
@@ -116,14 +120,15 @@ def effective_numbers_so_far(num_points: int, beta: float) -> np.ndarray:
 def local_slope(
     abscissa: ArrayLike, losses: ArrayLike, beta: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The slope of the line that fits best around each point, and its error for noise of sd 1.
+    """The slope of the best-fitting line around each point, and its standard error.
 
     Formula, w_ij = β^|i−j|, means weighted by it:
         slope_i = Σ_j w_ij (x_j − x̄_i) L_j / S_i,   S_i = Σ_j w_ij (x_j − x̄_i)²
         error_i = √(Σ_j w_ij² (x_j − x̄_i)²) / S_i
 
-    A line fits up to the ends of the series, where the difference of smoothed losses is pulled
-    towards zero; the error tells that fewer points speak there.
+    The error is for noise of standard deviation 1. At the ends of the series a line still fits,
+    whereas the difference of smoothed losses is biased towards zero; the error is larger there
+    because fewer points contribute.
 
     Args:
         abscissa: x, f64[n], in any spacing; not all the same.
@@ -131,14 +136,14 @@ def local_slope(
         beta: β, within (0, 1).
 
     Returns:
-        Slopes and errors, f64[n] each, in losses and in 1 per unit of x.
+        Slopes, f64[n], in losses per unit of x, and errors, f64[n], in 1 per unit of x.
 
     Raises:
-        ValueError: see `debiased_mean`.
+        ValueError: when `losses` is not a series or beta is out of its range.
 
     Source:
         Cleveland, "Robust locally weighted regression and smoothing scatterplots" (JASA 1979),
-        section 2, with these weights and no robustness.
+        section 2, with these weights and without the robust reweighting.
 
     Example:
         >>> import numpy as np
@@ -161,21 +166,21 @@ def local_slope(
 
 
 def noise_sd(losses: ArrayLike, beta: float) -> float:
-    """The standard deviation of the noise, by what is left around the centred mean.
+    """The standard deviation of the noise, from the residuals around the centred mean.
 
     Formula, w_i = Σ_j β^|i−j|, m_i the effective numbers:
         1.4826 · median_i |L_i − mean_i| / √(1 − 2 / w_i + 1 / m_i)
 
-    The root is what the mean takes off the noise, as L_i is itself in it. The median lets a few
-    points of a divergence pass. Where the losses bend within the mean's width it is too large, on
-    the safe side.
+    The root corrects for L_i being part of its own mean, which makes residuals smaller than the
+    noise. The median makes the estimate robust to a few points of a divergence. Where the losses
+    bend within the mean's width the estimate is too large, which is on the safe side.
 
     Args:
         losses: f64[n].
         beta: β, within (0, 1).
 
     Raises:
-        ValueError: see `debiased_mean`.
+        ValueError: when `losses` is not a series or beta is out of its range.
 
     Example:
         >>> import numpy as np
@@ -185,9 +190,10 @@ def noise_sd(losses: ArrayLike, beta: float) -> float:
         0.1
     """
     series = _checked(losses, beta)
-    left = 1 - 2 / _sums(np.ones_like(series), beta) + 1 / effective_numbers(len(series), beta)
+    weights = _sums(np.ones_like(series), beta)
+    variance_left = 1 - 2 / weights + 1 / effective_numbers(len(series), beta)
     residuals = np.abs(series - centred_mean(series, beta))
-    return float(_SD_OF_MEDIAN * np.median(residuals / np.sqrt(left)))
+    return float(_SD_PER_MEDIAN * np.median(residuals / np.sqrt(variance_left)))
 
 
 def _sums_so_far(series: np.ndarray, beta: float) -> np.ndarray:
@@ -204,7 +210,7 @@ def _sums(series: np.ndarray, beta: float) -> np.ndarray:
 
 
 def _checked(losses: ArrayLike, beta: float) -> np.ndarray:
-    """The losses as an array, once both make sense."""
+    """The losses as an array; raises `ValueError` for arguments that no mean can be taken of."""
     series = np.asarray(losses, np.float64)
     if series.ndim != 1 or not len(series):
         raise ValueError(

@@ -1,5 +1,6 @@
-"""What the curves of a range test suggest: every rule, over seeds, and in words."""
+"""Learning rates suggested by the curves of a range test: by every rule, over seeds."""
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Sequence
@@ -9,28 +10,27 @@ from typing import Any
 from jaxsched.lr_finder.curve import RangeCurve
 from jaxsched.lr_finder.rules import RULES
 from jaxsched.lr_finder.trend import MIN_POINTS, find_trend
+from jaxsched.text import aligned_columns
 
 # The rule whose median over seeds is recommended as the maximum of a 1cycle run.
 MAXIMUM_RULE = "bottom"
-# Smith: a tenth or a twentieth of the maximum for one cycle (arXiv 1803.09820, section 4.1).
+# Smith starts one cycle at a tenth or a twentieth of its maximum (arXiv 1803.09820, section 4.1).
 MINIMUM_SHARE = 0.1
 
-# Rates within this factor are the same for training.
-_AGREE = 3.0
-# What two rules for the end of the improvement may differ by.
-_FAR_APART = 10.0
+# Learning rates within this factor train about equally well.
+_AGREEMENT_FACTOR = 3.0
+# Beyond this factor the two rules for the end of the improvement disagree.
+_DISAGREEMENT_FACTOR = 10.0
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What one rule says about every curve.
+    """The values that one rule reads off the curves.
 
     Attributes:
-        rule: its name.
-        values: what it reads off each curve; None where it has no answer.
+        values: the value for each curve; None where the rule has no answer.
     """
 
-    rule: str
     values: tuple[float | None, ...]
 
     @property
@@ -40,7 +40,7 @@ class Suggestion:
 
     @property
     def median(self) -> float | None:
-        """The median of the answers' logs, as a value; None where most curves have no answer."""
+        """The median of the answers, on a log axis; None unless most curves have an answer."""
         if 2 * len(self.known) <= len(self.values):
             return None
         return math.exp(statistics.median(map(math.log, self.known)))
@@ -63,12 +63,12 @@ class Suggestion:
 
 @dataclass(frozen=True, eq=False)
 class Suggestions:
-    """What the curves of one range test suggest, a curve a seed.
+    """The learning rates that the curves of one range test suggest.
 
     Attributes:
-        curves: of the same test with different seeds.
-        by_rule: each rule's answers, by name.
-        statements: in words, what to know before one of them is used.
+        curves: one curve a seed, of the same test.
+        by_rule: each rule's answers, by its name.
+        statements: sentences to read before one of the answers is used.
 
     Example:
         >>> import numpy as np, jaxsched as js
@@ -92,34 +92,35 @@ class Suggestions:
 
     @property
     def maximum(self) -> float | None:
-        """The rate recommended as the maximum of a 1cycle run: `MAXIMUM_RULE`'s median."""
+        """The recommended maximum learning rate of a 1cycle run: the median of `MAXIMUM_RULE`."""
         return self.by_rule[MAXIMUM_RULE].median
 
     @property
     def minimum(self) -> float | None:
-        """The rate to start that run at: a tenth of the maximum."""
+        """The learning rate to start that run at: a tenth of the maximum."""
         return None if self.maximum is None else MINIMUM_SHARE * self.maximum
 
     @property
     def agreeing(self) -> tuple[str, ...]:
-        """The other rules whose median is within a factor of 3 of the maximum."""
+        """The names of the other rules whose median is within a factor of 3 of the maximum."""
         return tuple(
             name
             for name, suggestion in self.by_rule.items()
-            if name != MAXIMUM_RULE and _factor(suggestion.median, self.maximum) <= _AGREE
+            if name != MAXIMUM_RULE
+            and _factor(suggestion.median, self.maximum) <= _AGREEMENT_FACTOR
         )
 
     def table(self) -> str:
-        """The rules as text, a row each, with the statements below."""
+        """A text table with a row a rule, and the statements below it."""
         rows = [["rule", "median", "lowest", "highest", "spread", "seeds"]]
         for name, suggestion in self.by_rule.items():
             numbers = (suggestion.median, suggestion.lowest, suggestion.highest)
             known = f"{len(suggestion.known)}/{len(suggestion.values)}"
             rows.append([name, *map(_text, numbers), _text(suggestion.spread, ".2g"), known])
-        return "\n".join([_aligned(rows), *self.statements])
+        return "\n".join([aligned_columns(rows), *self.statements])
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain data, for JSON."""
+        """The suggestions as plain data, for JSON."""
         rules = {
             name: {
                 "values": list(suggestion.values),
@@ -145,10 +146,10 @@ class Suggestions:
 
 
 def suggest(curves: RangeCurve | Sequence[RangeCurve]) -> Suggestions:
-    """What every rule reads off the curves, and a plain word where that is not to be trusted.
+    """Applies every rule to the curves, and says where their answers are not to be trusted.
 
     Args:
-        curves: of the same test with different seeds; or one.
+        curves: the curves of one test with different seeds; or a single curve.
 
     Raises:
         ValueError: when there is no curve.
@@ -161,34 +162,33 @@ def suggest(curves: RangeCurve | Sequence[RangeCurve]) -> Suggestions:
         >>> flat.maximum is None
         True
         >>> print(flat.statements[0].replace(": ", ":\\n").replace(". ", ".\\n"))
-        No rate is suggested:
+        No learning rate is suggested:
         from 1e-05 to 10 the smoothed loss improves by 0.02, within the noise of 0.098 an update.
-        Widen the range, take more updates, or larger batches.
+        Widen the range, take more updates, or use larger batches.
     """
-    seeds = (curves,) if isinstance(curves, RangeCurve) else tuple(curves)
-    if not seeds:
+    curves = (curves,) if isinstance(curves, RangeCurve) else tuple(curves)
+    if not curves:
         raise ValueError("suggest needs at least one curve, got none; run a range test first.")
     by_rule = {
-        name: Suggestion(name, tuple(rule(curve) for curve in seeds))
-        for name, rule in RULES.items()
+        name: Suggestion(tuple(rule(curve) for curve in curves)) for name, rule in RULES.items()
     }
-    bare = Suggestions(seeds, by_rule, ())
-    return Suggestions(seeds, by_rule, tuple(_statements(bare)))
+    suggestions = Suggestions(curves, by_rule, statements=())
+    return dataclasses.replace(suggestions, statements=tuple(_statements(suggestions)))
 
 
 def _statements(suggestions: Suggestions) -> list[str]:
-    """What to know, the gravest first."""
-    said = [
-        _on_flatness(suggestions),
-        _on_the_end(suggestions),
-        _on_seeds(suggestions),
-        _on_the_bottom(suggestions),
-        _on_agreement(suggestions),
+    """Sentences on how far to trust the suggestions, the most serious first."""
+    statements = [
+        _state_flatness(suggestions),
+        _state_open_end(suggestions),
+        _state_spread_of_seeds(suggestions),
+        _state_disagreement(suggestions),
+        _state_agreement(suggestions),
     ]
-    return [sentence for sentence in said if sentence]
+    return [statement for statement in statements if statement]
 
 
-def _on_flatness(suggestions: Suggestions) -> str:
+def _state_flatness(suggestions: Suggestions) -> str:
     curves = suggestions.curves
     long_enough = [trend for curve in curves if (trend := find_trend(curve)) is not None]
     if 2 * sum(not trend.is_flat for trend in long_enough) > len(curves):
@@ -196,18 +196,18 @@ def _on_flatness(suggestions: Suggestions) -> str:
     low, high = curves[0].values[0], curves[0].values[-1]
     if 2 * len(long_enough) <= len(curves):
         return (
-            f"No rate is suggested: the losses leave within {MIN_POINTS} updates. Start the range "
-            f"lower than {low:.3g}, or take more updates."
+            f"No learning rate is suggested: the losses rise for good within {MIN_POINTS} updates. "
+            f"Start the range lower than {low:.3g}, or take more updates."
         )
     clearest = max((t for t in long_enough if t.is_flat), key=lambda trend: trend.improvement)
     return (
-        f"No rate is suggested: from {low:.3g} to {high:.3g} the smoothed loss improves by "
-        f"{clearest.improvement:.2g}, within the noise of {clearest.noise:.2g} an update. "
-        "Widen the range, take more updates, or larger batches."
+        f"No learning rate is suggested: from {low:.3g} to {high:.3g} the smoothed loss improves "
+        f"by {clearest.improvement:.2g}, within the noise of {clearest.noise:.2g} an update. "
+        "Widen the range, take more updates, or use larger batches."
     )
 
 
-def _on_the_end(suggestions: Suggestions) -> str:
+def _state_open_end(suggestions: Suggestions) -> str:
     open_ended = [
         curve
         for curve in suggestions.curves
@@ -219,47 +219,50 @@ def _on_the_end(suggestions: Suggestions) -> str:
         return ""
     high = open_ended[0].values[-1]
     return (
-        f"The loss is still at its lowest at the highest rate, {high:.3g}, for {len(open_ended)} "
-        f"of {len(suggestions.curves)} seeds: raise high."
+        f"The loss is still at its lowest at the highest learning rate, {high:.3g}, for "
+        f"{len(open_ended)} of {len(suggestions.curves)} seeds: raise high."
     )
 
 
-def _on_seeds(suggestions: Suggestions) -> str:
+def _state_spread_of_seeds(suggestions: Suggestions) -> str:
     if len(suggestions.curves) == 1:
-        return "This is what one run says (n=1): a few seeds would show the spread."
+        return "This is one run (n=1): a few seeds would show the spread."
     spread = suggestions.by_rule[MAXIMUM_RULE].spread
-    if spread is None or spread <= _AGREE:
+    if spread is None or spread <= _AGREEMENT_FACTOR:
         return ""
     return (
         f"The seeds disagree: {MAXIMUM_RULE} differs by a factor of {spread:.2g} between them. "
-        "Take more updates or larger batches, and the median of more seeds."
+        "Take more updates or use larger batches, and take the median of more seeds."
     )
 
 
-def _on_the_bottom(suggestions: Suggestions) -> str:
-    """Two readings of where the improvement ends."""
+def _state_disagreement(suggestions: Suggestions) -> str:
+    """Compares the two rules for the end of the improvement."""
     lowest = suggestions.by_rule["minimum_tenth"].median
     end = suggestions.by_rule["smith_max"].median
-    if lowest is None or end is None or _factor(10 * lowest, end) <= _FAR_APART:
+    if lowest is None or end is None or _factor(10 * lowest, end) <= _DISAGREEMENT_FACTOR:
         return ""
     return (
-        f"The rules for the highest rate disagree: the loss is lowest at {10 * lowest:.3g}, and "
-        f"leaves that level at {end:.3g} only. Compare short runs at both."
+        f"The rules for the highest learning rate disagree: the loss is lowest at "
+        f"{10 * lowest:.3g}, but rises only from {end:.3g} on. Compare short runs at both."
     )
 
 
-def _on_agreement(suggestions: Suggestions) -> str:
+def _state_agreement(suggestions: Suggestions) -> str:
     if suggestions.maximum is None:
         return ""
     others = suggestions.agreeing
     if not others:
-        return f"No other rule is within a factor of {_AGREE:g} of {MAXIMUM_RULE}."
+        return f"No other rule is within a factor of {_AGREEMENT_FACTOR:g} of {MAXIMUM_RULE}."
     agree = "agrees" if len(others) == 1 else "agree"
-    return f"Within a factor of {_AGREE:g}, {' and '.join(others)} {agree} with {MAXIMUM_RULE}."
+    return (
+        f"Within a factor of {_AGREEMENT_FACTOR:g}, {' and '.join(others)} {agree} with "
+        f"{MAXIMUM_RULE}."
+    )
 
 
 def _factor(one: float | None, other: float | None) -> float:
-    """How far apart two values are, 1 or more; infinite where one is missing."""
+    """The factor between two values, at least 1; infinite if one is missing."""
     if one is None or other is None:
         return math.inf
     return max(one / other, other / one)
@@ -267,12 +270,3 @@ def _factor(one: float | None, other: float | None) -> float:
 
 def _text(value: float | None, form: str = ".4g") -> str:
     return "" if value is None else format(value, form)
-
-
-def _aligned(rows: list[list[str]]) -> str:
-    """The rows as lines, in columns: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])])
-        for first, *others in rows
-    )

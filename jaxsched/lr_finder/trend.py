@@ -1,4 +1,4 @@
-"""What a range test's curve shows beyond its noise."""
+"""The trend of a range test's curve, and whether it is more than noise."""
 
 from dataclasses import dataclass
 
@@ -14,29 +14,29 @@ from jaxsched.lr_finder.smoothing import (
     noise_sd,
 )
 
-# Fewer points have no trend.
+# Curves with fewer points have no trend.
 MIN_POINTS = 10
 
-# An improvement counts when it is so many times its standard error. The lowest of many means is
-# compared, so the usual 2 would be passed by chance; 4 is by fewer than 1 in 100 flat curves.
-SURE = 4.0
+# An improvement counts from this many standard errors on. It is measured at the lowest of many
+# means, which would exceed the usual 2 by chance; fewer than 1 in 100 flat curves exceed 4.
+_CLEAR_ERRORS = 4.0
 
 
 @dataclass(frozen=True, eq=False)
 class Trend:
-    """Smoothed losses over log values, with standard errors; m points.
+    """Smoothed losses over log values at m points, with standard errors.
 
     Attributes:
         values: f64[m], above 0.
-        losses: f64[m], what was smoothed.
+        losses: f64[m], before smoothing.
         beta: β of the means.
-        smoothed: f64[m], centred means of the losses.
+        smoothed: f64[m], the centred means of the losses.
         errors: f64[m], their standard errors: noise / √(effective number of points).
-        slopes: f64[m], of the losses per decade of the value.
-        slope_errors: f64[m].
+        slopes: f64[m], the slopes of the losses per decade of the value.
+        slope_errors: f64[m], their standard errors.
         noise: the standard deviation of a loss around the trend.
-        resolution: a change of the loss that float32 does not tell from none.
-        leaves: whether the losses left for good after the last point.
+        resolution: the smallest change of the loss that float32 can represent.
+        ends_above_start: whether the losses rise above their start for good after the last point.
     """
 
     values: np.ndarray
@@ -48,51 +48,54 @@ class Trend:
     slope_errors: np.ndarray
     noise: float
     resolution: float
-    leaves: bool
+    ends_above_start: bool
 
     @property
     def bottom(self) -> int:
-        """Where the smoothed loss is lowest."""
+        """The index of the lowest smoothed loss."""
         return int(self.smoothed.argmin())
 
     @property
     def improvement(self) -> float:
-        """The smoothed loss at the lowest value − the lowest one."""
+        """The smoothed loss at the first value minus the lowest smoothed loss."""
         return float(self.smoothed[0] - self.smoothed[self.bottom])
 
     @property
     def is_flat(self) -> bool:
-        """Whether the improvement may be noise: below 4 of its standard errors."""
+        """Whether the improvement may be noise: it is at most 4 of its standard errors."""
         return self.improvement <= max(
-            SURE * float(np.hypot(self.errors[0], self.errors[self.bottom])), self.resolution
+            _CLEAR_ERRORS * float(np.hypot(self.errors[0], self.errors[self.bottom])),
+            self.resolution,
         )
 
     @property
     def last_at_bottom(self) -> int | None:
-        """The last point before the smoothed loss leaves its minimum by more than the noise.
+        """The last point before the loss rises from its minimum by more than the noise.
 
-        Formula, b the bottom, m the debiased mean of L_b … L_i with β², e the standard errors:
+        Formula, with b the bottom, m_i the debiased mean of L_b … L_i for β², and e the standard
+        errors:
             i − 1 for the first i > b with m_i > smoothed_b + 2 √(e_i² + e_b²)
 
-        The centred mean rises before the losses do, as it knows what follows; this one a little
-        after, by half its memory at most where they rise slowly. The last point where only what
-        follows it leaves; None where nothing does.
+        The debiased mean is used because the centred mean rises before the losses do: it includes
+        the losses that follow. The debiased mean rises a little late, at most by half of its memory
+        where the losses rise slowly. If no m_i is that high, it is the last point of all if the
+        losses rise for good after it, and None otherwise.
         """
-        after, memory = self.losses[self.bottom :], self.beta**2
-        errors = self.noise / np.sqrt(effective_numbers_so_far(len(after), memory))
+        after, beta = self.losses[self.bottom :], self.beta**2
+        errors = self.noise / np.sqrt(effective_numbers_so_far(len(after), beta))
         allowed = 2 * np.hypot(errors, self.errors[self.bottom])
-        far = debiased_mean(after, memory) > self.smoothed[self.bottom] + allowed
-        left = np.flatnonzero(far[1:])
-        if len(left):
-            return self.bottom + int(left[0])
-        return len(self.losses) - 1 if self.leaves else None
+        risen = debiased_mean(after, beta) > self.smoothed[self.bottom] + allowed
+        risen_at = np.flatnonzero(risen[1:])
+        if len(risen_at):
+            return self.bottom + int(risen_at[0])
+        return len(self.losses) - 1 if self.ends_above_start else None
 
 
 def find_trend(curve: RangeCurve) -> Trend | None:
-    """The trend of a curve, or None where it has fewer than 10 points to look at.
+    """The trend of a curve's losses, or None if the rules can use fewer than 10 points of it.
 
     Args:
-        curve: of one run.
+        curve: the curve of one run.
 
     Example:
         >>> import numpy as np, jaxsched as js
@@ -108,10 +111,12 @@ def find_trend(curve: RangeCurve) -> Trend | None:
 
 
 def find_accuracy_trend(curve: RangeCurve) -> Trend | None:
-    """The trend of the error, −accuracy, at the updates that are looked at; None without one.
+    """The trend of −accuracy at the updates that the rules use.
+
+    None if the curve has no accuracies, or too few points.
 
     Args:
-        curve: of one run.
+        curve: the curve of one run.
 
     Example:
         >>> import numpy as np, jaxsched as js
@@ -142,5 +147,5 @@ def _trend(curve: RangeCurve, losses: np.ndarray) -> Trend | None:
         slope_errors=noise * slope_errors,
         noise=noise,
         resolution=float(np.finfo(np.float32).eps * np.abs(losses).max()),
-        leaves=curve.leaves,
+        ends_above_start=curve.ends_above_start,
     )

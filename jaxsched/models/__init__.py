@@ -1,4 +1,4 @@
-"""Image classifiers behind `Model(init, train_logits, eval_logits)`, each made by a plain spec."""
+"""Image classifiers: specs of plain numbers, each of which builds a `Model` of pure functions."""
 
 from jaxsched.models.cifar_resnet import CifarResNet as CifarResNet
 from jaxsched.models.imagenet_resnet import RESNET50 as RESNET50

@@ -1,13 +1,13 @@
-"""What every spec checks of its numbers when it is made."""
+"""Checks of the numbers in a network's spec, made when the spec is made."""
 
 
 def blocks_per_stage(network: str, depth: int, *, extra: int) -> int:
-    """The n of a depth of 6n + extra layers: three stages of n blocks of two convolutions.
+    """The number n of blocks in each of three stages, from a depth of 6n + extra layers.
 
     Args:
         network: the spec's name, for the message.
-        depth: how many layers with weights there are on the main path.
-        extra: the layers that are in no block.
+        depth: the number of layers with weights on the main path.
+        extra: the number of these layers that are in no block; a block has two.
 
     Raises:
         ValueError: when no n ≥ 1 gives that depth; names the nearest depths.
@@ -28,7 +28,7 @@ def blocks_per_stage(network: str, depth: int, *, extra: int) -> int:
 
 
 def require_positive(network: str, **counts: int) -> None:
-    """Raises ValueError unless every count is at least one.
+    """Raises `ValueError` unless every count is at least one.
 
     Example:
         >>> require_positive("ResNet", width=0)
@@ -41,7 +41,7 @@ def require_positive(network: str, **counts: int) -> None:
 
 
 def require_stages(network: str, stages: tuple[int, ...]) -> None:
-    """Raises ValueError unless there is a stage and each has a block.
+    """Raises `ValueError` unless there is a stage and each stage has a block.
 
     Example:
         >>> require_stages("ResNet", (2, 0))
@@ -53,7 +53,7 @@ def require_stages(network: str, stages: tuple[int, ...]) -> None:
 
 
 def divisors(number: int) -> list[int]:
-    """Every size of equal groups of `number` things, for messages.
+    """The divisors of a number, ascending, for messages.
 
     Example:
         >>> divisors(6)

@@ -1,4 +1,4 @@
-"""The residual networks of He et al. for CIFAR-10: three stages, thin, no shortcut parameters."""
+"""The residual networks of He et al. for CIFAR-10: thin, with parameter-free shortcuts."""
 
 import dataclasses
 
@@ -18,11 +18,11 @@ class CifarResNet(LinenNetwork):
     A 3×3 convolution, then three stages of n blocks of two 3×3 convolutions with 1, 2 and 4 times
     `width` channels, then the mean over all pixels and a linear layer: depth = 6n + 2. Where a
     stage halves the image, the shortcut takes every second pixel and fills the new channels with
-    zeros (the paper's option A). For images from 4×4 on; also for grey ones.
+    zeros (the paper's option A). For images of at least 4×4 pixels, in colour or grey.
 
     Attributes:
-        depth: 8, 14, 20, 32, 44, 56, 110: how many layers have weights. 8 for tests and 20 for
-            studies are the usual choices.
+        depth: the number of layers with weights: 8, 14, 20, 32, 44, 56 or 110, for example. Usual
+            choices are 8 for tests and 20 for studies.
         width: channels of the first stage; 16 in the paper.
         norm: `BatchNorm()`, as in the paper, `BatchNorm(ghost=128)` for growing batches, or
             `GroupNorm()`.
@@ -52,16 +52,16 @@ class CifarResNet(LinenNetwork):
 
     @property
     def total_stride(self) -> int:
-        """Two stages halve the image."""
+        """See `LinenNetwork.total_stride`; two stages halve the image."""
         return 4
 
     def module(self, num_classes: int, layers: Layers) -> nn.Module:
-        """The Linen module."""
+        """See `LinenNetwork.module`."""
         return _CifarResNet(self, num_classes, layers)
 
 
 class _Block(nn.Module):
-    """Two convolutions beside a shortcut without parameters."""
+    """Two convolutions and a shortcut without parameters."""
 
     channels: int
     stride: int

@@ -1,4 +1,4 @@
-"""The residual networks of ImageNet with three-convolution blocks: ResNet-50."""
+"""The residual networks of ImageNet with bottleneck blocks, such as ResNet-50."""
 
 import dataclasses
 
@@ -12,6 +12,7 @@ from jaxsched.models.checks import require_positive, require_stages
 from jaxsched.models.layers.norm import BatchNorm, Norm
 from jaxsched.models.linen import Layers, LinenNetwork, residual_blocks
 
+# Channels of a block's output over those of its bottleneck.
 _EXPANSION = 4
 
 
@@ -19,15 +20,18 @@ _EXPANSION = 4
 class BottleneckResNet(LinenNetwork):
     """A residual network of bottleneck blocks for images of 224×224: `RESNET50` by default.
 
-    A 7×7 convolution and a max-pool, each of stride 2, then stages of blocks of a 1×1, a 3×3 and a
-    1×1 convolution. The 3×3 one has the stride ("version 1.5", as in torchvision and Flax's
-    ImageNet example; the paper has it on the first 1×1). `RESNET50` has 25.6 million parameters.
+    A 7×7 convolution and a max-pool, each with stride 2, then stages of blocks of a 1×1, a 3×3 and
+    a 1×1 convolution. The 3×3 convolution has the stride ("version 1.5", as in torchvision and
+    Flax's ImageNet example; in the paper it is the first 1×1). `RESNET50` has 25.6 million
+    parameters.
 
     Attributes:
-        stages: blocks a stage: (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) ResNet-101.
+        stages: the number of blocks in each stage: (3, 4, 6, 3) is ResNet-50, (3, 4, 23, 3) is
+            ResNet-101.
         width: channels of the first stage's bottleneck; its output has four times as many.
-        zero_init_residual: whether each block starts as its shortcut alone, by a zero scale in its
-            last norm. Yes, as in Flax's example and in Goyal et al.; torchvision's default is no.
+        zero_init_residual: whether the last norm of each block starts with a zero scale, so that
+            the block starts as its shortcut alone. True as in Flax's example and in Goyal et al.;
+            torchvision's default is False.
         norm: `BatchNorm()`, `BatchNorm(ghost=128)` for growing batches, or `GroupNorm()` for small
             ones.
 
@@ -59,11 +63,11 @@ class BottleneckResNet(LinenNetwork):
 
     @property
     def total_stride(self) -> int:
-        """The stem halves the image twice, and every stage but the first once."""
+        """See `LinenNetwork.total_stride`; the stem halves twice, each later stage once."""
         return 2 ** (len(self.stages) + 1)
 
     def module(self, num_classes: int, layers: Layers) -> nn.Module:
-        """The Linen module."""
+        """See `LinenNetwork.module`."""
         return _BottleneckResNet(self, num_classes, layers)
 
 
@@ -71,7 +75,7 @@ RESNET50 = BottleneckResNet(stages=(3, 4, 6, 3))
 
 
 class _Bottleneck(nn.Module):
-    """Narrow, convolve, widen; beside the identity, or a 1×1 convolution at a new shape."""
+    """Three convolutions; the shortcut is a 1×1 convolution where the shape changes."""
 
     channels: int
     stride: int
@@ -95,7 +99,7 @@ class _Bottleneck(nn.Module):
 
 
 def _max_pool(x: jax.Array) -> jax.Array:
-    """The largest of each 3×3 pixels, every second pixel, with torch's padding on both sides."""
+    """A 3×3 max-pool of stride 2, padded on both sides as in torch."""
     padding = ((0, 0), (1, 1), (1, 1), (0, 0))
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), padding)
 

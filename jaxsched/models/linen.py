@@ -1,4 +1,4 @@
-"""What the networks share: their layers, and the way from a Flax module to a `Model`."""
+"""The layers that the networks share, and the base class that makes a `Model` of a module."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +17,13 @@ from jaxsched.models.model import BatchStats, Model, Network, Variables
 
 @dataclasses.dataclass(frozen=True)
 class Layers:
-    """Makes a network's layers, all of one norm, dtype and mode.
+    """Makes the layers of a network, all with one norm, dtype and mode.
 
     Attributes:
-        normalisation: the spec's choice.
-        dtype: what convolutions and norms compute in.
+        normalisation: the spec's norm.
+        dtype: the dtype that convolutions and norms compute in.
         axis_name: the mapped axis of the batch, or None.
-        train: whether batch norm uses the batch's statistics.
+        train: whether batch norm uses the batch's statistics or the running ones.
 
     Example:
         >>> import jax.numpy as jnp
@@ -52,11 +52,11 @@ class Layers:
         )
 
     def classify(self, features: jax.Array, num_classes: int) -> jax.Array:
-        """Averages over the pixels and maps to logits, in float32: [B, H, W, C] -> [B, classes]."""
+        """Averages over pixels and maps to logits, in float32: [B, H, W, C] -> [B, classes]."""
         pooled = jnp.mean(features, axis=(1, 2), dtype=jnp.float32)
         bound = pooled.shape[-1] ** -0.5
 
-        # Torch's initial range of a linear layer, for the weights and for the bias.
+        # Torch initialises the weights and the bias of a linear layer in this range.
         def uniform(key: jax.Array, shape: Sequence[int], dtype: DTypeLike) -> jax.Array:
             return jax.random.uniform(key, shape, dtype, -bound, bound)
 
@@ -64,7 +64,7 @@ class Layers:
 
 
 class _Conv(nn.Module):
-    """A convolution without bias, from He et al.'s initial weights, scaled by the fan-out."""
+    """A convolution without bias; He et al.'s initial weights, scaled by the fan-out."""
 
     features: int
     side: int
@@ -77,17 +77,19 @@ class _Conv(nn.Module):
         shape = (self.side, self.side, images.shape[-1], self.features)
         kernel = self.param("kernel", variance_scaling(2.0, "fan_out", "normal"), shape)
         kernel = self.normalisation.kernel(kernel).astype(self.dtype)
-        # As torch pads: also at stride 2 on both sides, where "SAME" would pad the far side only.
+        # Torch pads both sides, whereas "SAME" at stride 2 would pad the far side only.
         pad = (self.side // 2, self.side // 2)
         strides = (self.stride, self.stride)
         return convolution(images.astype(self.dtype), kernel, strides, (pad, pad))
 
 
 def residual_blocks(stages: tuple[int, ...], width: int) -> Iterator[tuple[str, int, int]]:
-    """Each block's name, channels and stride: channels double and sides halve from stage to stage.
+    """Yields each block's name, channels and stride.
+
+    From stage to stage the channels double and the image's sides halve.
 
     Args:
-        stages: blocks a stage.
+        stages: the number of blocks in each stage.
         width: channels of the first stage.
 
     Example:
@@ -101,10 +103,10 @@ def residual_blocks(stages: tuple[int, ...], width: int) -> Iterator[tuple[str, 
 
 
 class LinenNetwork(Network):
-    """A spec whose network is a Flax Linen module `module(images, keys) -> logits`.
+    """A spec whose network is a Flax Linen module, `module(images, keys) -> logits`.
 
     Attributes:
-        norm: the normalisation, a field of every spec.
+        norm: the normalisation; every spec has this field.
 
     Example:
         >>> from jaxsched.models import CifarResNet
@@ -115,23 +117,26 @@ class LinenNetwork(Network):
     norm: Norm
 
     def module(self, num_classes: int, layers: Layers) -> nn.Module:
-        """The Linen module. Its `keys` are None where nothing is dropped."""
+        """The Linen module. Its `keys` are None if there is no dropout, as in evaluation."""
         raise NotImplementedError
 
     @property
     def total_stride(self) -> int:
-        """How many pixels across make one of the last stage; an image has at least one."""
+        """The side of the last stage's pixels, in pixels of the image.
+
+        An image must be at least this large.
+        """
         raise NotImplementedError
 
     @property
     def batch_group(self) -> int | None:
-        """Examples that the norm normalises together; see `Network.batch_group`."""
+        """See `Network.batch_group`."""
         return self.norm.batch_group
 
     def build(
         self, num_classes: int, *, dtype: DTypeLike = jnp.float32, axis_name: str | None = None
     ) -> Model:
-        """The network for this many classes; see `Network.build`."""
+        """See `Network.build`."""
         if num_classes < 2:
             raise ValueError(f"A classifier needs at least 2 classes, got {num_classes=}.")
 
@@ -140,11 +145,12 @@ class LinenNetwork(Network):
 
         evaluate: Callable[..., Any] = module(train=False).apply
         train: Callable[..., Any] = module(train=True).apply
-        measure: Callable[..., Any] = module(train=True, norm=self.norm.without_memory()).apply
+        measure: Callable[..., Any] = module(train=True, norm=self.norm.with_batch_moments()).apply
 
         def init(key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
             self._check_image(image_shape)
             images = jnp.zeros((1, *image_shape))
+            # Not in training mode, in which ghost norm would refuse a batch of one.
             variables = dict(module(train=False).init(key, images, None))
             return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
@@ -164,7 +170,7 @@ class LinenNetwork(Network):
         return Model(init, train_logits, eval_logits, batch_moments)
 
     def _check_image(self, image_shape: tuple[int, int, int]) -> None:
-        """Raises ValueError for what is no image shape, or too small a one."""
+        """Raises `ValueError` for a shape that is not an image's, or is too small."""
         if len(image_shape) != 3:
             raise ValueError(
                 f"Expected an image shape (height, width, channels), got {image_shape}."

@@ -1,4 +1,4 @@
-"""What the trainer knows of a network: four pure functions, and the spec that builds them."""
+"""The interface between networks and the trainer: four pure functions, and their spec."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -9,27 +9,27 @@ from jax.typing import DTypeLike
 
 Params: TypeAlias = dict[str, Any]
 BatchStats: TypeAlias = dict[str, Any]
-# Everything a network remembers, float32: "params", which the optimizer updates, and "batch_stats",
-# the running means and variances, {} for a network without batch norm. Each of its norms is a dict
-# of a "mean" and a "var", nested as the network is.
+# The variables of a network, all float32: "params", which the optimizer updates, and "batch_stats",
+# the running means and variances, which is {} for a network without batch norm. Each batch norm has
+# a dict of a "mean" and a "var" there, nested like the network's parameters.
 Variables: TypeAlias = dict[str, dict[str, Any]]
 
 
 class Model(NamedTuple):
-    """A network as four pure functions; all that training and evaluation need.
+    """A network as four pure functions, which are all that training and evaluation use.
 
-    B is the number of examples (on this device, under a mapped axis), H × W × C the image shape.
+    B is the number of examples (on this device, under a mapped axis); H × W × C is the image shape.
 
     Attributes:
         init: `(key, (H, W, C)) -> variables`. The shape is static: `jax.jit(init,
-            static_argnums=1)`. Raises ValueError for images that are too small for the network.
+            static_argnums=1)`. Raises `ValueError` for images that are too small for the network.
         train_logits: `(variables, images f32[B, H, W, C], keys key<>[B]) -> (logits f32[B,
             classes], batch_stats)`. Normalises by this batch and returns the new running
-            statistics; each example's dropout comes from its own typed PRNG key alone.
+            statistics. An example's dropout depends on its own typed PRNG key alone.
         eval_logits: `(variables, images f32[B, H, W, C]) -> logits f32[B, classes]`. Normalises by
-            the running statistics and drops nothing.
+            the running statistics, without dropout.
         batch_moments: `(variables, images f32[B, H, W, C]) -> batch_stats`. Normalises by this
-            batch, drops nothing, and returns the batch's own means and (biased) variances.
+            batch, without dropout, and returns the batch's own means and (biased) variances.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -47,11 +47,11 @@ class Model(NamedTuple):
 
 
 class Network:
-    """A network's spec: a frozen dataclass of plain numbers that can build the network.
+    """The spec of a network: a frozen dataclass of plain numbers that can build the network.
 
     It prints as the code that made it, compares, hashes, and can be overridden from a typed
     command line. To train a network of your own, write such a dataclass; its `build` may use any
-    library that can give the four functions of `Model`.
+    library with which the four functions of `Model` can be written.
 
     Example:
         >>> from jaxsched.models import CifarResNet
@@ -62,9 +62,9 @@ class Network:
 
     @property
     def batch_group(self) -> int | None:
-        """Examples of a batch that training normalises together, successive ones.
+        """The number of successive examples that training normalises together.
 
-        None for the whole batch, 1 for each alone.
+        None if it is the whole batch, 1 if each example is normalised alone.
         """
         return None
 
@@ -75,11 +75,11 @@ class Network:
 
         Args:
             num_classes: the number of logits.
-            dtype: what the layers compute in, float32 or bfloat16. Parameters, batch statistics,
-                the pooled features and the logits are float32 in either case.
+            dtype: the dtype that the layers compute in, float32 or bfloat16. Parameters, batch
+                statistics, the pooled features and the logits are float32 in either case.
             axis_name: the mapped axis (of `jax.pmap` or `jax.shard_map`) over which batch norm
                 averages its statistics, so that they are those of the global batch. None under
-                `jax.jit`, whose batch is the global one.
+                `jax.jit`, where the batch is the global one.
 
         Raises:
             ValueError: when there are fewer than two classes.

@@ -1,4 +1,4 @@
-"""The residual networks of ImageNet's small end with a stem for small images: R18 and R9."""
+"""Residual networks of two-convolution blocks for small images: R18 and R9."""
 
 import dataclasses
 
@@ -15,15 +15,15 @@ from jaxsched.models.linen import Layers, LinenNetwork, residual_blocks
 class ResNet(LinenNetwork):
     """A residual network of two-convolution blocks, with a 3×3 stem and no max-pool.
 
-    Torchvision's ResNet-18 family, made for small images: the stem keeps the image's size, each
+    Torchvision's ResNet-18 family, adapted to small images: the stem keeps the image's size; each
     later stage halves it and doubles the channels, with a strided 1×1 convolution as its shortcut.
-    `R18` (11.17 million parameters) and `R9` (4.90 million) are the two that are much used.
+    `R18` (11.17 million parameters) and `R9` (4.90 million) are the usual choices.
 
     Attributes:
-        stages: blocks a stage: (2, 2, 2, 2) is R18, (1, 1, 1, 1) is R9.
+        stages: the number of blocks in each stage: (2, 2, 2, 2) is R18, (1, 1, 1, 1) is R9.
         width: channels of the first stage.
-        zero_init_residual: whether each block starts as its shortcut alone, by a zero scale in its
-            last norm. Torchvision's default, and ours, is no.
+        zero_init_residual: whether the last norm of each block starts with a zero scale, so that
+            the block starts as its shortcut alone. False by default, as in torchvision.
         norm: `BatchNorm()`, `BatchNorm(ghost=128)` for growing batches, or `GroupNorm()` for small
             ones.
 
@@ -54,11 +54,11 @@ class ResNet(LinenNetwork):
 
     @property
     def total_stride(self) -> int:
-        """Every stage but the first halves the image."""
+        """See `LinenNetwork.total_stride`; every stage but the first halves the image."""
         return 2 ** (len(self.stages) - 1)
 
     def module(self, num_classes: int, layers: Layers) -> nn.Module:
-        """The Linen module."""
+        """See `LinenNetwork.module`."""
         return _ResNet(self, num_classes, layers)
 
 
@@ -67,7 +67,7 @@ R9 = ResNet(stages=(1, 1, 1, 1))
 
 
 class _BasicBlock(nn.Module):
-    """Two 3×3 convolutions beside the identity, or a 1×1 convolution where the shape changes."""
+    """Two 3×3 convolutions; the shortcut is a 1×1 convolution where the shape changes."""
 
     channels: int
     stride: int

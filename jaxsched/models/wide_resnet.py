@@ -1,4 +1,4 @@
-"""Wide residual networks: few layers, many channels, pre-activation."""
+"""Wide residual networks: few layers, many channels, and pre-activation."""
 
 import dataclasses
 
@@ -18,14 +18,15 @@ class WideResNet(LinenNetwork):
     """WRN-`depth`-`widen`: 2.75 million parameters as 16-4, 36.5 million as 28-10.
 
     A 3×3 convolution to 16 channels, then three stages of n pre-activation blocks of two 3×3
-    convolutions with 16, 32 and 64 times `widen` channels: depth = 6n + 4. A shortcut that changes
-    shape is a 1×1 convolution of the block's first activation. For images from 4×4 on.
+    convolutions with 16, 32 and 64 times `widen` channels: depth = 6n + 4. Where the shape changes,
+    the shortcut is a 1×1 convolution of the block's first activation. For images of at least 4×4
+    pixels.
 
     Attributes:
-        depth: 10, 16, 22, 28, 40.
-        widen: how many times wider than the thin network.
+        depth: the number of layers with weights: 10, 16, 22, 28 or 40, for example.
+        widen: the factor of the channels over those of the thin network.
         dropout: the share dropped between a block's two convolutions, in [0, 1). The paper uses
-            0.3 where it uses any.
+            0.3, in some of its networks.
         norm: `BatchNorm()`, as in the paper, `BatchNorm(ghost=128)` for growing batches, or
             `GroupNorm()`.
 
@@ -61,16 +62,16 @@ class WideResNet(LinenNetwork):
 
     @property
     def total_stride(self) -> int:
-        """Two stages halve the image."""
+        """See `LinenNetwork.total_stride`; two stages halve the image."""
         return 4
 
     def module(self, num_classes: int, layers: Layers) -> nn.Module:
-        """The Linen module."""
+        """See `LinenNetwork.module`."""
         return _WideResNet(self, num_classes, layers)
 
 
 class _WideBlock(nn.Module):
-    """Norm, activation and convolution, twice, with dropout between."""
+    """Norm, activation and convolution, twice, with dropout in between."""
 
     channels: int
     stride: int

@@ -1,4 +1,4 @@
-"""What the tests of several streamed sources share."""
+"""Fixtures for the tests of streamed sources."""
 
 import numpy as np
 import pytest
@@ -8,20 +8,20 @@ from jaxsched.data import BatchReader
 
 @pytest.fixture
 def assert_workers_read_the_same():
-    """Compares what a worker process reads of some records with what this process does."""
+    """Compares what a worker process reads of a split with what this process does."""
 
-    def check(records, count, batch_size):
-        images = []
+    def check(split, count, batch_size):
+        read = []
         for workers in (0, 1):
             with BatchReader(
-                records,
+                split,
                 np.arange(count),
                 np.zeros(count, int),
                 batch_size=batch_size,
                 seed=0,
                 workers=workers,
-            ) as reading:
-                images.append(np.concatenate([batch.images for batch in reading]))
-        np.testing.assert_array_equal(*images)
+            ) as reader:
+                read.append(np.concatenate([batch.images for batch in reader]))
+        np.testing.assert_array_equal(*read)
 
     return check

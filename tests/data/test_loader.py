@@ -1,4 +1,4 @@
-"""Batches of records against the records, whoever reads them."""
+"""Batches against the examples themselves, read by threads and by other processes."""
 
 import gc
 import os
@@ -11,11 +11,11 @@ import threading
 import numpy as np
 import pytest
 
-from jaxsched.data import BatchReader, Digits, Records, Streamed, Subset
+from jaxsched.data import BatchReader, Digits, Streamed, StreamedImages, Subset
 
 
-class Numbers(Records):
-    """Each image shows its example's number, and what its generator says."""
+class Numbers(StreamedImages):
+    """Each image holds its example's index and a number drawn from its generator."""
 
     def __len__(self):
         return 1000
@@ -30,7 +30,7 @@ class Numbers(Records):
 
 
 class Damaged(Numbers):
-    """One record cannot be read."""
+    """One example cannot be read."""
 
     def read(self, example, random):
         if example == 17:
@@ -39,7 +39,7 @@ class Damaged(Numbers):
 
 
 class Fatal(Numbers):
-    """One record kills who reads it, as a lack of memory would."""
+    """One example kills the process that reads it, as a lack of memory would."""
 
     def read(self, example, random):
         if example == 17:
@@ -51,10 +51,10 @@ EXAMPLES = np.random.default_rng(0).permutation(1000)[:24]
 EPOCHS = np.arange(24) // 10
 
 
-def batches(records, examples=EXAMPLES, epochs=EPOCHS, **options):
+def batches(dataset, examples=EXAMPLES, epochs=EPOCHS, **options):
     options = {"batch_size": 4, "seed": 3} | options
-    with BatchReader(records, examples, epochs, **options) as reading:
-        return [(batch.images, batch.labels) for batch in reading]
+    with BatchReader(dataset, examples, epochs, **options) as reader:
+        return [(batch.images, batch.labels) for batch in reader]
 
 
 def joined(batches):
@@ -88,7 +88,7 @@ def test_workers_change_nothing():
             assert type(read) is np.ndarray  # not the memory that is shared with a worker
 
 
-def test_what_is_shared_with_workers_goes_with_the_reading():
+def test_memory_shared_with_workers_is_freed_with_the_reader():
     gc.disable()  # or it may go by chance
     try:
         assert len(batches(Numbers(), workers=1)) == 6
@@ -98,7 +98,7 @@ def test_what_is_shared_with_workers_goes_with_the_reading():
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_record_that_cannot_be_read_is_named(workers):
+def test_an_example_that_cannot_be_read_is_named(workers):
     with pytest.raises(ValueError, match=r"file 17\.jpeg cannot be read"):
         batches(Damaged(), np.arange(40), np.zeros(40, int), workers=workers)
 
@@ -119,37 +119,37 @@ def test_reading_starts_ahead_and_ends_early():
     seen, begun = [], threading.Event()
     before = set(threading.enumerate())
     examples = np.arange(800)
-    with BatchReader(Watched(), examples, None, batch_size=4, seed=0) as reading:
+    with BatchReader(Watched(), examples, None, batch_size=4, seed=0) as reader:
         assert not seen
-        reading.start()
+        reader.start()
         assert begun.wait(10)
-        next(iter(reading))
+        next(iter(reader))
     for thread in set(threading.enumerate()) - before:
         thread.join(10)
         assert not thread.is_alive()
     assert len(seen) < 800
 
 
-def test_a_script_with_workers_ends_without_a_word(tmp_path):
-    """Read to the end and broken off; what is left over, Python says when it ends."""
+def test_a_script_with_workers_ends_silently(tmp_path):
+    """Read to the end or stopped early; Python would warn at its end of what is left over."""
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(
             """
             import multiprocessing
             import numpy as np
-            from jaxsched.data import Digits, Reading, Streamed
+            from jaxsched.data import BatchReader, Digits, Streamed
 
             if __name__ == "__main__":
                 train = Streamed(Digits()).load().train
                 for most in (5, 100):
-                    reading = Reading(
+                    reader = BatchReader(
                         train, np.arange(80), None, batch_size=8, seed=0, workers=1
                     )
-                    for count, _ in enumerate(reading):
+                    for count, _ in enumerate(reader):
                         if count == most:
                             break
-                    reading.close()
+                    reader.close()
                 assert not multiprocessing.active_children()
                 multiprocessing.Event().wait(0.5)  # Grain frees in a thread of its own
                 print(count)

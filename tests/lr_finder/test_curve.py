@@ -1,4 +1,4 @@
-"""What a curve looks at, and when a run counts as diverged."""
+"""The part of a curve that the rules use, and the update at which a run has diverged."""
 
 import math
 
@@ -15,7 +15,7 @@ RATES = np.geomspace(1e-5, 10, 200)
 
 
 def naive_divergence(losses, factor):
-    """The rule as its docstring words it, in plain Python."""
+    """The rule of the docstring, in plain Python."""
     best = math.inf
     for i, loss in enumerate(losses):
         if not math.isfinite(loss):
@@ -38,7 +38,7 @@ def naive_divergence(losses, factor):
     st.sampled_from([2.0, 4.0]),
 )
 @settings(max_examples=100, deadline=None)
-def test_divergence_is_the_rule_as_it_is_worded(losses, factor):
+def test_divergence_is_the_rule_of_the_docstring(losses, factor):
     assert find_divergence(losses, factor) == naive_divergence(losses, factor)
     assert has_diverged(losses, factor) == (naive_divergence(losses, factor) is not None)
 
@@ -53,7 +53,7 @@ def test_divergence_is_not_called_by_noise_at_the_start_nor_below_zero():
 
 
 @pytest.mark.parametrize("blow_up", [math.nan, math.inf, 1e30])
-def test_a_divergence_of_any_size_moves_nothing_that_is_looked_at(blow_up):
+def test_a_divergence_of_any_size_moves_no_point_before_it(blow_up):
     noise = np.random.default_rng(0).normal(0, 0.1, 200)
     losses = 2.3 - 1.7 / (1 + (0.01 / RATES) ** 2) + noise
     reference = js.RangeCurve(RATES[:150], losses[:150])
@@ -61,10 +61,10 @@ def test_a_divergence_of_any_size_moves_nothing_that_is_looked_at(blow_up):
     curve = js.RangeCurve(RATES, losses)
     assert curve.looked_at == slice(0, 150)
     assert np.array_equal(curve.smoothed, reference.smoothed)
-    assert curve.diverged_at == 150 and curve.leaves and not reference.leaves
+    assert curve.diverged_at == 150 and curve.ends_above_start and not reference.ends_above_start
 
 
-def test_what_comes_back_is_looked_at_and_cut_at_the_top():
+def test_an_outlier_that_comes_back_is_clipped():
     losses = np.linspace(3, 1, 200)
     losses[120] = 1000.0
     curve = js.RangeCurve(RATES, losses)

@@ -43,7 +43,7 @@ def test_smith_max_is_where_a_flat_bottom_ends():
     found = []
     for _ in range(20):
         found.append(math.log10(smith_max(sparse(bottom + rng.normal(0, 0.1, len(X))))))
-    assert 0 < np.median(found) + 0.5 < 0.2  # a mean of what was so far is a little late
+    assert 0 < np.median(found) + 0.5 < 0.2  # a mean of the losses so far is a little late
     assert np.ptp(found) < 0.3
 
 
@@ -117,7 +117,7 @@ def test_valley_is_fastais(seed, noise):
     st.sampled_from([0.0, 1.0, -4.0]),
 )
 @settings(max_examples=40, deadline=None)
-def test_rules_go_with_the_units_of_rate_and_loss(seed, rate_unit, loss_unit, offset):
+def test_rules_scale_with_the_units_of_learning_rate_and_loss(seed, rate_unit, loss_unit, offset):
     """lr → c · lr multiplies every answer by c; loss → a · loss + b changes none."""
     drawn = np.random.default_rng(seed).normal(0, 0.1, len(X))
     losses = (fall(-2.0, 0.4) + RATES**2 + drawn)[::7]

@@ -1,4 +1,4 @@
-"""The means, slopes and noise against loops in plain Python, and what they promise of noise."""
+"""Means, slopes and noise against loops in plain Python, and their variance for pure noise."""
 
 import math
 import statistics
@@ -105,6 +105,6 @@ def test_noise_sd_finds_the_noise_around_any_line_and_passes_over_a_divergence()
         ([1.0], 1.0, r"beta within \[0, 1\), got 1.0"),
     ],
 )
-def test_what_is_no_series_is_refused(series, beta, message):
+def test_anything_but_a_series_is_refused(series, beta, message):
     with pytest.raises(ValueError, match=message):
         centred_mean(series, beta)

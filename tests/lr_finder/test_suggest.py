@@ -1,4 +1,4 @@
-"""What is said of curves whose answer is known, in numbers and in words."""
+"""Suggestions for curves whose answer is known, in numbers and in words."""
 
 import json
 import math
@@ -25,7 +25,7 @@ def fall(centre=-2.0):
     return 2.3 - 1.7 / (1 + np.exp(-(X - centre) / 0.3))
 
 
-def said(suggestions, words):
+def states(suggestions, words):
     return any(words in sentence for sentence in suggestions.statements)
 
 
@@ -36,7 +36,7 @@ def test_a_good_test_has_its_maximum_and_a_tenth_of_it():
     lowest, risen = RATES[losses.argmin()], RATES[losses <= losses.min() + 0.2].max()
     assert 0.9 * lowest < suggestions.maximum < risen
     assert suggestions.minimum == pytest.approx(suggestions.maximum / 10)
-    assert not said(suggestions, "disagree") and not said(suggestions, "raise high")
+    assert not states(suggestions, "disagree") and not states(suggestions, "raise high")
 
 
 def test_each_rules_numbers_are_those_of_the_curves():
@@ -53,8 +53,10 @@ def test_each_rules_numbers_are_those_of_the_curves():
 def test_no_rate_is_suggested_for_flat_curves():
     suggestions = js.suggest(curves(np.full(200, 2.3)))
     assert suggestions.maximum is None and suggestions.minimum is None
-    assert said(suggestions, "No rate is suggested: from 1e-05 to 10 the smoothed loss improves by")
-    assert said(suggestions, "Widen the range")
+    assert states(
+        suggestions, "No learning rate is suggested: from 1e-05 to 10 the smoothed loss improves by"
+    )
+    assert states(suggestions, "Widen the range")
 
 
 def test_one_flat_curve_among_three_does_not_take_the_rate_away():
@@ -65,35 +67,39 @@ def test_one_flat_curve_among_three_does_not_take_the_rate_away():
     assert "2/3" in suggestions.table()
 
 
-def test_no_rate_is_suggested_where_the_losses_leave_at_once():
+def test_no_rate_is_suggested_where_the_losses_rise_for_good_at_once():
     losses = np.full(200, np.nan)
     losses[:5] = [2.3, 2.4, 3.0, 9.0, 50.0]
     suggestions = js.suggest(js.RangeCurve(RATES, losses))
     assert suggestions.maximum is None
-    assert said(suggestions, "leave within 10 updates. Start the range lower than 1e-05")
+    assert states(suggestions, "rise for good within 10 updates. Start the range lower than 1e-05")
 
 
 def test_a_range_that_ends_too_early_is_to_be_raised():
     suggestions = js.suggest(curves(fall(centre=0.0)))
-    assert said(suggestions, "still at its lowest at the highest rate, 10, for 3 of 3 seeds: raise")
+    assert states(
+        suggestions, "still at its lowest at the highest learning rate, 10, for 3 of 3 seeds: raise"
+    )
 
 
-def test_seeds_that_disagree_are_said_to():
+def test_disagreeing_seeds_are_stated():
     early, late = fall(-3.0) + (30 * RATES) ** 3, fall(-1.0) + RATES**3
     suggestions = js.suggest([*curves(early, seeds=1), *curves(late, seeds=1)])
-    assert said(suggestions, f"The seeds disagree: {MAXIMUM_RULE} differs by a factor of")
+    assert states(suggestions, f"The seeds disagree: {MAXIMUM_RULE} differs by a factor of")
     assert suggestions.by_rule["steepest"].spread > 30
 
 
 def test_a_wide_bottom_makes_the_rules_for_the_highest_rate_disagree():
     bottom = np.interp(X, [-5, -4, -3.2, -3.0, 0.2, 0.5], [2.3, 2.3, 0.55, 0.5, 0.54, 2.3])
     suggestions = js.suggest(curves(bottom))
-    assert said(suggestions, "The rules for the highest rate disagree: the loss is lowest at")
+    assert states(
+        suggestions, "The rules for the highest learning rate disagree: the loss is lowest at"
+    )
 
 
-def test_one_run_is_said_to_be_one():
-    assert said(js.suggest(curves(fall(), seeds=1)[0]), "(n=1)")
-    assert not said(js.suggest(curves(fall())), "n=1")
+def test_a_single_run_is_stated():
+    assert states(js.suggest(curves(fall(), seeds=1)[0]), "(n=1)")
+    assert not states(js.suggest(curves(fall())), "n=1")
 
 
 def test_agreement_is_within_a_factor_of_three_of_the_maximum():

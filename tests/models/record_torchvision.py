@@ -1,4 +1,4 @@
-"""Writes torchvision.json: what torchvision's own networks give for weights that we can redraw.
+"""Writes torchvision.json: the results of torchvision's own networks for weights that are drawn.
 
 Run in an environment with torch and torchvision: `python tests/models/record_torchvision.py`.
 """

@@ -1,4 +1,4 @@
-"""What holds for every network: published sizes, shapes, dtypes, initial weights, errors."""
+"""Properties of every network: published sizes, shapes, dtypes, initial weights, errors."""
 
 import re
 

@@ -29,9 +29,9 @@ _CIFAR100_CLASSES = (
 _CIFAR10 = Archive(
     name="CIFAR-10",
     train=tuple(f"data_batch_{number}" for number in range(1, 6)),
-    train_records=10_000,
+    images_per_train_file=10_000,
     test=("test_batch",),
-    test_records=10_000,
+    images_per_test_file=10_000,
     label_bytes=1,
     label_key="labels",
     class_names=_CIFAR10_CLASSES,
@@ -44,9 +44,9 @@ _CIFAR10 = Archive(
 _CIFAR100 = Archive(
     name="CIFAR-100",
     train=("train",),
-    train_records=50_000,
+    images_per_train_file=50_000,
     test=("test",),
-    test_records=10_000,
+    images_per_test_file=10_000,
     label_bytes=2,  # the coarse label, then the fine one
     label_key="fine_labels",
     class_names=_CIFAR100_CLASSES,
@@ -61,17 +61,18 @@ _CIFAR100 = Archive(
 class Cifar10(Source):
     """CIFAR-10: 50,000 + 10,000 colour images of 32×32, 10 classes, from the official files.
 
-    Give the folder that holds the unpacked files or the archive's own folder: the binary layout
-    (`data_batch_1.bin` ... `test_batch.bin`) or the Python layout (`data_batch_1` ...
-    `test_batch`), in the folder itself or in `cifar-10-batches-bin`, `cifar-10-batches-py`. Where
-    more than one is complete, the folder itself comes first and binary before Python. Nothing is
-    downloaded, and a pickle can build nothing but arrays, lists, dicts, strings and numbers.
+    Give the folder that holds the unpacked files, or the folder that holds the archive's own
+    folder. The files may be in the binary layout (`data_batch_1.bin` ... `test_batch.bin`) or in
+    the Python layout (`data_batch_1` ... `test_batch`), in the folder itself or in
+    `cifar-10-batches-bin` or `cifar-10-batches-py`. If more than one layout is complete, the folder
+    itself comes first, and binary before Python. Nothing is downloaded, and a pickle can build
+    nothing but arrays, lists, dicts, strings and numbers.
 
-    `mean` and `std` are the customary constants. Their std, (0.2023, 0.1994, 0.2010), is the mean
-    over images of each image's own; that over all pixels is (0.2470, 0.2435, 0.2616).
+    `mean` and `std` are the customary constants. The customary std, (0.2023, 0.1994, 0.2010), is
+    the mean of the images' own standard deviations; over all pixels it is (0.2470, 0.2435, 0.2616).
 
     Attributes:
-        folder: where the files are; `~` is the home folder.
+        folder: the folder of the files; `~` is the home folder.
         validation: the share of the training examples to evaluate on instead of the test split.
 
     Raises:
@@ -94,7 +95,7 @@ class Cifar10(Source):
         check_share("Cifar10", self.validation)
 
     def load(self) -> Dataset:
-        """Reads all files; faults are errors that name the file."""
+        """Reads all files; an error names the file that is missing or damaged."""
         return _load(_CIFAR10, self.folder, self.validation)
 
 
@@ -102,13 +103,13 @@ class Cifar10(Source):
 class Cifar100(Source):
     """CIFAR-100: 50,000 + 10,000 colour images of 32×32, 100 fine classes, from the official files.
 
-    Give the folder that holds the unpacked files or the archive's own folder: the binary layout
-    (`train.bin`, `test.bin`) or the Python layout (`train`, `test`), in the folder itself or in
-    `cifar-100-binary`, `cifar-100-python`; the order of preference is `Cifar10`'s. The labels are
-    the 100 fine ones. Nothing is downloaded.
+    Give the folder that holds the unpacked files, or the folder that holds the archive's own
+    folder. The files may be in the binary layout (`train.bin`, `test.bin`) or in the Python layout
+    (`train`, `test`), in the folder itself or in `cifar-100-binary` or `cifar-100-python`, with the
+    same order of preference as `Cifar10`. The labels are the 100 fine ones. Nothing is downloaded.
 
     Attributes:
-        folder: where the files are; `~` is the home folder.
+        folder: the folder of the files; `~` is the home folder.
         validation: the share of the training examples to evaluate on instead of the test split.
 
     Raises:
@@ -131,12 +132,12 @@ class Cifar100(Source):
         check_share("Cifar100", self.validation)
 
     def load(self) -> Dataset:
-        """Reads both files; faults are errors that name the file."""
+        """Reads both files; an error names the file that is missing or damaged."""
         return _load(_CIFAR100, self.folder, self.validation)
 
 
 def _load(archive: Archive, folder: str, validation: float) -> Dataset:
-    """The archive's files, split as asked for."""
+    """Reads an archive's files, and holds out the validation share."""
     train, test = read_official(archive, folder)
     train, test, evaluated_on = evaluation_split(train, test, validation)
     return Dataset(

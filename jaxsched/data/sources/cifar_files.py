@@ -1,4 +1,4 @@
-"""The official CIFAR files, in the binary and in the Python layout."""
+"""Readers of the official CIFAR files, in the binary and the Python layout."""
 
 import os
 from collections.abc import Callable
@@ -17,28 +17,28 @@ _PIXELS = 3 * _SIDE * _SIDE
 
 @dataclass(frozen=True)
 class Archive:
-    """What the official archives of one data set hold.
+    """The contents of the official archives of one data set.
 
     Attributes:
-        name: of the data set.
-        train: the training files without suffix, in order.
-        train_records: how many images each of them holds.
-        test: the test files without suffix.
-        test_records: how many images each of them holds.
-        label_bytes: bytes in front of an image in the binary layout; the last is the label.
-        label_key: of the labels in the Python layout.
-        class_names: in the order of the labels.
-        mean: of images / 255, one a channel, as customary.
-        std: likewise.
-        binary_folder: which the binary archive unpacks to.
-        python_folder: which the Python archive unpacks to.
+        name: the name of the data set.
+        train: the names of the training files without suffix, in order.
+        images_per_train_file: the number of images in each training file.
+        test: the names of the test files without suffix.
+        images_per_test_file: the number of images in each test file.
+        label_bytes: the bytes before each image in the binary layout; the last is the label.
+        label_key: the key of the labels in the Python layout.
+        class_names: the names of the classes, in the order of the labels.
+        mean: the customary mean of images / 255 for each channel.
+        std: the customary standard deviation of images / 255 for each channel.
+        binary_folder: the folder that the binary archive unpacks to.
+        python_folder: the folder that the Python archive unpacks to.
     """
 
     name: str
     train: tuple[str, ...]
-    train_records: int
+    images_per_train_file: int
     test: tuple[str, ...]
-    test_records: int
+    images_per_test_file: int
     label_bytes: int
     label_key: str
     class_names: tuple[str, ...]
@@ -48,66 +48,66 @@ class Archive:
     python_folder: str
 
 
-# From (path, archive, records) to uint8[records, 3072] and int[records].
+# From (path, archive, n) to n images, uint8[n, 3072], and their labels, int[n].
 _Reader: TypeAlias = Callable[[Path, Archive, int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """One form of the files at one place."""
+    """The files in one format, binary or Python, in one folder."""
 
-    place: Path
+    folder: Path
     suffix: str
     read: _Reader
 
     def files(self, stems: tuple[str, ...]) -> list[Path]:
-        """Their paths in this layout."""
-        return [self.place / (stem + self.suffix) for stem in stems]
+        """The paths of files in this layout, from their names without suffix."""
+        return [self.folder / (stem + self.suffix) for stem in stems]
 
     def missing(self, archive: Archive) -> list[Path]:
         """The archive's files that are not there."""
         return [path for path in self.files(archive.train + archive.test) if not path.is_file()]
 
     def present(self, archive: Archive) -> bool:
-        """Whether some of the archive's files are there."""
+        """Whether any of the archive's files is there."""
         return len(self.missing(archive)) < len(archive.train + archive.test)
 
     def describe(self, archive: Archive) -> str:
-        """Which files it looks for where."""
+        """The files of this layout, for messages."""
         files = self.files(archive.train + archive.test)
-        return f"{files[0].name} ... {files[-1].name} in {self.place}"
+        return f"{files[0].name} ... {files[-1].name} in {self.folder}"
 
 
 def read_official(archive: Archive, folder: str) -> tuple[Images, Images]:
-    """The training and the test images of the first complete layout in a folder.
+    """Reads the training and the test images of the first complete layout in a folder.
 
-    Looked for are, in this order: binary files in the folder itself, Python files in the folder
-    itself, binary files in the archive's usual sub-folder, Python files in theirs. Where more than
-    one is complete, the first is read.
+    The order of the layouts is: binary files in the folder itself, Python files in the folder
+    itself, binary files in the sub-folder that the archive unpacks to, Python files in theirs.
 
     Args:
-        archive: which files.
-        folder: where; `~` is the home folder.
+        archive: the archive to read.
+        folder: the folder to look into; `~` is the home folder.
 
     Returns:
         (train, test), uint8[N, 32, 32, 3] with int32 labels.
 
     Raises:
-        FileNotFoundError: when no layout is complete; says what was looked for and what is there.
+        FileNotFoundError: when no layout is complete; lists the expected and the existing files.
         PermissionError: when the folder or a file may not be read.
         ValueError: when a file is cut short, damaged, or holds a label out of range.
     """
     layout = _complete_layout(archive, Path(folder).expanduser())
-    train = _read_split(archive, layout, archive.train, archive.train_records)
-    test = _read_split(archive, layout, archive.test, archive.test_records)
+    train = _read_split(archive, layout, archive.train, archive.images_per_train_file)
+    test = _read_split(archive, layout, archive.test, archive.images_per_test_file)
     return train, test
 
 
 def _complete_layout(archive: Archive, folder: Path) -> _Layout:
-    """The first layout all of whose files are there."""
+    """The first layout whose files are all there."""
     found = _listing(folder)
     for sub_folder in {archive.binary_folder, archive.python_folder} & set(found):
-        _listing(folder / sub_folder)  # says so if it may not be read, instead of "not found"
+        # A sub-folder that may not be read would look as if it had no files.
+        _listing(folder / sub_folder)
     layouts = [
         _Layout(folder, ".bin", _read_binary),
         _Layout(folder, "", _read_python),
@@ -121,7 +121,7 @@ def _complete_layout(archive: Archive, folder: Path) -> _Layout:
     if started:
         missing = ", ".join(path.name for path in started[0].missing(archive))
         raise FileNotFoundError(
-            f"{archive.name} in {started[0].place} is incomplete: {missing} missing; unpack the "
+            f"{archive.name} in {started[0].folder} is incomplete: {missing} missing; unpack the "
             "archive there again."
         )
     wanted = "; ".join(layout.describe(archive) for layout in layouts)
@@ -132,7 +132,7 @@ def _complete_layout(archive: Archive, folder: Path) -> _Layout:
 
 
 def _listing(folder: Path) -> list[str]:
-    """The names in a folder."""
+    """The names in a folder; an error says what is wrong with it."""
     try:
         return sorted(os.listdir(folder))
     except FileNotFoundError as error:
@@ -151,7 +151,7 @@ def _listing(folder: Path) -> list[str]:
 
 
 def _contents(found: list[str]) -> str:
-    """What a folder holds, in a few words."""
+    """A few words on the contents of a folder, for messages."""
     if not found:
         return "is empty"
     shown, more = found[:10], len(found) - 10
@@ -159,8 +159,8 @@ def _contents(found: list[str]) -> str:
 
 
 def _advice(archive: Archive, folder: Path, found: list[str]) -> str:
-    """What to do about a folder without the files."""
-    # "cifar-10-" begins the names of both CIFAR-10 archives, "cifar-100-" of the others.
+    """The fix to suggest for a folder without the files."""
+    # Both CIFAR-10 archives are named "cifar-10-…", both CIFAR-100 archives "cifar-100-…".
     prefix = archive.python_folder.removesuffix("batches-py").removesuffix("python")
     for name in found:
         if name.startswith(prefix) and name.endswith((".tar.gz", ".tgz", ".tar")):
@@ -171,32 +171,32 @@ def _advice(archive: Archive, folder: Path, found: list[str]) -> str:
     )
 
 
-def _read_split(archive: Archive, layout: _Layout, stems: tuple[str, ...], records: int) -> Images:
-    """The files one after another."""
-    images = np.empty((records * len(stems), _SIDE, _SIDE, 3), np.uint8)
-    labels = np.empty(records * len(stems), np.int32)
+def _read_split(archive: Archive, layout: _Layout, stems: tuple[str, ...], count: int) -> Images:
+    """Reads files of `count` images each, one after another."""
+    images = np.empty((count * len(stems), _SIDE, _SIDE, 3), np.uint8)
+    labels = np.empty(count * len(stems), np.int32)
     for number, path in enumerate(layout.files(stems)):
-        here = slice(number * records, (number + 1) * records)
-        pixels, found = layout.read(path, archive, records)
+        here = slice(number * count, (number + 1) * count)
+        pixels, found = layout.read(path, archive, count)
         _check_labels(path, found, len(archive.class_names))
-        images[here] = pixels.reshape(records, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
+        images[here] = pixels.reshape(count, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
         labels[here] = found
     return Images(images, labels)
 
 
 def _check_labels(path: Path, labels: np.ndarray, num_classes: int) -> None:
-    """Raises `ValueError` at the first label that is none of the classes."""
+    """Raises `ValueError` if a label is not of any class; names the first."""
     wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
     if len(wrong):
         raise ValueError(
-            f"{path}, record {wrong[0]} (the first is 0), has label {labels[wrong[0]]}; expected "
-            f"0 ... {num_classes - 1}. {len(wrong)} of {len(labels)} records are so: the file is "
-            "damaged or of another data set; download and unpack it again."
+            f"{path}, example {wrong[0]} (the first is 0), has label {labels[wrong[0]]}; expected "
+            f"0 ... {num_classes - 1}. {len(wrong)} of {len(labels)} examples have wrong labels: "
+            "the file is damaged or of another data set; download and unpack it again."
         )
 
 
 def _read_bytes(path: Path) -> bytes:
-    """The whole file."""
+    """The contents of a file."""
     try:
         return path.read_bytes()
     except PermissionError as error:
@@ -205,27 +205,34 @@ def _read_bytes(path: Path) -> bytes:
         ) from error
 
 
-def _read_binary(path: Path, archive: Archive, records: int) -> tuple[np.ndarray, np.ndarray]:
-    """A record is its label bytes, then 1,024 red, 1,024 green and 1,024 blue ones, row by row."""
+def _read_binary(path: Path, archive: Archive, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a file in the binary layout.
+
+    An example is its label bytes, then 1,024 red, 1,024 green and 1,024 blue bytes, row by row.
+    """
     content = _read_bytes(path)
-    record_bytes = archive.label_bytes + _PIXELS
-    if len(content) != records * record_bytes:
+    example_bytes = archive.label_bytes + _PIXELS
+    if len(content) != count * example_bytes:
         raise ValueError(
-            f"{path} has {len(content):,} bytes; expected {records * record_bytes:,} ({records:,} "
-            f"records of {record_bytes:,}). It is cut short, damaged or of another data set: "
+            f"{path} has {len(content):,} bytes; expected {count * example_bytes:,} ({count:,} "
+            f"examples of {example_bytes:,}). It is cut short, damaged or of another data set: "
             "download and unpack it again."
         )
-    table = np.frombuffer(content, np.uint8).reshape(records, record_bytes)
+    table = np.frombuffer(content, np.uint8).reshape(count, example_bytes)
     return table[:, archive.label_bytes :], table[:, archive.label_bytes - 1]
 
 
-def _read_python(path: Path, archive: Archive, records: int) -> tuple[np.ndarray, np.ndarray]:
-    """A pickled dict of `data`, uint8[records, 3072] in the binary layout's order, and labels."""
+def _read_python(path: Path, archive: Archive, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Reads a file in the Python layout.
+
+    It is a pickled dict with `data`, uint8[count, 3072] in the order of the binary layout, and a
+    list of labels.
+    """
     batch = load_plain(path, _read_bytes(path))
     again = "It is damaged or of another data set: download and unpack it again."
     if not isinstance(batch, dict):
         raise ValueError(f"{path} holds a {type(batch).__name__}; expected a dict. {again}")
-    # A file that Python 3 wrote again may have its keys as bytes.
+    # If the file was written again by Python 3, its keys may be bytes.
     batch = {
         key.decode("latin1") if isinstance(key, bytes) else key: value
         for key, value in batch.items()
@@ -236,11 +243,11 @@ def _read_python(path: Path, archive: Archive, records: int) -> tuple[np.ndarray
             raise ValueError(f"{path} has no {key!r}; it has {keys or 'nothing'}. {again}")
     pixels, labels = batch["data"], batch[archive.label_key]
     given = f"{getattr(pixels, 'dtype', type(pixels).__name__)}{list(np.shape(pixels))}"
-    if given != (expected := f"uint8[{records}, {_PIXELS}]"):
+    if given != (expected := f"uint8[{count}, {_PIXELS}]"):
         raise ValueError(f"{path} has data of {given}; expected {expected}. {again}")
     whole = isinstance(labels, list) and all(isinstance(label, int) for label in labels)
-    if not whole or len(labels) != records:
+    if not whole or len(labels) != count:
         raise ValueError(
-            f"{path} has {archive.label_key} other than a list of {records} integers. {again}"
+            f"{path} has {archive.label_key} other than a list of {count} integers. {again}"
         )
     return pixels, np.asarray(labels)

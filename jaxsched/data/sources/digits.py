@@ -1,4 +1,4 @@
-"""The embedded real data: scikit-learn's scans of handwritten digits."""
+"""The real data that needs no download: scikit-learn's scans of handwritten digits."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,8 +14,8 @@ from jaxsched.data.split import check_share, evaluation_split, last_of_each_clas
 class Digits(Source):
     """1,797 scans of handwritten digits, 8×8, grey, 10 classes; needs no files and no network.
 
-    Of each class the last sixth in file order is the test split: 1,493 to train on, 304 to test on.
-    The scans' values 0 ... 16 become round(value · 255 / 16).
+    The last sixth of each class in file order is the test split, which leaves 1,493 examples to
+    train on and 304 to test on. The scans' values, 0 ... 16, become round(value · 255 / 16).
 
     Attributes:
         validation: the share of the training examples to evaluate on instead of the test split.
@@ -25,7 +25,7 @@ class Digits(Source):
 
     Source:
         Alpaydin and Kaynak, "Optical recognition of handwritten digits" (UCI, 1998), the test part,
-        as scikit-learn carries it.
+        which comes with scikit-learn.
 
     Example:
         >>> from jaxsched.data import Digits
@@ -40,7 +40,7 @@ class Digits(Source):
         check_share("Digits", self.validation)
 
     def load(self) -> Dataset:
-        """Reads the scans out of the installed scikit-learn."""
+        """Reads the scans from the installed scikit-learn."""
         from sklearn.datasets import load_digits
 
         scans: Any = load_digits()

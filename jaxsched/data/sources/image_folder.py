@@ -1,4 +1,4 @@
-"""Image files in a folder for each class, as ImageNet has them."""
+"""Image files in one folder per class, the layout of ImageNet."""
 
 import os
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxsched.data.dataset import Dataset, Records, Source
+from jaxsched.data.dataset import Dataset, Source, StreamedImages
 from jaxsched.data.transforms.crop import RandomResizedCrop
 from jaxsched.data.transforms.decode import read_square
 
@@ -15,22 +15,23 @@ _SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", "
 
 @dataclass(frozen=True)
 class ImageFolder(Source):
-    """Image files that are read as they are needed: FOLDER/train/CLASS/FILE, FOLDER/val/CLASS/FILE.
+    """Image files that are read as they are needed, in ImageNet's layout.
 
-    That is ImageNet's layout. Labels count the classes by name, examples go by class and then by
-    file name. Hidden files, and files that are named as no image, are passed over.
+    The files are FOLDER/train/CLASS/FILE and FOLDER/val/CLASS/FILE. Labels number the classes in
+    the order of their names; examples are ordered by class and then by file name. Hidden files, and
+    files without the suffix of an image, are skipped.
 
-    Flip on the device, by `Augment(pad=0)`; the crop is made here, where the whole picture is.
+    Flip on the device, by `Augment(pad=0)`; the crop is made here because it needs the whole image.
 
     Attributes:
-        folder: what holds the two splits; `~` is the home folder.
-        train: the folder in it to train on.
-        test: the folder in it that evaluations run on.
-        image_size: of the squares that a network sees, in pixels.
-        crop: what of a picture is seen. None resizes the shorter side to `image_size` and crops to
-            the centre, in training as in evaluation.
-        mean: of images / 255, one a channel; ImageNet's by default.
-        std: likewise.
+        folder: the folder of the two splits; `~` is the home folder.
+        train: the sub-folder to train on.
+        test: the sub-folder to evaluate on.
+        image_size: the side of the square input of a network, in pixels.
+        crop: the part of an image that is used. None resizes the shorter side to `image_size` and
+            crops to the centre, in training and in evaluation.
+        mean: the mean of images / 255 for each channel; ImageNet's by default.
+        std: the standard deviation of images / 255 for each channel; ImageNet's by default.
 
     Raises:
         ValueError: when `image_size` is below 1.
@@ -54,7 +55,7 @@ class ImageFolder(Source):
             raise ValueError(f"ImageFolder needs image_size of at least 1, got {self.image_size}.")
 
     def load(self) -> Dataset:
-        """Lists the files; what is missing is an error that names the folder."""
+        """Lists the files; an error names the folder in which something is missing."""
         try:
             import PIL  # noqa: F401 - decodes the images
         except ImportError as error:
@@ -69,7 +70,7 @@ class ImageFolder(Source):
         return Dataset(folder.name, train, test, "test", classes, self.mean, self.std)
 
 
-class _Files(Records):
+class _Files(StreamedImages):
     """The image files of one split."""
 
     def __init__(
@@ -77,7 +78,7 @@ class _Files(Records):
     ):
         names = [_images(folder / name) for name in classes]
         self._folder, self._classes, self._size, self._crop = folder, classes, size, crop
-        # Arrays, because a million strings would take long to send to other processes.
+        # Arrays of bytes, because pickling a million strings for other processes takes long.
         self._names = np.array([os.fsencode(name) for some in names for name in some])
         self._labels = np.repeat(np.arange(len(classes), dtype=np.int32), [len(n) for n in names])
 
@@ -90,28 +91,28 @@ class _Files(Records):
         return self._size, self._size, 3
 
     def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
-        """See `Records.read`."""
+        """See `StreamedImages.read`."""
         label = self._labels[example]
         path = self._folder / self._classes[label] / os.fsdecode(self._names[example])
         return read_square(path, self._size, self._crop, random), label
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder by name, but for what is hidden."""
+    """The entries of a folder that are not hidden, sorted by name."""
     with os.scandir(folder) as entries:
         shown = [entry for entry in entries if not entry.name.startswith(".")]
     return sorted(shown, key=lambda entry: entry.name)
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
-    """The names of the folders in a split's folder."""
+    """The names of the class folders in a split's folder."""
     try:
         entries = _entries(folder)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(
             f"ImageFolder needs a folder {folder} that holds a folder of images for each class; "
-            f"there is none. {_contents(folder.parent)} Give the folder, and in it the names of "
-            "the splits as train and test."
+            f"there is none. {_contents(folder.parent)} Give the folder of the splits as folder, "
+            "and the names of its sub-folders as train and test."
         ) from error
     classes = tuple(entry.name for entry in entries if entry.is_dir())
     if not classes:
@@ -123,7 +124,7 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 
 def _contents(folder: Path) -> str:
-    """A sentence about what is there instead."""
+    """A sentence on the contents of a folder, for messages."""
     if not folder.is_dir():
         return f"{folder} does not exist either."
     names = ", ".join(entry.name for entry in _entries(folder)[:10])
@@ -131,7 +132,7 @@ def _contents(folder: Path) -> str:
 
 
 def _check_same(classes: tuple[str, ...], train: Path, test: Path) -> None:
-    """Raises unless the second split has the first one's classes."""
+    """Raises `ValueError` unless both splits have the same classes."""
     others = _classes(test)
     for lacking, having, names in (
         (test, train, set(classes).difference(others)),
@@ -145,7 +146,7 @@ def _check_same(classes: tuple[str, ...], train: Path, test: Path) -> None:
 
 
 def _images(folder: Path) -> list[str]:
-    """The names of a class's image files."""
+    """The names of the image files of a class."""
     entries = _entries(folder)
     images = [entry.name for entry in entries if entry.name.lower().endswith(_SUFFIXES)]
     if not images:

@@ -1,4 +1,4 @@
-"""Reads pickled arrays without running what else a pickle may hold."""
+"""Reads pickled arrays without running any code that a pickle may name."""
 
 import io
 import pickle
@@ -9,18 +9,17 @@ import numpy as np
 
 
 class UnsafePickleError(ValueError):
-    """A pickle asks for something other than arrays, lists, dicts, strings, bytes and numbers."""
+    """Raised when a pickle needs more than arrays, lists, dicts, strings, bytes and numbers."""
 
 
 def load_plain(path: Path, content: bytes) -> Any:
-    """Unpickles what is made of NumPy arrays, lists, dicts, strings, bytes and numbers alone.
+    """Unpickles NumPy arrays, lists, dicts, strings, bytes and numbers, and nothing else.
 
-    Python's own `pickle.load` runs whatever code a file names. This one looks up nothing but the
-    three names by which NumPy rebuilds an array. Strings of Python 2 come back as str, each byte a
-    character.
+    Python's own `pickle.load` runs any code that a file names. This function looks up only the
+    names by which NumPy rebuilds an array. Strings of Python 2 become str, one character a byte.
 
     Args:
-        path: where the content is from, for the errors.
+        path: the file that the content is from, for the messages of errors.
         content: the pickle.
 
     Raises:
@@ -35,13 +34,13 @@ def load_plain(path: Path, content: bytes) -> Any:
         {'some': [1, 2]}
         >>> load_plain(Path("trap"), pickle.dumps(print))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        jaxsched.data.safe_pickle.UnsafePickleError: trap asks for builtins.print, ...
+        jaxsched.data.sources.safe_pickle.UnsafePickleError: trap asks for builtins.print, ...
     """
     try:
         return _PlainUnpickler(path, content).load()
     except UnsafePickleError:
         raise
-    except Exception as error:  # Random bytes can raise nearly anything: pickle is a machine code.
+    except Exception as error:  # A pickle is a program: random bytes can raise nearly anything.
         raise ValueError(
             f"{path} is not a whole pickle ({type(error).__name__}: {error}); it is cut short or "
             "damaged: download and unpack it again."
@@ -49,15 +48,16 @@ def load_plain(path: Path, content: bytes) -> Any:
 
 
 class _Dtype:
-    """`numpy.dtype` as pickles call it; it has no attributes that a pickle could set."""
+    """A stand-in for `numpy.dtype` in pickles, without attributes that a pickle could set."""
 
     __slots__ = ()
 
     def __call__(self, code: str, align: int = 0, copy: int = 0) -> np.dtype:
-        # Python 2 wrote integers where NumPy now wants booleans.
+        # Python 2 wrote integers where NumPy now expects booleans.
         return np.dtype(code, align=bool(align), copy=bool(copy))
 
 
+# NumPy's private function that rebuilds an array, taken from where its own pickles name it.
 _reconstruct = np.empty(0).__reduce__()[0]
 _ALLOWED = {
     ("numpy", "dtype"): _Dtype(),
@@ -68,14 +68,14 @@ _ALLOWED = {
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """An unpickler that finds what an array is made of, and nothing else."""
+    """An unpickler that can look up only the parts of an array."""
 
     def __init__(self, path: Path, content: bytes):
         super().__init__(io.BytesIO(content), encoding="latin1")
         self._path = path
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        """What the pickle asks for by name, if that is part of an array."""
+        """Looks up a name of the pickle; raises `UnsafePickleError` unless an array needs it."""
         if (module_name, global_name) not in _ALLOWED:
             raise UnsafePickleError(
                 f"{self._path} asks for {module_name}.{global_name}, which no CIFAR file holds, "

@@ -1,21 +1,21 @@
-"""A source whose images stay in the host's memory and go to the devices batch by batch."""
+"""A source whose images stay in host memory and go to the devices batch by batch."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jaxsched.data.dataset import Dataset, Images, Records, Source
+from jaxsched.data.dataset import Dataset, Images, Source, StreamedImages
 
 
 @dataclass(frozen=True)
 class Streamed(Source):
-    """Another source, streamed: for a set that fits the host's memory but not the devices'.
+    """Streams another source: for a set that fits into host memory but not into the devices'.
 
-    A run is the same as without, to the last bit, but for a batch a dispatch and its way to the
-    device.
+    A run gives the same result as without `Streamed`, to the last bit, but it is slower: each batch
+    is sent to the devices, and each update is a dispatch of its own.
 
     Attributes:
-        source: whose examples.
+        source: the source of the examples.
 
     Example:
         >>> from jaxsched.data import Digits, Images, Streamed
@@ -26,17 +26,17 @@ class Streamed(Source):
     source: Source
 
     def load(self) -> Dataset:
-        """Loads the source, and gives its images as records."""
+        """Loads the source; its images are streamed from host memory."""
         whole = self.source.load()
-        return replace(whole, train=_as_records(whole.train), test=_as_records(whole.test))
+        return replace(whole, train=_stream(whole.train), test=_stream(whole.test))
 
 
-def _as_records(examples: Images | Records) -> Records:
+def _stream(examples: Images | StreamedImages) -> StreamedImages:
     return _InMemory(examples) if isinstance(examples, Images) else examples
 
 
-class _InMemory(Records):
-    """A split in host memory, read as if it were not."""
+class _InMemory(StreamedImages):
+    """A split in host memory, read image by image."""
 
     def __init__(self, images: Images):
         self._images = images
@@ -50,6 +50,6 @@ class _InMemory(Records):
         return self._images.image_shape
 
     def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
-        """Looks it up; see `Records.read`."""
+        """See `StreamedImages.read`."""
         del random
         return self._images.images[example], self._images.labels[example]

@@ -1,24 +1,25 @@
-"""A part of another source: fewer examples of the same images."""
+"""A subset of the training examples of another source."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jaxsched.data.dataset import Dataset, Images, Records, Source
+from jaxsched.data.dataset import Dataset, Images, Source, StreamedImages
 
 
 @dataclass(frozen=True)
 class Subset(Source):
-    """The first training examples of another source, in file order; it is evaluated on as before.
+    """The first training examples of another source, in file order.
 
-    CIFAR's files are shuffled, so that classes come out about even.
+    The examples to evaluate on stay the same. CIFAR's files are shuffled, so the classes of a
+    subset are about equal in number.
 
     Attributes:
-        source: whose examples.
-        num_train: how many training examples to keep.
+        source: the source of the examples.
+        num_train: the number of training examples to keep.
 
     Raises:
-        ValueError: when there are not that many.
+        ValueError: in `load`, when there are not that many.
 
     Example:
         >>> from jaxsched.data import Digits, Subset
@@ -31,27 +32,27 @@ class Subset(Source):
     num_train: int
 
     def load(self) -> Dataset:
-        """Loads the source and drops the rest."""
+        """Loads the source and drops the other training examples."""
         whole = self.source.load()
         if not 1 <= self.num_train <= len(whole.train):
             raise ValueError(
-                f"Subset needs num_train within 1 … {len(whole.train)}, what {whole.name} has to "
-                f"train on, got {self.num_train}."
+                f"Subset needs num_train within 1 … {len(whole.train)}, the number of training "
+                f"examples of {whole.name}, got {self.num_train}."
             )
         return replace(whole, train=_first(whole.train, self.num_train))
 
 
-def _first(examples: Images | Records, count: int) -> Images | Records:
+def _first(examples: Images | StreamedImages, count: int) -> Images | StreamedImages:
     if isinstance(examples, Images):
         return Images(examples.images[:count], examples.labels[:count])
     return _First(examples, count)
 
 
-class _First(Records):
+class _First(StreamedImages):
     """The first examples of a split."""
 
-    def __init__(self, records: Records, count: int):
-        self._records, self._count = records, count
+    def __init__(self, whole: StreamedImages, count: int):
+        self._whole, self._count = whole, count
 
     def __len__(self) -> int:
         return self._count
@@ -59,8 +60,8 @@ class _First(Records):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
-        return self._records.image_shape
+        return self._whole.image_shape
 
     def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
-        """See `Records.read`."""
-        return self._records.read(example, random)
+        """See `StreamedImages.read`."""
+        return self._whole.read(example, random)

@@ -1,4 +1,4 @@
-"""Images made of noise around one prototype a class."""
+"""Synthetic images: noise around one prototype image a class."""
 
 from dataclasses import dataclass
 
@@ -9,23 +9,23 @@ from jaxsched.data.dataset import Dataset, Images, Source, channel_statistics
 
 @dataclass(frozen=True)
 class Synthetic(Source):
-    """Noisy copies of one random prototype image a class: learnable, of any size, made at once.
+    """Noisy copies of one random prototype image a class: learnable, of any size, quickly made.
 
     Formula:
         image = clip(prototype[label] + noise · ξ, 0, 1),   prototype ~ U(0, 1), ξ ~ N(0, 1)
 
-    for every pixel and channel, rounded to uint8. Classes are as equal in number as can be. For
-    tests and for measuring throughput: an accuracy on it says nothing about real images.
+    for every pixel and channel, rounded to uint8. The classes are as equal in number as possible.
+    For tests and for measuring throughput: an accuracy on it says nothing about real images.
 
     Attributes:
-        num_train: training examples.
-        num_test: test examples.
+        num_train: the number of training examples.
+        num_test: the number of test examples.
         image_size: height and width in pixels.
         channels: 1 for grey, 3 for colour.
-        num_classes: classes.
-        noise: standard deviation of the noise as a share of the full range. At 0.25 every class is
-            easily told apart; the more pixels, the more noise it takes to confuse them.
-        seed: of the prototypes and the noise.
+        num_classes: the number of classes.
+        noise: standard deviation of the noise as a share of the full range. At 0.25 the classes are
+            easy to distinguish; the more pixels, the more noise it takes to confuse them.
+        seed: the seed of the prototypes and the noise.
 
     Raises:
         ValueError: when a count is below 1 or the noise is negative.
@@ -65,10 +65,10 @@ class Synthetic(Source):
         return Dataset("synthetic", train, test, "test", names, mean, std)
 
     def _draw(self, random: np.random.Generator, prototypes: np.ndarray, count: int) -> Images:
-        """`count` noisy copies in random order."""
+        """Draws `count` noisy copies in random order."""
         labels = random.permutation(np.arange(count, dtype=np.int32) % self.num_classes)
         images = np.empty((count, *prototypes.shape[1:]), np.uint8)
-        # One at a time, so that the noise in float32 never fills the memory.
+        # One image at a time, so that the float32 noise of the whole set is never in memory.
         for number, label in enumerate(labels):
             noise = random.standard_normal(prototypes.shape[1:], np.float32)
             noisy = prototypes[label] + np.float32(self.noise) * noise

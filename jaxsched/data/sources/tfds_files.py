@@ -1,4 +1,4 @@
-"""The files of a set that TensorFlow Datasets has prepared, read without TensorFlow."""
+"""Prepared data sets of TensorFlow Datasets (TFDS), read without TensorFlow."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,12 +7,24 @@ from typing import Any
 import numpy as np
 
 
+def check_name(source: str, name: str) -> str:
+    """The name of a data set without the prefix "tfds:".
+
+    Raises:
+        ValueError: when the name is empty.
+    """
+    name = name.removeprefix("tfds:")
+    if not name:
+        raise ValueError(f'{source} needs the name of a data set, got none; try "tfds:cifar10".')
+    return name
+
+
 def open_prepared(name: str, data_dir: str | None) -> Any:
-    """TFDS's builder, which reads prepared files and downloads nothing.
+    """Opens a prepared data set with a TFDS builder that downloads nothing.
 
     Args:
-        name: of the set.
-        data_dir: where it was prepared; TFDS_DATA_DIR or ~/tensorflow_datasets where None.
+        name: the name of the data set.
+        data_dir: the folder it was prepared in; None for TFDS_DATA_DIR or ~/tensorflow_datasets.
 
     Raises:
         ImportError: when a package is missing; names the extra that installs it.
@@ -32,83 +44,84 @@ def open_prepared(name: str, data_dir: str | None) -> Any:
         return builder_from_files(name, data_dir=str(folder))
     except DatasetNotFoundError as error:
         raise FileNotFoundError(
-            f"{name} is not prepared in {folder / name.split(':')[0]}. Prepare it once, where "
-            f"there are a network and TensorFlow: tfds build {name} --data_dir={folder} "
+            f"{name} is not prepared in {folder / name.split(':')[0]}. Prepare it once, on a "
+            f"machine with a network and TensorFlow: tfds build {name} --data_dir={folder} "
             "--file_format=array_record; or give the data_dir that holds it."
         ) from error
 
 
 class PreparedSplit:
-    """One split of a prepared set, decoded record by record.
+    """One split of a prepared data set, decoded example by example.
 
     Args:
-        builder: from `open_prepared`.
+        builder: the result of `open_prepared`.
         split: TFDS's name of the split, or a slice of one.
 
     Attributes:
-        where: the set, the split and the folder, as errors name them.
+        where: the data set, the split and the folder, for the messages of errors.
         class_names: a name for each label.
 
     Raises:
-        ValueError: when there is no such split, it is empty, it is of another task than
-            classification, or only TensorFlow reads it; in decoding, when a record is damaged, no
-            image of 8 bits or not labelled.
+        ValueError: when there is no such split, it is empty, its task is not classification, or
+            only TensorFlow can read it. In `decode`, when an example is damaged, has no 8-bit
+            image, or has no label.
     """
 
     def __init__(self, builder: Any, split: str):
         self.where = f"{builder.name}, split {split!r}, in {builder.data_path}"
         self._image_key, self._label_key = _keys(builder.info)
         self.class_names = tuple(builder.info.features[self._label_key].names)
-        self._records = _records(builder, split, self.where)
+        self._examples = _open_split(builder, split, self.where)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._examples)
 
     def decode(self, number: int) -> tuple[np.ndarray, int]:
-        """One record's image, uint8[H, W, C], and label."""
+        """Decodes an example to its image, uint8[H, W, C], and label."""
         try:
-            record = self._records[number]
-        except Exception as error:  # The readers of files and images raise whatever they like.
+            example = self._examples[number]
+        except Exception as error:  # The readers of files and images raise many types.
             raise ValueError(
-                f"{self.where}: record {number} cannot be read ({error}). A file there is missing, "
-                "cut short or damaged: prepare or copy the set again."
+                f"{self.where}: example {number} cannot be read ({error}). A file there is "
+                "missing, cut short or damaged: prepare or copy the set again."
             ) from error
-        image, label = np.asarray(record[self._image_key]), int(record[self._label_key])
+        image, label = np.asarray(example[self._image_key]), int(example[self._label_key])
         if image.dtype != np.uint8 or image.ndim != 3:
             raise ValueError(
-                f"{self.where}: record {number} has an image of {image.dtype}{list(image.shape)}; "
+                f"{self.where}: example {number} has an image of {image.dtype}{list(image.shape)}; "
                 "expected uint8[H, W, C]. Choose a set of ordinary images."
             )
         if label < 0:
             raise ValueError(
-                f"{self.where}: record {number} has label {label}, that is none; choose a split "
-                "that is labelled."
+                f"{self.where}: example {number} has label {label}, which means none; choose a "
+                "split that is labelled."
             )
         return image, label
 
 
 def _keys(info: Any) -> tuple[str, str]:
-    """Under which names a record holds its image and its label."""
+    """The keys of an example's image and of its label."""
     keys = info.supervised_keys or ("image", "label")
     features = dict(info.features.items())
-    # A set of another task has more than two keys, or nested ones, or no class names.
+    # A data set for another task has more than two keys, or nested ones, or no class names.
     plain = len(keys) == 2 and all(isinstance(key, str) and key in features for key in keys)
     if not plain or not hasattr(features[keys[1]], "names"):
         raise ValueError(
-            f"{info.full_name} is no image-classification set: expected an image and a class "
+            f"{info.full_name} is no image-classification data set: expected an image and a class "
             f"label, got the features {', '.join(features)}; choose another set."
         )
     return keys
 
 
-def _records(builder: Any, split: str, where: str) -> Sequence[Any]:
-    """The records of one split, not yet decoded."""
+def _open_split(builder: Any, split: str, where: str) -> Sequence[Any]:
+    """The examples of one split, not yet decoded."""
     try:
+        # TFDS cannot open an empty split.
         empty = builder.info.splits[split].num_examples == 0
-        records = [] if empty else builder.as_data_source(split)
+        examples = [] if empty else builder.as_data_source(split)
     except NotImplementedError as error:
         raise ValueError(
-            f"{where}, is stored as {builder.info.file_format}, which only TensorFlow reads. "
+            f"{where}, is stored as {builder.info.file_format}, which only TensorFlow can read. "
             f"Prepare it again: tfds build {builder.name} --file_format=array_record"
         ) from error
     except ValueError as error:
@@ -116,4 +129,4 @@ def _records(builder: Any, split: str, where: str) -> Sequence[Any]:
         raise ValueError(f"{where}: {error} The set has the splits {splits}.") from error
     if empty:
         raise ValueError(f"{where}, has no examples; choose another split or a larger slice.")
-    return records
+    return examples

@@ -1,4 +1,4 @@
-"""From the whole set on the device to the batch that a network sees."""
+"""Augmentation and normalisation on the device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,21 @@ from jax.typing import ArrayLike, DTypeLike
 
 @dataclass(frozen=True)
 class Augment:
-    """Random crop out of the zero-padded image, then random horizontal flip, on device.
+    """Random crop of the zero-padded image, then random horizontal flip, on the device.
 
-    The gather of the batch out of the whole set and the crop and the flip are one gather by index
-    arithmetic: no padded copy is made and no example is moved twice.
+    The gather of the batch from the whole set, the crop and the flip are a single gather by index
+    arithmetic: no padded copy is made, and no example is moved twice.
 
     Formula:
         out[b, y, x] = image[y + dy − pad, x' + dx − pad], or 0 where that lies outside,
         x' = x, or W − 1 − x where flipped;   dy, dx ~ U{0 ... 2 pad},  flipped with probability ½
 
-    An example's dy, dx and flip come from its own key alone, so that it looks the same whatever
-    batch it is in and however many devices share the batch.
+    An example's dy, dx and flip come from its own key alone, so they depend neither on the batch
+    around it nor on the number of devices that share the batch.
 
     Attributes:
-        pad: how many pixels of zeros are thought around the image on each side; 4 is usual for
-            32×32. 0 does not crop.
-        flip: whether to flip at random; wrong for digits.
+        pad: pixels of zero padding on each side; 4 is usual for 32×32. 0 does not crop.
+        flip: whether to flip at random. Do not flip digits.
 
     Raises:
         ValueError: when `pad` is negative.
@@ -60,9 +59,8 @@ class Augment:
 
         Args:
             images: uint8[N, H, W, C], the whole set.
-            indices: int32[B], which examples; each must be in 0 ... N − 1.
-            keys: key<>[B], one an example, from `example_keys`. Not looked at with `pad` 0 and no
-                flip.
+            indices: int32[B], the examples of the batch; each must be in 0 ... N − 1.
+            keys: key<>[B], one an example, from `example_keys`. Unused with `pad` 0 and no flip.
 
         Returns:
             uint8[B, H, W, C].
@@ -80,6 +78,7 @@ class Augment:
         columns = jnp.where(flipped[:, None], width - 1 - columns, columns)
         rows = jnp.arange(height)[None, :] + (down - self.pad)[:, None]
         columns = columns + (right - self.pad)[:, None]
+        # Pixels of the padding read the nearest pixel of the image, and become 0 below.
         batch = _gather(
             images,
             indices[:, None, None],
@@ -92,7 +91,7 @@ class Augment:
         return jnp.where(inside, batch, jnp.uint8(0))
 
     def _draw(self, keys: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Of each example, the crop's offsets in 0 ... 2 pad and whether it is flipped."""
+        """Draws each example's two crop offsets, in 0 ... 2 pad, and whether it is flipped."""
         offsets = 2 * self.pad + 1
         ends = jnp.array([offsets, offsets, 2 if self.flip else 1])
         draws = jax.vmap(lambda key: jax.random.randint(key, (3,), 0, ends))(keys)
@@ -100,7 +99,7 @@ class Augment:
 
 
 def _gather(images: jax.Array, *where: jax.Array) -> jax.Array:
-    """`images[where]` without the code for indices that are negative or too large."""
+    """`images[where]`, without the code that handles negative and too large indices."""
     return images.at[where].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
@@ -111,9 +110,9 @@ def example_keys(key: jax.Array, epochs: ArrayLike, examples: ArrayLike) -> jax.
         fold_in(fold_in(key, epoch), example)
 
     Args:
-        key: one typed key, for augmentation alone; see `epoch_order`.
+        key: one typed key, used for augmentation alone; `epoch_order` says why.
         epochs: int32[B], the epoch of each example; a batch may straddle two.
-        examples: int32[B], the examples' places in the whole set.
+        examples: int32[B], the indices of the examples in the whole set.
 
     Returns:
         key<>[B].
@@ -137,18 +136,18 @@ def normalise(
     std: Sequence[float],
     dtype: DTypeLike = jnp.float32,
 ) -> jax.Array:
-    """The images with every channel at mean 0 and standard deviation 1 over the training set.
+    """Scales every channel to mean 0 and standard deviation 1 over the training set.
 
     Formula:
         (images / 255 − mean) / std  =  (images − 255 mean) · 1 / (255 std)
 
-    computed in float32, as on the right, and then cast.
+    The right-hand side is computed in float32 and then cast.
 
     Args:
         images: uint8[B, H, W, C].
-        mean: of images / 255, one a channel.
-        std: of images / 255, one a channel.
-        dtype: of the result.
+        mean: the mean of images / 255 for each channel.
+        std: the standard deviation of images / 255 for each channel.
+        dtype: the dtype of the result.
 
     Returns:
         dtype[B, H, W, C].
@@ -171,8 +170,8 @@ def normalise(
             f"mean={mean}, std={std}."
         )
     shape = (1,) * (images.ndim - 1) + (channels,)
-    # A difference times a factor has one value, whereas a product minus a term has two: with one
-    # rounding or with two, as the compiler likes, which may be another one in another program.
+    # Written as a difference times a factor because a product minus a term has two possible values:
+    # the compiler may fuse it and round once, or round twice, differently in different programs.
     centre = jnp.asarray(255 * np.asarray(mean), jnp.float32).reshape(shape)
     factor = jnp.asarray(1 / (255 * np.asarray(std)), jnp.float32).reshape(shape)
     return ((images.astype(jnp.float32) - centre) * factor).astype(dtype)

@@ -1,4 +1,4 @@
-"""Which part of a picture becomes the square that a network sees."""
+"""Crops: the part of an image that becomes the square input of a network."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Left, top, right, bottom, in pixels of the picture.
+# Left, top, right, bottom, in pixels of the image.
 Box: TypeAlias = tuple[float, float, float, float]
 
 _TRIES = 10
@@ -17,23 +17,25 @@ _TRIES = 10
 
 @dataclass(frozen=True)
 class RandomResizedCrop:
-    """A random part of a training picture, resized to a square; evaluations see the centre.
+    """Crops a random part of a training image and resizes it to a square.
+
+    Evaluations see the centre of the image.
 
     Formula:
         area = u · width · height,  u ~ U(area);   ln r ~ U(ln ratio)
-        w = round √(area · r),  h = round √(area / r),  anywhere inside, all places alike
+        w = round √(area · r),  h = round √(area / r),  at a uniformly random place inside
 
-    What does not fit inside is drawn anew, ten times at most; after that it is the largest part in
-    the middle whose ratio is allowed.
+    A part that does not fit inside is drawn again, at most ten times. After that the crop is the
+    largest part in the middle whose ratio is allowed.
 
     Attributes:
-        area: the least and the greatest share of the picture's area.
-        ratio: the least and the greatest width / height.
-        centre: in evaluation, the share of the picture's shorter side that the square shows. 0.875
-            is a picture resized to 256 and cropped to 224.
+        area: the smallest and the largest share of the image's area.
+        ratio: the smallest and the largest width / height.
+        centre: in evaluation, the share of the image's shorter side that the square shows. 0.875
+            corresponds to an image resized to 256 and cropped to 224.
 
     Raises:
-        ValueError: when the shares are outside (0, 1], a ratio is not above 0 or a pair is not in
+        ValueError: when a share is outside (0, 1], a ratio is not above 0 or a pair is not in
             order.
 
     Source:
@@ -69,7 +71,7 @@ class RandomResizedCrop:
             )
 
     def box(self, width: int, height: int, random: np.random.Generator) -> Box:
-        """A random box in a picture of this size, in whole pixels."""
+        """Draws a random box in an image of this size, in whole pixels."""
         narrowest, widest = map(math.log, self.ratio)
         for _ in range(_TRIES):
             area = random.uniform(*self.area) * width * height
@@ -86,20 +88,21 @@ class RandomResizedCrop:
 
 
 def centre_box(width: int, height: int, size: int, share: float = 1.0) -> Box:
-    """The box that is left when the shorter side is resized to size / share and the rest cut off.
+    """The box of a central crop of size × size after resizing the shorter side to size / share.
 
     Args:
-        width: of the picture, in pixels.
-        height: likewise.
-        size: of the square that the box will become, in pixels.
-        share: of the shorter side, in (0, 1].
+        width: the image's width, in pixels.
+        height: the image's height, in pixels.
+        size: the side of the square that the box will become, in pixels.
+        share: the share of the shorter side that the square shows, in (0, 1].
 
     Example:
         >>> from jaxsched.data.transforms.crop import centre_box
         >>> centre_box(400, 200, size=100)
         (100.0, 0.0, 300.0, 200.0)
     """
-    # As if the whole were resized to whole pixels and a whole number of them cut off each side.
+    # The same as resizing the image to whole pixels and cutting whole pixels off each side, as
+    # torchvision does, but in a single resampling.
     shorter = round(size / share)
     wide, high = (round(side * shorter / min(width, height)) for side in (width, height))
     left, top = (wide - size) // 2, (high - size) // 2
@@ -114,7 +117,15 @@ def choose_box(
     crop: RandomResizedCrop | None,
     random: np.random.Generator | None,
 ) -> Box:
-    """What of a picture is seen: `crop`'s box in training, the centre in evaluation and without."""
+    """The box of an image that a network sees: random in training, central in evaluation.
+
+    Args:
+        width: the image's width, in pixels.
+        height: the image's height, in pixels.
+        size: the side of the square that the box will become, in pixels.
+        crop: the random crop; None for the centre in training as well.
+        random: the example's generator; None in evaluation.
+    """
     if crop is None:
         return centre_box(width, height, size)
     if random is None:
@@ -122,9 +133,17 @@ def choose_box(
     return crop.box(width, height, random)
 
 
-def resize_box(picture: "Image", box: Box, size: int) -> np.ndarray:
-    """A box of the picture, bilinear with antialiasing, as uint8[size, size, C]."""
+def to_pillow(image: np.ndarray) -> "Image":
+    """Converts uint8[H, W, C] to a Pillow image."""
+    from PIL.Image import fromarray
+
+    # Pillow takes grey images only without a channel axis.
+    return fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def resize_box(image: "Image", box: Box, size: int) -> np.ndarray:
+    """Resizes a box of an image, bilinearly with antialiasing, to uint8[size, size, C]."""
     from PIL.Image import Resampling
 
-    resized = np.asarray(picture.resize((size, size), Resampling.BILINEAR, box))
+    resized = np.asarray(image.resize((size, size), Resampling.BILINEAR, box))
     return resized.reshape(size, size, -1)

@@ -1,4 +1,4 @@
-"""From an image file of any kind to the square that a network sees."""
+"""Decoding an image file to the square input of a network."""
 
 import math
 from pathlib import Path
@@ -11,39 +11,40 @@ from jaxsched.data.transforms.crop import Box, RandomResizedCrop, choose_box, re
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# How many times finer than the result a JPEG is decoded at least, before it is resized.
-_FINENESS = 2
+# A JPEG is decoded at no less than this many times the resolution of the result.
+_OVERSAMPLING = 2
 
 
 def read_square(
     path: Path, size: int, crop: RandomResizedCrop | None, random: np.random.Generator | None
 ) -> np.ndarray:
-    """Reads and decodes an image file, and resizes what `choose_box` chooses of it.
+    """Reads and decodes an image file, and resizes the box that `choose_box` chooses.
 
-    The picture is upright, as its EXIF tag says, and in colour: grey ones have three equal
+    The image is turned upright by its EXIF tag and converted to RGB: a grey image gets three equal
     channels, 16 bits are cut to 8 and transparency is dropped.
 
-    Where a box is more than twice as fine as the result, a JPEG is decoded at ½, ¼ or ⅛ of its
-    size, yet never less than twice as fine: its decoder then averages pixels, as resizing does.
+    If the box has more than twice the resolution of the result, a JPEG is decoded at ½, ¼ or ⅛ of
+    its size, but at no less than twice the resolution of the result. This is faster, and the
+    decoder averages pixels, as resizing does.
 
     Args:
-        path: of the file.
-        size: of the square, in pixels.
-        crop: what is seen in training.
-        random: for the crop; None in evaluation.
+        path: the file.
+        size: the side of the square, in pixels.
+        crop: the random crop for training, or None.
+        random: the example's generator; None in evaluation.
 
     Returns:
         uint8[size, size, 3].
 
     Raises:
-        ValueError: when it cannot be read; names the file.
+        ValueError: when the file cannot be read; names it.
     """
     from PIL import Image
 
     try:
-        with Image.open(path) as picture:
-            return _square(picture, size, crop, random)
-    except Exception as error:  # Pillow's decoders raise whatever they like.
+        with Image.open(path) as image:
+            return _square(image, size, crop, random)
+    except Exception as error:  # Pillow's decoders raise many types: SyntaxError, struct.error, …
         raise ValueError(
             f"{path} cannot be read as an image ({error}). It is damaged or of another kind: copy "
             "it again or remove it."
@@ -51,41 +52,45 @@ def read_square(
 
 
 def _square(
-    picture: "Image", size: int, crop: RandomResizedCrop | None, random: np.random.Generator | None
+    image: "Image", size: int, crop: RandomResizedCrop | None, random: np.random.Generator | None
 ) -> np.ndarray:
-    """The part that is seen of an opened picture, not yet decoded."""
+    """The square of an image that is opened, but not yet decoded."""
     from PIL.ImageOps import exif_transpose
 
-    width, height = _upright_size(picture)
+    width, height = _upright_size(image)
     box = choose_box(width, height, size, crop, random)
-    factor = _decode_smaller(picture, box, size)
-    exif_transpose(picture, in_place=True)
+    factor = _set_jpeg_scale(image, box, size)
+    exif_transpose(image, in_place=True)
     left, top, right, bottom = (side / factor for side in box)
-    return resize_box(_colour(picture), (left, top, right, bottom), size)
+    return resize_box(_to_rgb(image), (left, top, right, bottom), size)
 
 
-def _upright_size(picture: "Image") -> tuple[int, int]:
-    """Width and height once it is upright."""
+def _upright_size(image: "Image") -> tuple[int, int]:
+    """The width and height of the image after it is turned upright."""
     from PIL.ExifTags import Base
 
-    lies = picture.getexif().get(Base.Orientation, 1) in (5, 6, 7, 8)
-    return (picture.height, picture.width) if lies else (picture.width, picture.height)
+    # The orientations that include a quarter turn.
+    turned = image.getexif().get(Base.Orientation, 1) in (5, 6, 7, 8)
+    return (image.height, image.width) if turned else (image.width, image.height)
 
 
-def _decode_smaller(picture: "Image", box: Box, size: int) -> float:
-    """Has a JPEG decoded at a part of its size, where that is fine enough; by which factor."""
+def _set_jpeg_scale(image: "Image", box: Box, size: int) -> float:
+    """Makes a JPEG decode at a fraction of its size if that is fine enough.
+
+    Returns the factor by which it is smaller, 1 for other formats.
+    """
     left, top, right, bottom = box
-    most = max(1.0, min(right - left, bottom - top) / (_FINENESS * size))
-    wide, high = picture.size
-    # Another format knows no such thing, and says None.
-    drafted = picture.draft(None, (math.ceil(wide / most), math.ceil(high / most)))
+    most = max(1.0, min(right - left, bottom - top) / (_OVERSAMPLING * size))
+    wide, high = image.size
+    # Other formats have no draft mode and return None.
+    drafted = image.draft(None, (math.ceil(wide / most), math.ceil(high / most)))
     return wide / drafted[1][2] if drafted else 1.0
 
 
-def _colour(picture: "Image") -> "Image":
-    """In RGB, 8 bits a channel."""
+def _to_rgb(image: "Image") -> "Image":
+    """Converts to RGB with 8 bits a channel."""
     from PIL.Image import fromarray
 
-    if picture.mode.startswith("I"):  # 16 bits, which convert would clip
-        picture = fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    return picture.convert("RGB")
+    if image.mode.startswith("I"):  # 16 bits, which `convert` would clip to 8 instead of scaling
+        image = fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")

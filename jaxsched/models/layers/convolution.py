@@ -1,4 +1,4 @@
-"""A 2-D convolution written in the forms that XLA is fast at on CPU, inside a loop as outside."""
+"""A 2-D convolution that XLA runs fast on CPU, inside loops as well as outside."""
 
 import functools
 from typing import TypeAlias
@@ -12,33 +12,33 @@ Padding: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
-# XLA's fast convolution on CPU refuses both channels and features up to this many.
+# XLA's fast convolution on CPU is not used where both channels and features are at most this many.
 _NARROW = 16
 
 
 def convolution(
     images: jax.Array, kernel: jax.Array, strides: Strides, padding: Padding
 ) -> jax.Array:
-    """Cross-correlates images with a kernel, as every deep-learning "convolution" does.
+    """Cross-correlates images with a kernel, which deep learning calls a convolution.
 
     Formula:
         y[b, i, j, o] = Σ_{u, v, c} x[b, i·s_h + u − top, j·s_w + v − left, c] · w[u, v, c, o]
 
     where x is zero outside the image.
 
-    On CPU, XLA brings convolutions into the layout of its fast kernels only at the top level of a
+    On CPU, XLA transposes convolutions to the layout of its fast kernels only at the top level of a
     program. The two convolutions of the gradient do not have that layout, so inside `lax.scan`,
     `lax.fori_loop` or `lax.cond` they run 30 times slower (github.com/jax-ml/jax/issues/12868). On
-    CPU the gradient is therefore written out here in the fast layout, with the same values up to
-    the order of summation. The price is that forward-mode differentiation (`jax.jvp`,
-    `jax.jacfwd`, `jax.linearize`) raises a TypeError on CPU; it works on every other backend,
-    where this is `lax.conv_general_dilated`.
+    CPU this function therefore writes out the gradient in the fast layout, with the same values up
+    to the order of summation. The price is that forward-mode differentiation (`jax.jvp`,
+    `jax.jacfwd`, `jax.linearize`) raises a `TypeError` on CPU. It works on every other backend,
+    where the function is `lax.conv_general_dilated`.
 
     Args:
         images: [B, H, W, C].
-        kernel: [kernel height, kernel width, C, features], of the images' dtype.
-        strides: down and across.
-        padding: rows of zeros ((top, bottom), (left, right)).
+        kernel: [kernel height, kernel width, C, features], with the dtype of the images.
+        strides: the strides down and across.
+        padding: the numbers of zeros ((top, bottom), (left, right)).
 
     Returns:
         [B, H', W', features] with H' = ⌊(H + top + bottom − kernel height) / stride⌋ + 1.
@@ -66,9 +66,9 @@ def _convolve(
 def canonical_convolution(
     images: jax.Array, kernel: jax.Array, strides: Strides, padding: Padding
 ) -> jax.Array:
-    """The convolution and its gradient in the forms that XLA is fast at on CPU.
+    """The convolution and its gradient in the forms that XLA runs fast on CPU.
 
-    What `convolution` is on CPU; arguments and result are the same.
+    `convolution` calls it on CPU; arguments and result are the same.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -96,10 +96,11 @@ canonical_convolution.defvjp(_forward, _backward)
 
 
 def _convolve_widened(images, kernel, strides, padding) -> jax.Array:
-    """XLA's convolution; where it is narrow, with neighbours in a row as features of one output.
+    """XLA's convolution, made wide enough for its fast kernels where it is narrow.
 
-    Copies of the kernel, each a column further, see the neighbours at once. Their outer columns
-    multiply by zero, and the fast convolution more than makes up for that.
+    A narrow convolution computes 2 or 4 neighbouring outputs of a row at once, as features of a
+    single output: with copies of the kernel, each shifted by one more column. The padding of the
+    copies costs multiplications by zero, which the fast kernels more than make up for.
     """
     _, width, channels, features = kernel.shape
     across = images.shape[2] + sum(padding[1]) - width + 1
@@ -115,7 +116,10 @@ def _convolve_widened(images, kernel, strides, padding) -> jax.Array:
 
 
 def _images_gradient(image_shape, kernel, cotangent, strides, padding) -> jax.Array:
-    """Σ over the outputs that saw a pixel: the spread-out cotangent with the flipped kernel."""
+    """The gradient of the images: the flipped kernel over the cotangent, spread out by the strides.
+
+    It is the sum over all outputs that a pixel contributes to.
+    """
 
     def pads(axis: int) -> tuple[int, int]:
         low = padding[axis][0]
@@ -136,10 +140,10 @@ def _images_gradient(image_shape, kernel, cotangent, strides, padding) -> jax.Ar
 
 
 def _kernel_gradient(images, kernel_shape, cotangent, strides, padding) -> jax.Array:
-    """Σ over examples and outputs: the images with the spread-out cotangent as the kernel.
+    """The gradient of the kernel: the images convolved with the cotangent as the kernel.
 
-    Channels take the place of examples and examples that of channels. For a 1×1 kernel that is a
-    product of matrices, two to six times faster than the convolution.
+    It is a sum over examples and outputs, so channels take the place of examples, and examples that
+    of channels. For a 1×1 kernel it is a product of matrices, which runs two to six times faster.
     """
     if kernel_shape[:2] == (1, 1) and padding == ((0, 0), (0, 0)):
         seen = images[:, :: strides[0], :: strides[1]]

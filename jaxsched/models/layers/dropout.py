@@ -1,4 +1,4 @@
-"""Dropout that draws each example's mask from that example's own key."""
+"""Dropout with a mask from each example's own key."""
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +10,14 @@ def dropout(activations: jax.Array, keys: jax.Array, *, layer: int, rate: float)
     Formula:
         y_i = x_i · m_i / (1 − rate), with m_i ~ Bernoulli(1 − rate) from fold_in(key_i, layer)
 
-    A mask depends on nothing but the example's key and the layer: not on the batch around it, the
-    number of devices or the order of execution.
+    A mask depends only on the example's key and the layer: not on the batch around it, the number
+    of devices or the order of execution.
 
     Args:
         activations: [B, ...].
-        keys: typed PRNG keys [B], one an example; fresh ones for each update.
+        keys: typed PRNG keys [B], one an example; new ones for each update.
         layer: the index of the layer among the network's dropout layers.
-        rate: the share that is dropped, in [0, 1).
+        rate: the share to drop, in [0, 1).
 
     Source:
         Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting"
@@ -33,5 +33,5 @@ def dropout(activations: jax.Array, keys: jax.Array, *, layer: int, rate: float)
     def mask(key: jax.Array) -> jax.Array:
         return jax.random.bernoulli(jax.random.fold_in(key, layer), 1 - rate, activations.shape[1:])
 
-    # A Python number scales without changing the activations' dtype.
+    # A Python number is weakly typed and does not change the activations' dtype.
     return jnp.where(jax.vmap(mask)(keys), activations / (1 - rate), 0)

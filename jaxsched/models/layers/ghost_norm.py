@@ -1,4 +1,4 @@
-"""Batch norm over groups of successive examples: what `BatchNorm(ghost=n)` trains with."""
+"""Batch norm over groups of successive examples, used by `BatchNorm(ghost=n)` in training."""
 
 import math
 
@@ -19,15 +19,16 @@ class GhostBatchNorm(nn.Module):
         y = (x − mean) / √(var + epsilon) · scale + bias     over a group's examples and pixels
         running ← momentum · running + (1 − momentum) · the mean over all groups
 
-    For training only: parameters and statistics are those of `nn.BatchNorm`, which evaluates them.
+    For training only. Parameters and statistics have the names and shapes of those of
+    `nn.BatchNorm`, which is used in evaluation.
 
     Attributes:
-        ghost: examples a group.
-        momentum: what the running statistics keep at each update.
+        ghost: the number of examples in a group.
+        momentum: the share of the running statistics that is kept at each update.
         epsilon: added to the variance.
-        dtype: of the result. Statistics and parameters are float32.
+        dtype: the dtype of the result. Statistics and parameters are float32.
         axis_name: the mapped axis of the batch, or None where x is the global batch.
-        scale_init: initialises the scale.
+        scale_init: the initialiser of the scale.
 
     Raises:
         ValueError: when the global batch does not divide into groups.
@@ -49,28 +50,29 @@ class GhostBatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Normalises x[b, ..., channels] and moves the running statistics by one step."""
+        """Normalises x[b, ..., channels] and updates the running statistics."""
         channels = x.shape[-1:]
         scale = self.param("scale", self.scale_init, channels)
         bias = self.param("bias", zeros, channels)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-        if self.is_initializing():  # By any batch: only its channels count.
+        # Initialisation uses a batch of any size, which need not divide into groups.
+        if self.is_initializing():
             return x.astype(self.dtype)
 
         pixels = tuple(range(1, x.ndim - 1))
         wide = x.astype(jnp.float32)
         moments = jnp.stack([jnp.mean(wide, pixels), jnp.mean(wide * wide, pixels)], axis=1)
         statistics, average = _group_statistics(moments, self.ghost, self.axis_name)
-        running_mean.value = self._step(running_mean.value, average[0])
-        running_var.value = self._step(running_var.value, average[1])
+        running_mean.value = self._updated(running_mean.value, average[0])
+        running_var.value = self._updated(running_var.value, average[1])
 
         mean, var = jnp.unstack(statistics, axis=1)
         factor = lax.rsqrt(var + self.epsilon) * scale[None]
         mean, factor, bias = (jnp.expand_dims(v, pixels) for v in (mean, factor, bias[None]))
         return ((wide - mean) * factor + bias).astype(self.dtype)
 
-    def _step(self, running: jax.Array, average: jax.Array) -> jax.Array:
+    def _updated(self, running: jax.Array, average: jax.Array) -> jax.Array:
         return self.momentum * running + (1 - self.momentum) * average
 
 
@@ -79,28 +81,29 @@ def _group_statistics(
 ) -> tuple[jax.Array, jax.Array]:
     """The mean and variance of each example's group, and their averages over all groups.
 
-    Groups are made of the examples' moments, never of the examples: no pixel moves between
-    devices, wherever the groups end.
+    Only the examples' moments are exchanged between devices, never their pixels, wherever the
+    groups end.
 
     Args:
         moments: [b, 2, channels], the mean and the mean square of each of this device's examples.
-        ghost: examples a group.
+        ghost: the number of examples in a group.
         axis_name: the mapped axis of the batch, or None.
 
     Returns:
-        [b, 2, channels], and [2, channels], which is the same on all devices.
+        The mean and variance for each of this device's examples, [b, 2, channels]; and their
+        averages, [2, channels], the same on all devices.
     """
     mine = len(moments)
     devices = 1 if axis_name is None else lax.axis_size(axis_name)
     _require_whole_groups(mine, devices, ghost)
-    # The longest run of examples of which a group and a device both hold a whole number.
+    # The longest run of examples of which every group and every device hold a whole number.
     run = math.gcd(mine, ghost)
     runs = _pool(moments, run)
     spans_devices = axis_name is not None and run < ghost
     if spans_devices:
         runs = lax.all_gather(runs, axis_name, tiled=True)
     mean, square = jnp.unstack(_pool(runs, ghost // run), axis=1)
-    # Rounding can take the difference below zero.
+    # The difference of two squares may be rounded to a negative variance.
     groups = jnp.stack([mean, jnp.maximum(square - mean * mean, 0.0)], axis=1)
     average = jnp.mean(groups, axis=0)
     if axis_name is not None:
@@ -113,7 +116,7 @@ def _group_statistics(
 
 
 def _pool(moments: jax.Array, count: int) -> jax.Array:
-    """The mean of every `count` successive rows."""
+    """The means of every `count` successive rows."""
     return jnp.mean(moments.reshape(-1, count, *moments.shape[1:]), axis=1)
 
 

@@ -1,4 +1,4 @@
-"""The normalisation of a network: what follows its convolutions, and what becomes of kernels."""
+"""The normalisation of a network: of the outputs of convolutions, and of their kernels."""
 
 import dataclasses
 from typing import TypeAlias
@@ -15,35 +15,38 @@ from jaxsched.models.layers.ghost_norm import GhostBatchNorm
 
 @dataclasses.dataclass(frozen=True)
 class BatchNorm:
-    """Normalises each channel by its mean and variance over the global batch, or over its groups.
+    """Normalises each channel by its mean and variance over the global batch, or over groups of it.
 
     Formula:
         y = (x − mean) / √(var + epsilon) · scale + bias
         running ← momentum · running + (1 − momentum) · batch
 
-    In training, mean and (biased) variance are those of the batch and all pixels, averaged over
-    the devices; in evaluation they are the running ones.
+    In training, mean and (biased) variance are taken over all examples and pixels of the batch,
+    averaged over the devices; in evaluation they are the running ones.
 
-    With `ghost=n` they are those of groups of n successive examples of the global batch, rows 0 to
-    n − 1, n to 2n − 1 and so on, and the running statistics learn the groups' averages, once an
-    update. A larger batch then has more groups, not larger ones: batches can grow and the noise of
-    batch norm stays, and micro-batches of whole groups, averaged, are one big batch. Nothing
-    depends on the number of devices, whether or not a group fits into one's part of the batch.
+    With `ghost=n` they are taken over groups of n successive examples of the global batch, rows 0
+    to n − 1, n to 2n − 1 and so on, and the running statistics are updated once an update, with the
+    groups' averages. A larger batch then has more groups, not larger ones: batches can grow while
+    the noise of batch norm stays the same, and accumulated micro-batches of whole groups give the
+    same result as one big batch. The result does not depend on the number of devices, whether or
+    not a group fits into one device's part of the batch.
 
     Attributes:
-        momentum: what the running statistics keep at each update. 0.9 is torch's default, which
-            torch calls 0.1; Flax's own default of 0.99 suits runs of many thousand updates.
+        momentum: the share of the running statistics that is kept at each update. 0.9 is torch's
+            default, which torch calls 0.1; Flax's own default of 0.99 suits runs of many thousand
+            updates.
         epsilon: added to the variance.
-        ghost: examples a group. The batch must be a multiple of it. None for the whole batch.
+        ghost: the number of examples in a group; every batch must be a multiple of it. None for the
+            whole batch.
 
     Raises:
         ValueError: when `ghost` is not a whole number of at least one.
 
     Source:
-        Ioffe and Szegedy, "Batch normalization" (arXiv 1502.03167). Torch differs in keeping the
-        unbiased variance. `ghost`: Hoffer, Hubara and Soudry, "Train longer, generalize better"
-        (arXiv 1705.08741), algorithm 1, which steps the running statistics once a group where we
-        step them once an update; used for growing batches by Smith et al. (arXiv 1711.00489).
+        Ioffe and Szegedy, "Batch normalization" (arXiv 1502.03167). Torch differs: its running
+        variance is unbiased. `ghost`: Hoffer, Hubara and Soudry, "Train longer, generalize better"
+        (arXiv 1705.08741), algorithm 1, which updates the running statistics once a group where we
+        do so once an update; used for growing batches by Smith et al. (arXiv 1711.00489).
 
     Example:
         >>> from jaxsched.models import BatchNorm, CifarResNet
@@ -64,22 +67,22 @@ class BatchNorm:
 
     @property
     def batch_group(self) -> int | None:
-        """Successive examples that training normalises together; None for the whole batch."""
+        """The number of successive examples that training normalises together; None for all."""
         return self.ghost
 
-    def without_memory(self) -> "BatchNorm":
-        """The same norm, always over the whole batch, remembering the last one's statistics alone.
+    def with_batch_moments(self) -> "BatchNorm":
+        """The same norm over the whole batch, with running statistics of the last batch alone.
 
-        It measures what evaluation normalises by: one mean and one variance of all examples. The
-        groups' average variance would lack the variance between their means.
+        It measures the statistics that evaluation normalises by: one mean and one variance of all
+        examples. The average of the groups' variances would lack the variance between their means.
         """
         return dataclasses.replace(self, momentum=0.0, ghost=None)
 
     def check_width(self, width: int) -> None:
-        """Batch norm takes any number of channels."""
+        """Accepts any number of channels."""
 
     def kernel(self, kernel: jax.Array) -> jax.Array:
-        """The kernel a convolution uses: the parameter itself."""
+        """The kernel that a convolution uses: the parameter itself."""
         return kernel
 
     def layer(
@@ -115,23 +118,23 @@ class BatchNorm:
 
 @dataclasses.dataclass(frozen=True)
 class GroupNorm:
-    """Normalises each example by itself, in groups of channels, and standardises the kernels.
+    """Normalises each example alone, over groups of channels, and standardises the kernels.
 
     Formula:
         y = (x − mean) / √(var + epsilon) · scale + bias     over a group's channels and pixels
         kernel used = `standardise(kernel)`
 
-    Training and evaluation are the same function and batches of any size work alike, so there is
-    nothing to keep in step between devices or to re-estimate after averaging weights.
+    Training and evaluation are the same function, which does not depend on the batch size. So there
+    are no statistics to synchronise between devices or to re-estimate after averaging weights.
 
     Attributes:
-        group_size: channels a group. The width of the network must be a multiple of it.
+        group_size: the number of channels in a group. The network's width must be a multiple of it.
         epsilon: added to the variance.
 
     Source:
         Wu and He, "Group normalization" (arXiv 1803.08494); Qiao et al., "Micro-batch training
-        with batch-channel normalization and weight standardization" (arXiv 1903.10520). Four
-        channels a group on every layer: H. Desai, "Experiments with CIFAR10", part 1.
+        with batch-channel normalization and weight standardization" (arXiv 1903.10520). Groups of
+        four channels in every layer: H. Desai, "Experiments with CIFAR10", part 1.
 
     Example:
         >>> from jaxsched.models import GroupNorm, ResNet
@@ -144,15 +147,15 @@ class GroupNorm:
 
     @property
     def batch_group(self) -> int:
-        """Each example is normalised alone."""
+        """1: each example is normalised alone."""
         return 1
 
-    def without_memory(self) -> "GroupNorm":
-        """The same norm: it has no running statistics."""
+    def with_batch_moments(self) -> "GroupNorm":
+        """The norm itself, which has no running statistics."""
         return self
 
     def check_width(self, width: int) -> None:
-        """Raises ValueError unless `width` channels, and so any multiple, divide into groups."""
+        """Raises `ValueError` unless `width` channels, and so any multiple, divide into groups."""
         if self.group_size < 1 or width % self.group_size:
             raise ValueError(
                 f"GroupNorm needs a group_size that divides the network's width, got group_size="
@@ -160,7 +163,7 @@ class GroupNorm:
             )
 
     def kernel(self, kernel: jax.Array) -> jax.Array:
-        """The kernel a convolution uses: the standardised parameter."""
+        """The kernel that a convolution uses: the standardised parameter."""
         return standardise(kernel)
 
     def layer(
@@ -173,7 +176,7 @@ class GroupNorm:
         name: str,
     ) -> nn.Module:
         """The Flax layer, with float32 statistics and parameters."""
-        del axis_name, train  # An example is normalised by itself, always.
+        del axis_name, train  # Each example is normalised alone, in training and in evaluation.
         return nn.GroupNorm(
             num_groups=None,
             group_size=self.group_size,
@@ -198,7 +201,7 @@ def standardise(kernel: jax.Array) -> jax.Array:
         kernel: [height, width, input channels, output channels].
 
     Raises:
-        ValueError: when an output channel has a single weight, which has no standard deviation.
+        ValueError: when an output channel has a single weight, and so no standard deviation.
 
     Source:
         Qiao et al. (arXiv 1903.10520), equation 11, with the epsilon of the authors' code.
@@ -210,8 +213,8 @@ def standardise(kernel: jax.Array) -> jax.Array:
     """
     if kernel.size == kernel.shape[-1]:
         raise ValueError(
-            f"Weight standardisation needs two weights or more an output channel, got a kernel of "
-            f"shape {kernel.shape}; use a larger width or BatchNorm."
+            "Weight standardisation needs at least two weights for each output channel, got a "
+            f"kernel of shape {kernel.shape}; use a larger width or BatchNorm."
         )
     centred = kernel - jnp.mean(kernel, axis=(0, 1, 2), keepdims=True)
     return centred / (jnp.std(kernel, axis=(0, 1, 2), ddof=1, keepdims=True) + 1e-5)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsched.data import BatchReader, Records
+from jaxsched.data import BatchReader, StreamedImages
 from jaxsched.train.distributed.driver import Driver, TakeShard
 from jaxsched.train.input_pipeline.base import (
     BatchRows,
@@ -41,7 +41,7 @@ class FromHostTraining:
     def __init__(
         self,
         driver: Driver,
-        records: Records,
+        records: StreamedImages,
         shuffle: EpochShuffle,
         preprocess: Preprocess,
         workers: int,
@@ -159,7 +159,7 @@ class FromHostEvaluation:
     def __init__(
         self,
         driver: Driver,
-        records: Records,
+        records: StreamedImages,
         batch_size: int,
         preprocess: Preprocess,
         workers: int,

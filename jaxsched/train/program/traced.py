@@ -96,7 +96,7 @@ class TracedExperiment:
         """
         optimizer, growth = self.spec.optimizer(numbers), self.experiment.batch_growth
         if growth is not None:
-            factor = growth.rate_factor(self.plan.batch_sizes[0], batch_size)
+            factor = growth.lr_factor(self.plan.batch_sizes[0], batch_size)
             optimizer = optimizer.with_lr_scaled_by(factor)
         return make_update(
             self.model,

@@ -45,14 +45,14 @@ def numbers100():
 
 def write_binary10(folder):
     for name, numbers in numbers10():
-        records = [bytes([number % 10]) + planes(number) for number in numbers]
-        (folder / f"{name}.bin").write_bytes(b"".join(records))
+        examples = [bytes([number % 10]) + planes(number) for number in numbers]
+        (folder / f"{name}.bin").write_bytes(b"".join(examples))
 
 
 def write_binary100(folder):
     for name, numbers in numbers100():
-        records = [bytes([number % 20, number * 7 % 100]) + planes(number) for number in numbers]
-        (folder / f"{name}.bin").write_bytes(b"".join(records))
+        examples = [bytes([number % 20, number * 7 % 100]) + planes(number) for number in numbers]
+        (folder / f"{name}.bin").write_bytes(b"".join(examples))
 
 
 def python2(value):
@@ -110,7 +110,9 @@ def _small_files(monkeypatch):
     """The official files in everything but their length."""
     for name, files in (("_CIFAR10", 1), ("_CIFAR100", 3)):
         small = dataclasses.replace(
-            getattr(cifar, name), train_records=files * IN_TRAIN_FILE, test_records=IN_TEST_FILE
+            getattr(cifar, name),
+            images_per_train_file=files * IN_TRAIN_FILE,
+            images_per_test_file=IN_TEST_FILE,
         )
         monkeypatch.setattr(cifar, name, small)
 
@@ -237,7 +239,7 @@ BINARY_FAULTS = {
     "label": (
         lambda folder: change(folder / "test_batch.bin", 3073 * 4, b"\x0a"),
         ValueError,
-        r"test_batch\.bin, record 4 .*has label 10; expected 0 \.\.\. 9.*1 of 10 records",
+        r"test_batch\.bin, example 4 .*has label 10; expected 0 \.\.\. 9.*1 of 10 examples",
     ),
     "missing": (
         lambda folder: (folder / "data_batch_4.bin").unlink(),
@@ -290,7 +292,7 @@ PYTHON_FAULTS = {
     "label": (
         lambda folder: rewrite(folder / "data_batch_5", labels=[0, 1, -1] + [0] * 9),
         ValueError,
-        r"data_batch_5, record 2 .*has label -1; expected 0 \.\.\. 9",
+        r"data_batch_5, example 2 .*has label -1; expected 0 \.\.\. 9",
     ),
     "list": (
         lambda folder: (folder / "test_batch").write_bytes(as_python2([1])),
@@ -355,7 +357,7 @@ def test_faults_in_python_files_are_named(tmp_path, fault):
 def test_a_cifar100_label_out_of_range(tmp_path):
     write_binary100(tmp_path)
     change(tmp_path / "train.bin", 3074 * 20 + 1, b"\x64")
-    with pytest.raises(ValueError, match=r"train\.bin, record 20 .*label 100; expected 0 .* 99"):
+    with pytest.raises(ValueError, match=r"train\.bin, example 20 .*label 100; expected 0 .* 99"):
         Cifar100(str(tmp_path)).load()
 
 

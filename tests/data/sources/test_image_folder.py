@@ -14,7 +14,7 @@ PHOTO = Image.fromarray(load_sample_images().images[0]).resize((120, 90))
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes, three pictures to train on and one to evaluate on in each."""
+    """Two classes, three images to train on and one to evaluate on in each."""
     for split, names in (("train", ("b.JPEG", "a.jpeg", "c.png")), ("val", ("z.JPG",))):
         for label, name in enumerate(("cat", "dog")):
             (tmp_path / split / name).mkdir(parents=True)
@@ -23,24 +23,24 @@ def folder(tmp_path):
     return tmp_path
 
 
-def only(folder, picture, name="x.png", **options):
-    """A set of one file, read as it is evaluated on."""
+def only(folder, image, name="x.png", **options):
+    """Reads a data set of a single file, as in evaluation."""
     for split in ("train", "val"):
         (folder / split / "c").mkdir(parents=True)
-        picture.save(folder / split / "c" / name, **options)
-    records = ImageFolder(str(folder), image_size=30, crop=None).load().train
-    return records.read(0, None)[0].astype(int)
+        image.save(folder / split / "c" / name, **options)
+    images = ImageFolder(str(folder), image_size=30, crop=None).load().train
+    return images.read(0, None)[0].astype(int)
 
 
-def centre(picture, size=30):
-    """By Pillow alone: the shorter side of the photo, which is the height, to `size`."""
-    resized = picture.resize((40, 30), Image.Resampling.BILINEAR)
+def centre(image, size=30):
+    """The centre by Pillow alone: the height, the shorter side of the photo, becomes `size`."""
+    resized = image.resize((40, 30), Image.Resampling.BILINEAR)
     return np.asarray(resized.crop((5, 0, 35, 30))).astype(int)
 
 
 def test_labels_by_class_and_examples_by_name(folder):
-    (folder / "train" / "cat" / ".hidden.jpeg").write_text("no picture")
-    (folder / "train" / "cat" / "notes.txt").write_text("no picture either")
+    (folder / "train" / "cat" / ".hidden.jpeg").write_text("no image")
+    (folder / "train" / "cat" / "notes.txt").write_text("no image either")
     (folder / "train" / ".cache").mkdir()
     dataset = ImageFolder(str(folder), image_size=32).load()
     assert isinstance(dataset, Dataset)
@@ -50,27 +50,27 @@ def test_labels_by_class_and_examples_by_name(folder):
     read = [dataset.train.read(example, None) for example in range(6)]
     assert [int(label) for _, label in read] == [0, 0, 0, 1, 1, 1]
     assert all(image.dtype == np.uint8 and image.shape == (32, 32, 3) for image, _ in read)
-    # a and b are JPEG, c is lossless: that they come in this order shows in how exact they are.
+    # a and b are JPEG, c is lossless: the errors show that they come in this order.
     exact = ImageFolder(str(folder), image_size=30, crop=None).load().train
     errors = [np.abs(exact.read(i, None)[0] - centre(PHOTO)).max() for i in range(3)]
     assert errors[2] <= 1 < min(errors[:2])
 
 
 def test_training_sees_random_parts_and_evaluation_the_centre(folder):
-    records = ImageFolder(str(folder), image_size=24).load().train
-    seen = [records.read(2, np.random.default_rng(seed))[0] for seed in (0, 0, 1)]
+    images = ImageFolder(str(folder), image_size=24).load().train
+    seen = [images.read(2, np.random.default_rng(seed))[0] for seed in (0, 0, 1)]
     np.testing.assert_array_equal(seen[0], seen[1])
     assert (seen[0] != seen[2]).any()
     left, top, right, bottom = RandomResizedCrop().box(120, 90, np.random.default_rng(0))
     part = PHOTO.crop((left, top, right, bottom)).resize((24, 24), Image.Resampling.BILINEAR)
     inside = np.s_[2:-2, 2:-2]  # at its edges a crop of its own does not see the pixels outside
     np.testing.assert_allclose(seen[0][inside], np.asarray(part)[inside], atol=1)
-    np.testing.assert_array_equal(records.read(2, None)[0], records.read(2, None)[0])
+    np.testing.assert_array_equal(images.read(2, None)[0], images.read(2, None)[0])
 
 
 def test_workers_read_the_same(folder, assert_workers_read_the_same):
-    records = ImageFolder(str(folder), image_size=24).load().train
-    assert_workers_read_the_same(records, count=6, batch_size=3)
+    images = ImageFolder(str(folder), image_size=24).load().train
+    assert_workers_read_the_same(images, count=6, batch_size=3)
 
 
 def test_colours_of_every_kind_become_rgb(tmp_path):
@@ -94,7 +94,7 @@ def test_colours_of_every_kind_become_rgb(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_pictures_are_upright_also_where_they_are_decoded_smaller(tmp_path, orientation):
+def test_images_are_upright_also_where_they_are_decoded_smaller(tmp_path, orientation):
     turn = {1: 0, 3: 180, 6: 90, 8: 270}[orientation]  # how the camera was held
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -106,7 +106,7 @@ def test_pictures_are_upright_also_where_they_are_decoded_smaller(tmp_path, orie
 
 
 def test_a_jpeg_decoded_smaller_looks_the_same(tmp_path):
-    """Against a lossless copy, which is always decoded whole."""
+    """Compared with a lossless copy, which is always decoded at full size."""
     large = Image.fromarray(load_sample_images().images[0])
     sizes = {"x.jpeg": {"quality": 98}, "x.png": {}}
     jpeg, png = (only(tmp_path / name, large, name, **how) for name, how in sizes.items())
@@ -119,9 +119,9 @@ def test_a_jpeg_decoded_smaller_looks_the_same(tmp_path):
 def test_a_damaged_file_is_named(folder, damage):
     path = folder / "train" / "cat" / "a.jpeg"
     path.write_bytes(damage(path.read_bytes()))
-    records = ImageFolder(str(folder)).load().train
+    images = ImageFolder(str(folder)).load().train
     with pytest.raises(ValueError, match=r"cat/a\.jpeg cannot be read as an image .*copy it again"):
-        records.read(0, None)
+        images.read(0, None)
 
 
 def remove(path):
@@ -156,7 +156,7 @@ def remove(path):
         ),
     ],
 )
-def test_folders_that_do_not_serve(folder, damage, error, message):
+def test_unsuitable_folders_are_refused(folder, damage, error, message):
     damage(folder)
     with pytest.raises(error, match=message):
         ImageFolder(str(folder)).load()

@@ -1,4 +1,4 @@
-"""A subset against the whole that it is of."""
+"""A subset against the whole source."""
 
 import numpy as np
 import pytest

@@ -35,7 +35,7 @@ def scan(number):
 
 
 class Prepared(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """What the small sets have in common."""
+    """The base class of the small data sets."""
 
     VERSION = tfds.core.Version("1.0.0")
     SHAPE = (8, 8, 1)
@@ -61,9 +61,9 @@ class Prepared(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(self, numbers):
         for number in numbers:
             pixels, label = scan(number)
-            yield number, {"image": png(self.picture(number, pixels)), "label": label}
+            yield number, {"image": png(self.image(number, pixels)), "label": label}
 
-    def picture(self, number, pixels):
+    def image(self, number, pixels):
         return pixels
 
 
@@ -76,7 +76,7 @@ class UnequalScans(Prepared, skip_registration=True):
 
     SHAPE = (None, None, 3)
 
-    def picture(self, number, pixels):
+    def image(self, number, pixels):
         width, height = SIZES[number % 3]
         return np.asarray(Image.fromarray(pixels).resize((width, height)).convert("RGB"))
 
@@ -110,7 +110,7 @@ def data_dir(tmp_path_factory):
 
 
 def as_multiset(images, labels):
-    """Preparing shuffles: what is the same are the pairs, not their order."""
+    """Preparing shuffles, so the pairs are compared and not their order."""
     return sorted(
         (image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True)
     )
@@ -138,7 +138,7 @@ def test_slices_versions_and_validation(data_dir):
 
 
 def test_images_of_unequal_sizes_need_image_size(data_dir):
-    with pytest.raises(ValueError, match=r"unequal sizes: record 0 is .*Give image_size"):
+    with pytest.raises(ValueError, match=r"unequal sizes: example 0 is .*Give image_size"):
         Tfds("unequal_scans", data_dir).load()
 
 
@@ -149,10 +149,10 @@ def test_image_size_resizes_the_shorter_side_and_crops_the_centre(data_dir):
     for number in range(TRAIN):
         pixels, label = scan(number)
         width, height = SIZES[number % 3]
-        picture = Image.fromarray(pixels).resize((width, height)).convert("RGB")
+        image = Image.fromarray(pixels).resize((width, height)).convert("RGB")
         # 8×8 becomes 6×6; 12×9 8×6, less a column each side; 9×20 6×13, less 3 and 4 rows.
         wide, high, left, top = [(6, 6, 0, 0), (8, 6, 1, 0), (6, 13, 0, 3)][number % 3]
-        resized = picture.resize((wide, high), Image.Resampling.BILINEAR)
+        resized = image.resize((wide, high), Image.Resampling.BILINEAR)
         wanted.append(np.asarray(resized.crop((left, top, left + 6, top + 6))))
         labels.append(label)
     got = as_multiset(dataset.train.images, dataset.train.labels)
@@ -168,16 +168,16 @@ def test_streamed_without_a_crop_it_is_the_same_set(data_dir, name):
     whole = Tfds(name, data_dir, image_size=6).load()
     streamed = StreamedTfds(f"tfds:{name}", data_dir, image_size=6, crop=None).load()
     assert streamed.class_names == whole.class_names
-    for records, images in ((streamed.train, whole.train), (streamed.test, whole.test)):
-        with BatchReader(records, np.arange(20), None, batch_size=10, seed=0) as reading:
-            read, labels = map(np.concatenate, zip(*reading, strict=True))
-        assert len(records) == len(images)
+    for streamed_images, images in ((streamed.train, whole.train), (streamed.test, whole.test)):
+        with BatchReader(streamed_images, np.arange(20), None, batch_size=10, seed=0) as reader:
+            read, labels = map(np.concatenate, zip(*reader, strict=True))
+        assert len(streamed_images) == len(images)
         np.testing.assert_allclose(read, images.images[:20], atol=1)
         np.testing.assert_array_equal(labels, images.labels[:20])
     np.testing.assert_allclose(streamed.mean, whole.mean, atol=1 / 255)
 
 
-def test_streamed_records_are_cropped_in_training_and_read_by_workers_too(
+def test_streamed_images_are_cropped_in_training_and_read_by_workers_too(
     data_dir, assert_workers_read_the_same
 ):
     crop = RandomResizedCrop(centre=0.5)
@@ -192,17 +192,17 @@ def test_streamed_records_are_cropped_in_training_and_read_by_workers_too(
 
 
 def test_a_streamed_split_without_labels_is_refused_before_training(data_dir):
-    with pytest.raises(ValueError, match=r"split 'test', in .*record 0 has label -1"):
+    with pytest.raises(ValueError, match=r"split 'test', in .*example 0 has label -1"):
         StreamedTfds("unlabelled", data_dir, image_size=6).load()
 
 
 def test_tensorflow_is_never_imported(data_dir, tmp_path):
-    # A TensorFlow that says so when it is imported, for machines that have none.
+    # A fake TensorFlow that reports its import, for machines that have none.
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text("raise SystemExit('TensorFlow imported')")
     code = f"""
         import sys
-        from jaxsched.data import RandomResizedCrop, Reading, StreamedTfds, Tfds
+        from jaxsched.data import BatchReader, StreamedTfds, Tfds
         assert len(Tfds("unequal_scans", {data_dir!r}, image_size=6).load().train) == {TRAIN}
         assert "tensorflow" not in sys.modules
     """
@@ -239,12 +239,12 @@ def test_a_set_that_is_not_prepared_names_the_folder_and_the_command(tmp_path, m
     [
         (Tfds("small_scans", test_split="validation"), "'validation'.*has the splits train, test"),
         (Tfds("small_scans", test_split="test[:0%]"), "split 'test.*no examples; choose"),
-        (Tfds("boxes"), "no image-classification set: .*got the features"),
-        (Tfds("unlabelled"), "split 'test'.*record .* has label -1, that is none"),
+        (Tfds("boxes"), "no image-classification data set: .*got the features"),
+        (Tfds("unlabelled"), "split 'test'.*example .* has label -1, which means none"),
     ],
     ids=repr,
 )
-def test_sets_that_do_not_serve(data_dir, source, message):
+def test_unsuitable_data_sets_are_refused(data_dir, source, message):
     with pytest.raises(ValueError, match=message):
         type(source)(source.name, data_dir, test_split=source.test_split).load()
 
@@ -267,7 +267,7 @@ def test_a_format_that_needs_tensorflow_is_refused(data_dir, tmp_path):
     shutil.copytree(data_dir, tmp_path / "copy")
     info = tmp_path / "copy" / "small_scans" / "1.0.0" / "dataset_info.json"
     info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
-    with pytest.raises(ValueError, match=r"only TensorFlow reads.*--file_format=array_record"):
+    with pytest.raises(ValueError, match=r"only TensorFlow can read.*--file_format=array_record"):
         Tfds("small_scans", str(tmp_path / "copy")).load()
 
 

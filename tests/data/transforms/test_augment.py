@@ -21,7 +21,7 @@ def keys_of(examples, epoch=0):
 
 
 def crop_and_flip(image, pad, down, right, flipped):
-    """What torchvision's RandomCrop(padding=pad) and RandomHorizontalFlip do, step by step."""
+    """Torchvision's RandomCrop(padding=pad) and RandomHorizontalFlip, step by step."""
     height, width, channels = image.shape
     padded = np.zeros((height + 2 * pad, width + 2 * pad, channels), np.uint8)
     padded[pad : pad + height, pad : pad + width] = image
@@ -50,7 +50,7 @@ def test_each_result_is_one_of_the_crops_and_flips_of_its_image(pad, flip, heigh
 
 
 def test_offsets_and_flips_are_uniform_and_independent():
-    # Every pixel says where it is, so that one pixel of the result gives both offsets away: the
+    # Every pixel holds its own place, so that one pixel of the result shows both offsets: the
     # centre of a 9×9 image stays inside for all offsets in 0 ... 8, flipped or not.
     image = jnp.arange(81, dtype=jnp.uint8).reshape(1, 9, 9, 1)
     count = 40_000

@@ -14,7 +14,7 @@ def boxes(width, height, count, crop=RandomResizedCrop()):  # noqa: B008 - froze
     return np.array([crop.box(width, height, random) for _ in range(count)])
 
 
-def test_areas_and_ratios_of_a_square_picture_follow_the_law_of_what_fits():
+def test_areas_and_ratios_of_a_square_image_follow_the_law_of_what_fits():
     """(area, ln ratio) is uniform where |ln ratio| ≤ −ln area, which is: where both sides fit."""
     side, widest = 20_000, np.log(4 / 3)
     left, top, right, bottom = boxes(side, side, 4000).T
@@ -36,7 +36,7 @@ def test_areas_and_ratios_of_a_square_picture_follow_the_law_of_what_fits():
     assert stats.kstest(areas, area_law).pvalue > 0.01
     free = areas < 0.75  # where every ratio fits
     assert stats.kstest(ratios[free], stats.uniform(-widest, 2 * widest).cdf).pvalue > 0.01
-    # Of the room that is left, all places are alike, across and down.
+    # The place is uniform over the room that is left, across and down.
     across, down = left / (side - (right - left)), top / (side - (bottom - top))
     for places in (across, down):
         assert stats.kstest(places, "uniform").pvalue > 0.01
@@ -62,7 +62,7 @@ def test_what_never_fits_is_the_largest_part_in_the_middle(size, expected):
     assert {crop.box(*size, np.random.default_rng(seed)) for seed in range(20)} == {expected}
 
 
-def test_each_end_of_a_square_picture_is_reached():
+def test_each_end_of_a_square_image_is_reached():
     left, _, right, _ = boxes(4, 4, 300).T
     assert left.min() == 0 and (left > 0).any() and right.max() == 4 and (right < 4).any()
 
@@ -71,13 +71,13 @@ def test_each_end_of_a_square_picture_is_reached():
 @pytest.mark.parametrize("share", [1.0, 0.875])
 def test_the_centre_is_what_resizing_and_cutting_leaves(size, share):
     pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), np.uint8)
-    picture = Image.fromarray(pixels)
+    image = Image.fromarray(pixels)
     shorter, target = round(56 / share), min(size)
     wide, high = (round(side * shorter / target) for side in size)
-    resized = picture.resize((wide, high), Image.Resampling.BILINEAR)
+    resized = image.resize((wide, high), Image.Resampling.BILINEAR)
     left, top = (wide - 56) // 2, (high - 56) // 2
     expected = np.asarray(resized.crop((left, top, left + 56, top + 56))).astype(int)
-    got = resize_box(picture, centre_box(*size, 56, share), 56)
+    got = resize_box(image, centre_box(*size, 56, share), 56)
     assert np.abs(got - expected).max() <= 1  # boxes are float32 in Pillow
 
 

@@ -62,7 +62,7 @@ def layer(norm, axis_name=None, train=True):
 
 
 def training(ghost, axis_name=None):
-    """What `expected` gives, by the layer: (variables, images, weights) -> the four."""
+    """The layer's results in place of `expected`'s: (variables, images, weights) -> the four."""
     norm = layer(BatchNorm(ghost=ghost), axis_name)
 
     def run(variables, images, weights):
@@ -146,7 +146,7 @@ def test_output_statistics_and_gradient_are_those_of_the_groups(way, devices, gh
 
 @pytest.mark.parametrize("ghost", [3, 6, 12, 8])
 def test_images_stay_on_their_devices(ghost):
-    """What the compiled program sends is a few moments, far below the size of the images."""
+    """The compiled program sends a few moments, far below the size of the images."""
     spread = NamedSharding(mesh(4), PartitionSpec(AXIS))
     images = jax.ShapeDtypeStruct((24, 32, 32, 5), jnp.float32, sharding=spread)
     program = jax.jit(training(ghost)).lower(VARIABLES, images, images).compile().as_text()
@@ -187,7 +187,7 @@ KEYS = jax.random.split(jax.random.key(0), 16)
 
 @pytest.fixture(scope="module")
 def alone(draw_variables):
-    """The network on one device: variables, and what it makes of the sixteen pictures."""
+    """The network on one device: its variables, and its results for the sixteen images."""
     model = NETWORK.build(2)
     variables = draw_variables(model, (8, 8, 3))
     return variables, jax.jit(model.train_logits)(variables, PICTURES, KEYS)
@@ -203,7 +203,7 @@ def test_accumulated_micro_batches_are_one_big_batch(alone):
 
 
 def test_a_network_on_four_devices_is_the_network_on_one(alone):
-    """Where a device has four pictures, half a group."""
+    """With four images on a device, which are half a group."""
     variables, expected = alone
     spread = jax.device_put((PICTURES, KEYS), NamedSharding(mesh(4), PartitionSpec(AXIS)))
     jax.tree.map(assert_close, jax.jit(NETWORK.build(2).train_logits)(variables, *spread), expected)
@@ -218,7 +218,7 @@ def test_a_network_on_four_devices_is_the_network_on_one(alone):
 
 def test_evaluation_and_re_estimation_know_no_groups():
     assert layer(BatchNorm(ghost=8), train=False) == layer(BatchNorm(), train=False)
-    assert BatchNorm(ghost=8).without_memory() == BatchNorm(momentum=0.0)
+    assert BatchNorm(ghost=8).with_batch_moments() == BatchNorm(momentum=0.0)
     model = NETWORK.build(2)
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), (8, 8, 3)))
     for function in model.eval_logits, model.batch_moments:

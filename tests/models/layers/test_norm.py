@@ -54,7 +54,7 @@ def test_standardise_removes_the_mean_and_divides_by_the_unbiased_deviation():
 
 
 def test_a_single_weight_has_no_deviation():
-    with pytest.raises(ValueError, match="two weights or more"):
+    with pytest.raises(ValueError, match="at least two weights"):
         standardise(jnp.ones((1, 1, 1, 4)))
 
 

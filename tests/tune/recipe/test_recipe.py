@@ -81,7 +81,7 @@ def test_without_values_the_experiments_own_are_kept(experiment, tmp_path, progr
 def test_a_flat_range_makes_no_recipe(experiment, tmp_path, progress):
     test = RangeTest(low=1e-9, high=1e-8, num_updates=40, seeds=(0,))
     runs = runs_of(recipe_of(experiment, test=test), tmp_path, progress)
-    with pytest.raises(ValueError, match=r"small: No rate is suggested: from 1e-09 to 1e-08"):
+    with pytest.raises(ValueError, match="small: No learning rate is suggested: from 1e-09"):
         runs.find()
 
 
