@@ -12,11 +12,12 @@ import jaxsched
 ROOT = Path(jaxsched.__file__).parent
 
 # The library's parts, from the bottom up; each may import the ones before it.
-LIBRARY = ("text", "schedules", "plan", "transforms", "optim", "batch_size")
+LIBRARY = ("extras", "text", "schedules", "plan", "transforms", "optim", "batch_size")
 # What the trainer adds.
 TRAINER = (*LIBRARY, "models", "data", "experiment", "train")
 # What each part may import from the package, apart from itself.
 ALLOWED = {
+    "extras": (),
     "text": (),
     "schedules": (),
     "plan": ("schedules",),
@@ -25,8 +26,8 @@ ALLOWED = {
     "batch_size": ("text", "schedules", "plan", "transforms", "optim"),
     "compat": ("schedules", "plan", "transforms"),
     "lr_finder": ("text",),
-    "models": (),
-    "data": (),
+    "models": ("extras",),
+    "data": ("extras",),
     "experiment": (*LIBRARY, "models", "data"),
     "train": (*LIBRARY, "models", "data", "experiment"),
     "tracking": TRAINER,

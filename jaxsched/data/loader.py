@@ -4,11 +4,10 @@ import gc
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import grain
 import numpy as np
-from absl import flags
 
 from jaxsched.data.dataset import Records
+from jaxsched.extras import require
 
 # Read ahead by all workers together, in batches; also what the batches waiting for the devices take
 # of the host's memory.
@@ -64,6 +63,11 @@ class BatchReader:
                 f"Reading needs a multiple of batch_size={batch_size} examples, got "
                 f"{len(examples)}; leave some out or repeat some."
             )
+        # Imported here, because data in memory needs no Grain.
+        require("BatchReader", "train", "grain", "absl")
+        import grain
+        from absl import flags
+
         batches = grain.MapDataset.source(_Requests(records, examples, epochs, seed)).batch(
             batch_size
         )

@@ -1,5 +1,9 @@
 """Image classifiers behind `Model(init, train_logits, eval_logits)`, each made by a plain spec."""
 
+from jaxsched.extras import require
+
+require("jaxsched.models", "train", "flax")
+
 from jaxsched.models.cifar_resnet import CifarResNet as CifarResNet
 from jaxsched.models.imagenet_resnet import RESNET50 as RESNET50
 from jaxsched.models.imagenet_resnet import BottleneckResNet as BottleneckResNet

@@ -1,5 +1,9 @@
 """Run tracking: records of runs, their environment, and progress on the terminal."""
 
+from jaxsched.extras import require
+
+require("jaxsched.tracking", "train", "flax", "rich")
+
 from jaxsched.tracking.environment import environment as environment
 from jaxsched.tracking.environment import peak_memory as peak_memory
 from jaxsched.tracking.progress import Progress as Progress

@@ -1,5 +1,9 @@
 """The trainer: an experiment, compiled, and the loop that runs it."""
 
+from jaxsched.extras import require
+
+require("jaxsched.train", "train", "flax", "orbax.checkpoint", "filelock", "platformdirs")
+
 from jaxsched.train.checkpointing.checkpoints import AllDamagedError as AllDamagedError
 from jaxsched.train.checkpointing.checkpoints import Checkpoints as Checkpoints
 from jaxsched.train.checkpointing.keeping import Keeping as Keeping
