@@ -3,7 +3,7 @@
 import importlib
 
 
-def require(user: str, extra: str, *modules: str) -> None:
+def require_extra(user: str, extra: str, *modules: str) -> None:
     """Imports optional modules, so that a missing one names the extra that brings it.
 
     Args:
@@ -15,9 +15,9 @@ def require(user: str, extra: str, *modules: str) -> None:
         ImportError: when one of them, or a package that it needs itself, is not installed.
 
     Example:
-        >>> from jaxsched.extras import require
+        >>> from jaxsched.extras import require_extra
         >>> try:
-        ...     require("This example", "train", "json", "no_such_module")
+        ...     require_extra("This example", "train", "json", "no_such_module")
         ... except ImportError as error:
         ...     print(error)
         This example needs no_such_module, which the extra [train] brings:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxsched import __version__
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 
 _COMMANDS = ("train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe")
 # What follows their config file are fields of its experiment, unknown before it is read.
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"jaxsched {__version__}")
         return
     try:
-        require("The jaxsched command", "train", "tyro", "rich")
+        require_extra("The jaxsched command", "train", "tyro", "rich")
         own = 2 if arguments[:1] and arguments[0] in _TAKE_FIELDS else len(arguments)
         _run(_parse(arguments[:own]), arguments[own:])
     except (ValueError, OSError, ImportError, MemoryError) as error:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxsched.data.dataset import Records
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 
 # Read ahead by all workers together, in batches; also what the batches waiting for the devices take
 # of the host's memory.
@@ -64,7 +64,7 @@ class BatchReader:
                 f"{len(examples)}; leave some out or repeat some."
             )
         # Imported here, because data in memory needs no Grain.
-        require("BatchReader", "train", "grain", "absl")
+        require_extra("BatchReader", "train", "grain", "absl")
         import grain
         from absl import flags
 

@@ -1,8 +1,8 @@
 """An experiment: everything that a run depends on, as one value, and its config file."""
 
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 
-require("jaxsched.experiment", "train", "flax")
+require_extra("jaxsched.experiment", "train", "flax")
 
 from jaxsched.experiment.diff import differences as differences
 from jaxsched.experiment.experiment import Experiment as Experiment

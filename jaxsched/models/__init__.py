@@ -1,8 +1,8 @@
 """Image classifiers behind `Model(init, train_logits, eval_logits)`, each made by a plain spec."""
 
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 
-require("jaxsched.models", "train", "flax")
+require_extra("jaxsched.models", "train", "flax")
 
 from jaxsched.models.cifar_resnet import CifarResNet as CifarResNet
 from jaxsched.models.imagenet_resnet import RESNET50 as RESNET50

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 from jaxsched.schedules.base import ScheduleLike
 from jaxsched.schedules.function import as_schedule
 
@@ -50,7 +50,7 @@ def plot(
     if not duration > 0:
         raise ValueError(f"plot needs a duration above 0, got duration={duration}.")
     if ax is None:
-        require("plot", "plot", "matplotlib")
+        require_extra("plot", "plot", "matplotlib")
         import matplotlib.pyplot as plt
 
         _, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")

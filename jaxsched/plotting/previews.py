@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from jaxsched.experiment import Preview
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 from jaxsched.plotting.style import curve_style, plain
 
 
 def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
     """Every hyper-parameter over the run, against updates and against epochs."""
-    require("Plotting schedules", "plot", "matplotlib")
+    require_extra("Plotting schedules", "plot", "matplotlib")
     from matplotlib.figure import Figure
 
     names = _curve_names(previews)
@@ -37,7 +37,7 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
 
 def text_schedules(previews: Mapping[str, Preview], *, width: int = 68, colour: bool) -> str:
     """The same against epochs, as text for a terminal."""
-    require("Plotting schedules", "plot", "uniplot")
+    require_extra("Plotting schedules", "plot", "uniplot")
     from uniplot import plot_to_string
 
     plots = []

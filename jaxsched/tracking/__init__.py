@@ -1,8 +1,8 @@
 """Run tracking: records of runs, their environment, and progress on the terminal."""
 
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 
-require("jaxsched.tracking", "train", "flax", "rich")
+require_extra("jaxsched.tracking", "train", "flax", "rich")
 
 from jaxsched.tracking.environment import environment as environment
 from jaxsched.tracking.environment import peak_memory as peak_memory

@@ -1,8 +1,8 @@
 """The trainer: an experiment, compiled, and the loop that runs it."""
 
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 
-require("jaxsched.train", "train", "flax", "orbax.checkpoint", "filelock", "platformdirs")
+require_extra("jaxsched.train", "train", "flax", "orbax.checkpoint", "filelock", "platformdirs")
 
 from jaxsched.train.checkpointing.checkpoints import AllDamagedError as AllDamagedError
 from jaxsched.train.checkpointing.checkpoints import Checkpoints as Checkpoints

@@ -1,8 +1,8 @@
 """Finding the numbers: range tests, grids of short runs, and the recipe that they make."""
 
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 
-require("jaxsched.tune", "tune", "matplotlib", "uniplot", "scipy")
+require_extra("jaxsched.tune", "tune", "matplotlib", "uniplot", "scipy")
 
 from jaxsched.tune.execution.runner import Runner as Runner
 from jaxsched.tune.execution.runner import families as families

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxsched.bench.report.results import Results
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 from jaxsched.tracking.records import Record
 
 # TensorBoard takes any name that has `tfevents` in it; one without a time is written over.
@@ -47,7 +47,7 @@ def write_event_files(results: Results, folder: Path) -> None:
 
     Example: `jaxsched report runs/quickstart --tensorboard FOLDER`.
     """
-    require("Writing event files", "tensorboard", "tensorboardX")
+    require_extra("Writing event files", "tensorboard", "tensorboardX")
     # Protobuf makes this class when it is imported, so that no type checker sees it.
     from tensorboardX.proto.event_pb2 import Event  # pyright: ignore
     from tensorboardX.record_writer import RecordWriter

@@ -9,7 +9,7 @@ import numpy as np
 from jaxsched.data.dataset import Dataset, Records, Source
 from jaxsched.data.transforms.crop import RandomResizedCrop
 from jaxsched.data.transforms.decode import read_square
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 
 _SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -56,7 +56,7 @@ class ImageFolder(Source):
 
     def load(self) -> Dataset:
         """Lists the files; what is missing is an error that names the folder."""
-        require("ImageFolder", "images", "PIL")
+        require_extra("ImageFolder", "images", "PIL")
         folder = Path(self.folder).expanduser()
         classes = _classes(folder / self.train)
         _check_same(classes, folder / self.train, folder / self.test)

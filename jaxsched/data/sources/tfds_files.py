@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsched.extras import require
+from jaxsched.extras import require_extra
 
 
 def open_prepared(name: str, data_dir: str | None) -> Any:
@@ -20,7 +20,7 @@ def open_prepared(name: str, data_dir: str | None) -> Any:
         ImportError: when a package is missing; names the extra that installs it.
         FileNotFoundError: when the set is not prepared there.
     """
-    require(f"Tfds({name!r})", "tfds", "PIL", "tensorflow_datasets")
+    require_extra(f"Tfds({name!r})", "tfds", "PIL", "tensorflow_datasets")
     from tensorflow_datasets.core import DatasetNotFoundError
     from tensorflow_datasets.core.constants import get_default_data_dir
     from tensorflow_datasets.core.read_only_builder import builder_from_files
