@@ -187,11 +187,3 @@ def test_an_installed_package_records_its_own_commit_and_the_users(checkout, ins
         assert run_in_project(installed, installed, "-c", code).split() == ["None", "None"]
     finally:
         built_from.write_text(text)
-
-
-@pytest.mark.slow
-def test_a_type_checker_sees_the_types_of_an_installed_package(installed):
-    script = installed.parents[2] / "typed.py"
-    script.write_text("import jaxsched as js\nreveal_type(js.Cosine(0.1, 90).duration)\n")
-    command = [sys.executable, "-m", "pyright", "--pythonpath", installed, script]
-    assert 'is "float"' in run_in_project(installed, *command)
