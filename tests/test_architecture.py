@@ -112,11 +112,14 @@ def code_lines(path):
     return ast.unparse(tree).splitlines()
 
 
-HEAVY = ("flax", "orbax", "tensorflow_datasets", "tensorflow", "matplotlib", "sklearn", "rich")
+HEAVY = (
+    "altair", "flax", "grain", "matplotlib", "orbax", "rich", "scipy.stats", "sklearn", "tensorflow",
+    "tensorflow_datasets", "tyro",
+)  # fmt: skip
 
 
 def test_import_jaxsched_loads_nothing_heavy():
-    code = f"import sys, jaxsched; print([m for m in {HEAVY} if m in sys.modules])"
+    code = f"import sys, jaxsched, jaxsched.data; print([m for m in {HEAVY} if m in sys.modules])"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
