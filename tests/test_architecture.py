@@ -35,7 +35,7 @@ ALLOWED = {
     # Siblings: neither imports the other.
     "bench": (*TRAINER, "tracking", "plotting"),
     "tune": (*TRAINER, "lr_finder", "tracking", "plotting"),
-    "cli": (*TRAINER, "tracking", "plotting", "bench", "tune"),
+    "cli": (*TRAINER, "tracking", "plotting", "bench", "tune", "__version__"),
     "__init__": (*LIBRARY, "compat", "lr_finder", "plotting"),
 }
 
@@ -113,8 +113,8 @@ def code_lines(path):
 
 
 HEAVY = (
-    "altair", "flax", "grain", "matplotlib", "orbax", "rich", "scipy.stats", "sklearn", "tensorflow",
-    "tensorflow_datasets", "tyro",
+    "altair", "flax", "grain", "matplotlib", "orbax", "rich", "scipy.stats", "sklearn",
+    "tensorflow", "tensorflow_datasets", "tyro",
 )  # fmt: skip
 
 
