@@ -79,3 +79,5 @@ from jaxsched.transforms import sample_swag as sample_swag
 from jaxsched.transforms import scale_by_abel as scale_by_abel
 from jaxsched.transforms import scale_by_plateau as scale_by_plateau
 from jaxsched.transforms import swag as swag
+
+__version__ = "0.1.0"

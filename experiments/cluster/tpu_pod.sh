@@ -20,11 +20,13 @@ gcloud compute tpus tpu-vm create "$name" "$at" \
   --accelerator-type=v5litepod-32 --version=v2-alpha-tpuv5-lite
 
 archive=$(mktemp)
-git archive --format=tar.gz --output="$archive" HEAD
+# The archive holds no repository to ask for the commit, which the records name.
+git archive --format=tar.gz --output="$archive" \
+  --add-virtual-file="jaxsched/commit.txt:$(git rev-parse --short=12 HEAD)" HEAD
 gcloud compute tpus tpu-vm scp "$archive" "$name:jaxsched.tar.gz" "$at" --worker=all
 # The image is Ubuntu 22.04, whose Python is too old.
 everywhere 'tar xzf jaxsched.tar.gz &&
   curl -LsSf https://astral.sh/uv/install.sh | sh &&
   ~/.local/bin/uv venv --python 3.12 &&
-  ~/.local/bin/uv pip install . "jax[tpu]"'
+  ~/.local/bin/uv pip install ".[train]" "jax[tpu]"'
 everywhere ".venv/bin/jaxsched train ${*@Q} --distributed"

@@ -1,5 +1,9 @@
 """The benchmark: studies, their records, and what they say."""
 
+from jaxsched.extras import require_extra
+
+require_extra("jaxsched.bench", "bench", "altair", "jinja2", "vl_convert", "matplotlib", "scipy")
+
 from jaxsched.bench.report.report import write_report as write_report
 from jaxsched.bench.report.results import MANIFEST_FILE as MANIFEST_FILE
 from jaxsched.bench.report.results import RECORDS_FOLDER as RECORDS_FOLDER

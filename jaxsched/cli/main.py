@@ -1,45 +1,90 @@
-"""The commands together."""
+"""The `jaxsched` command, which imports only the subcommand that is asked for."""
 
+import ast
+import dataclasses
+import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-import tyro
-from rich.console import Console
+from jaxsched import __version__
+from jaxsched.extras import require_extra
 
-from jaxsched.cli.bench import Bench
-from jaxsched.cli.diagnose import Diagnose
-from jaxsched.cli.grid import Grid
-from jaxsched.cli.plot import Plot
-from jaxsched.cli.range_test import RangeTest
-from jaxsched.cli.recipe import Recipe
-from jaxsched.cli.report import Report
-from jaxsched.cli.train import Train
-from jaxsched.train import Preempted, keep_compiled, split_cpu
-
-Command = Train | Bench | Report | Plot | Diagnose | RangeTest | Grid | Recipe
+_COMMANDS = ("train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe")
 # What follows their config file are fields of its experiment, unknown before it is read.
 _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command; ends with 0, with 2 on bad input, with 128 + its number on a signal.
+    """Runs a command; ends with 0, with 2 on bad input, with 128 + its number on a signal.
 
     With 1 it ends where some runs of a study failed.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    own = 2 if arguments[:1] and arguments[0] in _TAKE_FIELDS else len(arguments)
-    command: Command = tyro.cli(Command, args=arguments[:own], prog="jaxsched")
+    if arguments[:1] == ["--version"]:
+        print(f"jaxsched {__version__}")
+        return
+    try:
+        require_extra("The jaxsched command", "train", "tyro", "rich")
+        own = 2 if arguments[:1] and arguments[0] in _TAKE_FIELDS else len(arguments)
+        _run(_parse(arguments[:own]), arguments[own:])
+    except (ValueError, OSError, ImportError, MemoryError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parse(arguments: Sequence[str]) -> Any:
+    """Makes the command, an instance of its class, from its own arguments."""
+    import tyro
+
+    if arguments and arguments[0] in _COMMANDS:
+        module = importlib.import_module(f"jaxsched.cli.{_module_name(arguments[0])}")
+        command = getattr(module, _class_name(arguments[0]))
+        return tyro.cli(command, args=arguments[1:], prog=f"jaxsched {arguments[0]}")
+    # Help, or a mistake: stand-ins, because the commands' imports take seconds and other extras.
+    stand_ins = {name: _stand_in(name) for name in _COMMANDS}
+    return tyro.extras.subcommand_cli_from_dict(
+        stand_ins,
+        prog="jaxsched",
+        description="`jaxsched --version` prints the version.",
+        args=arguments,
+    )
+
+
+def _stand_in(name: str) -> type:
+    """A command without options, with the docstring that its file holds for it."""
+    path = Path(__file__).with_name(f"{_module_name(name)}.py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documented = {
+        node.name: ast.get_docstring(node) for node in tree.body if isinstance(node, ast.ClassDef)
+    }
+    text = documented[_class_name(name)]
+    return dataclasses.make_dataclass(_class_name(name), [], namespace={"__doc__": text})
+
+
+def _module_name(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _class_name(name: str) -> str:
+    return name.title().replace("-", "")
+
+
+def _run(command: Any, rest: Sequence[str]) -> None:
+    """Runs the command; a signal ends it with what to do next."""
+    from rich.console import Console
+
+    from jaxsched.train import Preempted, keep_compiled, split_cpu
+
     split_cpu()
     keep_compiled()
     try:
-        command.run(arguments[own:], Console())
+        command.run(rest, Console())
     except KeyboardInterrupt:
         print("interrupted; what had finished is kept, the same command goes on from there")
         sys.exit(130)
     except Preempted as stop:
-        resuming = " with --resume" if isinstance(command, Train) else ""
+        resuming = " with --resume" if type(command).__name__ == "Train" else ""
         print(f"{stop}; the same command{resuming} goes on from there")
         sys.exit(128 + stop.number)
-    except (ValueError, OSError, ImportError, MemoryError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -4,11 +4,10 @@ import gc
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import grain
 import numpy as np
-from absl import flags
 
 from jaxsched.data.dataset import StreamedImages
+from jaxsched.extras import require_extra
 
 # How many batches all workers together read ahead, and so how many wait in host memory.
 _BATCHES_AHEAD = 16
@@ -66,6 +65,11 @@ class BatchReader:
                 f"BatchReader needs a multiple of batch_size={batch_size} examples, got "
                 f"{len(examples)}; leave some out or repeat some."
             )
+        # Imported here, because data in memory needs no Grain.
+        require_extra("BatchReader", "train", "grain", "absl")
+        import grain
+        from absl import flags
+
         batches = grain.MapDataset.source(_Requests(dataset, examples, epochs, seed)).batch(
             batch_size
         )

@@ -1,5 +1,9 @@
 """An experiment: everything that a run depends on, as one value, and its config file."""
 
+from jaxsched.extras import require_extra
+
+require_extra("jaxsched.experiment", "train", "flax")
+
 from jaxsched.experiment.diff import differences as differences
 from jaxsched.experiment.experiment import Experiment as Experiment
 from jaxsched.experiment.files import load_module as load_module

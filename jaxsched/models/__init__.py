@@ -1,5 +1,9 @@
 """Image classifiers: specs of plain numbers, each of which builds a `Model` of pure functions."""
 
+from jaxsched.extras import require_extra
+
+require_extra("jaxsched.models", "train", "flax")
+
 from jaxsched.models.cifar_resnet import CifarResNet as CifarResNet
 from jaxsched.models.imagenet_resnet import RESNET50 as RESNET50
 from jaxsched.models.imagenet_resnet import BottleneckResNet as BottleneckResNet

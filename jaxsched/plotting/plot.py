@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 import numpy as np
 
+from jaxsched.extras import require_extra
 from jaxsched.schedules.base import ScheduleLike
 from jaxsched.schedules.function import as_schedule
 
@@ -36,6 +37,7 @@ def plot(
         The axes.
 
     Raises:
+        ImportError: when Matplotlib is missing; names the extra that brings it.
         ValueError: when the duration is not above 0, or something is not a schedule.
 
     Example:
@@ -48,6 +50,7 @@ def plot(
     if not duration > 0:
         raise ValueError(f"plot needs a duration above 0, got duration={duration}.")
     if ax is None:
+        require_extra("plot", "plot", "matplotlib")
         import matplotlib.pyplot as plt
 
         _, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")

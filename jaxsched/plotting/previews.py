@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
-from uniplot import plot_to_string
 
 from jaxsched.experiment import Preview
+from jaxsched.extras import require_extra
 from jaxsched.plotting.style import curve_style, plain
 
 
 def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
     """Every hyper-parameter over the run, against updates and against epochs."""
+    require_extra("Plotting schedules", "plot", "matplotlib")
+    from matplotlib.figure import Figure
+
     names = _curve_names(previews)
     figure = Figure(figsize=(10, 1.2 + 1.5 * len(names)), layout="constrained")
     axes = figure.subplots(len(names), 2, sharex="col", sharey="row", squeeze=False)
@@ -35,6 +37,9 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
 
 def text_schedules(previews: Mapping[str, Preview], *, width: int = 68, colour: bool) -> str:
     """The same against epochs, as text for a terminal."""
+    require_extra("Plotting schedules", "plot", "uniplot")
+    from uniplot import plot_to_string
+
     plots = []
     for name in _curve_names(previews):
         shown = {key: p for key, p in previews.items() if name in p.curves}

@@ -1,8 +1,9 @@
 """How curves of several experiments are told apart, in pictures and on the page."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's colours, told apart by colour-blind readers too; black is left for the target.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
@@ -25,7 +26,7 @@ def curve_style(number: int) -> dict[str, Any]:
     return {"color": colour(number), "linestyle": (0, dashes(number)) if dashes(number) else "-"}
 
 
-def plain(axis: Axes) -> Axes:
+def plain(axis: "Axes") -> "Axes":
     """The axes with a light grid and without a frame."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.25, linewidth=0.6)

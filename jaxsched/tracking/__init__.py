@@ -1,5 +1,9 @@
 """Tracking of runs: their records, the environment they ran in, and progress on the terminal."""
 
+from jaxsched.extras import require_extra
+
+require_extra("jaxsched.tracking", "train", "flax", "rich")
+
 from jaxsched.tracking.environment import environment as environment
 from jaxsched.tracking.environment import peak_memory as peak_memory
 from jaxsched.tracking.progress import Progress as Progress

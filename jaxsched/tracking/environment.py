@@ -13,6 +13,7 @@ import jax
 
 from jaxsched.train import Program
 
+_PACKAGE = Path(__file__).parents[1]
 _PACKAGES = ("jaxsched", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
@@ -25,12 +26,14 @@ def environment(num_devices: int | None = None) -> dict[str, Any]:
     Example:
         >>> from jaxsched.tracking import environment
         >>> sorted(environment())
-        ['commit', 'cores', 'device', 'num_devices', 'packages', 'platform', 'processor', 'python']
+        ['commit', 'cores', 'device', 'num_devices', 'packages', 'platform', 'processor', 'python',
+        'source_commit']
     """
     devices = jax.local_devices()
     return {
         "packages": {name: metadata.version(name) for name in _PACKAGES},
         "commit": _commit(),
+        "source_commit": _source_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
@@ -51,9 +54,36 @@ def peak_memory(program: Program) -> dict[str, int]:
 
 
 def _commit() -> str | None:
-    """Returns the commit of this code's checkout, marked "-dirty" if it has changes."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    folder = Path(__file__).parent
+    """Returns the commit that the package was built from, or of the checkout that it runs from."""
+    built_from = _PACKAGE / "commit.txt"  # written by .ci/commit_hook.py
+    if built_from.exists():
+        return built_from.read_text(encoding="utf-8")
+    # An environment may lie in a repository of the user's, whose commit says nothing about us.
+    if _git(_PACKAGE, "ls-files", "__init__.py") is None:
+        return None
+    return _commit_of(_PACKAGE)
+
+
+def _source_commit() -> str | None:
+    """Returns the commit of the repository that the config, the study or the script lies in.
+
+    This is the first Python file on the command line that is not one of ours.
+    """
+    for argument in sys.argv:
+        path = Path(argument).absolute()
+        if path.suffix == ".py" and path.is_file() and not path.is_relative_to(_PACKAGE):
+            return _commit_of(path.parent)
+    return None
+
+
+def _commit_of(folder: Path) -> str | None:
+    """Returns the commit of the checkout, ending in -dirty where files were changed since."""
+    return _git(folder, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Returns what git prints; None if that is nothing, or if the folder is in no repository."""
+    command = ["git", *arguments]
     try:
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except OSError:  # git is not installed

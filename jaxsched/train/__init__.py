@@ -1,5 +1,9 @@
 """The trainer: compiles an experiment and runs it."""
 
+from jaxsched.extras import require_extra
+
+require_extra("jaxsched.train", "train", "flax", "orbax.checkpoint", "filelock", "platformdirs")
+
 from jaxsched.train.checkpointing.checkpoints import AllDamagedError as AllDamagedError
 from jaxsched.train.checkpointing.checkpoints import Checkpoints as Checkpoints
 from jaxsched.train.checkpointing.orbax_io import saved_steps as saved_steps

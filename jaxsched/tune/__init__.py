@@ -1,5 +1,9 @@
 """Finding the numbers: range tests, grids of short runs, and the recipe that they make."""
 
+from jaxsched.extras import require_extra
+
+require_extra("jaxsched.tune", "tune", "matplotlib", "uniplot", "scipy")
+
 from jaxsched.tune.execution.runner import Runner as Runner
 from jaxsched.tune.execution.runner import families as families
 from jaxsched.tune.execution.snapshots import Snapshots as Snapshots

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxsched.bench.report.results import Results
+from jaxsched.extras import require_extra
 from jaxsched.tracking.records import Record
 
 # TensorBoard takes any name that has `tfevents` in it; one without a time is written over.
@@ -46,15 +47,12 @@ def write_event_files(results: Results, folder: Path) -> None:
 
     Example: `jaxsched report runs/quickstart --tensorboard FOLDER`.
     """
-    try:
-        # Protobuf makes this class when it is imported, so that no type checker sees it.
-        from tensorboardX.proto.event_pb2 import Event  # pyright: ignore
-        from tensorboardX.record_writer import RecordWriter
-        from tensorboardX.summary import hparams
-    except ImportError as error:
-        raise ImportError(
-            "event files need tensorboardX: pip install 'jaxsched[tensorboard]'"
-        ) from error
+    require_extra("Writing event files", "tensorboard", "tensorboardX")
+    # Protobuf makes this class when it is imported, so that no type checker sees it.
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore
+    from tensorboardX.record_writer import RecordWriter
+    from tensorboardX.summary import hparams
+
     for record, differing in zip(results.records, _differing(results.records), strict=True):
         run = folder / results.manifest.name / record.name / f"seed{record.header['seed']}"
         run.mkdir(parents=True, exist_ok=True)

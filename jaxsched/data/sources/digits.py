@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxsched.data.dataset import Dataset, Images, Source, channel_statistics
 from jaxsched.data.split import check_share, evaluation_split, last_of_each_class
+from jaxsched.extras import require_extra
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Digits(Source):
 
     def load(self) -> Dataset:
         """Reads the scans from the installed scikit-learn."""
+        require_extra("Digits", "train", "sklearn")
         from sklearn.datasets import load_digits
 
         scans: Any = load_digits()

@@ -9,6 +9,7 @@ import numpy as np
 from jaxsched.data.dataset import Dataset, Source, StreamedImages
 from jaxsched.data.transforms.crop import RandomResizedCrop
 from jaxsched.data.transforms.decode import read_square
+from jaxsched.extras import require_extra
 
 _SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -56,10 +57,7 @@ class ImageFolder(Source):
 
     def load(self) -> Dataset:
         """Lists the files; an error names the folder in which something is missing."""
-        try:
-            import PIL  # noqa: F401 - decodes the images
-        except ImportError as error:
-            raise ImportError("ImageFolder needs PIL: pip install 'jaxsched[images]'") from error
+        require_extra("ImageFolder", "images", "PIL")
         folder = Path(self.folder).expanduser()
         classes = _classes(folder / self.train)
         _check_same(classes, folder / self.train, folder / self.test)

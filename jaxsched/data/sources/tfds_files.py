@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxsched.extras import require_extra
+
 
 def check_name(source: str, name: str) -> str:
     """The name of a data set without the prefix "tfds:".
@@ -30,15 +32,11 @@ def open_prepared(name: str, data_dir: str | None) -> Any:
         ImportError: when a package is missing; names the extra that installs it.
         FileNotFoundError: when the set is not prepared there.
     """
-    try:
-        import PIL.Image  # noqa: F401 - decodes the images
-        from tensorflow_datasets.core import DatasetNotFoundError
-        from tensorflow_datasets.core.constants import get_default_data_dir
-        from tensorflow_datasets.core.read_only_builder import builder_from_files
-    except ImportError as error:
-        raise ImportError(
-            f"Tfds({name!r}) needs {error.name}: pip install 'jaxsched[tfds]'"
-        ) from error
+    require_extra(f"Tfds({name!r})", "tfds", "PIL", "tensorflow_datasets")
+    from tensorflow_datasets.core import DatasetNotFoundError
+    from tensorflow_datasets.core.constants import get_default_data_dir
+    from tensorflow_datasets.core.read_only_builder import builder_from_files
+
     folder = Path(data_dir or get_default_data_dir()).expanduser()
     try:
         return builder_from_files(name, data_dir=str(folder))

@@ -221,7 +221,9 @@ def test_a_missing_package_names_the_extra(monkeypatch, package):
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=rf"needs {package}.*: pip install 'jaxsched\[tfds\]'"):
+    with pytest.raises(
+        ImportError, match=rf"needs {package}.* \[tfds\] brings: pip install 'jaxsched\[tfds\]'"
+    ):
         Tfds("mnist").load()
 
 
