@@ -140,9 +140,7 @@ def _by_name(records: Sequence[Record]) -> dict[str, list[Record]]:
     return {name: [record for record in records if record.name == name] for name in names}
 
 
-def _significantly_above(
-    records: Sequence[Record], target: float
-) -> dict[str, Mapping[str, Any]]:
+def _significantly_above(records: Sequence[Record], target: float) -> dict[str, Mapping[str, Any]]:
     found = {name: earliest_significant(runs, target) for name, runs in _by_name(records).items()}
     return {name: row for name, row in found.items() if row is not None}
 

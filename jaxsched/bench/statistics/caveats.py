@@ -115,7 +115,10 @@ def _num_evaluations_until(record: Record, row: Mapping[str, Any]) -> int:
 def _died_runs(results: Sequence[Record], target: Target) -> Iterator[str]:
     for record in results:
         if record.end is not None and record.status not in ("finished", "stopped"):
-            run, reason = f"{record.name}, seed {record.header.get('seed')}", record.end.get("reason")
+            run, reason = (
+                f"{record.name}, seed {record.header.get('seed')}",
+                record.end.get("reason"),
+            )
             has_reached = first_at_target(record, target.accuracy) is not None
             outcome = "after it had reached the target" if has_reached else "it counts as a miss"
             yield f"{run}: {reason or record.status}; {outcome}."

@@ -1,4 +1,4 @@
-"""CSV of runs and evaluations: against the records' own lines, read without jaxsched."""
+"""CSV files compared with the records' lines, read without jaxsched."""
 
 import csv
 import inspect

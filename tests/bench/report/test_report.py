@@ -1,4 +1,4 @@
-"""Reports from records alone: the committed ones of a real study, in one folder and in parts."""
+"""Reports from records alone: those of a committed study, in one folder and in several."""
 
 import csv
 import dataclasses

@@ -1,4 +1,4 @@
-"""Event files, read back by TensorBoard itself, which shares no code with what wrote them."""
+"""Event files, read back by TensorBoard itself, which shares no code with the writer."""
 
 import dataclasses
 import datetime
@@ -54,15 +54,15 @@ def test_every_run_has_a_folder(folder):
         ("hyperparameters/weight_decay", "weight_decay"),
         ("hyperparameters/batch_size", "batch_size"),
         ("weights/squared_norm", "squared_norm"),
-        ("clocks/examples", "examples"),
-        ("clocks/epoch", "epoch"),
+        ("time/examples", "examples"),
+        ("time/epoch", "epoch"),
     ],
 )
 def test_tensorboard_reads_what_the_record_says(folder, tag, column):
     accumulator = EventAccumulator(str(folder / "lr_schedulers" / "swa_10" / "seed1")).Reload()
     header, *rows, _ = lines("swa_10", 1)
     start = datetime.datetime.fromisoformat(header["started"]).timestamp()
-    # The average has nothing in it at first.
+    # The average is empty at first.
     assert [(event.step, event.value, event.wall_time) for event in accumulator.Scalars(tag)] == [
         (
             row["step"],

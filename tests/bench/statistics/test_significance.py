@@ -1,4 +1,4 @@
-"""The earliest significant mark, on runs whose answers are known."""
+"""The first significant evaluation, of runs whose answers are known."""
 
 import pytest
 from scipy import stats

@@ -1,4 +1,4 @@
-"""The summaries on runs whose answers are known by heart."""
+"""Summaries of runs whose answers are known."""
 
 import math
 import statistics
@@ -95,7 +95,7 @@ def test_intervals_and_reasons_of_misses():
     runs = [run([0.95], seed=0), run([0.1, 0.2], seed=1), diverged, run([0.1, 0.95], seed=3)]
     (summary,) = summarise(runs, target=0.9)
     assert summary.misses == (
-        "seed 1: ended without reaching it, best 20.00%",
+        "seed 1: finished without reaching the target, best 20.00%",
         "seed 2: the loss is NaN",
     )
     assert summary.steps_interval == (10.0, None)

@@ -1,4 +1,4 @@
-"""A study as a queue of runs: killed, stopped, damaged, and gone on with by the same command."""
+"""The queue of a study: runs killed, stopped, damaged, and resumed by the same command."""
 
 import contextlib
 import dataclasses
@@ -233,7 +233,7 @@ def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, 
 
     code, records, said = command()
     assert code == 1 and "2 of 3 runs failed; the same command tries them again" in said
-    assert "3 runs: 3 to make; 576 examples to train on" in said
+    assert "3 runs: 3 to start; 576 examples to train on" in said
     assert "broken cannot be drawn: RuntimeError: no formula" in said
     assert "Traceback" in said and "struck by lightning" in said
     assert {name: record.status for name, record in records.items()} == {
@@ -255,7 +255,7 @@ def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, 
     marker.unlink()
     code, records, said = command()
     assert code == 1 and "1 of 3 runs failed" in said
-    again = "1 to resume at update 8, 1 to make again after a failure; 256 examples to train on"
+    again = "1 to resume at update 8, 1 to repeat after a failure; 256 examples to train on"
     assert f"3 runs: 1 finished, {again}" in said
     assert [records[name].status for name in ("broken", "dying")] == ["failed", "finished"]
     assert records["dying"].header["resumed_at"] == 8
@@ -305,11 +305,11 @@ def test_a_run_that_another_process_is_at_is_left_to_it_as_long_as_it_lives(shor
         try:
             assert process.stdout.readline() == "held\n"
             said = made(short, tmp_path)
-            assert "3 runs: 1 under way elsewhere, 2 to make; 256 examples to train on" in said
+            assert "3 runs: 1 in progress elsewhere, 2 to start; 256 examples to train on" in said
             assert not first.exists() and all(read_record(path).is_complete for path in others)
         finally:
             process.kill()
-    assert "3 runs: 2 finished, 1 to make; 128 examples" in made(short, tmp_path)
+    assert "3 runs: 2 finished, 1 to start; 128 examples" in made(short, tmp_path)
     # And no lock is left.
     assert sorted(tmp_path.iterdir()) == sorted([first, *others])
     assert read_record(first).is_complete
@@ -423,9 +423,9 @@ def test_runs_of_one_device_are_made_one_a_device_at_a_time(short, tmp_path):
         assert read_record(folder / path.name).header["at_once"] == {"way": "devices", "size": 2}
     assert len(list(folder.iterdir())) == 2
     results = Results.of(two.manifest(), study_records(two, folder))
-    assert any("Up to 2 runs were made at a time" in said for said in results.caveats)
+    assert any("Up to 2 runs were trained at the same time" in said for said in results.caveats)
     alone = Results.of(two.manifest(), study_records(two, tmp_path / "in turn"))
-    assert not any("at a time" in said for said in alone.caveats)
+    assert not any("at the same time" in said for said in alone.caveats)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Parts of a study: together they are all of it, and none costs much more than the others."""
+"""Shards of a study: together they are all of it, and none costs much more than the others."""
 
 import itertools
 
@@ -14,14 +14,14 @@ COSTS = st.lists(st.integers(1, 100), min_size=1, max_size=12)
 @given(COSTS, st.integers(1, 5))
 def test_parts_are_all_of_it_once_in_order(costs, count):
     runs = list(range(len(costs)))
-    parts = [Shard(k, count).of(runs, costs) for k in range(1, count + 1)]
+    parts = [Shard(k, count).select(runs, costs) for k in range(1, count + 1)]
     assert sorted(itertools.chain(*parts)) == runs
     assert all(part == sorted(part) for part in parts)
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=7), st.integers(2, 3))
 def test_no_part_costs_more_than_a_third_above_the_best_division(costs, count):
-    parts = [Shard(k, count).of(costs, costs) for k in range(1, count + 1)]
+    parts = [Shard(k, count).select(costs, costs) for k in range(1, count + 1)]
     best = min(
         max(sum(c for c, w in zip(costs, where, strict=True) if w == k) for k in range(count))
         for where in itertools.product(range(count), repeat=len(costs))

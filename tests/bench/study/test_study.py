@@ -1,4 +1,4 @@
-"""A study run for real on tiny data: skipped, interrupted, resumed, reported."""
+"""A study run on tiny data: skipped, interrupted, resumed, reported."""
 
 import csv
 import dataclasses
@@ -122,9 +122,9 @@ def test_report(finished):
     previews = {e.name: Preview.of(e, plan_for(e)) for e in study.experiments}
     draw_schedules(previews, finished / "schedules.png")
     for name in ("accuracy.png", "schedules.png"):
-        picture = imread(finished / name)
-        assert min(picture.shape[:2]) > 300
-        assert np.ptp(picture) > 0.9  # ink on paper
+        image = imread(finished / name)
+        assert min(image.shape[:2]) > 300
+        assert np.ptp(image) > 0.9  # not blank
 
 
 def test_run_twice_a_study_gives_the_same_table_and_csv(finished, tmp_path):
@@ -175,14 +175,14 @@ def test_an_interrupted_study_keeps_what_had_finished_and_goes_on(tmp_path):
         "from jaxsched.bench import Study\n"
         "from jaxsched.data import Synthetic\n"
         "from jaxsched.models import CifarResNet\n"
-        "from jaxsched.train import Experiment, Preview\n"
+        "from jaxsched.experiment import Experiment\n"
         "short = Experiment(name='short', model=CifarResNet(depth=8, width=2),\n"
         "    data=Synthetic(num_train=64, num_test=32), phases=(js.Phase(1, 16),),\n"
         "    optimizer=js.SGD(0.05))\n"
         "endless = dataclasses.replace(short, name='endless', phases=(js.Phase(100_000, 16),))\n"
         "study = Study(name='long', experiments=(short, endless), seeds=(0,), target=0.5)\n"
     )
-    # Under a test run in the background, processes are born deaf to Ctrl-C.
+    # A test run in the background starts its processes with Ctrl-C ignored.
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"from jaxsched.cli import main; main(['bench', {str(file)!r}, '--workdir', "
@@ -217,7 +217,7 @@ def test_an_interrupted_study_keeps_what_had_finished_and_goes_on(tmp_path):
     [
         ({"experiments": ()}, "at least one experiment and one seed, got 0 and 2"),
         ({"seeds": (1, 1)}, r"different seeds, got \(1, 1\)"),
-        ({"experiments": (base, base)}, "a name of its own"),
+        ({"experiments": (base, base)}, "a different name for each"),
         ({"target": 96}, r"within \(0, 1\], got 96"),
     ],
 )

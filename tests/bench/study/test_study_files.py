@@ -1,4 +1,4 @@
-"""Study files: sizes, targets by rule, and what of a study lies beside its records."""
+"""Study files: sizes, targets by rule, and the manifest beside the records."""
 
 import json
 
@@ -28,7 +28,7 @@ def study(**changes):
     return Study(**{**given, **changes})
 
 
-def test_outline_comes_back_from_disk(tmp_path):
+def test_manifest_is_read_back_as_written(tmp_path):
     manifest = study(
         target=MedianBest("two"),
         further_targets=(0.5, 0.6),
@@ -44,7 +44,7 @@ def test_outline_comes_back_from_disk(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "x", "runs": 3}'])
-def test_damaged_outline_says_which_file_and_what_to_do(tmp_path, text):
+def test_damaged_manifest_names_the_file_and_the_fix(tmp_path, text):
     path = tmp_path / "study.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"study\.json does not hold .* move it away"):
@@ -52,7 +52,7 @@ def test_damaged_outline_says_which_file_and_what_to_do(tmp_path, text):
     assert path.read_text() == text
 
 
-def test_folder_without_outline_is_named(tmp_path):
+def test_folder_without_manifest_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="jaxsched bench"):
         StudyManifest.read(tmp_path / "study.json")
 
@@ -122,7 +122,7 @@ def test_file_of_one_size_has_no_other(tmp_path):
     path = tmp_path / "study.py"
     path.write_text(FILE + "study = of('s')\n")
     assert load_study(path).name == "s"
-    with pytest.raises(ValueError, match="has one size alone, got --size full"):
+    with pytest.raises(ValueError, match="has only one size, got --size full"):
         load_study(path, "full")
 
 
@@ -134,7 +134,7 @@ def test_file_without_a_study_is_refused(tmp_path, end):
         load_study(path)
 
 
-def test_outline_is_readable_json(tmp_path):
+def test_manifest_is_readable_json(tmp_path):
     study().manifest().write(tmp_path / "study.json")
     content = json.loads((tmp_path / "study.json").read_text())
     assert content["target"] == 0.9
