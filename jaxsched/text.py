@@ -7,7 +7,7 @@ to_seven_digits       a float32 without its rounding error
 first_to_last         how a quantity changes
 mean_and_sd           a share's mean ± standard deviation, in per cent
 aligned_columns       a table for a terminal
-markdown_table        a table in Markdown
+markdown_rows        a table in Markdown
 """
 
 from collections.abc import Mapping, Sequence
@@ -133,7 +133,7 @@ def aligned_columns(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
     """Writes rows of cells as a Markdown table, with a newline after each row.
 
     The first column is aligned to the left and the others to the right.
@@ -142,8 +142,8 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
         rows: the cells of each row, equally many in each; the first row is the heading.
 
     Example:
-        >>> from jaxsched.text import markdown_table
-        >>> print(markdown_table([["run", "updates"], ["cosine", "90"]]), end="")
+        >>> from jaxsched.text import markdown_rows
+        >>> print(markdown_rows([["run", "updates"], ["cosine", "90"]]), end="")
         | run | updates |
         | --- | ---: |
         | cosine | 90 |

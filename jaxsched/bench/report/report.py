@@ -8,7 +8,7 @@ from jaxsched.bench.report.csv_files import write_evaluations, write_runs
 from jaxsched.bench.report.page import write_page
 from jaxsched.bench.report.plots import draw_accuracy
 from jaxsched.bench.report.results import Results
-from jaxsched.bench.report.tables import markdown_report, terminal_table, write_json
+from jaxsched.bench.report.tables import markdown_table, terminal_table, write_json
 
 
 def write_report(results: Results, folder: Path) -> Table:
@@ -26,7 +26,7 @@ def write_report(results: Results, folder: Path) -> Table:
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(results, folder / "summary.json")
-    (folder / "summary.md").write_text(markdown_report(results), encoding="utf-8")
+    (folder / "summary.md").write_text(markdown_table(results), encoding="utf-8")
     write_runs(results, folder / "runs.csv")
     write_evaluations(results, folder / "evaluations.csv")
     draw_accuracy(results, folder / "accuracy.png")

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import Comparison, Summary, p_in_words
-from jaxsched.text import markdown_table, mean_and_sd
+from jaxsched.text import markdown_rows, mean_and_sd
 
 _COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
 _AVERAGED = "averaged, %"  # only if an experiment averages its weights
@@ -27,7 +27,7 @@ def terminal_table(results: Results) -> Table:
     return table
 
 
-def markdown_report(results: Results) -> str:
+def markdown_table(results: Results) -> str:
     """Returns the report in Markdown: a title, the caveats, the table and the comparisons."""
     parts = [
         f"{_title(results)}\n",
@@ -40,12 +40,12 @@ def markdown_report(results: Results) -> str:
 
 def markdown_summaries(results: Results) -> str:
     """Returns the table of results in Markdown, with intervals: a row for each experiment."""
-    return markdown_table(summary_cells(results, intervals=True))
+    return markdown_rows(summary_cells(results, intervals=True))
 
 
 def markdown_comparisons(results: Results) -> str:
     """Returns the comparisons with the baseline in Markdown: a row for each experiment."""
-    return markdown_table(comparison_cells(results))
+    return markdown_rows(comparison_cells(results))
 
 
 def write_json(results: Results, path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from jaxsched.bench.statistics.median import median_interval
+from jaxsched.bench.statistics.median import Median, median_interval
 from jaxsched.bench.statistics.time_to_target import TimeAxis, first_at_target, times_to_target
 from jaxsched.tracking.records import FAILED, Record
 
@@ -87,7 +87,7 @@ def summarise(records: Sequence[Record], target: float) -> list[Summary]:
 
 
 def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
-    medians = {
+    medians: dict[TimeAxis, Median] = {
         time_axis: median_interval(times_to_target(records, target, time_axis))
         for time_axis in _TIME_AXES
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxsched.bench import Results
-from jaxsched.bench.report.tables import markdown_report
+from jaxsched.bench.report.tables import markdown_table
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
@@ -42,7 +42,7 @@ def test_the_readme_is_what_its_records_make(reports):
 )
 def test_committed_reports_are_those_of_their_records(manifest):
     committed = (manifest.parent / "summary.md").read_text()
-    assert committed == markdown_report(Results.read([manifest.parent]))
+    assert committed == markdown_table(Results.read([manifest.parent]))
 
 
 @pytest.mark.parametrize(
