@@ -7,7 +7,7 @@ to_seven_digits       a float32 without its rounding error
 first_to_last         how a quantity changes
 mean_and_sd           a share's mean ± standard deviation, in per cent
 aligned_columns       a table for a terminal
-markdown_rows        a table in Markdown
+markdown_rows         a table in Markdown
 """
 
 from collections.abc import Mapping, Sequence
