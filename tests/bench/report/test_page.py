@@ -80,7 +80,7 @@ def test_published_numbers_stand_beside_ours(schedulers):
     assert "Desai" in rows["swa_10"][3]
 
 
-def test_page_is_whole_in_itself(schedulers):
+def test_page_loads_nothing_from_elsewhere(schedulers):
     _, path = schedulers
     page = Page(path)
     assert path.stat().st_size < 5e6
@@ -140,7 +140,7 @@ def test_a_study_whose_runs_all_diverged_has_a_page(browser, tmp_path):
     assert browser.ask(lines("accuracy")) == 0
 
 
-def test_what_records_hold_is_text_never_markup(tmp_path):
+def test_text_from_records_is_never_markup(tmp_path):
     evil = "</script><script>alert(1)</script><b>"
     end = {"status": "stopped", "reason": evil, "images_per_second": 1.0}
     results = made_up(2, 3, name=f"{evil}{{}}", source=evil, end=end)
@@ -169,7 +169,7 @@ def test_scores_over_several_targets(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    """A real Chromium that has no network; skipped where there is none."""
+    """A real Chromium without a network; skipped if Chromium is not installed."""
     webdriver = pytest.importorskip("selenium.webdriver")
     service = pytest.importorskip("selenium.webdriver.chrome.service")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
@@ -220,17 +220,17 @@ class _Browser:
 
 
 def lines(chart):
-    """Script: the number of lines that a chart draws."""
+    """A script that returns the number of lines in a chart."""
     return f"document.querySelectorAll('#{chart} .mark-line path').length"
 
 
 def words(chart):
-    """Script: all text of a chart."""
+    """A script that returns all text of a chart."""
     texts = f"[...document.querySelectorAll('#{chart} svg.marks text')]"
     return f"{texts}.map(text => text.textContent).join(' ')"
 
 
-def test_browser_draws_every_chart_without_a_word_or_a_network(browser, schedulers):
+def test_browser_draws_every_chart_without_a_message_or_a_network(browser, schedulers):
     _, path = schedulers
     browser.driver.get_log("browser")
     browser.open(path)
@@ -251,7 +251,7 @@ def test_browser_draws_every_chart_without_a_word_or_a_network(browser, schedule
     assert urls <= {"file", "data", "blob"}
 
 
-def test_browser_draws_what_the_records_hold(browser, schedulers):
+def test_browser_draws_the_values_of_the_records(browser, schedulers):
     results, path = schedulers
     browser.open(path)
     labels = browser.ask(
@@ -302,7 +302,7 @@ def test_browser_never_scrolls_sideways(browser, schedulers, width):
     assert width / 2 < browser.ask(drawn) < width
 
 
-def test_browser_shows_dark_paper_to_who_wants_it(browser, schedulers):
+def test_browser_follows_the_preference_for_a_dark_theme(browser, schedulers):
     def brightness(script):
         colour = browser.ask(script)
         return sum(int(part) for part in colour.strip("rgb()").split(",")) / 3

@@ -66,7 +66,7 @@ def test_folder_without_manifest_is_named(tmp_path):
         ({"further_targets": (0.5, 1.2)}, r"within \(0, 1\], got 1.2"),
     ],
 )
-def test_study_that_names_what_it_has_not_is_refused(changes, message):
+def test_study_that_names_an_unknown_experiment_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         study(**changes)
 
@@ -76,7 +76,7 @@ def record(name, accuracies, end="finished"):
     return Record({"name": name, "seed": 0}, rows, end and {"status": end})
 
 
-def test_rule_takes_the_middle_of_the_best_not_of_the_last():
+def test_rule_takes_the_median_of_the_best_evaluations_not_of_the_last():
     records = [
         record("steps", [0.5, 0.9, 0.7]),
         record("steps", [0.6, 0.8]),
@@ -88,7 +88,7 @@ def test_rule_takes_the_middle_of_the_best_not_of_the_last():
     assert target.origin == "median over 2 runs of the best evaluation of steps"
 
 
-def test_rule_without_a_baseline_s_run_says_so():
+def test_rule_without_a_run_of_the_baseline_raises():
     with pytest.raises(ValueError, match="steps, which has no finished run yet"):
         resolve_target(MedianBest("steps"), [record("other", [1.0])])
 
@@ -109,7 +109,7 @@ def of(name):
 """
 
 
-def test_size_is_looked_up(tmp_path):
+def test_size_selects_a_study(tmp_path):
     path = tmp_path / "study.py"
     path.write_text(FILE + "sizes = {'small': of('s'), 'large': of('l')}\n")
     assert load_study(path).name == "s"
@@ -118,7 +118,7 @@ def test_size_is_looked_up(tmp_path):
         load_study(path, "huge")
 
 
-def test_file_of_one_size_has_no_other(tmp_path):
+def test_file_with_one_size_has_no_other(tmp_path):
     path = tmp_path / "study.py"
     path.write_text(FILE + "study = of('s')\n")
     assert load_study(path).name == "s"
