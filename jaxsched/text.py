@@ -1,4 +1,14 @@
-"""Numbers and small tables as text."""
+"""Numbers and small tables as text.
+
+text_of               a value, short and safe in a file name
+title                 an identifier as words
+format_values         several values with their names
+to_seven_digits       a float32 without its rounding error
+first_to_last         how a quantity changes
+mean_and_sd           a share's mean ± standard deviation, in per cent
+aligned_columns       a table for a terminal
+markdown_rows         a table in Markdown
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +17,13 @@ import numpy as np
 
 
 def text_of(value: Any) -> str:
-    """A value as short as it can be said, in letters that a file's name may have.
+    """Formats a value as briefly as possible, in characters that are safe in a file name.
+
+    A float is written with the fewest digits that give the same float back. In any other value
+    each character that is not a letter, a digit, "-", "_" or "." becomes "_".
+
+    Args:
+        value: a number, or anything that `str` takes.
 
     Example:
         >>> from jaxsched.text import text_of
@@ -17,17 +33,31 @@ def text_of(value: Any) -> str:
     if isinstance(value, float):
         text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
         if 0 < abs(value) < 0.01:
-            # The fewest digits that are this very number.
+            # `g` writes 0.0001 for 1e-4. Take the fewest digits that give this very float back.
             digits = (f"{value:.{count}e}" for count in range(18))
             text = next(text for text in digits if float(text) == value)
         mantissa, _, exponent = text.partition("e")
-        return f"{mantissa}e{int(exponent)}" if exponent else text
-    allowed = (letter if letter.isalnum() or letter in "-_." else "_" for letter in str(value))
-    return "".join(allowed)
+        return f"{mantissa}e{int(exponent)}" if exponent else text  # e-4 instead of e-04
+    safe = (letter if letter.isalnum() or letter in "-_." else "_" for letter in str(value))
+    return "".join(safe)
+
+
+def title(name: str) -> str:
+    """Writes an identifier as words.
+
+    Example:
+        >>> from jaxsched.text import title
+        >>> title("weight_decay")
+        'weight decay'
+    """
+    return name.replace("_", " ")
 
 
 def format_values(values: Mapping[str, Any]) -> str:
-    """Values by name, in words.
+    """Formats values with their names, separated by commas.
+
+    Args:
+        values: the values by name.
 
     Example:
         >>> from jaxsched.text import format_values
@@ -37,13 +67,65 @@ def format_values(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{title(name)} {text_of(value)}" for name, value in values.items())
 
 
-def title(name: str) -> str:
-    """The name of a value, in words."""
-    return name.replace("_", " ")
+def to_seven_digits(value: float) -> float:
+    """Rounds to seven significant digits, which is all that a float32 holds.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxsched.text import to_seven_digits
+        >>> float(np.float32(0.1)), to_seven_digits(np.float32(0.1))
+        (0.10000000149011612, 0.1)
+    """
+    return float(f"{value:.7g}")
 
 
-def aligned_columns(rows: list[list[str]]) -> str:
-    """The rows as lines, in columns: the first to the left, the others to the right."""
+def first_to_last(values: np.ndarray) -> str:
+    """Formats the first and the last value with an arrow between, or one if they look the same.
+
+    Args:
+        values: f[2]; the first and the last value of a quantity.
+
+    Example:
+        >>> import numpy as np
+        >>> from jaxsched.text import first_to_last
+        >>> first_to_last(np.array([0.1, 0.001])), first_to_last(np.array([0.1, 0.1]))
+        ('0.1 → 0.001', '0.1')
+    """
+    texts = dict.fromkeys(f"{to_seven_digits(value):.4g}" for value in values)
+    return " → ".join(texts)
+
+
+def mean_and_sd(mean: float | None, sd: float | None) -> str:
+    """Formats a mean ± standard deviation in per cent.
+
+    Args:
+        mean: a share, such as an accuracy within [0, 1]; None gives "none".
+        sd: its standard deviation; None, as for a single run, leaves it out.
+
+    Example:
+        >>> from jaxsched.text import mean_and_sd
+        >>> mean_and_sd(0.935, 0.0012), mean_and_sd(0.935, None)
+        ('93.50 ± 0.12', '93.50')
+    """
+    if mean is None:
+        return "none"
+    return f"{100 * mean:.2f}" if sd is None else f"{100 * mean:.2f} ± {100 * sd:.2f}"
+
+
+def aligned_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Aligns rows of cells in columns for a terminal, without a newline at the end.
+
+    The first column is aligned to the left and the others to the right.
+
+    Args:
+        rows: the cells of each row, equally many in each.
+
+    Example:
+        >>> from jaxsched.text import aligned_columns
+        >>> print(aligned_columns([["run", "updates"], ["cosine", "90"]]))
+        run     updates
+        cosine       90
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])])
@@ -51,26 +133,21 @@ def aligned_columns(rows: list[list[str]]) -> str:
     )
 
 
-def first_to_last(values: np.ndarray) -> str:
-    """First and last value as text; one where they read alike."""
-    texts = dict.fromkeys(f"{to_seven_digits(value):.4g}" for value in values)
-    return " → ".join(texts)
+def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
+    """Writes rows of cells as a Markdown table, with a newline after each row.
 
+    The first column is aligned to the left and the others to the right.
 
-def markdown_rows(cells: Sequence[Sequence[str]]) -> str:
-    """A Markdown table: the first row is the heading, all columns but the first stand right."""
-    columns, *rows = cells
-    lines = [columns, ("---", *["---:"] * (len(columns) - 1)), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    Args:
+        rows: the cells of each row, equally many in each; the first row is the heading.
 
-
-def mean_and_sd(mean: float | None, sd: float | None) -> str:
-    """Mean ± sd in per cent, as far as they are known."""
-    if mean is None:
-        return "none"
-    return f"{100 * mean:.2f}" if sd is None else f"{100 * mean:.2f} ± {100 * sd:.2f}"
-
-
-def to_seven_digits(value: float) -> float:
-    """To seven digits, all that float32 has: its 0.1 is 0.1 again."""
-    return float(f"{value:.7g}")
+    Example:
+        >>> from jaxsched.text import markdown_rows
+        >>> print(markdown_rows([["run", "updates"], ["cosine", "90"]]), end="")
+        | run | updates |
+        | --- | ---: |
+        | cosine | 90 |
+    """
+    heading, *body = rows
+    rule = ("---", *["---:"] * (len(heading) - 1))
+    return "".join(f"| {' | '.join(row)} |\n" for row in [heading, rule, *body])

@@ -1,4 +1,9 @@
-"""The benchmark: studies, their records, and what they say."""
+"""The benchmark: studies, which compare experiments by the steps they need to reach a target.
+
+study/        what a study consists of, and what runs it
+statistics/   estimates, intervals and tests from its records
+report/       tables, CSV files, plots, event files and the page
+"""
 
 from jaxsched.extras import require_extra
 

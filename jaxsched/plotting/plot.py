@@ -1,4 +1,4 @@
-"""Pictures of schedules, drawn before anything is trained."""
+"""Plots of schedules, before anything is trained."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -13,7 +13,8 @@ from jaxsched.schedules.function import as_schedule
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_RESOLUTION = 2001
+# So many points that a jump is drawn as a vertical line.
+_NUM_POINTS = 2001
 
 
 def plot(
@@ -23,22 +24,22 @@ def plot(
     unit: str = "updates",
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draws one or several schedules over [0, duration] on shared axes.
+    """Plots one or several schedules over [0, duration] on shared axes.
 
-    A jump is drawn as one. Save the picture with `ax.figure.savefig("schedules.png")`.
+    A jump is drawn as a vertical line. Save the figure with `ax.figure.savefig("schedules.png")`.
 
     Args:
-        schedules: a schedule or any function of time, or several by the name for the legend.
+        schedules: a schedule or any function of time, or several by their names in the legend.
         duration: how far to draw, in the schedules' unit of time.
-        unit: that unit, for the label of the axis.
+        unit: that unit, for the label of the time axis.
         ax: the Matplotlib axes to draw on; None makes a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        ImportError: when Matplotlib is missing; names the extra that brings it.
-        ValueError: when the duration is not above 0, or something is not a schedule.
+        ImportError: if Matplotlib is missing; names the extra that brings it.
+        ValueError: if the duration is not above 0, or if something is not a schedule.
 
     Example:
         >>> import matplotlib; matplotlib.use("Agg")
@@ -50,12 +51,13 @@ def plot(
     if not duration > 0:
         raise ValueError(f"plot needs a duration above 0, got duration={duration}.")
     if ax is None:
+        # Here, not at the top: `import jaxsched` must not load Matplotlib.
         require_extra("plot", "plot", "matplotlib")
         import matplotlib.pyplot as plt
 
         _, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
     named = schedules if isinstance(schedules, Mapping) else {"": schedules}
-    times = np.linspace(0, duration, _RESOLUTION)
+    times = np.linspace(0, duration, _NUM_POINTS)
     for name, schedule in named.items():
         values = as_schedule("plot", schedule)(jnp.asarray(times, jnp.float32))
         ax.plot(times, np.asarray(values), label=name or None)

@@ -1,4 +1,4 @@
-"""Plots of a run's hyper-parameters before it runs, as a picture and as text."""
+"""Plots of the hyper-parameters of runs that have not run yet, as a figure and as text."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,24 +8,30 @@ import numpy as np
 from jaxsched.experiment import Preview
 from jaxsched.extras import require_extra
 from jaxsched.plotting.style import curve_style, plain
+from jaxsched.text import title
 
 
 def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
-    """Every hyper-parameter over the run, against updates and against epochs."""
+    """Draws every hyper-parameter over the run, against updates on the left and epochs beside.
+
+    Args:
+        previews: by an experiment's name, for the legend.
+        path: the image file to write.
+    """
     require_extra("Plotting schedules", "plot", "matplotlib")
     from matplotlib.figure import Figure
 
-    names = _curve_names(previews)
+    names = _hyperparameters(previews)
     figure = Figure(figsize=(10, 1.2 + 1.5 * len(names)), layout="constrained")
     axes = figure.subplots(len(names), 2, sharex="col", sharey="row", squeeze=False)
     for row, name in zip(axes, names, strict=True):
-        for number, shown in enumerate(previews.values()):
-            if name in shown.curves:
-                for axis, times in zip(row, (shown.steps, shown.epochs), strict=True):
-                    values = shown.curves[name]
-                    # A schedule holds its value until the next update.
+        for number, preview in enumerate(previews.values()):
+            if name in preview.curves:
+                for axis, times in zip(row, (preview.steps, preview.epochs), strict=True):
+                    values = preview.curves[name]
+                    # A schedule's value is in force until the next update: steps, no slopes.
                     axis.step(times, values, **curve_style(number), where="post", alpha=0.85)
-        row[0].set_ylabel(name.replace("_", " "))
+        row[0].set_ylabel(title(name))
     for axis in axes.flat:
         plain(axis)
     axes[-1, 0].set_xlabel("updates")
@@ -36,22 +42,28 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
 
 
 def text_schedules(previews: Mapping[str, Preview], *, width: int = 68, colour: bool) -> str:
-    """The same against epochs, as text for a terminal."""
+    """Plots every hyper-parameter against epochs as text for a terminal.
+
+    Args:
+        previews: by an experiment's name, for the legend.
+        width: of a plot, in characters.
+        colour: whether the terminal shows colours.
+    """
     require_extra("Plotting schedules", "plot", "uniplot")
     from uniplot import plot_to_string
 
     plots = []
-    for name in _curve_names(previews):
-        shown = {key: p for key, p in previews.items() if name in p.curves}
-        values = np.unique(np.concatenate([p.curves[name] for p in shown.values()]))
+    for name in _hyperparameters(previews):
+        drawn = {key: p for key, p in previews.items() if name in p.curves}
+        values = np.unique(np.concatenate([p.curves[name] for p in drawn.values()]))
         if len(values) == 1:
-            plots.append(f"{name.replace('_', ' ')}: {values[0]:.6g} throughout\n")
+            plots.append(f"{title(name)}: {values[0]:.6g} throughout\n")
             continue
         text = plot_to_string(
-            xs=[p.epochs for p in shown.values()],
-            ys=[p.curves[name] for p in shown.values()],
-            title=name.replace("_", " "),
-            legend_labels=list(shown),
+            xs=[p.epochs for p in drawn.values()],
+            ys=[p.curves[name] for p in drawn.values()],
+            title=title(name),
+            legend_labels=list(drawn),
             x_unit=" ep",
             width=width,
             height=8,
@@ -63,5 +75,6 @@ def text_schedules(previews: Mapping[str, Preview], *, width: int = 68, colour: 
     return "\n".join(plots)
 
 
-def _curve_names(previews: Mapping[str, Preview]) -> list[str]:
-    return list(dict.fromkeys(name for shown in previews.values() for name in shown.curves))
+def _hyperparameters(previews: Mapping[str, Preview]) -> list[str]:
+    """The names of all hyper-parameters, each once, in the order of their first appearance."""
+    return list(dict.fromkeys(name for preview in previews.values() for name in preview.curves))

@@ -1,4 +1,4 @@
-"""js.plot draws what the schedule says, and costs nothing until it is called."""
+"""js.plot draws a schedule's values, and loads Matplotlib only when it is called."""
 
 import pathlib
 import runpy
@@ -30,7 +30,7 @@ def test_the_line_is_the_schedule():
     assert ax.get_legend() is None
 
 
-def test_several_share_the_axes_that_are_given():
+def test_several_schedules_share_the_given_axes():
     _, ax = matplotlib.pyplot.subplots()
     drawn = js.plot({"ours": js.Cosine(0.1, 9), "a lambda": lambda t: 1 / (1 + t)}, 9, ax=ax)
     assert drawn is ax
@@ -47,7 +47,7 @@ def test_impossible_arguments_are_refused(schedule, duration):
     ("experiment", "table"),
     [("reports/schedule_gallery", "PANELS"), ("performance/schedule_cost", "SCHEDULES")],
 )
-def test_the_gallery_and_the_bench_have_every_family(experiment, table):
+def test_the_gallery_and_the_cost_table_have_every_family(experiment, table):
     path = pathlib.Path(__file__).parents[2] / "experiments" / f"{experiment}.py"
     shown = " ".join(runpy.run_path(str(path))[table])
     families = {

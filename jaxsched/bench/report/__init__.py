@@ -1,1 +1,11 @@
-"""A study's report: tables, CSV files, plots, event files and the page."""
+"""A study's report, made from its records alone.
+
+results.py      everything that is computed, once, for all of the files below
+report.py       writes them all
+tables.py       the tables, for the terminal, as Markdown and as JSON
+csv_files.py    runs and evaluations as CSV
+curves.py       a quantity over time, the median over seeds
+plots.py        accuracy.png
+tensorboard.py  event files for TensorBoard
+page/           report.html, one page with interactive charts
+"""

@@ -1,4 +1,4 @@
-"""A study's runs and their evaluations as flat CSV, for others' spreadsheets and data frames."""
+"""A study's runs and evaluations as CSV files, for spreadsheets and data frames."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,42 +25,43 @@ _EVALUATION = (
 
 
 def write_runs(results: Results, path: Path) -> None:
-    """One row a run that came to its end or died; what its record does not say is empty.
+    """Writes a row for each run that ended. A value that the record lacks is an empty cell.
 
     Columns:
-        study, experiment, seed: whose run it is.
-        status, reason: finished, stopped, diverged or failed, and why.
-        target: test accuracy to reach, a share.
-        steps_to_target, examples_to_target, train_seconds_to_target: at the first evaluation there;
-            empty where the run missed it.
-        final_test_accuracy, final_averaged_test_accuracy: of the last evaluation, shares.
-        steps, examples, train_seconds, evaluation_seconds: at the last evaluation.
-        planned_steps: other than `steps` where the run diverged or its batch grew on the way.
-        compile_seconds: before the run, of a program that several runs may share.
-        images_per_second: while it trained.
-        process_peak_bytes, device_peak_bytes: the most memory in use at a time.
-        device, num_devices, processor, jax, commit: what it ran on and with.
-        digest: of the experiment.
-        started: in UTC.
+        study, experiment, seed: which run it is.
+        status, reason: finished, stopped, diverged or failed, and the reason.
+        target: the test accuracy to reach, a share.
+        steps_to_target, examples_to_target, train_seconds_to_target: the values at the first
+            evaluation that reached the target; empty if the run missed it.
+        final_test_accuracy, final_averaged_test_accuracy: the last evaluation's accuracy, shares.
+        steps, examples, train_seconds, evaluation_seconds: the values at the last evaluation.
+        planned_steps: the updates planned; not equal to `steps` if the run diverged or its batch
+            size grew during the run.
+        compile_seconds: the time to compile the program, which several runs may share.
+        images_per_second: the throughput during training.
+        process_peak_bytes, device_peak_bytes: the largest memory use of host and device.
+        device, num_devices, processor, jax, commit: the hardware and the versions.
+        digest: the experiment's digest.
+        started: when the run started, in UTC.
 
     Args:
-        results: of a study.
-        path: the file; one that is there is written anew.
+        results: the study's results.
+        path: the file to write; an existing one is replaced.
     """
     rows = ({**_names(results, r), **_run(r, results.target.accuracy)} for r in results.records)
     _write(path, (*_NAMES, *_RUN), rows)
 
 
 def write_evaluations(results: Results, path: Path) -> None:
-    """One row an evaluation of those runs; what its record does not say is empty.
+    """Writes a row for each evaluation of these runs. A missing value is an empty cell.
 
     Columns:
-        study, experiment, seed: whose run it is.
+        study, experiment, seed: which run it is.
         the others: the fields of `jaxsched.train.Evaluation` that are numbers.
 
     Args:
-        results: of a study.
-        path: the file; one that is there is written anew.
+        results: the study's results.
+        path: the file to write; an existing one is replaced.
     """
     rows = (
         {**_names(results, record), **{column: row.get(column) for column in _EVALUATION}}
@@ -84,22 +85,22 @@ def _names(results: Results, record: Record) -> dict[str, Any]:
 
 def _run(record: Record, target: float) -> dict[str, Any]:
     header, end = record.header, record.end or {}
-    made_with, memory = header.get("environment", {}), end.get("peak_memory", {})
-    hit = first_at_target(record, target) or {}
+    environment, memory = header.get("environment", {}), end.get("peak_memory", {})
+    at_target = first_at_target(record, target) or {}
     last = record.evaluations[-1] if record.evaluations else {}
-    known = {
+    renamed = {
         "target": target,
         "final_test_accuracy": last.get("test_accuracy"),
         "final_averaged_test_accuracy": last.get("averaged_test_accuracy"),
-        "steps_to_target": hit.get("step"),
-        "examples_to_target": hit.get("examples"),
-        "train_seconds_to_target": hit.get("train_seconds"),
+        "steps_to_target": at_target.get("step"),
+        "examples_to_target": at_target.get("examples"),
+        "train_seconds_to_target": at_target.get("train_seconds"),
         "steps": last.get("step"),
         "planned_steps": header.get("total_steps"),
         "process_peak_bytes": memory.get("process"),
         "device_peak_bytes": memory.get("device"),
-        "jax": made_with.get("packages", {}).get("jax"),
+        "jax": environment.get("packages", {}).get("jax"),
     }
-    # The other columns are called as in the record.
-    called_so = {**header, **made_with, **last, **end, **known}
-    return {column: called_so.get(column) for column in _RUN}
+    # The other columns have the same name in the record.
+    values = {**header, **environment, **last, **end, **renamed}
+    return {column: values.get(column) for column in _RUN}

@@ -1,6 +1,6 @@
-"""What the runs of an experiment say over time: the median over seeds, and its middle half.
+"""A quantity of an experiment over time: its median over seeds, and their middle half.
 
-Knows no JAX.
+Imports no JAX.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import TimeAxis
 from jaxsched.tracking.records import Record
 
-# By name, in words.
+# The axes of time and their labels.
 TIME_AXES: Mapping[TimeAxis, str] = {
     "step": "updates",
     "examples": "examples",
@@ -22,6 +22,7 @@ TIME_AXES: Mapping[TimeAxis, str] = {
 }
 assert set(TIME_AXES) == set(get_args(TimeAxis))
 
+# Reads a quantity from an evaluation's row; None if the row does not have it.
 Value: TypeAlias = Callable[[Mapping[str, Any]], float | None]
 
 
@@ -30,11 +31,11 @@ class Curve:
     """A quantity of an experiment at its evaluations, over seeds.
 
     Attributes:
-        n: number of runs.
-        times: by clock, the median over seeds; one at each evaluation.
-        low: the lower quartile over seeds, likewise.
-        median: likewise.
-        high: the upper quartile, likewise.
+        n: the number of runs.
+        times: by axis of time, the median time over seeds at each evaluation.
+        low: the lower quartile over seeds at each evaluation.
+        median: the median over seeds at each evaluation.
+        high: the upper quartile over seeds at each evaluation.
     """
 
     n: int
@@ -45,14 +46,14 @@ class Curve:
 
 
 def curve_of(records: Sequence[Record], value: Value) -> Curve | None:
-    """A quantity of the runs of one experiment; None where no evaluation has it in all of them.
+    """Computes the curve of a quantity; None if no evaluation has it in all runs.
 
-    It ends where the first of the runs ends, be it by diverging: after that it would tell of those
-    alone that were lucky.
+    The curve ends where the first of the runs ends, even by diverging: beyond, it would show only
+    the seeds that were lucky. A run without any evaluation is left out.
 
     Args:
-        records: of the runs.
-        value: what a row says of the quantity; None where it says nothing.
+        records: the runs of one experiment.
+        value: reads the quantity from a row; None if the row does not have it.
 
     Example:
         >>> from jaxsched.tracking import Record
@@ -69,30 +70,31 @@ def curve_of(records: Sequence[Record], value: Value) -> Curve | None:
     """
     runs = [record.evaluations for record in records if record.evaluations]
     marks = [
-        mark
-        for mark in zip(*runs, strict=False)  # to the end of the shortest
-        if all(value(row) is not None for row in mark)
+        rows
+        for rows in zip(*runs, strict=False)  # up to the end of the shortest run
+        if all(value(row) is not None for row in rows)
     ]
     if not marks:
         return None
-    low, median, high = _quartiles([[value(row) for row in mark] for mark in marks])
+    low, median, high = _quartiles([[value(row) for row in rows] for rows in marks])
     times: dict[TimeAxis, tuple[float, ...]] = {
-        clock: _quartiles([[row[clock] for row in mark] for mark in marks])[1]
-        for clock in TIME_AXES
+        time_axis: _quartiles([[row[time_axis] for row in rows] for rows in marks])[1]
+        for time_axis in TIME_AXES
     }
     return Curve(len(runs), times, low, median, high)
 
 
 def _quartiles(values: Sequence[Sequence[Any]]) -> list[tuple[float, ...]]:
-    """Of each row."""
+    """The three quartiles of each row of values."""
     quartiles = np.quantile(np.array(values, np.float64), (0.25, 0.5, 0.75), axis=1)
-    return [tuple(of.tolist()) for of in quartiles]
+    return [tuple(quartile.tolist()) for quartile in quartiles]
 
 
 def lowest_accuracy(results: Results) -> float:
-    """Of the target and of each experiment's medians after their first quarter.
+    """Returns the accuracy at which the accuracy axis of a plot should begin.
 
-    An axis begins here: that quarter comes from chance, and would flatten all the rest.
+    It is the lowest of the target and of each experiment's medians after the first quarter of its
+    evaluations. The first quarter starts at chance level and would flatten all the rest.
     """
     lowest = results.target.accuracy
     for name in results.manifest.names:
@@ -103,5 +105,5 @@ def lowest_accuracy(results: Results) -> float:
 
 
 def column(name: str) -> Value:
-    """The value of a row's column."""
+    """Returns a function that reads this column from a row."""
     return lambda row: cast("float | None", row.get(name))

@@ -1,4 +1,4 @@
-"""What a study leaves behind: its table, its numbers for other programs, its curves, its page."""
+"""Writes all files of a study's report."""
 
 from pathlib import Path
 
@@ -12,14 +12,17 @@ from jaxsched.bench.report.tables import markdown_table, terminal_table, write_j
 
 
 def write_report(results: Results, folder: Path) -> Table:
-    """Writes `report.html`, `accuracy.png`, `summary` as `.md` and `.json`, and two CSV files.
+    """Writes a study's report: a page, a plot, tables and CSV files.
+
+    The files are `report.html`, `accuracy.png`, `summary.md`, `summary.json`, `runs.csv` and
+    `evaluations.csv`. Existing ones are replaced.
 
     Args:
-        results: of a study that was run, wholly or in part.
-        folder: where to write; it is made.
+        results: the results of a study, of which some runs may be missing.
+        folder: where to write; it is created if it does not exist.
 
     Returns:
-        The table, for the terminal.
+        The table of results, to be printed in the terminal.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(results, folder / "summary.json")

@@ -1,4 +1,4 @@
-"""All that is said of a study, from its outline and its records. Knows no JAX."""
+"""Everything that is computed from a study's manifest and records. Imports no JAX."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,20 +29,20 @@ RECORDS_FOLDER = "records"
 
 @dataclass(frozen=True)
 class Results:
-    """A study's results: what every table, picture and page is made from.
+    """A study's results, from which every table, every plot and the page are made.
 
     Attributes:
-        outline: of the study.
-        records: of its runs that came to their end or died, in its order.
-        target: accuracy to reach, with its origin.
-        summaries: one an experiment.
-        by_accuracy: each experiment's final accuracy against the baseline's.
-        by_steps: likewise, its updates to the target.
-        surely_over: by name, the first evaluation from which on the mean over seeds is
-            significantly over the target; only those that have one.
-        profile: over the target and the further ones, by the median of updates; None with one
-            target alone.
-        caveats: what a reader must be told first.
+        manifest: the study's manifest.
+        records: the records of its runs that ended, in the study's order.
+        target: the accuracy to reach, with its origin.
+        summaries: one for each experiment.
+        by_accuracy: each experiment's final accuracy compared with the baseline's.
+        by_steps: each experiment's updates to the target compared with the baseline's.
+        significantly_above: by name, the first evaluation from which on the mean over seeds is
+            significantly above the target; experiments without one are left out.
+        profile: the performance profile over the target and the further targets, from the median
+            number of updates; None if there is only one target.
+        caveats: what a reader must know before the numbers.
     """
 
     manifest: StudyManifest
@@ -51,82 +51,83 @@ class Results:
     summaries: tuple[Summary, ...]
     by_accuracy: tuple[Comparison, ...]
     by_steps: tuple[Comparison, ...]
-    surely_over: Mapping[str, Mapping[str, Any]]
+    significantly_above: Mapping[str, Mapping[str, Any]]
     profile: PerformanceProfile | None
     caveats: tuple[str, ...]
 
     def runs_of(self, name: str) -> list[Record]:
-        """The finished runs of an experiment."""
+        """Returns the records of one experiment."""
         return [record for record in self.records if record.name == name]
 
     @classmethod
     def of(cls, manifest: StudyManifest, records: Sequence[Record]) -> "Results":
-        """Computes them.
+        """Computes the results.
 
         Args:
-            outline: of the study.
-            records: of its runs, in any order; those that were cut off and those of other
-                experiments are left out.
+            manifest: the study's manifest.
+            records: the records of its runs, in any order. Runs that were cut off and runs of
+                other experiments are left out.
 
         Raises:
-            ValueError: when none of its runs has finished, or the target's baseline has not.
+            ValueError: if none of the study's runs has finished, or none of the target's baseline.
         """
-        # A run that died may have come to its end elsewhere.
-        results = sorted((r for r in records if r.is_result), key=lambda r: r.is_complete)
-        found = {(r.name, r.header["digest"], r.header["seed"]): r for r in results}
+        # Of two records of one run the later wins: one that came to its end, not one that died.
+        ended = sorted((r for r in records if r.is_result), key=lambda r: r.is_complete)
+        found = {(r.name, r.header["digest"], r.header["seed"]): r for r in ended}
         runs = [(run.name, run.digest, run.seed) for run in manifest.runs]
-        made = tuple(found[run] for run in runs if run in found)
-        if not made:
+        results = tuple(found[run] for run in runs if run in found)
+        if not results:
             raise ValueError(
                 f"none of the {len(runs)} runs of {manifest.name} has a finished record among the "
                 f"{len(records)} that were read; run `jaxsched bench` on its file first."
             )
-        target = resolve_target(manifest.target, made)
+        target = resolve_target(manifest.target, results)
         return cls(
             manifest=manifest,
-            records=made,
+            records=results,
             target=target,
-            summaries=tuple(summarise(made, target.accuracy)),
-            by_accuracy=tuple(compare_accuracy(made, manifest.baseline)),
-            by_steps=tuple(compare_times(made, manifest.baseline, target.accuracy, "step")),
-            surely_over=_surely_over(made, target.accuracy),
-            profile=_profile(made, (target.accuracy, *manifest.further_targets)),
-            caveats=tuple(caveats(manifest, made, target)),
+            summaries=tuple(summarise(results, target.accuracy)),
+            by_accuracy=tuple(compare_accuracy(results, manifest.baseline)),
+            by_steps=tuple(compare_times(results, manifest.baseline, target.accuracy, "step")),
+            significantly_above=_significantly_above(results, target.accuracy),
+            profile=_profile(results, (target.accuracy, *manifest.further_targets)),
+            caveats=tuple(caveats(manifest, results, target)),
         )
 
     @classmethod
     def read(cls, folders: Sequence[Path]) -> "Results":
-        """Computes them from folders of one study, such as several hosts have each a part of.
+        """Computes the results from the folders of one study, such as those of several hosts.
 
         Args:
-            folders: each with the study's outline and its records. Of a run that two of them hold
-                the first counts, unless it died there.
+            folders: each with the study's manifest and some of its records. If two of them hold
+                the same run, the first counts, unless it died there.
 
         Raises:
-            FileNotFoundError: when a folder is none of a study.
-            ValueError: when they are not of the same study, a record is damaged, or `of` raises.
+            FileNotFoundError: if a folder has no manifest.
+            ValueError: if the folders are not of the same study, a record is damaged, or `of`
+                raises.
         """
-        outlines = [StudyManifest.read(folder / MANIFEST_FILE) for folder in folders]
-        for folder, manifest in zip(folders, outlines, strict=True):
-            if manifest != outlines[0]:
+        first, *others = [StudyManifest.read(folder / MANIFEST_FILE) for folder in folders]
+        for folder, manifest in zip(folders[1:], others, strict=True):
+            if manifest != first:
                 raise ValueError(
-                    f"{folder} holds another study, or other runs of {outlines[0].name}, than "
+                    f"{folder} holds another study, or other runs of {first.name}, than "
                     f"{folders[0]}; give the folders of one study, made from one file."
                 )
-        paths = [path for folder in folders for path in _records(folder)]
-        # The first one wins.
-        return cls.of(outlines[0], [read_record(path) for path in reversed(paths)])
+        paths = [path for folder in folders for path in _record_paths(folder)]
+        # Reversed, because `of` prefers the later of two records.
+        return cls.of(first, [read_record(path) for path in reversed(paths)])
 
 
 def by_study(folders: Sequence[Path]) -> list[list[Path]]:
-    """Folders that hold a study of the same name together, for `Results.read`, in their order.
+    """Groups folders by the name of their study, for `Results.read`; keeps their order.
 
     Args:
-        folders: each with a study's outline.
+        folders: each with a study's manifest.
 
     Raises:
-        FileNotFoundError: when a folder is none of a study.
-        ValueError: when an outline is damaged.
+        FileNotFoundError: if a folder has no manifest.
+        ValueError: if a manifest is damaged.
     """
     groups: dict[str, list[Path]] = {}
     for folder in folders:
@@ -139,13 +140,13 @@ def _by_name(records: Sequence[Record]) -> dict[str, list[Record]]:
     return {name: [record for record in records if record.name == name] for name in names}
 
 
-def _surely_over(records: Sequence[Record], target: float) -> dict[str, Mapping[str, Any]]:
+def _significantly_above(records: Sequence[Record], target: float) -> dict[str, Mapping[str, Any]]:
     found = {name: earliest_significant(runs, target) for name, runs in _by_name(records).items()}
     return {name: row for name, row in found.items() if row is not None}
 
 
 def _profile(records: Sequence[Record], targets: Sequence[float]) -> PerformanceProfile | None:
-    """A task is a target: the study has one data set and, mostly, one network."""
+    """The profile with the targets as tasks, since a study has one data set."""
     if len(targets) < 2:
         return None
 
@@ -161,5 +162,5 @@ def _profile(records: Sequence[Record], targets: Sequence[float]) -> Performance
     )
 
 
-def _records(folder: Path) -> list[Path]:
+def _record_paths(folder: Path) -> list[Path]:
     return sorted((folder / RECORDS_FOLDER).glob("*.jsonl"))

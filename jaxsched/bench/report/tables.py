@@ -1,4 +1,4 @@
-"""The table of a study: in the terminal, as Markdown and as JSON."""
+"""The tables of a study: for the terminal, as Markdown and as JSON."""
 
 import dataclasses
 import json
@@ -11,18 +11,14 @@ from jaxsched.bench.statistics import Comparison, Summary, p_in_words
 from jaxsched.text import markdown_rows, mean_and_sd
 
 _COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
-
-
-_AVERAGED = "averaged, %"  # only in tables where there is an average
-
-
-_PUBLISHED = "published, %"  # only where something is
+_AVERAGED = "averaged, %"  # only if an experiment averages its weights
+_PUBLISHED = "published, %"  # only if a number is published
 
 
 def terminal_table(results: Results) -> Table:
-    """The table as the terminal shows it."""
+    """Returns the table of results for the terminal, with the caveats below."""
     table = Table(title=_title(results), caption="\n".join(results.caveats))
-    # Without intervals, which a terminal has no room for.
+    # Without intervals, for which a terminal is too narrow.
     columns, *rows = summary_cells(results, intervals=False)
     for column in columns:
         table.add_column(column, justify="right" if column else "left")
@@ -32,7 +28,7 @@ def terminal_table(results: Results) -> Table:
 
 
 def markdown_table(results: Results) -> str:
-    """The same as Markdown: a heading, the caveats, the table and the comparisons."""
+    """Returns the report in Markdown: a title, the caveats, the table and the comparisons."""
     parts = [
         f"{_title(results)}\n",
         "".join(f"- {caveat}\n" for caveat in results.caveats),
@@ -43,26 +39,28 @@ def markdown_table(results: Results) -> str:
 
 
 def markdown_summaries(results: Results) -> str:
-    """The table alone, with intervals: a row an experiment."""
+    """Returns the table of results in Markdown, with intervals: a row for each experiment."""
     return markdown_rows(summary_cells(results, intervals=True))
 
 
 def markdown_comparisons(results: Results) -> str:
-    """The comparisons alone: a row an experiment, against the baseline."""
+    """Returns the comparisons with the baseline in Markdown: a row for each experiment."""
     return markdown_rows(comparison_cells(results))
 
 
 def write_json(results: Results, path: Path) -> None:
-    """All that is computed, unrounded: a key for each field of `Results` but the records."""
+    """Writes everything that is computed, unrounded: all fields of `Results` but the records."""
     content = {
         "study": results.manifest.name,
         "target": results.target.accuracy,
         "origin": results.target.origin,
         "rows": [dataclasses.asdict(summary) for summary in results.summaries],
         "baseline": results.manifest.baseline,
-        "by_accuracy": [dataclasses.asdict(of) for of in results.by_accuracy],
-        "by_steps": [dataclasses.asdict(of) for of in results.by_steps],
-        "surely_over": {name: row["step"] for name, row in results.surely_over.items()},
+        "by_accuracy": [dataclasses.asdict(comparison) for comparison in results.by_accuracy],
+        "by_steps": [dataclasses.asdict(comparison) for comparison in results.by_steps],
+        "significantly_above": {
+            name: row["step"] for name, row in results.significantly_above.items()
+        },
         "profile": None if results.profile is None else dataclasses.asdict(results.profile),
         "caveats": results.caveats,
     }
@@ -79,50 +77,50 @@ def _title(results: Results) -> str:
 
 
 def summary_cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]:
-    """The table's heading, and a row for each experiment.
+    """Returns the cells of the table of results: the heading, and a row for each experiment.
 
     Args:
-        results: of a study.
-        intervals: whether medians have theirs beside them.
+        results: the study's results.
+        intervals: whether the median of steps is followed by its interval.
     """
     summaries, published = results.summaries, results.manifest.published
-    rows = [_COLUMNS, *(_row(summary, intervals) for summary in summaries)]
+    rows = [_COLUMNS, *(_summary_row(summary, intervals) for summary in summaries)]
     if any(summary.averaged_mean is not None for summary in summaries):
         averaged = [_AVERAGED, *(mean_and_sd(s.averaged_mean, s.averaged_sd) for s in summaries)]
         rows = [(*row, cell) for row, cell in zip(rows, averaged, strict=True)]
     if published:
-        others = [published.get(summary.name) for summary in summaries]
-        cells = [_PUBLISHED, *("" if of is None else f"{100 * of.accuracy:.2f}" for of in others)]
-        rows = [(*row, cell) for row, cell in zip(rows, cells, strict=True)]
+        numbers = [published.get(summary.name) for summary in summaries]
+        texts = ["" if number is None else f"{100 * number.accuracy:.2f}" for number in numbers]
+        rows = [(*row, cell) for row, cell in zip(rows, [_PUBLISHED, *texts], strict=True)]
     return rows
 
 
-def _row(summary: Summary, intervals: bool) -> tuple[str, ...]:
+def _summary_row(summary: Summary, intervals: bool) -> tuple[str, ...]:
     def number(value: float | None, form: str) -> str:
         return "missed" if value is None else format(value, form)
 
     steps = number(summary.steps, ",.0f")
     if intervals and summary.steps_interval is not None and summary.steps is not None:
-        low, high = (_bound(end) for end in summary.steps_interval)
+        low, high = (_bound(end, ",.0f") for end in summary.steps_interval)
         steps += f" [{low}, {high}]"
-    lost = {"diverged": summary.diverged, "failed": summary.failed}
-    said = "".join(f", {count} {how}" for how, count in lost.items() if count)
+    died = {"diverged": summary.diverged, "failed": summary.failed}
+    losses = "".join(f", {count} {how}" for how, count in died.items() if count)
     return (
         summary.name,
         steps,
         number(summary.examples, ",.0f"),
         number(summary.seconds, ".1f"),
-        f"{summary.reached}/{summary.seeds}{said}",
+        f"{summary.reached}/{summary.seeds}{losses}",
         f"{mean_and_sd(summary.accuracy_mean, summary.accuracy_sd)} (n={summary.seeds})",
     )
 
 
-def _bound(value: float | None) -> str:
-    return "∞" if value is None else f"{value:,.0f}"
+def _bound(value: float | None, form: str) -> str:
+    return "∞" if value is None else format(value, form)
 
 
 def comparison_cells(results: Results) -> list[tuple[str, ...]]:
-    """A heading, and a row for each experiment against the baseline, seed by seed."""
+    """Returns the cells of the comparisons with the baseline: the heading, and the rows."""
     heading = (
         f"against {results.manifest.baseline}, by seed",
         "final accuracy, points [95% interval]",
@@ -146,6 +144,7 @@ def comparison_cells(results: Results) -> list[tuple[str, ...]]:
 
 
 def _points(comparison: Comparison) -> str:
+    """A difference of accuracies, in percentage points."""
     if comparison.estimate is None:
         return "none"
     estimate = f"{100 * comparison.estimate:+.2f}"
@@ -155,7 +154,7 @@ def _points(comparison: Comparison) -> str:
 
 
 def _ratio(comparison: Comparison) -> str:
-    """0 is a baseline that missed, infinity an experiment that did."""
+    """A ratio of times: 0 if the baseline missed the target, None if the experiment did."""
     if comparison.n == 0:
         return "none"
     if comparison.estimate is None:
@@ -163,8 +162,7 @@ def _ratio(comparison: Comparison) -> str:
     estimate = "baseline missed" if comparison.estimate == 0 else f"{comparison.estimate:.2f}"
     if comparison.n == 1:
         return f"{estimate} (n=1)"
-    low, high = ("∞" if end is None else f"{end:.2f}" for end in (comparison.low, comparison.high))
-    return f"{estimate} [{low}, {high}]"
+    return f"{estimate} [{_bound(comparison.low, '.2f')}, {_bound(comparison.high, '.2f')}]"
 
 
 def _p_value(comparison: Comparison) -> str:

@@ -1,4 +1,4 @@
-"""A study's runs as TensorBoard's event files."""
+"""A study's runs as event files for TensorBoard."""
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +9,10 @@ from jaxsched.bench.report.results import Results
 from jaxsched.extras import require_extra
 from jaxsched.tracking.records import Record
 
-# TensorBoard takes any name that has `tfevents` in it; one without a time is written over.
+# TensorBoard reads any file with `tfevents` in its name. Ours has no time in it, so that a second
+# export replaces the file instead of adding one.
 _FILE = "events.out.tfevents.jaxsched"
-# By the fields of `Evaluation`; what stands before the slash is one group of plots.
+# The tag of each field of `Evaluation`. TensorBoard groups plots by the part before the slash.
 _TAGS = {
     "test_accuracy": "accuracy/test",
     "averaged_test_accuracy": "accuracy/test_averaged",
@@ -24,31 +25,32 @@ _TAGS = {
     "weight_decay": "hyperparameters/weight_decay",
     "batch_size": "hyperparameters/batch_size",
     "squared_norm": "weights/squared_norm",
-    "examples": "clocks/examples",
-    "epoch": "clocks/epoch",
-    "train_seconds": "clocks/train_seconds",
+    "examples": "time/examples",
+    "epoch": "time/epoch",
+    "train_seconds": "time/train_seconds",
 }
 
 
 def write_event_files(results: Results, folder: Path) -> None:
-    """Writes `STUDY/EXPERIMENT/seedN`, a run each for `tensorboard --logdir FOLDER`.
+    """Writes each run to a folder `STUDY/EXPERIMENT/seedN`, for `tensorboard --logdir FOLDER`.
 
-    Each evaluation is a point of every curve, at the updates made; its wall time is that of the
-    run's start and the seconds of training and evaluation since, as if it had never been resumed.
-    For the table of hyper-parameters a run has those entries of its config in which the study's
-    runs differ, by their place in it, such as `optimizer.lr.peak`.
+    Each evaluation is a point of every curve, at its update count. Its wall time is the run's start
+    plus the seconds of training and evaluation until then, as if the run had never been resumed.
+    The table of hyper-parameters has the entries of the config in which the study's runs differ,
+    named by their place in it, such as `optimizer.lr.peak`.
 
     Args:
-        results: of a study.
-        folder: where to write; it is made. Runs that an earlier call wrote are written anew.
+        results: the study's results.
+        folder: where to write; it is created if it does not exist. Runs that an earlier call wrote
+            are replaced.
 
     Raises:
-        ImportError: when tensorboardX is missing; names the extra that installs it.
+        ImportError: if tensorboardX is missing; names the extra that installs it.
 
     Example: `jaxsched report runs/quickstart --tensorboard FOLDER`.
     """
     require_extra("Writing event files", "tensorboard", "tensorboardX")
-    # Protobuf makes this class when it is imported, so that no type checker sees it.
+    # Protobuf creates this class on import, where no type checker can see it.
     from tensorboardX.proto.event_pb2 import Event  # pyright: ignore
     from tensorboardX.record_writer import RecordWriter
     from tensorboardX.summary import hparams
@@ -57,7 +59,8 @@ def write_event_files(results: Results, folder: Path) -> None:
         run = folder / results.manifest.name / record.name / f"seed{record.header['seed']}"
         run.mkdir(parents=True, exist_ok=True)
         started = datetime.datetime.fromisoformat(record.header["started"]).timestamp()
-        # Without the first of the three TensorBoard looks for columns in all of the runs.
+        # The first of the three declares the table's columns, but only those of this run. Without
+        # it TensorBoard collects the columns of all runs.
         _, entries, _ = hparams(differing, {})
         events = [
             {"wall_time": started, "file_version": "brain.Event:2"},
@@ -71,14 +74,14 @@ def write_event_files(results: Results, folder: Path) -> None:
 
 
 def _points(record: Record, started: float) -> Iterator[dict[str, Any]]:
-    """An event an evaluation."""
+    """Yields an event for each evaluation."""
     for row in record.evaluations:
         yield {
             "wall_time": started + row["train_seconds"] + row["evaluation_seconds"],
             "step": row["step"],
             "summary": {
                 "value": [
-                    # A loss that is not finite is text in a record.
+                    # A loss that is not finite is text in a record, such as "inf".
                     {"tag": tag, "simple_value": float(row[column])}
                     for column, tag in _TAGS.items()
                     if row.get(column) is not None
@@ -88,7 +91,7 @@ def _points(record: Record, started: float) -> Iterator[dict[str, Any]]:
 
 
 def _differing(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Of each run's config what is not the same in all of them."""
+    """The entries of each run's config that are not the same in all runs."""
     configs = [dict(_entries(record.header["config"])) for record in records]
     names = dict.fromkeys(name for config in configs for name in config)
     differing = [name for name in names if len({repr(c.get(name)) for c in configs}) > 1]
@@ -96,7 +99,7 @@ def _differing(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def _entries(config: Mapping[str, Any] | Sequence[Any], prefix: str = "") -> Iterator[Any]:
-    """The entries of a config by their names: `("phases.0.epochs", 12)`."""
+    """Yields the entries of a config with their names, such as `("phases.0.epochs", 12)`."""
     for name, value in config.items() if isinstance(config, Mapping) else enumerate(config):
         if isinstance(value, Mapping | list):
             yield from _entries(value, f"{prefix}{name}.")

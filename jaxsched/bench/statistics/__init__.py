@@ -1,12 +1,24 @@
-"""What records say, and how surely. Knows no JAX."""
+"""The statistics of a study's records: estimates, intervals, tests, caveats. Imports no JAX.
+
+time_to_target.py       when a run reaches the target; the axes of time
+median.py               medians with intervals, where a miss is infinite
+summary.py              an experiment's medians and accuracies
+reached_curve.py        the share of runs at the target, over time
+performance_profile.py  scores over several targets
+comparison.py           experiments against the baseline, seed by seed
+t_test.py, signed_rank.py, holm.py   the tests behind a comparison
+significance.py         from when on the mean is significantly above the target
+evidence.py             a comparison in words
+caveats.py              warnings that belong before the numbers
+"""
 
 from jaxsched.bench.statistics.caveats import caveats as caveats
 from jaxsched.bench.statistics.comparison import Comparison as Comparison
 from jaxsched.bench.statistics.comparison import compare_accuracy as compare_accuracy
 from jaxsched.bench.statistics.comparison import compare_times as compare_times
-from jaxsched.bench.statistics.comparison import holm as holm
 from jaxsched.bench.statistics.evidence import evidence as evidence
 from jaxsched.bench.statistics.evidence import p_in_words as p_in_words
+from jaxsched.bench.statistics.holm import holm as holm
 from jaxsched.bench.statistics.median import Median as Median
 from jaxsched.bench.statistics.median import median_interval as median_interval
 from jaxsched.bench.statistics.performance_profile import PerformanceProfile as PerformanceProfile

@@ -1,6 +1,6 @@
-"""What a reader of a study must be told before its numbers."""
+"""Caveats: what a reader of a study must know before its numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxsched.bench.statistics.time_to_target import first_at_target
@@ -8,20 +8,24 @@ from jaxsched.bench.study.manifest import StudyManifest
 from jaxsched.bench.study.target import MedianBest, Target
 from jaxsched.tracking.records import Record
 
-# With fewer looks before the hit, its step is known to no better than a quarter.
-_FEWEST_LOOKS = 4
-# What may not differ between runs whose seconds are compared.
-_MACHINE = ("processor", "device", "cores", "num_devices")
-_CODE = ("packages", "python", "commit")
+# A run that is at the target at its k-th evaluation may have been there up to 1/k of that time
+# earlier. With fewer evaluations than four, steps to target are known to no better than a third.
+_FEWEST_EVALUATIONS = 4
+# The exact signed-rank test of fewer pairs has no p-value below 0.05.
+_FEWEST_PAIRS = 6
+# The entries of a record's environment that must be equal if seconds are to be compared.
+_HARDWARE = ("processor", "device", "cores", "num_devices")
+_VERSIONS = ("packages", "python", "commit")
+_MOST_NAMED = 5
 
 
 def caveats(manifest: StudyManifest, records: Sequence[Record], target: Target) -> list[str]:
-    """Why the numbers may say less than they seem to, a sentence each.
+    """Lists the reasons why a study's numbers may mean less than they seem to, a sentence each.
 
     Args:
-        outline: of the study.
-        records: of its runs, those that were cut off among them.
-        target: to reach.
+        manifest: the study's manifest.
+        records: the records of its runs; those of runs that were cut off count as missing.
+        target: the accuracy to reach.
 
     Example:
         >>> from jaxsched.bench import StudyManifest, Target, caveats
@@ -35,94 +39,116 @@ def caveats(manifest: StudyManifest, records: Sequence[Record], target: Target) 
         >>> record = Record({"name": "a", "seed": 0}, rows, {"status": "finished"})
         >>> for caveat in caveats(manifest, [record], Target(0.9, "set by hand")):
         ...     print(caveat)
-        a has one run (n = 1): nothing is known of how much seeds differ.
-        a never reached 90.00% in any run.
+        a has only one run (n = 1), so nothing is known about the variation between seeds.
+        a reached 90.00% in none of its runs.
     """
     results = [record for record in records if record.is_result]
     return [
-        *_of_what_is_missing(manifest, results),
-        *_of_numbers(manifest, results),
-        *_of_hits(manifest, results, target),
-        *_of_machines(results),
+        *_missing_runs(manifest, results),
+        *_few_seeds(manifest, results),
+        *_never_reached(manifest, results, target),
+        *_coarse_times(results, target),
+        *_died_runs(results, target),
+        *_target_by_rule(manifest, target),
+        *_different_environments(results),
     ]
 
 
-def _of_what_is_missing(manifest: StudyManifest, results: Sequence[Record]) -> Iterator[str]:
-    made = {(record.name, record.header.get("seed")) for record in results}
-    missing = [run for run in manifest.runs if (run.name, run.seed) not in made]
+def _missing_runs(manifest: StudyManifest, results: Sequence[Record]) -> Iterator[str]:
+    finished = {(record.name, record.header.get("seed")) for record in results}
+    missing = [run for run in manifest.runs if (run.name, run.seed) not in finished]
     if missing:
-        names = ", ".join(f"{run.name} seed {run.seed}" for run in missing[:5])
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        names = ", ".join(f"{run.name} seed {run.seed}" for run in missing[:_MOST_NAMED])
+        others = len(missing) - _MOST_NAMED
+        more = f" and {others} more" if others > 0 else ""
         yield f"{len(missing)} of {len(manifest.runs)} runs have not finished: {names}{more}."
 
 
-def _of_numbers(manifest: StudyManifest, results: Sequence[Record]) -> Iterator[str]:
-    counts = {name: sum(r.name == name for r in results) for name in manifest.names}
-    for count, said in (
-        (1, "one run (n = 1): nothing is known of how much seeds differ."),
-        (2, "two runs (n = 2): too few to claim any but the largest differences."),
+def _few_seeds(manifest: StudyManifest, results: Sequence[Record]) -> Iterator[str]:
+    counts = {name: len(_runs_of(results, name)) for name in manifest.names}
+    for few, meaning in (
+        (1, "only one run (n = 1), so nothing is known about the variation between seeds."),
+        (2, "only two runs (n = 2), too few for any but the largest differences."),
     ):
-        names = [name for name, of in counts.items() if of == count]
+        names = [name for name, count in counts.items() if count == few]
         if names:
-            yield f"{_listed(names)} {_has(names)} {said}"
-    if 3 <= max(counts.values(), default=0) < 6:
+            has = "has" if len(names) == 1 else "have"
+            yield f"{_joined(names)} {has} {meaning}"
+    if 3 <= max(counts.values(), default=0) < _FEWEST_PAIRS:
         yield (
-            "With fewer than six seeds the test of times to target cannot reach p < 0.05; only "
-            "final accuracies can be told apart."
+            "With fewer than six seeds, differences in time to target cannot be significant "
+            "(p < 0.05); only differences in final accuracy can."
         )
 
 
-def _of_hits(manifest: StudyManifest, results: Sequence[Record], target: Target) -> Iterator[str]:
-    hits = {
-        name: [first_at_target(r, target.accuracy) for r in results if r.name == name]
-        for name in manifest.names
-    }
-    never = [name for name, of in hits.items() if of and not any(hit is not None for hit in of)]
-    if never:
-        yield f"{_listed(never)} never reached {target.accuracy:.2%} in any run."
-    coarse = [
-        record.name
-        for record in results
-        for hit in [first_at_target(record, target.accuracy)]
-        if hit is not None and _looks(record, hit) < _FEWEST_LOOKS
-    ]
-    if coarse:
+def _never_reached(
+    manifest: StudyManifest, results: Sequence[Record], target: Target
+) -> Iterator[str]:
+    names = []
+    for name in manifest.names:
+        runs = _runs_of(results, name)
+        if runs and not any(first_at_target(run, target.accuracy) for run in runs):
+            names.append(name)
+    if names:
+        its = "its" if len(names) == 1 else "their"
+        yield f"{_joined(names)} reached {target.accuracy:.2%} in none of {its} runs."
+
+
+def _coarse_times(results: Sequence[Record], target: Target) -> Iterator[str]:
+    names = {}  # each once, in order
+    for record in results:
+        first = first_at_target(record, target.accuracy)
+        if first is not None and _num_evaluations_until(record, first) < _FEWEST_EVALUATIONS:
+            names[record.name] = None
+    if names:
+        its = "its" if len(names) == 1 else "their"
         yield (
-            f"{_listed(list(dict.fromkeys(coarse)))} reached the target within the first "
-            f"{_FEWEST_LOOKS - 1} evaluations: steps to it are coarse."
+            f"{_joined(list(names))} reached the target within the first "
+            f"{_FEWEST_EVALUATIONS - 1} evaluations, so {its} steps to target are coarse."
         )
+
+
+def _num_evaluations_until(record: Record, row: Mapping[str, Any]) -> int:
+    return sum(other["step"] <= row["step"] for other in record.evaluations)
+
+
+def _died_runs(results: Sequence[Record], target: Target) -> Iterator[str]:
     for record in results:
         if record.end is not None and record.status not in ("finished", "stopped"):
-            reason = record.end.get("reason") or record.status
-            yield f"{record.name}, seed {record.header.get('seed')}: {reason}; it counts as a miss."
+            run, reason = (
+                f"{record.name}, seed {record.header.get('seed')}",
+                record.end.get("reason"),
+            )
+            has_reached = first_at_target(record, target.accuracy) is not None
+            outcome = "after it had reached the target" if has_reached else "it counts as a miss"
+            yield f"{run}: {reason or record.status}; {outcome}."
+
+
+def _target_by_rule(manifest: StudyManifest, target: Target) -> Iterator[str]:
     if isinstance(manifest.target, MedianBest):
         yield (
-            f"The target is the {target.origin}, so that {manifest.target.baseline} misses it in "
-            "about half of its runs by construction."
+            f"The target is the {target.origin}, so by construction {manifest.target.baseline} "
+            "misses it in about half of its runs."
         )
 
 
-def _looks(record: Record, hit: Any) -> int:
-    return sum(row["step"] <= hit["step"] for row in record.evaluations)
-
-
-def _of_machines(results: Sequence[Record]) -> Iterator[str]:
-    for keys, said in (
-        (_MACHINE, "Runs were made on different hardware, and their seconds cannot be compared"),
-        (_CODE, "Runs were made with different versions"),
+def _different_environments(results: Sequence[Record]) -> Iterator[str]:
+    for keys, meaning in (
+        (_HARDWARE, "Runs used different hardware, so their seconds cannot be compared"),
+        (_VERSIONS, "Runs used different software versions"),
     ):
         for key in keys:
             found = {str(record.header.get("environment", {}).get(key)) for record in results}
             if len(found) > 1:
-                yield f"{said} ({key}: {'; '.join(sorted(found))})."
+                yield f"{meaning} ({key}: {'; '.join(sorted(found))})."
     most = max((record.header.get("at_once", {"size": 1})["size"] for record in results), default=1)
     if most > 1:
-        yield f"Up to {most} runs were made at a time: alone, they may take fewer seconds."
+        yield f"Up to {most} runs were trained at the same time; alone, each might be faster."
 
 
-def _listed(names: Sequence[str]) -> str:
+def _runs_of(results: Sequence[Record], name: str) -> list[Record]:
+    return [record for record in results if record.name == name]
+
+
+def _joined(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _has(names: Sequence[str]) -> str:
-    return "has" if len(names) == 1 else "have"

@@ -1,4 +1,4 @@
-"""Experiments against a baseline, seed by seed, corrected for how many are compared."""
+"""Experiments compared with the baseline, seed by seed."""
 
 import dataclasses
 import math
@@ -7,34 +7,31 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from scipy import stats
 
+from jaxsched.bench.statistics.holm import holm
 from jaxsched.bench.statistics.median import median_interval
-from jaxsched.bench.statistics.time_to_target import (
-    SAME,
-    TimeAxis,
-    by_seed,
-    final_accuracy,
-    times_to_target,
-)
+from jaxsched.bench.statistics.signed_rank import signed_rank_p_value
+from jaxsched.bench.statistics.t_test import t_test
+from jaxsched.bench.statistics.time_to_target import TimeAxis, times_to_target
 from jaxsched.tracking.records import Record
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One experiment against the baseline, over the seeds that both were run with.
+    """One experiment compared with the baseline, over the seeds that both ran with.
+
+    `compare_accuracy` and `compare_times` say what is estimated and tested.
 
     Attributes:
-        name: of the experiment.
-        baseline: what it is compared with.
-        n: number of pairs.
-        estimate: what the two differ by, see the function that made it; None without a pair, or
-            where it is infinite.
-        low: the lower end of its 95 % interval; None where it is unbounded or n is 1.
-        high: likewise, the upper end.
-        effect_size: how large that is beside the noise, see the function that made it.
-        p_value: of no difference; None where a test is impossible, as with one pair.
-        p_corrected: the same, after Holm, over all comparisons made with this one.
+        name: the experiment.
+        baseline: the experiment it is compared with.
+        n: the number of seeds that both ran with.
+        estimate: how the two differ; None if n is 0 or the estimate is infinite.
+        low: the lower end of its 95 % interval; None if it is unbounded or n is 1.
+        high: the upper end of its 95 % interval; None if it is unbounded or n is 1.
+        effect_size: the size of the difference relative to the noise.
+        p_value: the p-value of no difference; None if there is no test, as with one pair.
+        p_corrected: the p-value after Holm's correction over all comparisons made together.
     """
 
     name: str
@@ -49,30 +46,31 @@ class Comparison:
 
     @property
     def is_significant(self) -> bool:
-        """Whether a difference may be claimed: the corrected p is below 0.05."""
+        """Whether a difference may be claimed: the corrected p-value is below 0.05."""
         return self.p_corrected is not None and self.p_corrected < 0.05
 
 
-Compare: TypeAlias = Callable[[str, Sequence[Record], Sequence[Record]], Comparison]
+# Compares an experiment's runs with the baseline's runs of the same seeds, in the same order.
+_Compare: TypeAlias = Callable[[str, Sequence[Record], Sequence[Record]], Comparison]
 
 
 def compare_accuracy(records: Sequence[Record], baseline: str) -> list[Comparison]:
-    """Final accuracies against the baseline's, each seed with its own.
+    """Compares final accuracies with the baseline's, seed by seed.
 
-    Formula, with dᵢ the difference at seed i, its mean d and standard deviation s:
+    Formula, where the difference at seed i is dᵢ, with mean d and standard deviation s:
         estimate = d,   low, high = d ∓ t(0.975, n − 1) · s / √n,   effect_size = d / s
         p_value: Student's t-test of d = 0, two-sided
 
-    A run that diverged or failed counts with its last evaluation. Two seeds are enough for a p,
-    though only differences many times the noise can then be told; the t-test takes differences as
-    normal.
+    A run that diverged or failed counts with its last evaluation. Two seeds give a p-value, but
+    with so few only differences many times the noise can be claimed. The t-test assumes that the
+    differences are normally distributed.
 
     Args:
-        records: of the runs of a study.
+        records: the runs of a study.
         baseline: the name of one of its experiments.
 
     Returns:
-        One for each other experiment, in the order of the records.
+        One comparison for each other experiment, in the order of the records.
 
     Source:
         Cohen, "Statistical power analysis" (1988), d_z; Holm, "A simple sequentially rejective
@@ -90,49 +88,47 @@ def compare_accuracy(records: Sequence[Record], baseline: str) -> list[Compariso
         (3, 0.021, True)
     """
 
-    def compare(name: str, mine: Sequence[Record], other: Sequence[Record]) -> Comparison:
-        pairs = [
-            (a, b)
-            for a, b in zip(map(final_accuracy, mine), map(final_accuracy, other), strict=True)
-            if a is not None and b is not None
-        ]
-        differences = np.array([a - b for a, b in pairs])
-        if len(pairs) < 2:
-            mean = float(differences[0]) if len(pairs) else None
-            return Comparison(name, baseline, len(pairs), mean, None, None, None, None)
-        mean, sd = float(differences.mean()), float(differences.std(ddof=1))
-        if np.ptp(differences) < SAME:  # no spread: the test is undefined
-            return Comparison(name, baseline, len(pairs), mean, mean, mean, None, None)
-        half = float(stats.t.ppf(0.975, len(pairs) - 1)) * sd / math.sqrt(len(pairs))
-        low, high = mean - half, mean + half
-        p_value = 2 * float(stats.t.sf(abs(mean) / sd * math.sqrt(len(pairs)), len(pairs) - 1))
-        return Comparison(name, baseline, len(pairs), mean, low, high, mean / sd, p_value)
+    def compare(name: str, runs: Sequence[Record], of_baseline: Sequence[Record]) -> Comparison:
+        pairs = zip(map(_final_accuracy, runs), map(_final_accuracy, of_baseline), strict=True)
+        differences = [a - b for a, b in pairs if a is not None and b is not None]
+        n = len(differences)
+        mean = float(np.mean(differences)) if n else None
+        if n < 2 or mean is None:
+            return Comparison(name, baseline, n, mean, None, None, None, None)
+        test = t_test(differences)
+        if test is None:  # no spread: the interval is a point, and there is no test
+            return Comparison(name, baseline, n, mean, mean, mean, None, None)
+        low, high = map(float, test.confidence_interval(0.95))
+        effect_size = mean / float(np.std(differences, ddof=1))
+        return Comparison(name, baseline, n, mean, low, high, effect_size, float(test.pvalue))
 
-    return _against_baseline(records, baseline, compare)
+    return _compare_with_baseline(records, baseline, compare)
 
 
 def compare_times(
-    records: Sequence[Record], baseline: str, target: float, clock: TimeAxis
+    records: Sequence[Record], baseline: str, target: float, time_axis: TimeAxis
 ) -> list[Comparison]:
-    """Times to the target against the baseline's, each seed with its own.
+    """Compares times to the target with the baseline's, seed by seed.
 
-    Formula, with rᵢ the ratio of times at seed i, below 1 where the experiment is faster than the
-    baseline, 0 or infinite where one of the two missed, and 1 where both did:
+    Formula, where rᵢ is the ratio of times at seed i: below 1 if the experiment is faster than the
+    baseline, 0 or infinite if only one of the two reached the target, 1 if neither did:
         estimate = median of rᵢ,   low, high: its bootstrap interval, see `median_interval`
         effect_size = share of the seeds with rᵢ < 1, those with rᵢ = 1 counted half
-        p_value: Wilcoxon's signed-rank test on log rᵢ, two-sided and exact, ties and all
+        p_value: Wilcoxon's signed-rank test on log rᵢ, two-sided and exact, see
+            `signed_rank_p_value`
 
-    The test knows ranks alone, so a miss is simply the largest of times; but five seeds cannot give
-    a p below 0.05, and six only if all of them agree. `compare_accuracy` says more of fewer.
+    The test uses ranks alone, so that a miss simply ranks as the longest time. But five seeds
+    cannot give a p-value below 0.05, and six only if all of them agree. With so few seeds
+    `compare_accuracy` can claim more.
 
     Args:
-        records: of the runs of a study.
+        records: the runs of a study.
         baseline: the name of one of its experiments.
-        target: test accuracy, a share.
-        clock: updates, examples, epochs or training seconds.
+        target: the test accuracy to reach, a share.
+        time_axis: the unit of time: updates, examples, epochs or training seconds.
 
     Returns:
-        One for each other experiment, in the order of the records.
+        One comparison for each other experiment, in the order of the records.
 
     Source:
         Wilcoxon, "Individual comparisons by ranking methods" (1945); Holm (1979).
@@ -140,9 +136,10 @@ def compare_times(
     Example: see `compare_accuracy`.
     """
 
-    def compare(name: str, mine: Sequence[Record], other: Sequence[Record]) -> Comparison:
-        times = zip(*(times_to_target(runs, target, clock) for runs in (mine, other)), strict=True)
-        ratios = [_ratio(a, b) for a, b in times]
+    def compare(name: str, runs: Sequence[Record], of_baseline: Sequence[Record]) -> Comparison:
+        times = times_to_target(runs, target, time_axis)
+        baseline_times = times_to_target(of_baseline, target, time_axis)
+        ratios = [_ratio(a, b) for a, b in zip(times, baseline_times, strict=True)]
         if not ratios:
             return Comparison(name, baseline, 0, None, None, None, None, None)
         median = median_interval(ratios)
@@ -154,52 +151,34 @@ def compare_times(
             median.value,
             median.low,
             median.high,
-            wins / len(ratios),
-            _signed_rank(ratios),
+            effect_size=wins / len(ratios),
+            p_value=signed_rank_p_value(ratios),
         )
 
-    return _against_baseline(records, baseline, compare)
+    return _compare_with_baseline(records, baseline, compare)
 
 
-def _ratio(mine: float, other: float) -> float:
-    if math.isinf(mine) and math.isinf(other):
+def _final_accuracy(record: Record) -> float | None:
+    return record.evaluations[-1]["test_accuracy"] if record.evaluations else None
+
+
+def _ratio(time: float, baseline_time: float) -> float:
+    if math.isinf(time) and math.isinf(baseline_time):  # ∞ / ∞ would be NaN
         return 1.0
-    return mine / other
+    return time / baseline_time
 
 
-def _signed_rank(ratios: Sequence[float]) -> float | None:
-    """The p of Wilcoxon's test; None for one pair, 1 where no two pairs differ."""
-    if len(ratios) < 2:
-        return None
-    with np.errstate(divide="ignore"):  # log 0 = −∞, the largest gain
-        logs = np.round(np.log(np.array(ratios)), 12)  # 0.8 and 1 / 0.8 tie
-    differing = logs[logs != 0]
-    if differing.size < 2:  # either sign is as likely
-        return 1.0
-    # SciPy's exact test knows no ties, and tries all signs one by one where there are some.
-    # Twice the ranks: whole numbers even where ties share one.
-    ranks = np.rint(2 * stats.rankdata(np.abs(differing))).astype(int)
-    total = int(ranks.sum())
-    chances = np.ones(1)  # of each sum of the ranks that got a plus
-    for rank in ranks:
-        shifted = np.concatenate([np.zeros(rank), chances])
-        chances = (np.concatenate([chances, np.zeros(rank)]) + shifted) / 2
-    positive = int(ranks[differing > 0].sum())
-    fewer = min(positive, total - positive)
-    return float(min(1.0, 2 * chances[: fewer + 1].sum()))
-
-
-def _against_baseline(
-    records: Sequence[Record], baseline: str, compare: Compare
+def _compare_with_baseline(
+    records: Sequence[Record], baseline: str, compare: _Compare
 ) -> list[Comparison]:
-    """All others against the baseline, with corrected p."""
-    other = by_seed(records, baseline)
+    """Compares all other experiments with the baseline and corrects their p-values together."""
+    of_baseline = _by_seed(records, baseline)
     found = []
     for name in dict.fromkeys(record.name for record in records):
         if name != baseline:
-            mine = by_seed(records, name)
-            seeds = [seed for seed in mine if seed in other]
-            found.append(compare(name, [mine[s] for s in seeds], [other[s] for s in seeds]))
+            runs = _by_seed(records, name)
+            seeds = [seed for seed in runs if seed in of_baseline]
+            found.append(compare(name, [runs[s] for s in seeds], [of_baseline[s] for s in seeds]))
     corrected = iter(holm([c.p_value for c in found if c.p_value is not None]))
     return [
         c if c.p_value is None else dataclasses.replace(c, p_corrected=next(corrected))
@@ -207,22 +186,5 @@ def _against_baseline(
     ]
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrects p-values for their number, so that one false claim among them stays improbable.
-
-    Formula, for the k-th smallest of m, from 1:
-        corrected = the largest of (m − j + 1) · pⱼ over j ≤ k, at most 1
-
-    Source:
-        Holm, "A simple sequentially rejective multiple test procedure" (1979).
-
-    Example:
-        >>> from jaxsched.bench.statistics import holm
-        >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.005])]
-        [0.03, 0.06, 0.06, 0.02]
-    """
-    order = np.argsort(p_values)
-    factors = len(p_values) - np.arange(len(p_values))
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.maximum.accumulate(factors * np.asarray(p_values, np.float64)[order])
-    return np.minimum(corrected, 1).tolist()
+def _by_seed(records: Sequence[Record], name: str) -> dict[int, Record]:
+    return {record.header["seed"]: record for record in records if record.name == name}

@@ -1,50 +1,47 @@
-"""What may be claimed of an experiment, in words."""
+"""The claims about an experiment that its runs support, in words."""
 
 from jaxsched.bench.statistics.comparison import Comparison
 
 
 def evidence(accuracy: Comparison, steps: Comparison) -> str:
-    """What the runs show of an experiment against the baseline, and no more.
+    """Says what the runs show of an experiment compared with the baseline, and no more.
 
-    A claim needs a p below 0.05 after Holm's correction over all experiments of the study.
+    A claim needs a p-value below 0.05 after Holm's correction over all experiments of the study.
 
     Args:
-        accuracy: its final accuracy against the baseline's, see `compare_accuracy`.
-        steps: likewise its updates to the target, see `compare_times`.
+        accuracy: the experiment's final accuracy, from `compare_accuracy`.
+        steps: the experiment's updates to the target, from `compare_times`.
 
     Example:
         >>> from jaxsched.bench import Comparison, evidence
         >>> accuracy = Comparison("b", "a", 6, 0.02, 0.01, 0.03, 2.0, 0.001, 0.002)
         >>> steps = Comparison("b", "a", 6, 0.8, 0.7, 1.1, 0.8, 0.2, 0.4)
         >>> evidence(accuracy, steps)
-        'ends higher (p = 0.002); steps: no difference shown (p = 0.400); n = 6'
+        'higher final accuracy (p = 0.002); steps: no significant difference (p = 0.400); n = 6'
     """
-    pairs = max(accuracy.n, steps.n)
-    if pairs < 2:
-        return f"n = {pairs}: nothing can be claimed"
-    higher = (accuracy.estimate or 0) > 0
-    fewer = steps.estimate is not None and steps.estimate < 1
-    told = (
-        _claim(accuracy, "end", f"ends {'higher' if higher else 'lower'}"),
-        _claim(steps, "steps", f"needs {'fewer' if fewer else 'more'} steps"),
+    n = max(accuracy.n, steps.n)
+    if n < 2:
+        return f"n = {n}: too few runs for any claim"
+    is_higher = (accuracy.estimate or 0) > 0
+    is_faster = steps.estimate is not None and steps.estimate < 1
+    parts = (
+        _claim(accuracy, "accuracy", f"{'higher' if is_higher else 'lower'} final accuracy"),
+        _claim(steps, "steps", f"{'fewer' if is_faster else 'more'} steps to the target"),
     )
-    return "; ".join((*told, f"n = {pairs}"))
+    return "; ".join((*parts, f"n = {n}"))
 
 
-def _claim(comparison: Comparison, what: str, claim: str) -> str:
+def _claim(comparison: Comparison, quantity: str, claim: str) -> str:
     p = comparison.p_corrected
     if p is None:
-        return f"{what}: no test possible"
-    said = f"p {p_in_words(p)}"
-    return (
-        f"{claim} ({said})"
-        if comparison.is_significant
-        else (f"{what}: no difference shown ({said})")
-    )
+        return f"{quantity}: no test possible"
+    if comparison.is_significant:
+        return f"{claim} (p {p_in_words(p)})"
+    return f"{quantity}: no significant difference (p {p_in_words(p)})"
 
 
 def p_in_words(p: float) -> str:
-    """A p-value with its sign of relation.
+    """Formats a p-value with its relation sign, "=" or "<".
 
     Example:
         >>> from jaxsched.bench.statistics.evidence import p_in_words

@@ -1,4 +1,4 @@
-"""Medians over seeds with bootstrap intervals, where a miss is infinitely long."""
+"""Medians over seeds with bootstrap intervals, where a miss counts as an infinite time."""
 
 import math
 from collections.abc import Sequence
@@ -6,19 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Percentiles of so many resamples move by less than the distance of two seeds.
-_RESAMPLES = 1999
+# With so many resamples the percentiles move by less than the distance between two seeds.
+_NUM_RESAMPLES = 1999
 
 
 @dataclass(frozen=True)
 class Median:
-    """A median over runs, and how sure it is.
+    """A median over runs, with its interval.
 
     Attributes:
-        n: number of runs. One run has no interval, and says nothing of others.
-        value: the median; None where it is infinite, which is where half of the runs missed.
-        low: the lower end of its interval; None where that is infinite too, or n is 1.
-        high: likewise; None where it is infinite, so that nothing bounds it above, or n is 1.
+        n: the number of runs. A single run has no interval, because it says nothing about others.
+        value: the median; None if it is infinite, which it is if half of the runs missed.
+        low: the lower end of the interval; None if it is infinite or n is 1.
+        high: the upper end of the interval; None if it is infinite, so that the median has no
+            upper bound, or if n is 1.
     """
 
     n: int
@@ -28,22 +29,23 @@ class Median:
 
 
 def median_interval(times: Sequence[float], confidence: float = 0.95) -> Median:
-    """The median of times of which some may be infinite, with a percentile bootstrap interval.
+    """Computes the median of times, some of which may be infinite, with a bootstrap interval.
 
     Formula:
         times* = n draws with replacement from times
         low, high = quantiles of median(times*) at (1 ∓ confidence) / 2
 
-    Quantiles are resampled medians, never between two of them, so that infinity stays what it is.
-    Draws are the same each time. With few runs the interval is too narrow, whatever is done: of 3
-    runs it is all that was seen, which holds the true median in 3 of 4 cases (1 − 2^(1 − n)).
+    The quantiles are resampled medians themselves, never interpolated between two, so that an
+    infinite one stays infinite. The draws are the same at every call. With few runs the interval is
+    too narrow, and no method can help it: for 3 runs it is their whole range, which contains the
+    true median with probability 3/4 (1 − 2^(1 − n)).
 
     Args:
         times: one a run, `math.inf` for a miss.
-        confidence: of the interval.
+        confidence: the confidence of the interval.
 
     Raises:
-        ValueError: when there are no runs, or a time is no number.
+        ValueError: if there are no runs, or if a time is NaN.
 
     Source:
         Efron and Tibshirani, "An introduction to the bootstrap", chapter 13.
@@ -60,9 +62,10 @@ def median_interval(times: Sequence[float], confidence: float = 0.95) -> Median:
     value = _finite(np.median(found))
     if found.size == 1:
         return Median(1, value, None, None)
-    # Sorted, so that the order in which runs are listed says nothing.
-    draws = np.random.default_rng(0).choice(np.sort(found), (_RESAMPLES, found.size))
+    # Sorted, so that the interval does not depend on the order of the runs.
+    draws = np.random.default_rng(0).choice(np.sort(found), (_NUM_RESAMPLES, found.size))
     tail = (1 - confidence) / 2
+    # NumPy's default method interpolates, which turns ∞ into NaN.
     low, high = np.quantile(np.median(draws, axis=1), (tail, 1 - tail), method="inverted_cdf")
     return Median(found.size, value, _finite(low), _finite(high))
 

@@ -1,4 +1,4 @@
-"""Performance profiles and scores over several targets or workloads, as AlgoPerf has them."""
+"""Performance profiles and scores over several targets or workloads, as in AlgoPerf."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# AlgoPerf scores ratios up to 4: an experiment that is slower than that counts as a miss.
 R_MAX = 4.0
 
 
 @dataclass(frozen=True)
 class PerformanceProfile:
-    """For each experiment: on what share of the tasks it is at most τ times slower than the best.
+    """The share of tasks on which each experiment is at most τ times slower than the fastest.
 
     Attributes:
-        taus: growing, the first is 1, the last `R_MAX`.
-        shares: by name, from each τ on until the next.
-        scores: by name, the mean share over τ; 1 is best on all tasks.
-        speedups: by name, the geometric mean of the best time / its own; 0 with any miss.
+        taus: the values of τ at which a share changes, ascending from 1 to `R_MAX`.
+        shares: by name, the share from each τ to the next.
+        scores: by name, the mean share over τ; 1 means fastest on all tasks.
+        speedups: by name, the geometric mean of the fastest time / its own time; 0 with any miss.
     """
 
     taus: tuple[float, ...]
@@ -27,19 +28,20 @@ class PerformanceProfile:
 
 
 def performance_profile(times: Mapping[str, Sequence[float]]) -> PerformanceProfile:
-    """Profiles of experiments over the tasks that all were given.
+    """Computes the performance profiles of experiments over tasks that all of them were given.
 
-    Formula, with t the time of experiment s on task w and r = t / the least time on w:
+    Formula, where t is the time of experiment s on task w and r = t / the least time on w:
         ρ_s(τ) = share of tasks with r ≤ τ
         score  = ∫ ρ_s(τ) dτ from 1 to 4, divided by 3
 
-    A task that nobody finished counts in no share. The integral is exact: ρ is made of steps.
+    A task that no experiment finished counts in no share. The integral is exact, because ρ is a
+    step function.
 
     Args:
-        times: by experiment, one a task, `math.inf` for a miss; a median over seeds, say.
+        times: by experiment, one time a task, `math.inf` for a miss; such as medians over seeds.
 
     Raises:
-        ValueError: when there is nothing, the numbers of tasks differ, or a time is not above 0.
+        ValueError: if there are no times, the numbers of tasks differ, or a time is not above 0.
 
     Source:
         Dolan and Moré, "Benchmarking optimization software with performance profiles" (2002); Dahl
@@ -53,8 +55,9 @@ def performance_profile(times: Mapping[str, Sequence[float]]) -> PerformanceProf
     """
     table = _checked(times)
     best = table.min(axis=0)
-    with np.errstate(invalid="ignore"):  # ∞ / ∞ where nobody finished
+    with np.errstate(invalid="ignore"):  # ∞ / ∞ where no experiment finished
         ratios = np.where(np.isinf(best), math.inf, table / best)
+    # A share changes only at a ratio, so that these values of τ suffice.
     inner = np.unique(ratios[(ratios > 1) & (ratios < R_MAX)])
     taus = np.array([1.0, *inner, R_MAX])
     shares = (ratios[:, :, None] <= taus).mean(axis=1)
@@ -70,10 +73,11 @@ def performance_profile(times: Mapping[str, Sequence[float]]) -> PerformanceProf
 
 
 def _checked(times: Mapping[str, Sequence[float]]) -> np.ndarray:
-    counts = {name: len(of) for name, of in times.items()}
+    counts = {name: len(row) for name, row in times.items()}
     if len(set(counts.values())) != 1 or 0 in counts.values():
         raise ValueError(
-            f"a performance profile needs a time of each experiment on each task, got {counts}."
+            "a performance profile needs one time for each experiment and task, got these numbers "
+            f"of times: {counts}."
         )
     table = np.array(list(times.values()), np.float64)
     if not (table > 0).all():

@@ -1,4 +1,4 @@
-"""The share of seeds that have reached the target by a time."""
+"""The share of runs that have reached the target, as a function of time."""
 
 import math
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from scipy.stats import binomtest
 
 @dataclass(frozen=True)
 class ReachedCurve:
-    """The share of runs that have reached the target, a step at each time at which one does.
+    """The share of runs that have reached the target, a step function of time.
 
     Attributes:
-        n: number of runs.
-        times: growing.
-        shares: from each time on, until the next; before the first it is 0.
-        low: the lower ends of its intervals.
-        high: the upper ends.
+        n: the number of runs.
+        times: when the share grows, ascending.
+        shares: the share from each of these times to the next; before the first it is 0.
+        low: the lower end of each share's interval.
+        high: the upper end of each share's interval.
     """
 
     n: int
@@ -27,21 +27,21 @@ class ReachedCurve:
 
 
 def reached_curve(times: Sequence[float], confidence: float = 0.95) -> ReachedCurve:
-    """How the share of runs that have reached the target grows with time.
+    """Computes how the share of runs that have reached the target grows with time.
 
     Formula:
         share(t) = #{runs with time ≤ t} / n
 
-    That is 1 − Kaplan and Meier's estimate, as runs are given up at one common end; a run that
-    diverged before it stays in n, since it will never get there. The intervals are Clopper and
-    Pearson's: exact, at each time by itself.
+    This equals 1 − the Kaplan–Meier estimate, because all runs have the same planned end. A run
+    that diverged earlier stays in n, since it will never reach the target. The intervals are those
+    of Clopper and Pearson: exact, for each time by itself.
 
     Args:
         times: one a run, `math.inf` for a miss.
-        confidence: of the intervals.
+        confidence: the confidence of each interval.
 
     Raises:
-        ValueError: when there are no runs.
+        ValueError: if there are no runs.
 
     Source:
         Kaplan and Meier, "Nonparametric estimation from incomplete observations" (1958).
@@ -54,15 +54,13 @@ def reached_curve(times: Sequence[float], confidence: float = 0.95) -> ReachedCu
         ((10.0, 20.0), (0.25, 0.75))
     """
     if not times:
-        raise ValueError(
-            "a curve of runs that reached the target needs at least one run, got none."
-        )
-    moments = sorted({time for time in times if math.isfinite(time)})
-    counts = [sum(time <= moment for time in times) for moment in moments]
+        raise ValueError("the share of runs that reached the target needs at least one run.")
+    changes = sorted({time for time in times if math.isfinite(time)})
+    counts = [sum(time <= change for time in times) for change in changes]
     intervals = [binomtest(count, len(times)).proportion_ci(confidence) for count in counts]
     return ReachedCurve(
         n=len(times),
-        times=tuple(moments),
+        times=tuple(changes),
         shares=tuple(count / len(times) for count in counts),
         low=tuple(float(interval.low) for interval in intervals),
         high=tuple(float(interval.high) for interval in intervals),

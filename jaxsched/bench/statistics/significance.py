@@ -1,36 +1,34 @@
-"""From when on the mean over seeds is above the target, and not by chance."""
+"""The first evaluation from which on the mean accuracy is significantly above the target."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from jaxsched.bench.statistics.time_to_target import SAME
+from jaxsched.bench.statistics.t_test import t_test
 from jaxsched.tracking.records import FAILED, Record
 
 
 def earliest_significant(
     records: Sequence[Record], target: float, confidence: float = 0.95
 ) -> Mapping[str, Any] | None:
-    """The first evaluation from which on the mean accuracy is significantly above the target.
+    """Returns the first evaluation from which on the mean accuracy is significantly above target.
 
     Formula: the first mark at which, and at all later ones,
         p < 1 − confidence,   p of Student's one-sided t-test of mean accuracy ≤ target
 
-    Marks are those that all runs have at the same update. That all later ones must agree keeps one
-    lucky look out of many from counting. A run that diverged or failed has no later accuracy, so
-    that nothing can be said of the mean from then on.
+    Marks are the evaluations that all runs have at the same update. All later marks must agree, so
+    that one lucky evaluation among many does not count. A run that diverged or failed has no later
+    accuracy; then nothing can be claimed of the mean.
 
     Args:
-        records: of the runs of one experiment.
-        target: test accuracy, a share.
-        confidence: of each test.
+        records: the runs of one experiment.
+        target: the test accuracy to exceed, a share.
+        confidence: the confidence of each test.
 
     Returns:
-        The first run's row at that mark; None where there is none, as with one run or
-            where one diverged or failed.
+        The first run's row at that mark. None if there is no such mark, if there is only one run,
+        or if a run diverged or failed.
 
     Example:
         >>> from jaxsched.tracking import Record
@@ -45,18 +43,19 @@ def earliest_significant(
     died = any((record.end or {}).get("status") in ("diverged", FAILED) for record in records)
     if len(records) < 2 or died:
         return None
-    found = None
+    earliest = None
     runs = [{row["step"]: row for row in record.evaluations} for record in records]
+    # From the last mark backwards, until one is not significant.
     for step in sorted(set.intersection(*map(set, runs)), reverse=True):
         excess = np.array([run[step]["test_accuracy"] for run in runs]) - target
-        if not _is_above(excess, confidence):
+        if not _is_above_zero(excess, confidence):
             break
-        found = runs[0][step]
-    return found
+        earliest = runs[0][step]
+    return earliest
 
 
-def _is_above(excess: np.ndarray, confidence: float) -> bool:
-    if np.ptp(excess) < SAME:  # no spread at all: nothing to test
+def _is_above_zero(excess: np.ndarray, confidence: float) -> bool:
+    test = t_test(excess, "greater")
+    if test is None:  # no spread: the mean is known
         return bool(excess[0] > 0)
-    t = excess.mean() / excess.std(ddof=1) * math.sqrt(excess.size)
-    return bool(stats.t.sf(t, excess.size - 1) < 1 - confidence)
+    return bool(test.pvalue < 1 - confidence)

@@ -1,44 +1,46 @@
-"""Steps to target over seeds. Knows no JAX: it reads what records say."""
+"""One row of a study's table: an experiment's time to target and accuracy over its seeds."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from jaxsched.bench.statistics.median import median_interval
+from jaxsched.bench.statistics.median import Median, median_interval
 from jaxsched.bench.statistics.time_to_target import TimeAxis, first_at_target, times_to_target
 from jaxsched.tracking.records import FAILED, Record
 
-TIME_AXES: tuple[TimeAxis, ...] = ("step", "examples", "train_seconds")
+_TIME_AXES: tuple[TimeAxis, ...] = ("step", "examples", "train_seconds")
+# Of a median, at 95 %; an end is None if it is infinite, all of it is None for a single run.
 Interval: TypeAlias = tuple[float | None, float | None] | None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What the runs of one experiment say about it.
+    """An experiment's time to target and accuracy over its seeds.
 
-    A run that never reached the target counts as one that needs infinitely long. So the medians
-    are None where half of the runs or more missed.
+    A run that never reached the target counts as one that needs infinitely long. So a median is
+    None if half of the runs or more missed the target.
 
     Attributes:
-        name: of the experiment.
-        seeds: number of runs, n.
-        reached: how many of them reached the target.
-        diverged: how many of them diverged.
-        failed: how many of them died of an error.
-        steps: median number of updates to the target.
-        examples: median number of examples to the target.
-        seconds: median training seconds to the target, without compilation and evaluation.
-        accuracy_mean: of the last evaluations, the mean; a run that diverged or failed counts
-            with its last.
-        accuracy_sd: of the last evaluations, the standard deviation (n − 1); None for one run.
-        averaged_mean: `accuracy_mean` of the averaged weights; None where a run has no average.
-        averaged_sd: likewise.
-        steps_interval: of the median, 95 %, see `median_interval`; an end is None where it is
-            infinite, the whole of it for one run.
-        examples_interval: likewise.
-        seconds_interval: likewise.
-        misses: why each run that missed did so, in words.
+        name: the experiment.
+        seeds: the number of runs, n.
+        reached: how many runs reached the target.
+        diverged: how many runs diverged.
+        failed: how many runs died of an error.
+        steps: the median number of updates to the target.
+        examples: the median number of examples to the target.
+        seconds: the median training time to the target in seconds, without compilation and
+            evaluation.
+        accuracy_mean: the mean accuracy of the last evaluations; a run that diverged or failed
+            counts with its last one.
+        accuracy_sd: their standard deviation (n − 1); None for one run.
+        averaged_mean: `accuracy_mean` of the averaged weights; None if a run has no average.
+        averaged_sd: `accuracy_sd` of the averaged weights; None if a run has no average.
+        steps_interval: the 95 % interval of `steps`, see `median_interval`; an end is None if it
+            is infinite, and the whole interval is None for one run.
+        examples_interval: the 95 % interval of `examples`, in the same form.
+        seconds_interval: the 95 % interval of `seconds`, in the same form.
+        misses: for each run that missed the target, the reason in words.
     """
 
     name: str
@@ -60,11 +62,11 @@ class Summary:
 
 
 def summarise(records: Sequence[Record], target: float) -> list[Summary]:
-    """One summary an experiment, in the order in which the experiments first appear.
+    """Summarises each experiment, in the order in which the experiments first appear.
 
     Args:
-        records: of runs that came to their end or died.
-        target: test accuracy, a share.
+        records: runs that ended.
+        target: the test accuracy to reach, a share.
 
     Example:
         >>> from jaxsched.tracking import Record
@@ -85,15 +87,17 @@ def summarise(records: Sequence[Record], target: float) -> list[Summary]:
 
 
 def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
-    medians = {
-        clock: median_interval(times_to_target(records, target, clock)) for clock in TIME_AXES
+    medians: dict[TimeAxis, Median] = {
+        time_axis: median_interval(times_to_target(records, target, time_axis))
+        for time_axis in _TIME_AXES
     }
-    intervals = {
-        clock: None if median.n == 1 else (median.low, median.high)
-        for clock, median in medians.items()
+    intervals: dict[TimeAxis, Interval] = {
+        time_axis: None if median.n == 1 else (median.low, median.high)
+        for time_axis, median in medians.items()
     }
     misses = [record for record in records if first_at_target(record, target) is None]
-    final, averaged = (_last(records, f"{which}test_accuracy") for which in ("", "averaged_"))
+    final = _last_values(records, "test_accuracy")
+    averaged = _last_values(records, "averaged_test_accuracy")
     return Summary(
         name=name,
         seeds=len(records),
@@ -110,24 +114,23 @@ def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
         steps_interval=intervals["step"],
         examples_interval=intervals["examples"],
         seconds_interval=intervals["train_seconds"],
-        misses=tuple(map(_why, misses)),
+        misses=tuple(map(_reason_of_miss, misses)),
     )
 
 
-def _last(records: Sequence[Record], column: str) -> list[float]:
-    """What the last evaluations say; nothing where one of them does not say it."""
+def _last_values(records: Sequence[Record], column: str) -> list[float]:
+    """The column's values at the last evaluations; empty if one of them has no value."""
     rows = [record.evaluations[-1] for record in records if record.evaluations]
     if any(row.get(column) is None for row in rows):
         return []
     return [row[column] for row in rows]
 
 
-def _why(record: Record) -> str:
-    """Why a run never reached the target."""
+def _reason_of_miss(record: Record) -> str:
     seed = f"seed {record.header.get('seed')}"
     if record.end is not None and record.status != "finished":
         return f"{seed}: {record.end.get('reason') or record.status}"
     if not record.evaluations:
         return f"{seed}: no evaluation"
     best = max(row["test_accuracy"] for row in record.evaluations)
-    return f"{seed}: ended without reaching it, best {best:.2%}"
+    return f"{seed}: finished without reaching the target, best {best:.2%}"

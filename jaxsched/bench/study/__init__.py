@@ -1,1 +1,9 @@
-"""A study: its experiments, targets, queue and runner."""
+"""A study: what it consists of, and what runs it.
+
+study.py      the experiments, seeds and target; the study files
+target.py     the accuracy to reach
+manifest.py   study.json: what a report needs of the study beside its records
+runner.py     runs a study
+queue.py      the runs that are left, shared by several processes
+shard.py      a part of a study, for a job array
+"""

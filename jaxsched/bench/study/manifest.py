@@ -1,4 +1,4 @@
-"""What a report must know of a study: its runs, its target, what is published. Knows no JAX."""
+"""The manifest of a study: what a report needs beside the records. Imports no JAX."""
 
 import json
 from collections.abc import Mapping
@@ -12,11 +12,12 @@ from jaxsched.tracking.records import Run
 
 @dataclass(frozen=True)
 class Published:
-    """A number that others have published for an experiment.
+    """An accuracy that others have published for an experiment.
 
     Attributes:
-        accuracy: test accuracy, a share.
-        source: where, and on what: paper and table, network, number of runs.
+        accuracy: the test accuracy, a share.
+        source: where it was published and how it was measured: paper and table, network, number
+            of runs.
     """
 
     accuracy: float
@@ -24,11 +25,11 @@ class Published:
 
 
 def published_in(source: str, accuracies: Mapping[str, float]) -> dict[str, Published]:
-    """What one source has published, by an experiment's name.
+    """Makes the published accuracies of one source, by an experiment's name.
 
     Args:
-        source: see `Published`.
-        accuracies: test accuracies, a share each.
+        source: where they were published, as in `Published`.
+        accuracies: the test accuracies by an experiment's name, each a share.
 
     Example:
         >>> from jaxsched.bench import published_in
@@ -40,15 +41,15 @@ def published_in(source: str, accuracies: Mapping[str, float]) -> dict[str, Publ
 
 @dataclass(frozen=True, kw_only=True)
 class StudyManifest:
-    """What a report must know of a study beside its records.
+    """What a report needs to know about a study beside its records.
 
     Attributes:
-        name: of the study.
-        runs: all that belong to it, whether they have been made or not, in its order.
-        target: see `Study`.
-        further_targets: likewise.
-        baseline: name of the experiment that the others are compared with.
-        published: see `Study`.
+        name: the study's name.
+        runs: all runs of the study, finished or not, in its order.
+        target: the test accuracy to reach, a share, or a rule that sets it.
+        further_targets: more targets, over which the performance profile is computed.
+        baseline: the name of the experiment that the others are compared with.
+        published: the published accuracies, by an experiment's name.
     """
 
     name: str
@@ -60,21 +61,21 @@ class StudyManifest:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the experiments, in the study's order."""
+        """The names of the experiments, in the study's order."""
         return tuple(dict.fromkeys(run.name for run in self.runs))
 
     def write(self, path: Path) -> None:
-        """Writes it as JSON."""
+        """Writes the manifest as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "StudyManifest":
-        """Reads what `write` wrote.
+        """Reads a manifest that `write` wrote.
 
         Raises:
-            FileNotFoundError: when there is no such file.
-            ValueError: when it holds something else.
+            FileNotFoundError: if the file does not exist.
+            ValueError: if it is not a study's manifest.
         """
         if not path.is_file():
             raise FileNotFoundError(
@@ -82,20 +83,20 @@ class StudyManifest:
                 "`jaxsched bench` writes one."
             )
         try:
-            return cls(**_typed(json.loads(path.read_text(encoding="utf-8"))))
+            return cls(**_from_json(json.loads(path.read_text(encoding="utf-8"))))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{path} does not hold a study's outline ({error!r}); move it away and run "
+                f"{path} does not hold a study's manifest ({error!r}); move it away and run "
                 "`jaxsched bench` again, which writes it anew."
             ) from error
 
 
-def _typed(content: dict[str, Any]) -> dict[str, Any]:
+def _from_json(content: dict[str, Any]) -> dict[str, Any]:
     target = content["target"]
     return {
         **content,
         "runs": tuple(Run(**run) for run in content["runs"]),
         "target": MedianBest(**target) if isinstance(target, dict) else target,
         "further_targets": tuple(content["further_targets"]),
-        "published": {name: Published(**of) for name, of in content["published"].items()},
+        "published": {name: Published(**entry) for name, entry in content["published"].items()},
     }

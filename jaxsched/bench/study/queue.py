@@ -1,4 +1,8 @@
-"""The runs of a study that are left, taken one at a time by as many processes as share a folder."""
+"""The queue of a study's runs, which several processes share through a folder.
+
+A process that works on a run holds the lock of a file beside its record. The operating system
+releases the lock if the process is killed; then another process takes the run.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +22,13 @@ from jaxsched.train.program.shared_program import program_signature
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A run of a study that is to be made.
+    """A run of a study, as an entry of the queue.
 
     Attributes:
-        experiment: of the run.
-        seed: likewise.
-        plan: of the experiment.
-        path: of the record.
+        experiment: the run's experiment.
+        seed: the run's seed.
+        plan: the experiment's plan.
+        path: the file of the run's record.
     """
 
     experiment: Experiment
@@ -34,64 +38,64 @@ class Job:
 
     @property
     def label(self) -> str:
-        """What it is called."""
+        """The run's name for messages."""
         return f"{self.experiment.name}, seed {self.seed}"
 
     @property
     def checkpoints(self) -> Path:
-        """The folder that it is saved in, as long as it is under way."""
+        """The folder of the run's checkpoints, which exists only while the run is unfinished."""
         return self.path.with_suffix("")
 
     @property
     def lock(self) -> Path:
-        """The file whose lock the process that makes it holds."""
+        """The file whose lock is held by the process that works on the run."""
         return self.path.with_name(f".{self.path.stem}.lock")
 
     @cached_property
     def step(self) -> int:
-        """The update from which it goes on."""
+        """The update of the newest checkpoint, 0 if there is none."""
         return max(saved_steps(self.checkpoints), default=0)
 
     @property
     def examples(self) -> int:
-        """All that it trains on."""
+        """The number of examples that the whole run trains on."""
         return self.plan.examples_at(self.plan.total_steps)
 
     @property
     def examples_left(self) -> int:
-        """Those that it still has to train on."""
+        """The number of examples that the run has yet to train on."""
         return self.examples - self.plan.examples_at(self.step)
 
     @cached_property
-    def family(self) -> Any:
-        """What runs of one program have in common."""
+    def program_key(self) -> Any:
+        """A key that is equal for runs that can share one program."""
         return self.experiment.data, program_signature(self.experiment, self.plan)
 
     def record(self) -> Record | None:
-        """What is on record of it, or of another attempt at it."""
+        """Reads the record of this run or of an earlier attempt; None if there is none."""
         return read_record(self.path) if self.path.exists() else None
 
     def header(self) -> Mapping[str, Any] | None:
-        """Of its record; every attempt has another, because it says when it started."""
+        """Reads the header of the record; each attempt has another, with its start time in it."""
         record = self.record()
         return None if record is None else record.header
 
 
 class Queue:
-    """Runs that no finished record covers yet, of which several processes may each take some.
+    """The runs without a finished record. Several processes and threads may take runs from it.
 
     Args:
-        jobs: all runs, in the order in which they are to be made.
+        jobs: all runs, in the order in which to work on them.
 
     Raises:
-        ValueError: when a record is damaged.
+        ValueError: if a record is damaged.
     """
 
     def __init__(self, jobs: Sequence[Job]):
         self._num_jobs = len(jobs)
-        self._here: set[Job] = set()
+        self._here: set[Job] = set()  # in progress in this process
         self._is_closed = False
-        # With the header of the last attempt.
+        # With the header of the last attempt, to notice another process's attempt later.
         self._left = {
             job: None if record is None else record.header
             for job in jobs
@@ -102,51 +106,53 @@ class Queue:
 
     @property
     def left(self) -> list[Job]:
-        """Those that nobody has finished, as far as is known; others may be at some of them."""
+        """The unfinished runs, as far as this process knows; some may be in progress elsewhere."""
         return list(self._left)
 
     @property
     def examples_left(self) -> int:
-        """Of the runs that no other process is at, as far as is known."""
+        """The number of examples left in the runs that no other process works on."""
         return sum(job.examples_left for job in self.left if job not in self._elsewhere)
 
     def summary(self) -> str:
-        """What there is to do, in a line."""
-        mine = [job for job in self._left if job not in self._elsewhere]
-        saved = [job for job in mine if job.step]
-        failed = [job for job in mine if not job.step and _has_failed(job)]
+        """Describes in one line how many runs there are in which state."""
+        free = [job for job in self._left if job not in self._elsewhere]
+        saved = [job for job in free if job.step]
+        failed = [job for job in free if not job.step and _has_failed(job)]
         at = f" at update {saved[0].step:,}" if len(saved) == 1 else ""
         counts = {
             "finished": self._num_jobs - len(self._left),
-            "under way elsewhere": len(self._elsewhere),
+            "in progress elsewhere": len(self._elsewhere),
             f"to resume{at}": len(saved),
-            "to make again after a failure": len(failed),
-            "to make": len(mine) - len(saved) - len(failed),
+            "to repeat after a failure": len(failed),
+            "to start": len(free) - len(saved) - len(failed),
         }
-        parts = [f"{count} {what}" for what, count in counts.items() if count]
+        parts = [f"{count} {state}" for state, count in counts.items() if count]
         runs = f"{self._num_jobs} run{'s' if self._num_jobs > 1 else ''}"
-        return f"{runs}: {', '.join(parts)}; {_in_words(self.examples_left)} examples to train on"
+        return (
+            f"{runs}: {', '.join(parts)}; {_format_count(self.examples_left)} examples to train on"
+        )
 
-    def drain(self, make: Callable[[Job], None]) -> None:
-        """Makes one run after another, until none is left that nobody is at.
+    def drain(self, work: Callable[[Job], None]) -> None:
+        """Works on one run after another, until none is left that no other process works on.
 
-        Of a process that is killed, another takes the run that it was at. Several threads may do
-        this at once; where one ends with an error, the others take no further run.
+        Several threads may call this at the same time. If one of them raises, the others finish
+        their run and take no other.
 
         Args:
-            make: a run, which is this thread's alone meanwhile.
+            work: completes a run, which no other thread or process works on meanwhile.
         """
         while (taken := self._take()) is not None:
             job, lock = taken
             try:
-                make(job)
+                work(job)
                 del self._left[job]
             except BaseException:
                 self._is_closed = True
                 raise
             finally:
                 self._here.discard(job)
-                _let_go(job, lock)
+                _release(job, lock)
 
     def _take(self) -> tuple[Job, FileLock] | None:
         for job in [] if self._is_closed else self.left:
@@ -157,15 +163,19 @@ class Queue:
                     self._elsewhere.add(job)
                 continue
             self._elsewhere.discard(job)
-            if job in self._left and not self._is_made_elsewhere(job):
+            # Only now, with the lock held, is it certain that no other process has just done it.
+            if job in self._left and not self._is_done_elsewhere(job):
                 self._here.add(job)
                 return job, lock
             self._left.pop(job, None)
-            _let_go(job, lock)
+            _release(job, lock)
         return None
 
-    def _is_made_elsewhere(self, job: Job) -> bool:
-        """Whether another process has made it meanwhile, or has tried to and failed."""
+    def _is_done_elsewhere(self, job: Job) -> bool:
+        """Whether another process has finished the run meanwhile, or has tried and failed.
+
+        A run that failed in this time is not tried again: else each process would try it once.
+        """
         record = job.record()
         if record is None or not record.is_result:
             return False
@@ -177,7 +187,7 @@ def _is_held(job: Job) -> bool:
         return False
     lock = take(job.lock)
     if lock is not None:
-        _let_go(job, lock)
+        _release(job, lock)
     return lock is None
 
 
@@ -186,10 +196,10 @@ def _has_failed(job: Job) -> bool:
     return record is not None and record.is_result
 
 
-def _in_words(count: int) -> str:
+def _format_count(count: int) -> str:
     return f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}"
 
 
-def _let_go(job: Job, lock: FileLock) -> None:
-    job.lock.unlink()
+def _release(job: Job, lock: FileLock) -> None:
+    job.lock.unlink()  # before the release, after which the file may be another process's
     lock.release()

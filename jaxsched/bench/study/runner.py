@@ -1,4 +1,4 @@
-"""All runs of a study on record."""
+"""Runs a study: every run whose record is not finished, on one device or on several."""
 
 import contextlib
 import functools
@@ -44,40 +44,39 @@ def run_study(
     every_seconds: float = 600.0,
     at_once: int | None = None,
 ) -> None:
-    """Makes every run of a study, or of a part of it, that no finished record covers yet.
+    """Runs all runs of a study, or of a part of it, that have no finished record.
 
-    Experiments of one family share a program, compiled once. Stopped at any moment and called
-    again, it goes on with the run that was cut off, from where that was saved last. A run that is
-    on record keeps no checkpoint. One that dies of an error is on record as failed, and is made
-    again by another call. Several processes may do this at once in one folder: each takes runs that
-    no other is at.
+    Experiments that can share a program do so; it is compiled once. If the study is stopped at any
+    moment, calling this again resumes the interrupted run from its last checkpoint. A finished run
+    keeps no checkpoint. A run that dies of an error is recorded as failed; calling this again
+    repeats it. Several processes may share a folder: each takes runs that no other works on.
 
     Args:
-        study: what to run.
-        folder: of the records.
-        source_text: of the study file.
-        progress: what shows how far it is.
-        shard: the part that is made here; others make the rest, in this folder or in their own.
-        signals: on which the run under way is saved and the study ends; none by default.
-        every_seconds: how much of a run a crash may cost at most.
-        at_once: how many runs are made at a time, one a device. By default one on each GPU or TPU
-            where each run takes one device, else one.
+        study: the study to run.
+        folder: the folder of the records.
+        source_text: the text of the study file, for the records.
+        progress: shows the progress.
+        shard: the part to run here; other processes run the rest, in this folder or in their own.
+        signals: the signals that save the run in progress and end the study; none by default.
+        every_seconds: the most training time that a crash may cost; the interval of checkpoints.
+        at_once: how many runs to run at the same time, one on each device. By default one on each
+            GPU or TPU if all experiments use one device, else one run at a time.
 
     Raises:
-        ValueError: when an experiment needs more devices than there are, or cannot be one of
-            several at once.
-        Preempted: when a signal has come.
-        OSError: when a record or a checkpoint cannot be written.
+        ValueError: if an experiment needs more devices than there are, or if `at_once` does not
+            suit the devices or the experiments.
+        Preempted: if a signal was received.
+        OSError: if a record or a checkpoint cannot be written.
     """
     jobs = _jobs(study, folder)
-    # By examples, which do not depend on how far the others are.
-    queue = Queue(shard.of(jobs, [job.examples for job in jobs]))
-    for job in queue.left:  # what is not to be had here is said before anything compiles
+    # Divided by all examples, not by those left: hosts must agree on the parts at any time.
+    queue = Queue(shard.select(jobs, [job.examples for job in jobs]))
+    for job in queue.left:  # raises for missing devices before anything compiles
         make_driver(job.experiment.driver, job.experiment.num_devices)
     devices = _devices(queue.left, at_once)
     progress.say(queue.summary())
-    makers = [
-        _Maker(
+    workers = [
+        _Worker(
             queue,
             device,
             source_text=source_text,
@@ -88,22 +87,22 @@ def run_study(
         )
         for device in devices
     ]
-    if len(makers) == 1:
-        queue.drain(makers[0].make)
+    if len(workers) == 1:
+        queue.drain(workers[0].run)
         return
-    # XLA works without holding Python up, so that threads are enough.
-    with ThreadPoolExecutor(len(makers), thread_name_prefix="run") as threads:
-        ended = [threads.submit(queue.drain, maker.make) for maker in makers]
+    # Threads are enough: XLA releases Python's global lock while it computes.
+    with ThreadPoolExecutor(len(workers), thread_name_prefix="run") as threads:
+        ended = [threads.submit(queue.drain, worker.run) for worker in workers]
     for thread in ended:
-        thread.result()
+        thread.result()  # raises what the thread raised
 
 
 def _devices(jobs: Sequence[Job], at_once: int | None) -> list[Any]:
-    """One for each run that is made at a time; None where a run takes the first ones itself."""
+    """A device for each run at a time; [None] for one run that takes the first devices itself."""
     local = jax.local_devices()
     larger = [job.label for job in jobs if job.experiment.num_devices != 1]
     if at_once is None:
-        # The virtual devices of a CPU share its cores.
+        # The virtual devices of a CPU share its cores: runs side by side would be no faster.
         is_worthwhile = jax.default_backend() != "cpu" and not larger
         at_once = len(local) if is_worthwhile else 1
     if not 1 <= at_once <= len(local):
@@ -127,13 +126,17 @@ def _jobs(study: Study, folder: Path) -> list[Job]:
     ]
 
 
-class _Maker:
-    """What makes the runs of a study, one after another.
+class _Worker:
+    """Runs the runs of a queue on one device, one after another.
 
     Args:
-        queue: that they come from.
-        device: to make them on; None where each takes the first ones.
-        source_text: see `run_study`; so are the others.
+        queue: the queue of runs.
+        device: the device to run on; None if each run takes the first devices.
+        source_text: the text of the study file.
+        progress: shows the progress.
+        signals: the signals that end the study.
+        every_seconds: the interval of checkpoints.
+        at_once: how many runs run at the same time, for the records.
     """
 
     def __init__(
@@ -149,47 +152,49 @@ class _Maker:
     ):
         self._queue, self._source_text, self._progress = queue, source_text, progress
         self._signals, self._every_seconds, self._at_once = signals, every_seconds, at_once
-        self._programs = _Programs(device)
+        self._programs = _ProgramCache(device)
 
-    def make(self, job: Job) -> None:
-        """Makes a run, from where it was saved if it was; one that dies says why on record.
+    def run(self, job: Job) -> None:
+        """Runs a run, from its last checkpoint on; if it dies, records the reason.
 
         Raises:
-            Preempted: when a signal has come; a run that was under way is saved.
-            OSError: when the disk is full, of which the other runs would die as well.
+            Preempted: if a signal was received; a run in progress is saved.
+            OSError: if the disk is full, of which the other runs would die too.
         """
-        self._end_if_told()
+        self._stop_on_signal()
         self._progress.start(self._queue.examples_left)
-        shown = self._progress.run(job.label, begun=job.examples - job.examples_left)
+        run_progress = self._progress.run(job.label, begun=job.examples - job.examples_left)
         before = job.header()
         try:
-            reason = self._make(job, shown)
+            reason = self._train(job, run_progress)
         except OSError:
             raise
         except Exception as error:
             self._progress.say("".join(traceback.format_exception(error)))
             reason = f"failed, {format_error(error)}"
+            # An error during training is in the record already; one before it, as on compiling, is
+            # not: the record is missing or that of an earlier attempt.
             if job.header() == before:
                 self._record_failure(job, error)
-        shown.end(job.examples, reason)
+        run_progress.end(job.examples, reason)
 
-    def _make(self, job: Job, shown: RunProgress) -> str:
-        """Why the run ended early; "" where it did not."""
+    def _train(self, job: Job, run_progress: RunProgress) -> str:
+        """Trains the run; returns why it ended early, "" if it did not."""
         self._progress.show(f"{job.label}: compiling")
-        program = self._programs.of(job, self._queue.left)
-        self._end_if_told()
+        program = self._programs.get(job, self._queue.left)
+        self._stop_on_signal()
         self._progress.show(job.label)
         start = self._start(job, program)
         with contextlib.ExitStack() as stack:
-            # A run that is never saved has no folder.
+            # Opened on first use, so that a run that is never saved has no folder.
             checkpoints = functools.cache(lambda: stack.enter_context(Checkpoints(job.checkpoints)))
             outcome = record_run(
                 program,
                 job.seed,
                 job.path,
                 source_text=self._source_text,
-                on_evaluation=shown.evaluation,
-                on_examples=shown.done,
+                on_evaluation=run_progress.evaluation,
+                on_examples=run_progress.done,
                 start=start,
                 checkpoint_policy=CheckpointPolicy(
                     checkpoints,
@@ -204,7 +209,7 @@ class _Maker:
         return outcome.reason
 
     def _record_failure(self, job: Job, error: Exception) -> None:
-        """The whole record of a run that died before it began."""
+        """Writes the record of a run that died before it began."""
         header = record_header(
             job.experiment,
             job.seed,
@@ -219,7 +224,7 @@ class _Maker:
             writer.fail(error)
 
     def _start(self, job: Job, program: Program) -> RunState | None:
-        """Where a run goes on from; None for its beginning."""
+        """The state to resume the run from; None to start it from the beginning."""
         if not saved_steps(job.checkpoints):
             return None
         try:
@@ -230,42 +235,44 @@ class _Maker:
             self._progress.say(f"{error.what}; {job.label} starts anew, they are now in {aside}")
             return None
 
-    def _end_if_told(self) -> None:
+    def _stop_on_signal(self) -> None:
         if self._signals.received is not None:
             raise Preempted(self._signals.received, "between two runs")
 
 
-class _Programs:
-    """The programs of runs, one a family, each kept as long as a run that is left may need it.
+class _ProgramCache:
+    """The compiled programs, each kept as long as an unfinished run may need it.
 
     Args:
-        device: see `Program`.
+        device: the device of the programs; None for the first devices.
     """
 
     def __init__(self, device: Any):
         self._device = device
         self._programs: dict[Any, Program] = {}
 
-    def of(self, job: Job, left: Sequence[Job]) -> Program:
-        """The program of a run.
+    def get(self, job: Job, left: Sequence[Job]) -> Program:
+        """Returns the program of a run; programs that no run needs any more are dropped.
 
         Args:
             job: the run.
-            left: all that are left, this one among them.
+            left: all unfinished runs, including this one.
         """
-        families = {other.family for other in left}
-        self._programs = {of: self._programs[of] for of in self._programs if of in families}
-        if job.family not in self._programs:
-            alike = distinct(other.experiment for other in left if other.family == job.family)
-            first, *others = alike
-            self._programs[job.family] = Program(
+        needed = {other.program_key for other in left}
+        self._programs = {key: self._programs[key] for key in self._programs if key in needed}
+        key = job.program_key
+        if key not in self._programs:
+            first, *others = distinct(
+                other.experiment for other in left if other.program_key == key
+            )
+            self._programs[key] = Program(
                 first, load(first.data), alike=others, device=self._device
             )
-        return self._programs[job.family].member(job.experiment)
+        return self._programs[key].member(job.experiment)
 
 
 def study_records(study: Study, folder: Path) -> list[Record]:
-    """The results of a study so far, in its order; other files in the folder are left alone."""
+    """Reads the records of the study's runs that have ended, in its order; ignores other files."""
     paths = [folder / run.file_name for run in study.manifest().runs]
     records = [read_record(path) for path in paths if path.exists()]
     return [record for record in records if record.is_result]

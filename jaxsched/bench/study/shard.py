@@ -1,4 +1,4 @@
-"""Parts of a study, for as many machines."""
+"""Parts of a study, for the tasks of a job array."""
 
 import re
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ Run = TypeVar("Run")
 
 @dataclass(frozen=True)
 class Shard:
-    """The k-th of n parts of a study, counted from 1.
+    """One of several parts of a study, such as one task of a job array runs.
 
     Attributes:
-        number: k.
-        count: n.
+        number: which part it is, counted from 1.
+        count: how many parts there are.
 
     Raises:
-        ValueError: when there is no such part.
+        ValueError: if the number is not from 1 to the count.
     """
 
     number: int
@@ -32,10 +32,10 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """The part that is meant by text such as "3/16".
+        """Parses text such as "3/16".
 
         Raises:
-            ValueError: when the text is of another form, or there is no such part.
+            ValueError: if the text has another form, or if there is no such part.
 
         Example:
             >>> from jaxsched.bench import Shard
@@ -47,31 +47,32 @@ class Shard:
             raise ValueError(f"a shard needs the form NUMBER/COUNT, such as 3/16, got {text!r}.")
         return cls(int(found[1]), int(found[2]))
 
-    def of(self, runs: Sequence[Run], costs: Sequence[float]) -> list[Run]:
-        """This part of the runs, in their order; all parts together are all of them.
+    def select(self, runs: Sequence[Run], costs: Sequence[float]) -> list[Run]:
+        """Returns the runs of this part, in their order. Each run belongs to exactly one part.
 
-        The dearest run that is left goes to the part that has least, so that parts cost about the
-        same: at most 4/3 of the best division. Every part finds the same division by itself.
+        The runs are dealt out from the most expensive one down, each to the part with the lowest
+        cost so far. So the parts cost about the same: the most expensive one costs at most 4/3 of
+        what it costs in the best division. Each part computes the same division independently.
 
         Args:
-            runs: of the study.
-            costs: what each takes, in any unit.
+            runs: the runs of the study.
+            costs: the cost of each run, in any unit.
 
         Source:
             Graham, "Bounds on multiprocessing timing anomalies" (1969).
 
         Example:
             >>> from jaxsched.bench import Shard
-            >>> [Shard(k, 2).of("abcd", [5, 1, 3, 2]) for k in (1, 2)]
+            >>> [Shard(k, 2).select("abcd", [5, 1, 3, 2]) for k in (1, 2)]
             [['a', 'b'], ['c', 'd']]
         """
-        loads, mine = [0.0] * self.count, []
+        loads, selected = [0.0] * self.count, []
         for index in sorted(range(len(runs)), key=lambda i: -costs[i]):
-            least = min(range(self.count), key=loads.__getitem__)
-            loads[least] += costs[index]
-            if least == self.number - 1:
-                mine.append(index)
-        return [runs[index] for index in sorted(mine)]
+            lightest = min(range(self.count), key=loads.__getitem__)
+            loads[lightest] += costs[index]
+            if lightest == self.number - 1:
+                selected.append(index)
+        return [runs[index] for index in sorted(selected)]
 
 
 WHOLE = Shard(1, 1)

@@ -1,4 +1,4 @@
-"""A study: which experiments, which seeds, which target."""
+"""A study: its experiments, seeds and target, and the files that hold it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,23 +14,24 @@ from jaxsched.tracking.records import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Experiments to compare, each with the same seeds, by the steps that they need to a target.
+    """Experiments to compare by the steps that they need to reach a target, with the same seeds.
 
-    A study file holds one of these under the name `study`, or several sizes of one under the name
+    A study file holds one Study under the name `study`, or several sizes of a study under the name
     `sizes`, as in `sizes = {"cpu": Study(…), "full": Study(…)}`.
 
     Attributes:
-        name: what its folder and its pictures are called.
-        experiments: what to compare; their own seeds are not looked at.
-        seeds: each experiment runs once with each.
-        target: test accuracy to reach, a share, or a rule that finds it in a baseline's runs.
-        further_targets: others, a share each, over which performance profiles are taken as well.
-        baseline: the experiment that the others are compared with; by default the first.
-        published: what others have published, by an experiment's name.
+        name: the study's name, which is also that of its folder and the title of its plots.
+        experiments: the experiments to compare; their own seeds are ignored.
+        seeds: each experiment runs once with each seed.
+        target: the test accuracy to reach, a share, or a rule that sets it from a baseline's runs.
+        further_targets: more targets, each a share, over which the performance profile is computed.
+        baseline: the name of the experiment that the others are compared with; by default the
+            first.
+        published: the published accuracies, by an experiment's name.
 
     Raises:
-        ValueError: when names repeat, there is nothing to run, a name is of no experiment, or a
-            target is no share.
+        ValueError: if names or seeds repeat, if there is nothing to run, if a name belongs to no
+            experiment, or if a target is not within (0, 1].
 
     Example: `experiments/studies/quickstart.py`.
     """
@@ -51,7 +52,7 @@ class Study:
                 f"{len(self.experiments)} and {len(self.seeds)}."
             )
         if len(set(names)) < len(names):
-            raise ValueError(f"Study needs a name of its own for each experiment, got {names}.")
+            raise ValueError(f"Study needs a different name for each experiment, got {names}.")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"Study needs different seeds, got {self.seeds}.")
         for target in (self.target, *self.further_targets):
@@ -68,7 +69,7 @@ class Study:
             raise ValueError(f"Study needs a {what} among its experiments {names}, got {name!r}.")
 
     def manifest(self) -> StudyManifest:
-        """The study without its experiments, as it is kept beside the records."""
+        """Returns the manifest: the study without its experiments, as saved beside the records."""
         return StudyManifest(
             name=self.name,
             runs=tuple(
@@ -84,15 +85,15 @@ class Study:
 
 
 def load_study(path: Path, size: str | None = None) -> Study:
-    """The study that a file holds, in the size that is asked for.
+    """Loads a study from a Python file.
 
     Args:
-        path: the file.
+        path: the study file.
         size: a key of its `sizes`; by default the first.
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when the file has an error, holds no study or not this size.
+        FileNotFoundError: if the file does not exist.
+        ValueError: if the file has an error, or holds no study or not this size.
     """
     module = load_module(path)
     study = getattr(module, "study", None)
@@ -101,8 +102,8 @@ def load_study(path: Path, size: str | None = None) -> Study:
     if isinstance(chosen, Study):
         return chosen
     if size is not None:
-        said = f"has the sizes {list(sizes)}" if None not in sizes else "has one size alone"
-        raise ValueError(f"{path} {said}, got --size {size}.")
+        known = f"the sizes {list(sizes)}" if None not in sizes else "only one size"
+        raise ValueError(f"{path} has {known}, got --size {size}.")
     found = f"a {type(chosen).__name__}" if chosen is not None else "no such name"
     raise ValueError(
         f"{path} must hold a Study under the name 'study', found {found}; "

@@ -1,4 +1,7 @@
-"""The accuracy to reach: a number, or a rule that finds it in a baseline's runs. Knows no JAX."""
+"""The accuracy to reach: a number, or a rule that sets it from a baseline's runs.
+
+Imports no JAX.
+"""
 
 import statistics
 from collections.abc import Sequence
@@ -9,11 +12,11 @@ from jaxsched.tracking.records import Record
 
 @dataclass(frozen=True)
 class Target:
-    """A test accuracy to reach, and where it comes from.
+    """A test accuracy to reach, with its origin.
 
     Attributes:
-        accuracy: a share.
-        origin: in words.
+        accuracy: the accuracy, a share.
+        origin: how it was set, in words.
     """
 
     accuracy: float
@@ -22,17 +25,17 @@ class Target:
 
 @dataclass(frozen=True)
 class MedianBest:
-    """The target that AlgoPerf's rule sets: what a tuned baseline reaches in half of its runs.
+    """AlgoPerf's rule: the target is the accuracy that a baseline reaches in half of its runs.
 
     Formula:
         target = median over the baseline's runs of the best test accuracy of each
 
-    AlgoPerf takes it from 20 seeds of the best of four tuned optimizers. The fewer runs there are,
-    the less it says; its origin names how many. By construction the baseline misses it in about
-    half of the runs it was taken from, which must be kept in view when it is itself compared.
+    AlgoPerf takes 20 seeds of the best of four tuned optimizers. With fewer runs the target is less
+    certain; `Target.origin` names their number. By construction the baseline misses the target in
+    about half of the runs that set it, which puts it at a disadvantage in a comparison.
 
     Attributes:
-        baseline: name of an experiment of the study.
+        baseline: the name of an experiment of the study.
 
     Source:
         Dahl et al., "Benchmarking neural network training algorithms" (arXiv 2306.07179).
@@ -44,14 +47,14 @@ class MedianBest:
 
 
 def resolve_target(target: float | MedianBest, records: Sequence[Record]) -> Target:
-    """The accuracy to reach, with its origin.
+    """Returns the accuracy to reach, with its origin.
 
     Args:
-        target: as a study says it.
-        records: of the study's runs.
+        target: a study's target, a number or a rule.
+        records: the records of the study's runs.
 
     Raises:
-        ValueError: when a rule's baseline has no finished run with an evaluation.
+        ValueError: if the rule's baseline has no finished run with an evaluation.
 
     Example:
         >>> from jaxsched.bench import MedianBest, resolve_target

@@ -1,4 +1,4 @@
-"""CSV of runs and evaluations: against the records' own lines, read without jaxsched."""
+"""CSV files compared with the records' lines, read without jaxsched."""
 
 import csv
 import inspect
@@ -38,7 +38,7 @@ def lines(run):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_a_run_s_row_is_what_its_record_says(runs):
+def test_the_row_of_a_run_has_the_values_of_its_record(runs):
     assert len(runs) == 10 * 3
     for run in runs:
         header, *rows, end = lines(run)
@@ -65,7 +65,7 @@ def test_a_run_s_row_is_what_its_record_says(runs):
         assert run["jax"] == header["environment"]["packages"]["jax"]
 
 
-def test_the_target_is_missed_and_averages_are_there_as_in_the_table(runs):
+def test_misses_and_averages_are_those_of_the_table(runs):
     missed = {run["experiment"] for run in runs if run["steps_to_target"] == ""}
     assert {"cosine_20", "one_cycle_30", "swa_10", "swa_20"} <= missed
     averaged = {run["experiment"] for run in runs if run["final_averaged_test_accuracy"]}
@@ -95,7 +95,7 @@ def test_a_run_that_diverged_at_once_has_a_row_and_no_evaluations(tmp_path):
     assert (tmp_path / "evaluations.csv").read_text().startswith("study,experiment,seed,step,")
 
 
-def test_evaluations_are_the_records_numbers(results, tmp_path):
+def test_evaluations_have_the_values_of_the_records(results, tmp_path):
     write_evaluations(results, tmp_path / "evaluations.csv")
     rows = read(tmp_path / "evaluations.csv")
     found = [(record, row) for record in results.records for row in record.evaluations]

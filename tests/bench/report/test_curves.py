@@ -1,4 +1,4 @@
-"""Curves over seeds against plain Python."""
+"""Curves over seeds compared with plain Python."""
 
 import statistics
 
@@ -20,7 +20,7 @@ def record(values, late=0):
 
 
 @given(st.lists(st.lists(values, min_size=2, max_size=6), min_size=2, max_size=5))
-def test_each_mark_is_the_quartiles_of_the_seeds_up_to_the_shortest_run(runs):
+def test_each_point_has_the_quartiles_of_the_seeds_up_to_the_shortest_run(runs):
     curve = curve_of([record(run) for run in runs], column("value"))
     assert curve is not None and curve.n == len(runs)
     shortest = min(map(len, runs))
@@ -31,14 +31,14 @@ def test_each_mark_is_the_quartiles_of_the_seeds_up_to_the_shortest_run(runs):
         assert all(abs(a - b) < 1e-12 for a, b in zip(found, expected, strict=True))
 
 
-def test_seconds_are_those_of_the_middle_seed():
+def test_seconds_are_the_median_over_seeds():
     curve = curve_of(
         [record([1, 2]), record([1, 2], late=40), record([1, 2], late=1)], column("value")
     )
     assert curve is not None and curve.times["train_seconds"] == (2, 3)
 
 
-def test_it_begins_where_all_runs_have_the_quantity():
+def test_a_curve_begins_where_all_runs_have_the_quantity():
     averaged = [record([None, 0.5, 0.6]), record([None, None, 0.8])]
     curve = curve_of(averaged, column("value"))
     assert curve is not None
@@ -48,7 +48,7 @@ def test_it_begins_where_all_runs_have_the_quantity():
     assert curve_of([], column("value")) is None
 
 
-def test_a_run_without_an_evaluation_ends_no_curve():
-    """It diverged before the first, and counts as a miss elsewhere."""
+def test_a_run_without_an_evaluation_is_left_out():
+    """Such a run diverged before its first evaluation; the summary counts it as a miss."""
     curve = curve_of([record([0.5, 0.6]), record([])], column("value"))
     assert curve is not None and (curve.n, curve.median) == (1, (0.5, 0.6))

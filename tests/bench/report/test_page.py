@@ -1,4 +1,4 @@
-"""The page: what it says of committed records, and how it behaves in a real browser."""
+"""The page: its content for committed records, and its behaviour in a real browser."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ RESULTS = Path(__file__).parents[3] / "experiments" / "results"
 
 
 class Page(HTMLParser):
-    """What a page holds: its elements, its tables and its text outside of scripts and styles."""
+    """A parsed page: its elements, its tables and its text outside of scripts and styles."""
 
     def __init__(self, path):
         super().__init__()
@@ -59,11 +59,13 @@ def schedulers(tmp_path_factory):
 def test_tables_are_those_of_the_other_reports(schedulers):
     results, path = schedulers
     summary, *others = Page(path).tables
-    cells = [tuple(row[: len(row) - 2]) for row in summary]  # but for what the page alone says
+    cells = [
+        tuple(row[: len(row) - 2]) for row in summary
+    ]  # without the two columns that only the page has
     assert cells == summary_cells(results, intervals=True)
     (cosine,) = (row for row in summary if row[0] == "cosine_50")
-    # By hand: all three seeds are above the target from here on, see test_earliest.
-    assert cosine[-1].startswith("ends higher (p = 0.039)")
+    # By hand: all three seeds are above the target from here on, see test_significance.
+    assert cosine[-1].startswith("higher final accuracy (p = 0.039)")
     assert len(others[0]) == len(results.manifest.names)  # all but the baseline, and the heading
 
 
@@ -78,7 +80,7 @@ def test_published_numbers_stand_beside_ours(schedulers):
     assert "Desai" in rows["swa_10"][3]
 
 
-def test_page_is_whole_in_itself(schedulers):
+def test_page_loads_nothing_from_elsewhere(schedulers):
     _, path = schedulers
     page = Page(path)
     assert path.stat().st_size < 5e6
@@ -96,7 +98,7 @@ def test_page_is_whole_in_itself(schedulers):
 
 
 def made_up(num_experiments, num_rows, *, name="run{}", source="", end=None, **header):
-    """Records of a study nobody ran."""
+    """Results of a study that was never run."""
     rows = tuple(
         {
             "step": step, "examples": 32 * step, "epoch": step / 10, "train_seconds": step / 7,
@@ -138,7 +140,7 @@ def test_a_study_whose_runs_all_diverged_has_a_page(browser, tmp_path):
     assert browser.ask(lines("accuracy")) == 0
 
 
-def test_what_records_hold_is_text_never_markup(tmp_path):
+def test_text_from_records_is_never_markup(tmp_path):
     evil = "</script><script>alert(1)</script><b>"
     end = {"status": "stopped", "reason": evil, "images_per_second": 1.0}
     results = made_up(2, 3, name=f"{evil}{{}}", source=evil, end=end)
@@ -167,7 +169,7 @@ def test_scores_over_several_targets(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    """A real Chromium that has no network; skipped where there is none."""
+    """A real Chromium without a network; skipped if Chromium is not installed."""
     webdriver = pytest.importorskip("selenium.webdriver")
     service = pytest.importorskip("selenium.webdriver.chrome.service")
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
@@ -218,17 +220,17 @@ class _Browser:
 
 
 def lines(chart):
-    """Script: the number of lines that a chart draws."""
+    """A script that returns the number of lines in a chart."""
     return f"document.querySelectorAll('#{chart} .mark-line path').length"
 
 
 def words(chart):
-    """Script: all text of a chart."""
+    """A script that returns all text of a chart."""
     texts = f"[...document.querySelectorAll('#{chart} svg.marks text')]"
     return f"{texts}.map(text => text.textContent).join(' ')"
 
 
-def test_browser_draws_every_chart_without_a_word_or_a_network(browser, schedulers):
+def test_browser_draws_every_chart_without_a_message_or_a_network(browser, schedulers):
     _, path = schedulers
     browser.driver.get_log("browser")
     browser.open(path)
@@ -249,7 +251,7 @@ def test_browser_draws_every_chart_without_a_word_or_a_network(browser, schedule
     assert urls <= {"file", "data", "blob"}
 
 
-def test_browser_draws_what_the_records_hold(browser, schedulers):
+def test_browser_draws_the_values_of_the_records(browser, schedulers):
     results, path = schedulers
     browser.open(path)
     labels = browser.ask(
@@ -262,7 +264,7 @@ def test_browser_draws_what_the_records_hold(browser, schedulers):
     assert f"median: {100 * median:.2f}%" in last
 
 
-def test_browser_changes_the_clock_by_keyboard(browser, schedulers):
+def test_browser_changes_the_time_axis_by_keyboard(browser, schedulers):
     from selenium.webdriver.common.keys import Keys
 
     results, path = schedulers
@@ -270,14 +272,14 @@ def test_browser_changes_the_clock_by_keyboard(browser, schedulers):
     browser.open(path)
     assert "updates" in browser.ask(words("accuracy"))
     units = {"examples": "examples", "epoch": "epochs", "train_seconds": "training seconds"}
-    for clock, unit in units.items():
-        browser.find("input[name=clock]:checked").send_keys(Keys.ARROW_RIGHT)
+    for time_axis, unit in units.items():
+        browser.find("input[name=time_axis]:checked").send_keys(Keys.ARROW_RIGHT)
         browser.until(f"return {words('accuracy')}.includes('{unit}')")
-        assert browser.ask("document.activeElement.value") == clock
+        assert browser.ask("document.activeElement.value") == time_axis
         for chart in ("accuracy", "reached", "norm"):
             browser.until(f"return {words(chart)}.includes('{unit}')")
         # The axis ends at a round number beyond the experiment that took longest.
-        lasts = ([r.evaluations[-1][clock] for r in results.runs_of(name)] for name in names)
+        lasts = ([r.evaluations[-1][time_axis] for r in results.runs_of(name)] for name in names)
         end = max(map(statistics.median, lasts))
         assert end <= browser.ask("drawn[0].view.scale('x').domain()[1]") < 1.3 * end
 
@@ -300,7 +302,7 @@ def test_browser_never_scrolls_sideways(browser, schedulers, width):
     assert width / 2 < browser.ask(drawn) < width
 
 
-def test_browser_shows_dark_paper_to_who_wants_it(browser, schedulers):
+def test_browser_follows_the_preference_for_a_dark_theme(browser, schedulers):
     def brightness(script):
         colour = browser.ask(script)
         return sum(int(part) for part in colour.strip("rgb()").split(",")) / 3

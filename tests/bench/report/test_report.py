@@ -1,4 +1,4 @@
-"""Reports from records alone: the committed ones of a real study, in one folder and in parts."""
+"""Reports from records alone: those of a committed study, in one folder and in several."""
 
 import csv
 import dataclasses
@@ -43,7 +43,7 @@ def finals(results, name):
     return [r.evaluations[-1]["test_accuracy"] for r in results.records if r.name == name]
 
 
-def test_table_says_what_the_records_say(results, report):
+def test_table_has_the_values_of_the_records(results, report):
     lines = (report / "summary.md").read_text().splitlines()
     (row,) = (line for line in lines if line.startswith("| batch |") and "n=3" in line)
     cells = [cell.strip() for cell in row.split("|")[1:-1]]
@@ -75,7 +75,7 @@ def test_seventeen_curves_are_told_apart(report):
 
 @pytest.fixture
 def parts(tmp_path):
-    """The study in two folders, as two hosts would leave it, and one run in both."""
+    """The study in two folders, as from two hosts, with one run in both."""
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         (folder / "records").mkdir(parents=True)
@@ -122,7 +122,7 @@ def test_of_a_run_in_two_folders_the_one_that_did_not_die_counts(results, parts,
     assert sum(summary.failed for summary in Results.read(parts).summaries) == 1
 
 
-def test_a_part_of_a_study_says_what_is_missing(parts):
+def test_a_part_of_a_study_names_the_missing_runs(parts):
     assert any("of 51 runs have not finished" in said for said in Results.read(parts[1:]).caveats)
 
 
@@ -132,7 +132,7 @@ def command(*arguments):
     return end.value.code
 
 
-def test_the_command_writes_where_it_is_told(parts, tmp_path, capsys):
+def test_the_command_writes_to_the_output_folder(parts, tmp_path, capsys):
     main(["report", *map(str, parts), "--output", str(tmp_path / "new" / "out")])
     assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == {
         "accuracy.png", "evaluations.csv", "report.html", "runs.csv", "summary.json", "summary.md"
@@ -140,7 +140,7 @@ def test_the_command_writes_where_it_is_told(parts, tmp_path, capsys):
     assert "larger_momentum" in capsys.readouterr().out
 
 
-def test_bad_folders_end_with_2_and_say_why(parts, tmp_path, capsys):
+def test_bad_folders_exit_with_2_and_a_reason(parts, tmp_path, capsys):
     assert command(tmp_path / "nothing") == 2
     assert "expected a study's folder, with study.json in it" in capsys.readouterr().err
 
@@ -156,7 +156,7 @@ def test_bad_folders_end_with_2_and_say_why(parts, tmp_path, capsys):
     assert damaged.read_text() == "{nonsense\n"
 
 
-def test_one_study_of_other_runs_is_refused_by_its_folders(parts, tmp_path, capsys):
+def test_folders_of_one_study_with_other_runs_are_refused(parts, tmp_path, capsys):
     manifest = StudyManifest.read(DONT_DECAY / "study.json")
     dataclasses.replace(manifest, runs=manifest.runs[1:]).write(tmp_path / "fewer" / "study.json")
     assert command(QUICKSTART, parts[0], tmp_path / "fewer", "--output", tmp_path / "out") == 2

@@ -1,4 +1,4 @@
-"""Event files, read back by TensorBoard itself, which shares no code with what wrote them."""
+"""Event files, read back by TensorBoard itself, which shares no code with the writer."""
 
 import dataclasses
 import datetime
@@ -54,15 +54,15 @@ def test_every_run_has_a_folder(folder):
         ("hyperparameters/weight_decay", "weight_decay"),
         ("hyperparameters/batch_size", "batch_size"),
         ("weights/squared_norm", "squared_norm"),
-        ("clocks/examples", "examples"),
-        ("clocks/epoch", "epoch"),
+        ("time/examples", "examples"),
+        ("time/epoch", "epoch"),
     ],
 )
-def test_tensorboard_reads_what_the_record_says(folder, tag, column):
+def test_tensorboard_reads_the_values_of_the_record(folder, tag, column):
     accumulator = EventAccumulator(str(folder / "lr_schedulers" / "swa_10" / "seed1")).Reload()
     header, *rows, _ = lines("swa_10", 1)
     start = datetime.datetime.fromisoformat(header["started"]).timestamp()
-    # The average has nothing in it at first.
+    # The average is empty at first.
     assert [(event.step, event.value, event.wall_time) for event in accumulator.Scalars(tag)] == [
         (
             row["step"],
@@ -74,7 +74,7 @@ def test_tensorboard_reads_what_the_record_says(folder, tag, column):
     ]
 
 
-def test_no_curve_is_made_of_what_a_run_has_not(folder):
+def test_a_quantity_that_a_run_lacks_has_no_curve(folder):
     accumulator = EventAccumulator(str(folder / "lr_schedulers" / "cosine_50" / "seed0")).Reload()
     tags = accumulator.Tags()["scalars"]
     assert "accuracy/test" in tags and "accuracy/test_averaged" not in tags
@@ -111,7 +111,7 @@ def test_hyperparameters_are_those_in_which_the_runs_differ(folder):
     assert hyperparameters(folder, "multi_step")["optimizer.lr.milestones.1"] == "80%"
 
 
-def test_written_again_they_are_the_same_files(results, folder):
+def test_writing_again_replaces_the_files(results, folder):
     def contents():
         return {path: path.read_bytes() for path in folder.glob("**/*tfevents*")}
 
@@ -120,7 +120,7 @@ def test_written_again_they_are_the_same_files(results, folder):
     assert contents() == before
 
 
-def test_the_command_writes_them(tmp_path, capsys):
+def test_the_command_writes_event_files(tmp_path, capsys):
     events = tmp_path / "event files"
     main(["report", str(STUDY), "--output", str(tmp_path), "--tensorboard", str(events)])
     assert len(list(events.glob("lr_schedulers/*/seed*/*tfevents*"))) == 30

@@ -1,4 +1,4 @@
-"""Records whose accuracies are given."""
+"""A fixture that makes records with given accuracies."""
 
 import pytest
 

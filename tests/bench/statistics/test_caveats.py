@@ -1,4 +1,4 @@
-"""Caveats: each is there when it must be, and only then."""
+"""Caveats: each appears when it must, and only then."""
 
 import dataclasses
 
@@ -36,53 +36,58 @@ def placed(record, **changes):
     return Record({**record.header, "environment": environment}, record.evaluations, record.end)
 
 
-def test_six_runs_alike_that_reach_it_need_none(records):
+def test_six_equal_runs_that_reach_the_target_need_no_caveat(records):
     assert caveats(manifest(6), records(6), TARGET) == []
 
 
-@pytest.mark.parametrize("n, said", [(1, "one run (n = 1)"), (2, "(n = 2)"), (3, "fewer than six")])
-def test_few_seeds_are_said(records, n, said):
+@pytest.mark.parametrize(
+    "n, said", [(1, "one run (n = 1)"), (2, "two runs (n = 2)"), (3, "fewer than six")]
+)
+def test_few_seeds_are_a_caveat(records, n, said):
     assert any(said in caveat for caveat in caveats(manifest(n), records(n), TARGET))
 
 
-def test_what_has_not_finished_is_named(records):
+def test_missing_runs_are_named(records):
     found = caveats(manifest(6), records(6)[:-1], TARGET)
     assert found == ["1 of 12 runs have not finished: b seed 5."]
 
 
-def test_a_target_that_is_never_reached_is_said(records):
+def test_a_target_that_is_never_reached_is_a_caveat(records):
     (found,) = caveats(manifest(6), records(6, (0.1, 0.2, 0.3, 0.4, 0.5)), TARGET)
-    assert found == "a and b never reached 90.00% in any run."
+    assert found == "a and b reached 90.00% in none of their runs."
 
 
-def test_coarse_marks_are_said(records):
+def test_few_evaluations_before_the_target_are_a_caveat(records):
     (found,) = caveats(manifest(6), records(6, (0.1, 0.95)), TARGET)
     assert found.startswith("a and b reached the target within the first 3 evaluations")
 
 
-def test_a_run_that_diverged_is_said_with_its_reason(records):
+def test_a_run_that_diverged_is_named_with_its_reason(records):
     made = records(6)
     end = {"status": "diverged", "reason": "loss is NaN at update 7"}
-    made[0] = dataclasses.replace(made[0], end=end)
+    made[0] = dataclasses.replace(made[0], end=end, evaluations=made[0].evaluations[:-1])
     (found,) = caveats(manifest(6), made, TARGET)
     assert found == "a, seed 0: loss is NaN at update 7; it counts as a miss."
+    made[0] = dataclasses.replace(made[1], end=end, header=made[0].header)
+    (found,) = caveats(manifest(6), made, TARGET)
+    assert found == "a, seed 0: loss is NaN at update 7; after it had reached the target."
 
 
 @pytest.mark.parametrize(
     "changes, said",
     [
         ({"device": "H100"}, "seconds cannot be compared (device: H100; cpu)"),
-        ({"python": "3.12"}, "different versions (python: 3.11; 3.12)"),
+        ({"python": "3.12"}, "different software versions (python: 3.11; 3.12)"),
     ],
 )
-def test_mixed_machines_and_versions_are_said(records, changes, said):
+def test_mixed_hardware_and_versions_are_a_caveat(records, changes, said):
     made = records(6)
     made[3] = placed(made[3], **changes)
     (found,) = caveats(manifest(6), made, TARGET)
     assert said in found
 
 
-def test_a_target_by_rule_says_what_that_means_for_its_baseline(records):
+def test_a_target_by_rule_warns_about_its_baseline(records):
     target = Target(0.9, "median over 6 runs of the best evaluation of a")
     (found,) = caveats(manifest(6, MedianBest("a")), records(6), target)
-    assert "a misses it in about half of its runs" in found
+    assert found.endswith("so by construction a misses it in about half of its runs.")

@@ -1,40 +1,20 @@
-"""Paired comparisons: worked examples, SciPy, and their promises under simulation."""
+"""Paired comparisons: worked examples, SciPy, and error rates under simulation."""
 
 import itertools
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from jaxsched.bench import compare_accuracy, compare_times
-from jaxsched.bench.statistics import holm
-
-
-def test_holm_is_the_worked_example():
-    """0.005 × 4, 0.011 × 3, 0.02 × 2, 0.04 × 1, none below the one before."""
-    assert holm([0.02, 0.005, 0.04, 0.011]) == pytest.approx([0.04, 0.02, 0.04, 0.033])
-    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
-    assert holm([]) == []
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_lies_between_the_p_and_bonferroni_s(p_values):
-    corrected = holm(p_values)
-    for p, found in zip(p_values, corrected, strict=True):
-        assert p <= found <= min(1, len(p_values) * p) + 1e-12
-    assert np.argsort(p_values, kind="stable").tolist() == sorted(
-        range(len(p_values)), key=lambda i: (corrected[i], p_values[i], i)
-    )
 
 
 def accuracies(run, name, values):
     return [run([value], name=name, seed=seed) for seed, value in enumerate(values)]
 
 
-def test_accuracy_is_the_paired_t_test(run):
+def test_accuracy_has_the_paired_t_test(run):
     base, other = [0.90, 0.92, 0.88, 0.91], [0.91, 0.94, 0.885, 0.93]
     records = accuracies(run, "base", base) + accuracies(run, "other", other)
     (found,) = compare_accuracy(records, "base")
@@ -79,7 +59,7 @@ def compared(run, base, other):
     return found
 
 
-def test_times_are_the_exact_signed_rank_test(run):
+def test_times_have_the_exact_signed_rank_test(run):
     base, other = [100, 120, 90, 110, 105, 95, 130], [90, 100, 85, 112, 80, 94, 100]
     found = compared(run, base, other)
     expected = stats.wilcoxon(np.log(np.divide(other, base)), method="exact").pvalue
@@ -95,7 +75,7 @@ def test_times_are_the_exact_signed_rank_test(run):
         ([100.0, math.inf, 100.0, math.inf, 100.0], [90.0, 70.0, math.inf, math.inf, 60.0]),
     ],
 )
-def test_ties_and_misses_are_ranked_as_all_changes_of_signs_say(run, base, other):
+def test_ties_and_misses_have_the_p_value_of_all_sign_changes(run, base, other):
     signs = [(b > o) - (b < o) for b, o in zip(base, other, strict=True)]
     logs = [
         math.inf if math.inf in (b, o) else abs(math.log(b / o))
@@ -109,8 +89,8 @@ def test_ties_and_misses_are_ranked_as_all_changes_of_signs_say(run, base, other
     assert compared(run, base, other).p_value == pytest.approx(expected)
 
 
-def test_differences_that_only_round_apart_are_not_claimed(run):
-    """Student's t would be enormous."""
+def test_differences_that_vary_by_rounding_alone_have_no_test(run):
+    """Without the guard Student's t would be enormous."""
     records = accuracies(run, "base", [0.1, 0.5, 0.9]) + accuracies(run, "other", [0.2, 0.6, 1.0])
     (found,) = compare_accuracy(records, "base")
     assert (found.p_value, found.is_significant) == (None, False)
@@ -137,14 +117,14 @@ def test_a_miss_is_the_largest_of_times(run):
 
 
 def noisy(run, rng, name, n, speedup, noise):
-    """Seeds move all methods alike by 2 %, and each by itself by `noise`; a look each percent."""
+    """Times vary by 2 % with the seed, equally for all methods, and by `noise` for each run."""
     shared = np.random.default_rng(1000).normal(0, 0.02, n)  # a seed's own data order
     times = 1000 / speedup * np.exp(shared + rng.normal(0, noise, n))
     return timed(run, name, [10 * math.ceil(time / 10) for time in times])
 
 
 def claims(run, seed, *, n, others, noise=0.02):
-    """Which of the other methods are claimed to differ from the baseline."""
+    """For each other method: whether it is claimed to differ from the baseline."""
     rng = np.random.default_rng(seed)
     records = noisy(run, rng, "base", n, 1.0, noise)
     for number, speedup in enumerate(others):
@@ -158,12 +138,12 @@ def test_a_method_that_is_3_percent_faster_is_found_with_enough_seeds(run):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
-def test_it_is_not_claimed_with_too_few(run, n):
+def test_it_is_not_claimed_with_too_few_seeds(run, n):
     assert not np.any([claims(run, seed, n=n, others=[1.03]) for seed in range(20)])
 
 
-def test_of_ten_methods_that_are_no_faster_seldom_any_is_claimed(run):
-    """At most one study in 20, and three standard errors of 50 studies."""
+def test_among_ten_methods_that_are_no_faster_a_claim_is_rare(run):
+    """At most one study in 20 may claim something; three standard errors for 50 studies."""
     wrong = np.mean([any(claims(run, seed, n=11, others=[1.0] * 10)) for seed in range(50)])
     assert wrong < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 50)
 

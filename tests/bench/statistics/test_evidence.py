@@ -1,4 +1,4 @@
-"""What is claimed in words holds whatever the numbers are."""
+"""Claims in words are right whatever the numbers are."""
 
 import dataclasses
 
@@ -21,36 +21,48 @@ comparisons = st.builds(
     p_value=chances,
     p_corrected=chances,
 )
-CLAIMS = ("ends higher", "ends lower", "needs fewer", "needs more")
+CLAIMS = ("higher final", "lower final", "fewer steps", "more steps")
 
 
 @given(comparisons, comparisons)
 def test_nothing_is_claimed_without_a_small_p_and_two_seeds(accuracy, steps):
-    said = evidence(accuracy, steps)
+    text = evidence(accuracy, steps)
     n = max(accuracy.n, steps.n)
-    assert f"n = {n}" in said
-    claims = [claim for claim in CLAIMS if claim in said]
-    small = [of for of in (accuracy, steps) if of.p_corrected is not None and of.p_corrected < 0.05]
+    assert f"n = {n}" in text
+    claims = [claim for claim in CLAIMS if claim in text]
+    small = [p for p in (accuracy.p_corrected, steps.p_corrected) if p is not None and p < 0.05]
     assert len(claims) == (len(small) if n >= 2 else 0)
 
 
-surely = Comparison("b", "a", 8, 0.01, 0.005, 0.015, 2.0, 0.001, 0.002)
-perhaps = dataclasses.replace(surely, p_corrected=0.3)
+significant = Comparison("b", "a", 8, 0.01, 0.005, 0.015, 2.0, 0.001, 0.002)
+not_significant = dataclasses.replace(significant, p_corrected=0.3)
 
 
 @pytest.mark.parametrize(
     ("accuracy", "steps", "claim"),
     [
-        (surely, perhaps, "ends higher"),
-        (dataclasses.replace(surely, estimate=-0.01), perhaps, "ends lower"),
-        (perhaps, dataclasses.replace(surely, estimate=0.8), "needs fewer steps"),
+        (significant, not_significant, "higher final accuracy"),
+        (dataclasses.replace(significant, estimate=-0.01), not_significant, "lower final accuracy"),
         (
-            perhaps,
-            dataclasses.replace(surely, estimate=0.0),
-            "needs fewer steps",
+            not_significant,
+            dataclasses.replace(significant, estimate=0.8),
+            "fewer steps to the target",
+        ),
+        (
+            not_significant,
+            dataclasses.replace(significant, estimate=0.0),
+            "fewer steps to the target",
         ),  # baseline missed
-        (perhaps, dataclasses.replace(surely, estimate=None), "needs more steps"),  # it missed
-        (perhaps, dataclasses.replace(surely, estimate=1.2), "needs more steps"),
+        (
+            not_significant,
+            dataclasses.replace(significant, estimate=None),
+            "more steps to the target",
+        ),  # it missed
+        (
+            not_significant,
+            dataclasses.replace(significant, estimate=1.2),
+            "more steps to the target",
+        ),
     ],
 )
 def test_a_claim_names_the_direction(accuracy, steps, claim):

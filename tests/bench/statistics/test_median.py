@@ -20,7 +20,7 @@ def or_infinity(value):
 
 
 def test_interval_is_that_of_all_resamples():
-    """Five runs have 3,125 resamples: all of them, instead of draws."""
+    """Five runs have only 3,125 resamples, which can all be listed."""
     times = [30.0, 10.0, 20.0, math.inf, 15.0]
     medians = sorted(statistics.median(draw) for draw in itertools.product(times, repeat=5))
     found = median_interval(times, confidence=0.8)
@@ -40,7 +40,7 @@ def test_one_run_has_no_interval_and_misses_have_no_number():
         median_interval([1.0, math.nan])
 
 
-def test_interval_holds_the_true_median_as_often_as_theory_says():
+def test_interval_contains_the_true_median_as_often_as_in_theory():
     """n = 11: from order statistics 3 to 9 it is 93.5 %, from 2 to 10 98.8 %."""
     draws = np.random.default_rng(1).exponential(size=(400, 11))
     intervals = [median_interval(draw) for draw in draws.tolist()]
@@ -52,7 +52,7 @@ def test_interval_holds_the_true_median_as_often_as_theory_says():
 
 
 @given(TIMES)
-def test_order_says_nothing_and_the_ends_enclose_the_median(times):
+def test_order_does_not_matter_and_the_ends_enclose_the_median(times):
     found = median_interval(times)
     assert found == median_interval(sorted(times)) == median_interval(times[::-1])
     if len(times) > 1:
@@ -60,7 +60,7 @@ def test_order_says_nothing_and_the_ends_enclose_the_median(times):
 
 
 @given(TIMES, st.data())
-def test_a_run_that_misses_instead_never_makes_it_look_faster(times, data):
+def test_replacing_a_time_by_a_miss_never_lowers_the_median(times, data):
     which = data.draw(st.integers(0, len(times) - 1))
     worse = [math.inf if n == which else time for n, time in enumerate(times)]
     for end in ("low", "value", "high"):
@@ -69,7 +69,7 @@ def test_a_run_that_misses_instead_never_makes_it_look_faster(times, data):
 
 
 @given(TIMES)
-def test_other_units_scale_it(times):
+def test_the_median_scales_with_the_unit(times):
     scaled, found = median_interval([4 * time for time in times]), median_interval(times)
     for end in ("low", "value", "high"):
         assert or_infinity(getattr(scaled, end)) == 4 * or_infinity(getattr(found, end))

@@ -1,4 +1,4 @@
-"""Performance profiles against numbers computed by hand, and AlgoPerf's integral on a grid."""
+"""Performance profiles compared with hand-computed ones and with AlgoPerf's integral."""
 
 import math
 
@@ -11,7 +11,7 @@ from jaxsched.bench import performance_profile
 
 
 def test_profile_is_the_one_computed_by_hand():
-    """Ratios: a 1, 3 and a miss; b 2, 1 and 1."""
+    """The ratios are 1, 3 and a miss for a, and 2, 1 and 1 for b."""
     profile = performance_profile({"a": [10, 30, math.inf], "b": [20, 10, 7]})
     assert profile.taus == (1, 2, 3, 4)
     assert profile.shares["a"] == pytest.approx((1 / 3, 1 / 3, 2 / 3, 2 / 3))
@@ -21,7 +21,7 @@ def test_profile_is_the_one_computed_by_hand():
     assert profile.speedups == pytest.approx({"a": 0.0, "b": 2 ** (-1 / 3)})
 
 
-def test_a_task_that_nobody_finished_counts_for_nobody():
+def test_a_task_that_no_experiment_finished_counts_for_none():
     profile = performance_profile({"a": [10, math.inf], "b": [10, math.inf]})
     assert profile.scores == {"a": 0.5, "b": 0.5}
 
@@ -54,6 +54,6 @@ def test_score_is_the_integral_on_a_fine_grid(tasks):
 @pytest.mark.parametrize(
     "times", [{}, {"a": []}, {"a": [1.0], "b": [1.0, 2.0]}, {"a": [0.0]}, {"a": [math.nan]}]
 )
-def test_what_makes_no_sense_is_refused(times):
+def test_impossible_times_are_refused(times):
     with pytest.raises(ValueError, match="a performance profile needs"):
         performance_profile(times)

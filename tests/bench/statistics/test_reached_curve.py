@@ -1,4 +1,4 @@
-"""The share of runs that reached the target: Kaplan and Meier's, by SciPy."""
+"""The share of runs that reached the target, compared with SciPy's Kaplan–Meier estimate."""
 
 import math
 
@@ -16,7 +16,7 @@ TIMES = st.lists(
 
 
 @given(TIMES)
-def test_it_is_kaplan_and_meier_s(times):
+def test_the_curve_is_the_kaplan_meier_estimate(times):
     curve = reached_curve(times)
     data = stats.CensoredData(
         uncensored=[t for t in times if t < math.inf], right=[100.0] * times.count(math.inf)
@@ -26,7 +26,7 @@ def test_it_is_kaplan_and_meier_s(times):
 
 
 @given(TIMES)
-def test_it_grows_within_its_interval(times):
+def test_the_share_grows_within_its_interval(times):
     curve = reached_curve(times)
     assert list(curve.times) == sorted(set(curve.times))
     assert list(curve.shares) == sorted(curve.shares)
@@ -34,14 +34,14 @@ def test_it_grows_within_its_interval(times):
         assert 0 <= low <= share <= high <= 1
 
 
-def test_exact_interval_is_the_textbook_s():
-    """Clopper and Pearson for 2 of 3: the beta quantiles."""
+def test_the_interval_is_that_of_clopper_and_pearson():
+    """For 2 of 3 runs it consists of beta quantiles."""
     curve = reached_curve([10.0, 10.0, math.inf])
     assert curve.low[0] == pytest.approx(stats.beta.ppf(0.025, 2, 2))
     assert curve.high[0] == pytest.approx(stats.beta.ppf(0.975, 3, 1))
 
 
-def test_nobody_and_nothing():
+def test_no_run_at_the_target_and_no_runs():
     assert reached_curve([math.inf, math.inf]).times == ()
     with pytest.raises(ValueError, match="at least one run"):
         reached_curve([])

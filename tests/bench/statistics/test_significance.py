@@ -1,4 +1,4 @@
-"""The earliest significant mark, on runs whose answers are known."""
+"""The first significant evaluation, of runs whose answers are known."""
 
 import pytest
 from scipy import stats
@@ -6,7 +6,7 @@ from scipy import stats
 from jaxsched.bench import earliest_significant
 
 
-def test_it_is_the_first_mark_whose_t_is_large_enough(run):
+def test_the_first_mark_with_a_large_enough_t_is_found(run):
     records = [run([0.88, 0.905, 0.93]), run([0.89, 0.897, 0.94]), run([0.87, 0.907, 0.92])]
     # At the second mark the mean is 0.903, but with so much noise that p is 0.2.
     assert stats.ttest_1samp([0.905, 0.897, 0.907], 0.9, alternative="greater").pvalue > 0.05
@@ -14,7 +14,7 @@ def test_it_is_the_first_mark_whose_t_is_large_enough(run):
     assert earliest_significant(records, 0.9, confidence=0.5)["step"] == 20
 
 
-def test_a_lucky_look_does_not_count(run):
+def test_a_lucky_evaluation_does_not_count(run):
     records = [run([0.95, 0.85, 0.95]), run([0.96, 0.86, 0.96]), run([0.955, 0.855, 0.955])]
     assert earliest_significant(records, 0.9)["step"] == 30
 
@@ -32,7 +32,7 @@ def test_marks_are_matched_by_update_and_must_be_shared(run):
 
 
 @pytest.mark.parametrize("status", ["diverged", "failed"])
-def test_a_run_that_was_lost_claims_nothing(run, status):
+def test_a_run_that_died_claims_nothing(run, status):
     records = [run([0.95, 0.95]), run([0.96, 0.96]), run([0.955], status=status)]
     assert earliest_significant(records, 0.9) is None
 

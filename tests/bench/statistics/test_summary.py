@@ -1,4 +1,4 @@
-"""The summaries on runs whose answers are known by heart."""
+"""Summaries of runs whose answers are known."""
 
 import math
 import statistics
@@ -25,7 +25,7 @@ def run(accuracies, *, name="a", seed=0, status="finished"):
     return Record({"name": name, "seed": seed}, tuple(rows), {"status": status})
 
 
-def test_first_hit_counts_even_if_the_accuracy_falls_again():
+def test_first_time_at_target_counts_even_if_the_accuracy_falls_again():
     assert first_at_target(run([0.5, 0.91, 0.7, 0.95]), 0.9)["step"] == 20
     assert first_at_target(run([0.9]), 0.9)["step"] == 10
     assert first_at_target(run([0.5, 0.89]), 0.9) is None
@@ -65,7 +65,7 @@ def test_final_accuracy_is_mean_and_sample_deviation_of_the_last_rows():
 
 
 @pytest.mark.parametrize("status", ["diverged", "failed"])
-def test_a_lost_run_is_a_miss_with_its_last_accuracy(status):
+def test_a_run_that_died_is_a_miss_with_its_last_accuracy(status):
     runs = [run([0.9]), run([0.1], status=status), run([], status=status)]
     (summary,) = summarise(runs, target=0.9)
     assert (getattr(summary, status), summary.reached, summary.seeds) == (2, 1, 3)
@@ -80,7 +80,7 @@ def test_experiments_stay_in_the_order_of_their_first_record():
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(1, 50)), min_size=1, max_size=9))
-def test_the_median_is_that_of_the_sorted_hits_with_misses_last(hits):
+def test_the_median_is_that_of_the_sorted_times_with_misses_last(hits):
     runs = [
         run([0.1] * (99 if hit is None else hit - 1) + [0.9] * (hit is not None)) for hit in hits
     ]
@@ -95,7 +95,7 @@ def test_intervals_and_reasons_of_misses():
     runs = [run([0.95], seed=0), run([0.1, 0.2], seed=1), diverged, run([0.1, 0.95], seed=3)]
     (summary,) = summarise(runs, target=0.9)
     assert summary.misses == (
-        "seed 1: ended without reaching it, best 20.00%",
+        "seed 1: finished without reaching the target, best 20.00%",
         "seed 2: the loss is NaN",
     )
     assert summary.steps_interval == (10.0, None)

@@ -1,4 +1,4 @@
-"""A study as a queue of runs: killed, stopped, damaged, and gone on with by the same command."""
+"""The queue of a study: runs killed, stopped, damaged, and resumed by the same command."""
 
 import contextlib
 import dataclasses
@@ -53,7 +53,7 @@ def file(tmp_path_factory):
 
 
 def run(file, folder, **options):
-    """In this process; what it says."""
+    """Runs the study in this process; returns the output."""
     return made(load_study(file), folder, **options)
 
 
@@ -66,9 +66,9 @@ def made(study, folder, **options):
 
 
 def start(file, workdir, *arguments):
-    """A process of its own, which hears Ctrl-C also under a test run in the background."""
-    hearing = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    command = [sys.executable, "-c", hearing + "from jaxsched.cli import main; main()", "bench"]
+    """Starts a process that reacts to Ctrl-C even if the test run is in the background."""
+    react = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", react + "from jaxsched.cli import main; main()", "bench"]
     return subprocess.Popen(
         [*command, str(file), "--workdir", str(workdir), *arguments],
         env=os.environ | {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"},
@@ -91,7 +91,7 @@ def num_lines(path):
 
 
 def entries(path):
-    """The record but for what differs from run to run: times, memory and where it was resumed."""
+    """The record without what differs between runs: times, memory and where it was resumed."""
     times = ("train_seconds", "evaluation_seconds", "images_per_second", "peak_memory")
     header, *rows = (json.loads(line) for line in path.read_text().splitlines())
     differ = {*times, "compilations"}
@@ -101,7 +101,7 @@ def entries(path):
 
 @pytest.fixture(scope="module")
 def whole(file, tmp_path_factory):
-    """The record of the run that nothing interrupts."""
+    """The record of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("whole")
     run(file, folder)
     (record,) = folder.iterdir()  # and no checkpoints
@@ -110,7 +110,7 @@ def whole(file, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stopped(file, tmp_path_factory):
-    """The folder of a run that was killed on its way, resumed and stopped by a signal."""
+    """The folder of a run that was killed, resumed, and stopped by a signal."""
     workdir = tmp_path_factory.mktemp("stopped")
     (study,) = [load_study(file)]
     path = record_path(workdir / "long" / "records", study.experiments[0], 3)
@@ -125,7 +125,7 @@ def stopped(file, tmp_path_factory):
         process.communicate()
         killed_at = newest()
         assert 40 < killed_at < TOTAL_STEPS
-        path.unlink()  # so that what comes next is of the second process
+        path.unlink()  # so that the next record is the second process's
         process = start(file, workdir)
         wait_for(process, lambda: path.exists() and num_lines(path) > killed_at // 4 + 20)
         process.send_signal(signal.SIGTERM)
@@ -140,7 +140,7 @@ def stopped(file, tmp_path_factory):
     return path.parent
 
 
-def test_a_run_that_was_killed_and_stopped_goes_on_to_the_same_record(file, stopped, whole):
+def test_a_run_that_was_killed_and_stopped_resumes_to_the_same_record(file, stopped, whole):
     folder = stopped.with_name("resumed")
     shutil.copytree(stopped, folder)
     (checkpoints,) = (path for path in folder.iterdir() if path.is_dir())
@@ -233,7 +233,7 @@ def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, 
 
     code, records, said = command()
     assert code == 1 and "2 of 3 runs failed; the same command tries them again" in said
-    assert "3 runs: 3 to make; 576 examples to train on" in said
+    assert "3 runs: 3 to start; 576 examples to train on" in said
     assert "broken cannot be drawn: RuntimeError: no formula" in said
     assert "Traceback" in said and "struck by lightning" in said
     assert {name: record.status for name, record in records.items()} == {
@@ -255,7 +255,7 @@ def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, 
     marker.unlink()
     code, records, said = command()
     assert code == 1 and "1 of 3 runs failed" in said
-    again = "1 to resume at update 8, 1 to make again after a failure; 256 examples to train on"
+    again = "1 to resume at update 8, 1 to repeat after a failure; 256 examples to train on"
     assert f"3 runs: 1 finished, {again}" in said
     assert [records[name].status for name in ("broken", "dying")] == ["failed", "finished"]
     assert records["dying"].header["resumed_at"] == 8
@@ -263,7 +263,7 @@ def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, 
     assert record_path(folder, load_study(file).experiments[2], 0).read_bytes() == fine
 
 
-def test_what_this_machine_has_not_is_said_before_anything_runs(file, tmp_path):
+def test_missing_devices_raise_before_anything_runs(file, tmp_path):
     (long,) = load_study(file).experiments
     study = Study(
         name="wide",
@@ -298,24 +298,24 @@ time.sleep(300)
 """
 
 
-def test_a_run_that_another_process_is_at_is_left_to_it_as_long_as_it_lives(short, tmp_path):
+def test_a_run_in_progress_elsewhere_is_left_alone_until_its_process_ends(short, tmp_path):
     first, *others = (record_path(tmp_path, short.experiments[0], seed) for seed in short.seeds)
     command = [sys.executable, "-c", HOLD, str(tmp_path / f".{first.stem}.lock")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout.readline() == "held\n"
             said = made(short, tmp_path)
-            assert "3 runs: 1 under way elsewhere, 2 to make; 256 examples to train on" in said
+            assert "3 runs: 1 in progress elsewhere, 2 to start; 256 examples to train on" in said
             assert not first.exists() and all(read_record(path).is_complete for path in others)
         finally:
             process.kill()
-    assert "3 runs: 2 finished, 1 to make; 128 examples" in made(short, tmp_path)
+    assert "3 runs: 2 finished, 1 to start; 128 examples" in made(short, tmp_path)
     # And no lock is left.
     assert sorted(tmp_path.iterdir()) == sorted([first, *others])
     assert read_record(first).is_complete
 
 
-def test_a_failed_run_is_tried_again_once_by_all_processes_together(short, tmp_path):
+def test_a_failed_run_is_repeated_once_by_all_processes_together(short, tmp_path):
     (experiment,) = short.experiments
     path = record_path(tmp_path, experiment, 0)
     job = Job(experiment, 0, experiment.plan(64), path)
@@ -330,7 +330,7 @@ def test_a_failed_run_is_tried_again_once_by_all_processes_together(short, tmp_p
     assert made == [job]
 
 
-def test_two_processes_on_one_folder_make_each_run_once(file, tmp_path):
+def test_two_processes_in_one_folder_run_each_run_once(file, tmp_path):
     four = tmp_path / "four.py"
     four.write_text(file.read_text().replace("seeds=(3,)", "seeds=(0, 1, 2, 3)"))
     folder = tmp_path / "long" / "records"
@@ -357,8 +357,8 @@ def test_two_processes_on_one_folder_make_each_run_once(file, tmp_path):
     assert len(json.loads((tmp_path / "long" / "summary.json").read_text())["rows"]) == 1
 
 
-def test_the_time_left_is_that_of_all_examples_at_the_pace_so_far():
-    """Ten runs of an hour at ten examples a second; each compiles for ten minutes before."""
+def test_the_time_left_is_estimated_from_the_pace_so_far():
+    """Ten runs of an hour each at ten examples a second; each first compiles for ten minutes."""
     now = [0.0]
     said = io.StringIO()
     console = Console(file=said, force_terminal=True, color_system=None, get_time=lambda: now[0])
@@ -378,7 +378,7 @@ def test_the_time_left_is_that_of_all_examples_at_the_pace_so_far():
 
 
 class Meeting(Progress):
-    """Of two runs none goes on after its second evaluation before the other has come there."""
+    """Holds each of two runs at its second evaluation until the other has reached its own."""
 
     def __init__(self, barrier):
         super().__init__(Console(quiet=True))
@@ -399,7 +399,7 @@ class Waiting(RunProgress):
             self._progress.meet()
 
 
-def test_runs_of_one_device_are_made_one_a_device_at_a_time(short, tmp_path):
+def test_runs_at_the_same_time_use_one_device_each(short, tmp_path):
     (experiment,) = short.experiments
     experiment = dataclasses.replace(experiment, phases=(js.Phase(6, 16),))
     two = dataclasses.replace(short, experiments=(experiment,), seeds=(0, 1))
@@ -423,9 +423,9 @@ def test_runs_of_one_device_are_made_one_a_device_at_a_time(short, tmp_path):
         assert read_record(folder / path.name).header["at_once"] == {"way": "devices", "size": 2}
     assert len(list(folder.iterdir())) == 2
     results = Results.of(two.manifest(), study_records(two, folder))
-    assert any("Up to 2 runs were made at a time" in said for said in results.caveats)
+    assert any("Up to 2 runs were trained at the same time" in said for said in results.caveats)
     alone = Results.of(two.manifest(), study_records(two, tmp_path / "in turn"))
-    assert not any("at a time" in said for said in alone.caveats)
+    assert not any("at the same time" in said for said in alone.caveats)
 
 
 @pytest.mark.parametrize(
@@ -435,7 +435,9 @@ def test_runs_of_one_device_are_made_one_a_device_at_a_time(short, tmp_path):
         (2, 2, "needs experiments of one device each, got short, seed 0; give it num_devices=1"),
     ],
 )
-def test_what_cannot_be_made_at_once_is_refused(short, tmp_path, num_devices, at_once, message):
+def test_at_once_that_does_not_suit_the_devices_is_refused(
+    short, tmp_path, num_devices, at_once, message
+):
     experiments = (dataclasses.replace(short.experiments[0], num_devices=num_devices),)
     with pytest.raises(ValueError, match=message):
         made(dataclasses.replace(short, experiments=experiments), tmp_path, at_once=at_once)

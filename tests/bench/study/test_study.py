@@ -1,4 +1,4 @@
-"""A study run for real on tiny data: skipped, interrupted, resumed, reported."""
+"""A study run on tiny data: skipped, interrupted, resumed, reported."""
 
 import csv
 import dataclasses
@@ -79,7 +79,7 @@ def test_every_experiment_ran_with_every_seed(finished):
     assert compilation["batch_size"] == 16 and 0 < compilation["seconds"] < 600
 
 
-def test_what_is_finished_is_not_run_again_and_what_is_cut_off_is(finished):
+def test_finished_runs_are_not_repeated_and_cut_off_ones_are(finished):
     folder = finished / "records"
     path = record_path(folder, base, seed=7)
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
@@ -93,7 +93,7 @@ def test_what_is_finished_is_not_run_again_and_what_is_cut_off_is(finished):
     assert old["test_loss"] == new["test_loss"]
 
 
-def test_shards_make_the_runs_of_the_study_and_report_as_it_does(finished, tmp_path):
+def test_shards_together_give_the_results_of_the_whole_study(finished, tmp_path):
     folders = [tmp_path / "one", tmp_path / "two"]
     for number, folder in enumerate(folders, start=1):
         run(folder / "records", shard=Shard(number, 2))
@@ -122,13 +122,13 @@ def test_report(finished):
     previews = {e.name: Preview.of(e, plan_for(e)) for e in study.experiments}
     draw_schedules(previews, finished / "schedules.png")
     for name in ("accuracy.png", "schedules.png"):
-        picture = imread(finished / name)
-        assert min(picture.shape[:2]) > 300
-        assert np.ptp(picture) > 0.9  # ink on paper
+        image = imread(finished / name)
+        assert min(image.shape[:2]) > 300
+        assert np.ptp(image) > 0.9  # not blank
 
 
-def test_run_twice_a_study_gives_the_same_table_and_csv(finished, tmp_path):
-    """But for how long it took and when, whatever the order in which its records are read."""
+def test_a_study_run_twice_gives_the_same_table_and_csv(finished, tmp_path):
+    """Apart from times, and whatever the order in which the records are read."""
     run(tmp_path / "again" / "records")
     records = study_records(study, tmp_path / "again" / "records")
     write_report(Results.of(study.manifest(), records[::-1]), tmp_path / "again")
@@ -167,22 +167,22 @@ def rows_without(path, columns):
     return [{key: row[key] for key in row if key not in columns} for row in rows]
 
 
-def test_an_interrupted_study_keeps_what_had_finished_and_goes_on(tmp_path):
-    """A real process, a real Ctrl-C."""
+def test_an_interrupted_study_is_saved_and_reports_its_finished_runs(tmp_path):
+    """Uses a real process and a real Ctrl-C."""
     file = tmp_path / "long.py"
     file.write_text(
         "import dataclasses, jaxsched as js\n"
         "from jaxsched.bench import Study\n"
         "from jaxsched.data import Synthetic\n"
         "from jaxsched.models import CifarResNet\n"
-        "from jaxsched.train import Experiment, Preview\n"
+        "from jaxsched.experiment import Experiment\n"
         "short = Experiment(name='short', model=CifarResNet(depth=8, width=2),\n"
         "    data=Synthetic(num_train=64, num_test=32), phases=(js.Phase(1, 16),),\n"
         "    optimizer=js.SGD(0.05))\n"
         "endless = dataclasses.replace(short, name='endless', phases=(js.Phase(100_000, 16),))\n"
         "study = Study(name='long', experiments=(short, endless), seeds=(0,), target=0.5)\n"
     )
-    # Under a test run in the background, processes are born deaf to Ctrl-C.
+    # A test run in the background starts its processes with Ctrl-C ignored.
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"from jaxsched.cli import main; main(['bench', {str(file)!r}, '--workdir', "
@@ -217,10 +217,10 @@ def test_an_interrupted_study_keeps_what_had_finished_and_goes_on(tmp_path):
     [
         ({"experiments": ()}, "at least one experiment and one seed, got 0 and 2"),
         ({"seeds": (1, 1)}, r"different seeds, got \(1, 1\)"),
-        ({"experiments": (base, base)}, "a name of its own"),
+        ({"experiments": (base, base)}, "a different name for each"),
         ({"target": 96}, r"within \(0, 1\], got 96"),
     ],
 )
-def test_a_study_that_makes_no_sense_is_refused(changes, message):
+def test_an_impossible_study_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(study, **changes)

@@ -1,4 +1,4 @@
-"""Study files: sizes, targets by rule, and what of a study lies beside its records."""
+"""Study files: sizes, targets by rule, and the manifest beside the records."""
 
 import json
 
@@ -28,7 +28,7 @@ def study(**changes):
     return Study(**{**given, **changes})
 
 
-def test_outline_comes_back_from_disk(tmp_path):
+def test_manifest_is_read_back_as_written(tmp_path):
     manifest = study(
         target=MedianBest("two"),
         further_targets=(0.5, 0.6),
@@ -44,7 +44,7 @@ def test_outline_comes_back_from_disk(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "x", "runs": 3}'])
-def test_damaged_outline_says_which_file_and_what_to_do(tmp_path, text):
+def test_damaged_manifest_names_the_file_and_the_fix(tmp_path, text):
     path = tmp_path / "study.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"study\.json does not hold .* move it away"):
@@ -52,7 +52,7 @@ def test_damaged_outline_says_which_file_and_what_to_do(tmp_path, text):
     assert path.read_text() == text
 
 
-def test_folder_without_outline_is_named(tmp_path):
+def test_folder_without_manifest_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="jaxsched bench"):
         StudyManifest.read(tmp_path / "study.json")
 
@@ -66,7 +66,7 @@ def test_folder_without_outline_is_named(tmp_path):
         ({"further_targets": (0.5, 1.2)}, r"within \(0, 1\], got 1.2"),
     ],
 )
-def test_study_that_names_what_it_has_not_is_refused(changes, message):
+def test_study_that_names_an_unknown_experiment_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         study(**changes)
 
@@ -76,7 +76,7 @@ def record(name, accuracies, end="finished"):
     return Record({"name": name, "seed": 0}, rows, end and {"status": end})
 
 
-def test_rule_takes_the_middle_of_the_best_not_of_the_last():
+def test_rule_takes_the_median_of_the_best_evaluations_not_of_the_last():
     records = [
         record("steps", [0.5, 0.9, 0.7]),
         record("steps", [0.6, 0.8]),
@@ -88,7 +88,7 @@ def test_rule_takes_the_middle_of_the_best_not_of_the_last():
     assert target.origin == "median over 2 runs of the best evaluation of steps"
 
 
-def test_rule_without_a_baseline_s_run_says_so():
+def test_rule_without_a_run_of_the_baseline_raises():
     with pytest.raises(ValueError, match="steps, which has no finished run yet"):
         resolve_target(MedianBest("steps"), [record("other", [1.0])])
 
@@ -109,7 +109,7 @@ def of(name):
 """
 
 
-def test_size_is_looked_up(tmp_path):
+def test_size_selects_a_study(tmp_path):
     path = tmp_path / "study.py"
     path.write_text(FILE + "sizes = {'small': of('s'), 'large': of('l')}\n")
     assert load_study(path).name == "s"
@@ -118,11 +118,11 @@ def test_size_is_looked_up(tmp_path):
         load_study(path, "huge")
 
 
-def test_file_of_one_size_has_no_other(tmp_path):
+def test_file_with_one_size_has_no_other(tmp_path):
     path = tmp_path / "study.py"
     path.write_text(FILE + "study = of('s')\n")
     assert load_study(path).name == "s"
-    with pytest.raises(ValueError, match="has one size alone, got --size full"):
+    with pytest.raises(ValueError, match="has only one size, got --size full"):
         load_study(path, "full")
 
 
@@ -134,7 +134,7 @@ def test_file_without_a_study_is_refused(tmp_path, end):
         load_study(path)
 
 
-def test_outline_is_readable_json(tmp_path):
+def test_manifest_is_readable_json(tmp_path):
     study().manifest().write(tmp_path / "study.json")
     content = json.loads((tmp_path / "study.json").read_text())
     assert content["target"] == 0.9

@@ -1,7 +1,8 @@
-"""How the charts of the page are built, in Vega-Lite.
+"""The parts that the page's charts share, in Vega-Lite.
 
-They obey parameters that the page sets: `clock` (by what time is measured), `shown` (which
-experiments are drawn) and `ink` (what is black on paper).
+The charts depend on parameters that the page sets: `time_axis` (the field of an evaluation that
+measures time), `shown` (the experiments to draw) and `ink` (the colour of text, black in a light
+theme).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,54 +18,54 @@ from jaxsched.tracking.records import Record
 
 ChartRows: TypeAlias = list[dict[str, Any]]
 
-# A screen shows no more, and the page stays small, whatever the numbers of evaluations and curves.
+# No screen shows more points, and the page stays small however many evaluations and curves exist.
 _MOST_POINTS, _MOST_ROWS = 250, 2500
-_TIME = alt.expr(f"{dict(TIME_AXES)}[clock]")
-_TIME_AXIS = alt.Axis(format="~s", grid=False, tickCount=8)
+_TIME_LABEL = alt.expr(f"{dict(TIME_AXES)}[time_axis]")
+_TIME_TICKS = alt.Axis(format="~s", grid=False, tickCount=8)
 
 
 def chart_of(dataset: str) -> alt.Chart:
-    """A chart of the experiments that are shown."""
+    """Makes a chart of a dataset's rows, of the experiments that are shown."""
     shown = "indexof(shown, datum.experiment) >= 0"
     return alt.Chart(alt.NamedData(dataset)).transform_filter(shown)
 
 
 def chart_over_time(dataset: str) -> alt.Chart:
-    """Likewise, of rows that have all clocks."""
-    return chart_of(dataset).transform_calculate(time="datum[clock]")
+    """Makes such a chart with a field `time`; the rows need a field for each axis of time."""
+    return chart_of(dataset).transform_calculate(time="datum[time_axis]")
 
 
 def short(value: Any) -> Any:
-    """Six digits tell pixels apart."""
+    """Rounds a float to six digits, which is finer than a pixel; keeps other values."""
     if not isinstance(value, float):
         return value
     rounded = float(f"{value:.6g}")
     return int(rounded) if rounded.is_integer() else rounded
 
 
-def time_axis() -> alt.X:
-    """Of rows with a `time`; the chart's title says by which clock."""
-    return alt.X("time:Q", title=None, axis=_TIME_AXIS)
+def x_of_time() -> alt.X:
+    """Makes the horizontal axis of rows with a field `time`; the chart's title labels it."""
+    return alt.X("time:Q", title=None, axis=_TIME_TICKS)
 
 
 def colours(results: Results) -> alt.Color:
-    """The colour of each experiment."""
+    """Makes the encoding of each experiment's colour."""
     names = list(results.manifest.names)
     scale = alt.Scale(domain=names, range=[colour(number) for number in range(len(names))])
     return alt.Color("experiment:N", scale=scale, legend=None)
 
 
 def dash_patterns(results: Results) -> alt.StrokeDash:
-    """The dashes of each experiment's line."""
+    """Makes the encoding of each experiment's dashes."""
     names = list(results.manifest.names)
-    # Vega has no empty one: a solid line is a dash without a gap.
-    lengths = [list(dashes(number)) or [1, 0] for number in range(len(names))]
-    scale = alt.Scale(domain=names, range=lengths)
+    # Vega takes no empty pattern: a solid line is a dash without a gap.
+    patterns = [list(dashes(number)) or [1, 0] for number in range(len(names))]
+    scale = alt.Scale(domain=names, range=patterns)
     return alt.StrokeDash("experiment:N", scale=scale, legend=None)
 
 
 def tooltip(names: Sequence[str], form: str) -> list[alt.Tooltip]:
-    """What a pointer is told of a point: these fields of it, whose it is, when, and of how many."""
+    """Makes a point's tooltip: its experiment, its time, these fields and the number of runs."""
     return [
         alt.Tooltip("experiment:N"),
         alt.Tooltip("time:Q", format=",.6~g"),
@@ -74,24 +75,24 @@ def tooltip(names: Sequence[str], form: str) -> list[alt.Tooltip]:
 
 
 def median_layers(results: Results, y: alt.Y, form: str) -> list[alt.Chart]:
-    """Medians with the band of the middle half, of the dataset "points".
+    """Makes the layers of medians with bands of their middle half, from the dataset "points".
 
     Args:
-        results: of the study.
-        y: the axis, without a field.
-        form: of numbers in tooltips, as D3 has it.
+        results: the study's results.
+        y: the vertical axis, without a field.
+        form: the format of numbers in tooltips, in D3's notation.
     """
     chart = chart_over_time("points")
-    of_low, of_median = (_with_field(y, f"{name}:Q") for name in ("low", "median"))
-    x, of_name = time_axis(), colours(results)
+    y_low, y_median = (_with_field(y, f"{name}:Q") for name in ("low", "median"))
+    x, color = x_of_time(), colours(results)
     band = chart.mark_area(opacity=0.15, clip=True)
     line = chart.mark_line(strokeWidth=2, clip=True)
-    points = chart.mark_circle(size=60, opacity=0, clip=True)  # what a pointer finds
+    points = chart.mark_circle(size=60, opacity=0, clip=True)  # invisible: they carry the tooltips
     return [
-        band.encode(x=x, y=of_low, y2=alt.Y2("high:Q"), color=of_name),
-        line.encode(x=x, y=of_median, color=of_name, strokeDash=dash_patterns(results)),
+        band.encode(x=x, y=y_low, y2=alt.Y2("high:Q"), color=color),
+        line.encode(x=x, y=y_median, color=color, strokeDash=dash_patterns(results)),
         points.encode(
-            x=x, y=of_median, color=of_name, tooltip=tooltip(("median", "low", "high"), form)
+            x=x, y=y_median, color=color, tooltip=tooltip(("median", "low", "high"), form)
         ),
     ]
 
@@ -103,7 +104,12 @@ def _with_field(y: alt.Y, field: str) -> alt.Y:
 
 
 def curve_rows(results: Results, value_of: Callable[[Record], Value]) -> ChartRows:
-    """The curves of a quantity: a row for each evaluation of each experiment."""
+    """Makes the rows of a quantity's curves: one for each experiment and evaluation.
+
+    Args:
+        results: the study's results.
+        value_of: returns, for a run, the function that reads the quantity from a row.
+    """
     rows, names = [], results.manifest.names
     most = min(_MOST_POINTS, max(2, _MOST_ROWS // len(names)))
     for name in names:
@@ -115,11 +121,12 @@ def curve_rows(results: Results, value_of: Callable[[Record], Value]) -> ChartRo
 
 
 def _points(curve: Curve, most: int) -> ChartRows:
+    """The curve's points, evenly thinned out to at most so many."""
     last = len(curve.median) - 1
     indices = np.unique(np.linspace(0, last, min(last + 1, most)).astype(int)).tolist()
     return [
         {
-            **{clock: times[index] for clock, times in curve.times.items()},
+            **{time_axis: times[index] for time_axis, times in curve.times.items()},
             "low": curve.low[index],
             "median": curve.median[index],
             "high": curve.high[index],
@@ -135,29 +142,29 @@ def specification(
     results: Results,
     height: int,
     *,
-    by_clock: bool = True,
+    over_time: bool = True,
 ) -> Mapping[str, Any]:
-    """The layers as one chart, as wide as its place, which draws the controls' choice.
+    """Combines layers to one chart, as wide as its place on the page.
 
     Args:
-        layers: from the lowest up.
-        datasets: rows, by the name that the layers call them by.
-        results: of the study.
+        layers: from the lowest to the highest.
+        datasets: the rows, by the name that the layers use.
+        results: the study's results.
         height: in pixels.
-        by_clock: whether the horizontal axis is time, and so named by the clock.
+        over_time: whether the horizontal axis is time and needs the label of its unit.
     """
     parameters = [
-        alt.param("clock", value=next(iter(TIME_AXES))),
+        alt.param("time_axis", value=next(iter(TIME_AXES))),
         alt.param("shown", value=list(results.manifest.names)),
         alt.param("ink", value="black"),
     ]
-    # An axis has no title that follows a parameter; a chart has, and takes it to the bottom.
-    title = alt.TitleParams(_TIME, orient="bottom", anchor="middle", fontWeight="normal")
+    # An axis title cannot depend on a parameter, but a chart title can: it serves as the label.
+    title = alt.TitleParams(_TIME_LABEL, orient="bottom", anchor="middle", fontWeight="normal")
     chart = alt.layer(*layers).add_params(*parameters)
     fitted = alt.AutoSizeParams(type="fit-x", contains="padding")
     chart = chart.properties(width="container", height=height, autosize=fitted)
-    spec = (chart.properties(title=title) if by_clock else chart).to_dict()
-    # Not through Altair, which would hold each number against its schema.
+    spec = (chart.properties(title=title) if over_time else chart).to_dict()
+    # Added after `to_dict`, because Altair would validate each number against its schema.
     values = {
         name: [{key: short(value) for key, value in row.items()} for row in rows]
         for name, rows in datasets.items()

@@ -1,4 +1,4 @@
-"""The figures of the page: what each shows, and how to read it."""
+"""The figures of the page, each with its caption."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,26 +19,26 @@ from jaxsched.bench.report.page.charts import (
     median_layers,
     short,
     specification,
-    time_axis,
     tooltip,
+    x_of_time,
 )
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import TimeAxis, reached_curve, times_to_target
 from jaxsched.tracking.records import Record
 
-_LARGE, _SMALL = 320, 170  # heights; widths are the reader's
-_DOTS = [1.5, 3]  # of averages
+_LARGE, _SMALL = 320, 170  # heights in pixels; the width is that of the window
+_DOTS = [1.5, 3]  # the dash pattern of averaged weights
 _SHARES = alt.Scale(domain=[0, 1])
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart of the page.
+    """A figure of the page: a chart with its title and caption.
 
     Attributes:
-        title: what it shows.
-        text: how to read it.
-        spec: Vega-Lite; None where the text says it all.
+        title: the heading.
+        text: the caption, which says how to read the chart.
+        spec: the chart in Vega-Lite; None if the text suffices.
     """
 
     title: str
@@ -47,9 +47,9 @@ class Figure:
 
 
 def accuracy_figure(results: Results) -> Figure:
-    """Test accuracy over time, raw and averaged, with the target."""
+    """Makes the figure of test accuracy over time, of raw and averaged weights, with the target."""
     raw, averaged = (
-        curve_rows(results, lambda of, name=name: column(name))
+        curve_rows(results, lambda run, name=name: column(name))
         for name in ("test_accuracy", "averaged_test_accuracy")
     )
     lowest = lowest_accuracy(results)
@@ -59,11 +59,14 @@ def accuracy_figure(results: Results) -> Figure:
         scale=alt.Scale(domainMin=max(0.0, math.floor(100 * lowest - 2) / 100), zero=False),
     )
     layers = median_layers(results, y, ".2%")
-    text = "The median over seeds, the band its middle half; the dashed line is the target."
+    text = (
+        "Lines are medians over seeds, and bands contain the middle half of the seeds. The dashed "
+        "line is the target."
+    )
     if averaged:
         line = chart_over_time("averaged").mark_line(strokeDash=_DOTS, strokeWidth=3, clip=True)
-        layers.append(line.encode(x=time_axis(), y="median:Q", color=colours(results)))
-        text += " Dotted: the averaged weights."
+        layers.append(line.encode(x=x_of_time(), y="median:Q", color=colours(results)))
+        text += " Dotted lines are the averaged weights."
     rule = alt.Chart(alt.NamedData("target")).mark_rule(strokeDash=[5, 4], color=alt.expr("ink"))
     layers.append(rule.encode(y="accuracy:Q"))
     target: ChartRows = [{"accuracy": results.target.accuracy}]
@@ -72,11 +75,11 @@ def accuracy_figure(results: Results) -> Figure:
 
 
 def reached_figure(results: Results) -> Figure:
-    """The share of seeds that have reached the target, over time."""
+    """Makes the figure of the share of seeds that have reached the target, over time."""
     rows = [row for name in results.manifest.names for row in _reached_rows(results, name)]
-    chart = chart_of("points").transform_filter("datum.clock == clock")
+    chart = chart_of("points").transform_filter("datum.time_axis == time_axis")
     y = alt.Y("share:Q", title="share of seeds", axis=alt.Axis(format="~%"), scale=_SHARES)
-    x = time_axis()
+    x = x_of_time()
     line = chart.mark_line(interpolate="step-after", strokeWidth=2)
     points = chart.transform_filter("isValid(datum.low)").mark_circle(size=50)
     layers = [
@@ -86,40 +89,43 @@ def reached_figure(results: Results) -> Figure:
         ),
     ]
     text = (
-        "Each step is a seed that got there. A point carries the exact 95 % interval of its share, "
-        "which is wide where seeds are few."
+        "Each step up is a seed that has reached the target. The tooltip of a point shows the "
+        "exact 95 % interval of the share, which is wide if there are few seeds."
     )
     spec = specification(layers, {"points": rows}, results, _LARGE)
     return Figure("Seeds that have reached the target", text, spec)
 
 
 def _reached_rows(results: Results, name: str) -> ChartRows:
-    """The curve's corners by each clock, from nobody to the end of the longest run."""
+    """The corners of an experiment's curve, from 0 to the end of the longest run.
+
+    There are separate rows for each axis of time, because the order of runs depends on it.
+    """
     runs, rows = results.runs_of(name), []
-    for clock in TIME_AXES if runs else ():
-        curve = reached_curve(times_to_target(runs, results.target.accuracy, clock))
-        end = _longest(results, clock)
+    for time_axis in TIME_AXES if runs else ():
+        curve = reached_curve(times_to_target(runs, results.target.accuracy, time_axis))
+        end = _longest(results, time_axis)
         corners = zip(curve.times, curve.shares, curve.low, curve.high, strict=True)
-        of = {"experiment": name, "clock": clock, "n": curve.n}
+        shared = {"experiment": name, "time_axis": time_axis, "n": curve.n}
         rows += [
-            {**of, "time": 0, "share": 0},
+            {**shared, "time": 0, "share": 0},
             *(
-                {**of, "time": time, "share": share, "low": low, "high": high}
+                {**shared, "time": time, "share": share, "low": low, "high": high}
                 for time, share, low, high in corners
             ),
-            {**of, "time": end, "share": curve.shares[-1] if curve.shares else 0},
+            {**shared, "time": end, "share": curve.shares[-1] if curve.shares else 0},
         ]
     return rows
 
 
-def _longest(results: Results, clock: TimeAxis) -> float:
-    """When the longest run ended; 0 where none came to an evaluation."""
+def _longest(results: Results, time_axis: TimeAxis) -> float:
+    """The time at which the longest run ended; 0 if no run has an evaluation."""
     lasts = [record.evaluations[-1] for record in results.records if record.evaluations]
-    return max((row[clock] for row in lasts), default=0)
+    return max((row[time_axis] for row in lasts), default=0)
 
 
 def profile_figure(results: Results) -> Figure | None:
-    """The share of the targets reached within τ times the fewest updates; None with one target."""
+    """Makes the figure of the performance profile over the targets; None if there is only one."""
     if results.profile is None:
         return None
     rows = [
@@ -137,38 +143,40 @@ def profile_figure(results: Results) -> Figure | None:
         tooltip=["experiment:N", alt.Tooltip("tau:Q", format=".2f"), "share:Q"],
     )
     text = (
-        "On what share of the targets an experiment needed at most so many times the updates of "
-        "the fastest, by medians over seeds. Higher is better."
+        "The share of the targets that an experiment reached with at most so many times the "
+        "updates of the fastest experiment, from medians over seeds. Higher is better."
     )
-    spec = specification([line], {"points": rows}, results, _LARGE, by_clock=False)
+    spec = specification([line], {"points": rows}, results, _LARGE, over_time=False)
     return Figure("Performance profile", text, spec)
 
 
 _NOISE_SCALE = "noise scale g"
 _SCHEDULES: Mapping[str, Callable[[Record], Value]] = {
-    "learning rate": lambda of: column("learning_rate"),
-    "momentum": lambda of: column("momentum"),
-    "weight decay": lambda of: column("weight_decay"),
-    "batch size": lambda of: column("batch_size"),
-    _NOISE_SCALE: lambda of: _noise_scale(of),
+    "learning rate": lambda run: column("learning_rate"),
+    "momentum": lambda run: column("momentum"),
+    "weight decay": lambda run: column("weight_decay"),
+    "batch size": lambda run: column("batch_size"),
+    _NOISE_SCALE: lambda run: _noise_scale(run),
 }
 
 
 def schedule_figures(results: Results) -> list[Figure]:
-    """Every hyper-parameter as it was in force, and the noise scale g of SGD.
+    """Makes a figure of each hyper-parameter as it was in force, and of SGD's noise scale g.
 
-    One that never changed, in no experiment, is said in words.
+    A hyper-parameter that is constant and the same in all experiments has no chart, only a caption.
     """
     figures = []
     for title, value_of in _SCHEDULES.items():
         rows = curve_rows(results, value_of)
         values = {short(row["median"]) for row in rows}
         if len(values) == 1:
-            figures.append(Figure(title, f"{values.pop():,g} throughout, in all of them.", None))
+            figures.append(
+                Figure(title, f"{values.pop():,g} throughout, in all experiments.", None)
+            )
         elif rows:
-            falls = title == _NOISE_SCALE  # over a run, by orders of magnitude
-            scale = alt.Scale(type="log") if falls else alt.Scale(zero=False)
-            axis = alt.Axis(tickCount=5, format="~g" if falls else "")
+            is_log = title == _NOISE_SCALE  # it falls by orders of magnitude
+            scale = alt.Scale(type="log") if is_log else alt.Scale(zero=False)
+            axis = alt.Axis(tickCount=5, format="~g" if is_log else "")
             layers = median_layers(results, alt.Y(title=None, scale=scale, axis=axis), ".4~g")
             spec = specification(layers, {"points": rows}, results, _SMALL)
             figures.append(Figure(title, "", spec))
@@ -176,28 +184,29 @@ def schedule_figures(results: Results) -> list[Figure]:
 
 
 def _noise_scale(record: Record) -> Value:
-    """g from what the row's last update used; only SGD has one."""
+    """The noise scale g at the row's last update; None for optimizers other than SGD."""
 
     def value(row: Mapping[str, Any]) -> float | None:
-        rate, momentum, batch_size = row["learning_rate"], row["momentum"], row["batch_size"]
+        lr, momentum, batch_size = row["learning_rate"], row["momentum"], row["batch_size"]
         num_examples = round(row["examples"] / row["epoch"])
-        is_known = record.header["config"]["optimizer"]["type"] == "SGD" and momentum < 1
-        if not is_known or not rate > 0 or batch_size >= num_examples:
-            return None  # and no logarithm
-        return float(noise_scale(rate, batch_size, num_examples, momentum))
+        has_noise_scale = record.header["config"]["optimizer"]["type"] == "SGD" and momentum < 1
+        # A learning rate of 0 and a full batch have g = 0, which a logarithmic axis cannot show.
+        if not has_noise_scale or not lr > 0 or batch_size >= num_examples:
+            return None
+        return float(noise_scale(lr, batch_size, num_examples, momentum))
 
     return value
 
 
 def norm_figure(results: Results) -> Figure | None:
-    """|w|² over time; None where no record has it."""
-    rows = curve_rows(results, lambda of: column("squared_norm"))
+    """Makes the figure of |w|² over time; None if no record has it."""
+    rows = curve_rows(results, lambda run: column("squared_norm"))
     if not rows:
         return None
     y = alt.Y(title="|w|²", scale=alt.Scale(zero=False))
     text = (
-        "The squared norm of all weights. Where it falls and rises again, decaying more than once "
-        "is worth it (Lewkowycz, arXiv 2103.12682)."
+        "The squared norm of all weights. If it falls and rises again, it pays to decay the "
+        "learning rate more than once (Lewkowycz, arXiv 2103.12682)."
     )
     layers = median_layers(results, y, ".4~g")
     return Figure("Weight norm", text, specification(layers, {"points": rows}, results, _LARGE))

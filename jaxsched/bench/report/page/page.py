@@ -1,4 +1,4 @@
-"""The page: what it says, and the file that says it."""
+"""Collects everything the page shows and renders it to one HTML file."""
 
 import functools
 import json
@@ -35,11 +35,11 @@ _TEMPLATES = jinja2.Environment(
 
 
 def write_page(results: Results, path: Path) -> None:
-    """Writes the page: one file of HTML with its styles, its script, its charts and its data.
+    """Writes the page: one HTML file with its styles, its script, its charts and its data.
 
     Args:
-        results: of a study that was run, wholly or in part.
-        path: of the file.
+        results: the results of a study, of which some runs may be missing.
+        path: the file to write.
 
     Example:
         >>> import tempfile
@@ -65,20 +65,20 @@ def write_page(results: Results, path: Path) -> None:
         ... )
         >>> path = Path(tempfile.mkdtemp()) / "page.html"
         >>> write_page(Results.of(manifest, [record]), path)
-        >>> "cosine never reached 90.00% in any run." in path.read_text(encoding="utf-8")
+        >>> "cosine reached 90.00% in none of its runs." in path.read_text(encoding="utf-8")
         True
     """
     figures, schedules = _figures(results), _schedules(results)
     text = _TEMPLATES.get_template("page.html.j2").render(
         results=results,
-        clocks=TIME_AXES,
+        time_axes=TIME_AXES,
         legend=list(_legend(results)),
         summary=_summary(results),
         comparisons=comparison_cells(results) if results.by_accuracy else [],
         published=list(_published(results)),
         figures=figures,
         schedules=schedules,
-        specs={key: of.spec for key, of in {**figures, **schedules}.items() if of.spec},
+        specs={key: fig.spec for key, fig in {**figures, **schedules}.items() if fig.spec},
         configs=list(_configs(results)),
         machines=_machines(results.records),
         sources=list(dict.fromkeys(record.header["source"] for record in results.records)),
@@ -89,12 +89,12 @@ def write_page(results: Results, path: Path) -> None:
 
 @functools.cache
 def _library() -> str:
-    """Vega's JavaScript, which takes a second to put together."""
+    """Vega's JavaScript; it takes a second to bundle, so that a process does it once."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
 def _figures(results: Results) -> dict[str, Figure]:
-    """Those for which the records have something to say, by a key of their own."""
+    """The figures for which the records have data, by the key of their place on the page."""
     figures = {
         "accuracy": accuracy_figure(results),
         "reached": reached_figure(results),
@@ -114,7 +114,7 @@ class _Entry(NamedTuple):
 
     name: str
     colour: str
-    dashes: str  # as SVG has them
+    dashes: str  # in SVG's notation
 
 
 def _legend(results: Results) -> Iterator[_Entry]:
@@ -124,23 +124,27 @@ def _legend(results: Results) -> Iterator[_Entry]:
 
 
 def _summary(results: Results) -> list[tuple[str, ...]]:
-    """The table of every report, and what it shows beside it."""
+    """The table of results with two more columns: the significance and the evidence."""
     heading, *rows = summary_cells(results, intervals=True)
     baseline, target = results.manifest.baseline, f"{results.target.accuracy:.1%}"
-    shown = {
+    claims = {
         accuracy.name: evidence(accuracy, steps)
         for accuracy, steps in zip(results.by_accuracy, results.by_steps, strict=True)
     }
-    shown[baseline] = f"the baseline; n = {len(results.runs_of(baseline))}"
+    claims[baseline] = f"the baseline; n = {len(results.runs_of(baseline))}"
     return [
-        (*heading, f"mean surely over {target} at step", f"evidence, against {baseline}"),
-        *((*row, _surely(results, row[0]), shown.get(row[0], "")) for row in rows),
+        (
+            *heading,
+            f"mean significantly above {target} from step",
+            f"evidence, compared with {baseline}",
+        ),
+        *((*row, _significant_from(results, row[0]), claims.get(row[0], "")) for row in rows),
     ]
 
 
-def _surely(results: Results, name: str) -> str:
-    row = results.surely_over.get(name)
-    return "not shown" if row is None else f"{row['step']:,}"
+def _significant_from(results: Results, name: str) -> str:
+    row = results.significantly_above.get(name)
+    return "never" if row is None else f"{row['step']:,}"
 
 
 class _Published(NamedTuple):
@@ -154,7 +158,11 @@ class _Published(NamedTuple):
 
 
 def _published(results: Results) -> Iterator[_Published]:
-    """Ours is the averaged one where the experiment averages: that is what is published of it."""
+    """The published accuracies with ours.
+
+    If an experiment averages its weights, ours is the accuracy of the average, because papers on
+    averaging publish that.
+    """
     summaries = {summary.name: summary for summary in results.summaries}
     for name, published in results.manifest.published.items():
         summary = summaries.get(name)
@@ -168,40 +176,40 @@ def _published(results: Results) -> Iterator[_Published]:
 
 
 class _Config(NamedTuple):
-    """An experiment as it ran, with its runs."""
+    """An experiment's config as it ran, with its runs."""
 
     name: str
-    differences: list[str]  # from the baseline's
-    text: str  # JSON
+    differences: list[str]  # from the baseline's config
+    text: str  # the config as JSON
     runs: list[Record]
 
 
 def _configs(results: Results) -> Iterator[_Config]:
-    of_baseline = results.runs_of(results.manifest.baseline)
-    baseline = _without_name(of_baseline[0]) if of_baseline else None
+    baseline_runs = results.runs_of(results.manifest.baseline)
+    baseline = _config_without_name(baseline_runs[0]) if baseline_runs else None
     for name in results.manifest.names:
         runs = results.runs_of(name)
         if runs:
-            config = _without_name(runs[0])
+            config = _config_without_name(runs[0])
             differing = [] if baseline is None else list(differences(baseline, config))
             yield _Config(name, differing, json.dumps(config, indent=1), runs)
 
 
-def _without_name(record: Record) -> dict[str, Any]:
-    """The config without what tells runs apart anyway."""
+def _config_without_name(record: Record) -> dict[str, Any]:
+    """The run's config without its name and seed, which differ anyway."""
     config = record.header["config"]
     return {key: value for key, value in config.items() if key not in ("name", "seed")}
 
 
 class _Machine(NamedTuple):
-    """An environment, and which runs were made in it."""
+    """A hardware and software environment, with the runs made in it."""
 
     facts: Mapping[str, str]
     runs: list[str]
 
 
 def _machines(records: Sequence[Record]) -> list[_Machine]:
-    """Each environment once."""
+    """The environments of all runs, each once."""
     machines: dict[str, _Machine] = {}
     for record in records:
         environment = record.header["environment"]

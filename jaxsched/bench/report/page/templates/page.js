@@ -1,4 +1,5 @@
-// Draws the charts as the controls say, and again when they or the reader's colours change.
+// Draws the charts, updates them when a control changes, and draws them again in the other colours
+// when the reader switches between light and dark.
 "use strict";
 
 const specs = JSON.parse(document.getElementById("specs").textContent);
@@ -12,7 +13,9 @@ function colour(name) {
 
 function choices() {
   const chosen = new FormData(controls);
-  return { clock: chosen.get("clock"), shown: chosen.getAll("shown"), ink: colour("ink") };
+  return {
+    time_axis: chosen.get("time_axis"), shown: chosen.getAll("shown"), ink: colour("ink"),
+  };
 }
 
 function look() {
