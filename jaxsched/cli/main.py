@@ -1,4 +1,4 @@
-"""The commands together."""
+"""The entry point: parses the command line and runs one of the commands."""
 
 import sys
 from collections.abc import Sequence
@@ -17,14 +17,15 @@ from jaxsched.cli.train import Train
 from jaxsched.train import Preempted, keep_compiled, split_cpu
 
 Command = Train | Bench | Report | Plot | Diagnose | RangeTest | Grid | Recipe
-# What follows their config file are fields of its experiment, unknown before it is read.
+# After their config file come fields of its experiment, which are unknown until it is loaded.
 _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command; ends with 0, with 2 on bad input, with 128 + its number on a signal.
+    """Runs the command.
 
-    With 1 it ends where some runs of a study failed.
+    The exit code is 0 on success, 1 if some runs of a study failed, 2 on bad input, and 128 + the
+    signal's number after a signal.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     own = 2 if arguments[:1] and arguments[0] in _TAKE_FIELDS else len(arguments)
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         command.run(arguments[own:], Console())
     except KeyboardInterrupt:
-        print("interrupted; what had finished is kept, the same command goes on from there")
+        print("interrupted; finished work is kept, and the same command goes on from there")
         sys.exit(130)
     except Preempted as stop:
         resuming = " with --resume" if isinstance(command, Train) else ""

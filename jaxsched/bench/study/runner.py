@@ -31,6 +31,7 @@ from jaxsched.train import (
     set_aside,
 )
 from jaxsched.train.population.family import distinct
+from jaxsched.train.population.strategy import StrategyChoice, first_devices
 
 
 def run_study(
@@ -42,7 +43,7 @@ def run_study(
     shard: Shard = WHOLE,
     signals: SignalHandler | None = None,
     every_seconds: float = 600.0,
-    at_once: int | None = None,
+    at_once: StrategyChoice = "auto",
 ) -> None:
     """Makes every run of a study, or of a part of it, that no finished record covers yet.
 
@@ -60,8 +61,8 @@ def run_study(
         shard: the part that is made here; others make the rest, in this folder or in their own.
         signals: on which the run under way is saved and the study ends; none by default.
         every_seconds: how much of a run a crash may cost at most.
-        at_once: how many runs are made at a time, one a device. By default one on each GPU or TPU
-            where each run takes one device, else one.
+        at_once: how runs share the devices; a number makes so many at a time, one on each device.
+            By default one on each GPU or TPU where each run takes one device, else one at a time.
 
     Raises:
         ValueError: when an experiment needs more devices than there are, or cannot be one of
@@ -98,24 +99,28 @@ def run_study(
         thread.result()
 
 
-def _devices(jobs: Sequence[Job], at_once: int | None) -> list[Any]:
-    """One for each run that is made at a time; None where a run takes the first ones itself."""
-    local = jax.local_devices()
+def _devices(jobs: Sequence[Job], choice: StrategyChoice) -> list[Any]:
+    """One device for each run that is made at a time; None lets a run take the first ones."""
+    if choice == "vmap":
+        raise ValueError(
+            "a study compares the seconds of its runs, which runs on one device would share, got "
+            "at_once='vmap'; use 'devices' or a number."
+        )
     larger = [job.label for job in jobs if job.experiment.num_devices != 1]
-    if at_once is None:
+    if choice == "auto":
         # The virtual devices of a CPU share its cores.
         is_worthwhile = jax.default_backend() != "cpu" and not larger
-        at_once = len(local) if is_worthwhile else 1
-    if not 1 <= at_once <= len(local):
+        choice = "devices" if is_worthwhile else "in_turn"
+    if choice == "devices":
+        choice = jax.local_device_count()
+    count = 1 if choice == "in_turn" else choice
+    devices = first_devices(count)
+    if count > 1 and larger:
         raise ValueError(
-            f"at_once must be within 1 … {len(local)}, the local devices, got at_once={at_once}."
-        )
-    if at_once > 1 and larger:
-        raise ValueError(
-            f"at_once={at_once} needs experiments of one device each, got {larger[0]}; give it "
+            f"at_once={count} needs experiments of one device each, got {larger[0]}; give it "
             "num_devices=1 or leave at_once out."
         )
-    return [None] if at_once == 1 else local[:at_once]
+    return [None] if count == 1 else devices
 
 
 def _jobs(study: Study, folder: Path) -> list[Job]:
