@@ -19,8 +19,8 @@ class Grid(ExperimentCommand):
     """Tries values of weight decay, momentum and others in short runs, alone or crossed.
 
     The values are ranked by the loss on held-out training images. Writes a table, a plot and JSON.
-    Any field of the experiment can be set after the config file. After an interrupt the same
-    command goes on.
+    After an interrupt the same command goes on. Options and any field of the experiment come after
+    the config file; `jaxsched grid CONFIG --help` lists them.
     """
 
     def run(self, rest: Sequence[str], console: Console) -> None:

@@ -20,8 +20,8 @@ class RangeTest(ExperimentCommand):
     """Raises the learning rate update by update and reports the learning rates to use.
 
     Several named rules are applied to the losses of several seeds. Writes a table, a plot and JSON.
-    Any field of the experiment can be set after the config file. After an interrupt the same
-    command goes on.
+    After an interrupt the same command goes on. Options and any field of the experiment come after
+    the config file; `jaxsched range-test CONFIG --help` lists them.
     """
 
     def run(self, rest: Sequence[str], console: Console) -> None:

@@ -20,8 +20,9 @@ class Recipe(ExperimentCommand):
     """Finds a 1cycle recipe and writes it as a config that trains.
 
     Runs a range test of the learning rate, then short runs at several weight decays and momenta.
-    The config also holds the reasons, the tables and the paths of the plots. Any field of the
-    experiment can be set after the config file. After an interrupt the same command goes on.
+    The config also holds the reasons, the tables and the paths of the plots. After an interrupt the
+    same command goes on. Options and any field of the experiment come after the config file;
+    `jaxsched recipe CONFIG --help` lists them.
     """
 
     def run(self, rest: Sequence[str], console: Console) -> None:

@@ -41,8 +41,8 @@ class Train(ExperimentCommand):
     `jaxsched train configs/digits_one_cycle.py --optimizer.lr.peak 0.3 --seed 1`;
     `jaxsched train configs/digits_one_cycle.py --help` lists them.
 
-    SIGTERM and Ctrl-C save the run and end it with exit code 143 or 130; the same command with
-    --resume goes on as if nothing had happened.
+    SIGTERM and Ctrl-C save the run and end it with exit code 143 or 130; with --resume the same
+    command goes on as if nothing had happened.
     """
 
     def run(self, rest: Sequence[str], console: Console) -> None:
@@ -128,12 +128,13 @@ class TrainOptions:
 
 def _cost_summary(program: Program, outcome: Outcome) -> str:
     """The seconds and the memory that the run took, as text."""
-    last, during_run = outcome.rows[-1], program.compilations[1:]
+    last, later = outcome.rows[-1], program.compilations[1:]
     compiled = f"compiled in {program.compile_seconds:.1f} s"
-    if during_run:
-        seconds, waited = (sum(c.seconds for c in during_run), sum(c.waited_seconds for c in during_run))
+    if later:
+        seconds, waited = (sum(c.seconds for c in later), sum(c.waited_seconds for c in later))
         compiled += f" and {seconds:.1f} s during the run, which waited {waited:.1f} s for it"
-    memory = [f"{size / 1e9:.2f} GB ({where})" for where, size in tracking.peak_memory(program).items()]
+    peaks = tracking.peak_memory(program)
+    memory = [f"{size / 1e9:.2f} GB ({where})" for where, size in peaks.items()]
     return (
         f"{compiled}; trained in {last.train_seconds:.1f} s ({outcome.images_per_second:,.0f} "
         f"images/s), evaluated in {last.evaluation_seconds:.1f} s; peak memory {', '.join(memory)}"

@@ -152,7 +152,7 @@ class Experiment:
         )
 
     def evaluation_steps(self, num_examples: int) -> tuple[int, ...]:
-        """Returns the updates after which to evaluate: every `evaluate_every` epochs and at the end.
+        """Returns the updates after which to evaluate: each `evaluate_every` epochs and at the end.
 
         An evaluation comes after all updates that start before its mark in examples, so that
         experiments with other batch sizes are evaluated after the same number of examples, up to
