@@ -19,8 +19,8 @@ class Diagnose(ExperimentCommand):
     """Reports whether the weight norm bounces, and so whether a complex schedule is worth it.
 
     The run holds the experiment's highest learning rate and ends as soon as the answer is known.
-    Options and any field of the experiment come after the config file; `jaxsched diagnose CONFIG
-    --help` lists them.
+    Options and any field of the experiment come after the config file;
+    `jaxsched diagnose CONFIG --help` lists them.
     """
 
     def run(self, rest: Sequence[str], console: Console) -> None:

@@ -10,7 +10,8 @@ import pytest
 from jaxsched.experiment import describe, with_value
 from jaxsched.tracking import read_record
 from jaxsched.train import Member, Program, train
-from jaxsched.tune import Runner, Snapshots, families
+from jaxsched.tune.execution.runner import Runner, families
+from jaxsched.tune.execution.snapshots import Snapshots
 
 
 @pytest.fixture(scope="module")
@@ -144,5 +145,5 @@ def test_from_a_snapshot_the_middle_member_is_the_run_that_never_stopped(
 def test_a_snapshot_that_diverges_says_so(members, tmp_path, progress):
     hot = members[2]
     snapshots = Snapshots(hot.experiment, 1.0, tmp_path / "snapshots")
-    with pytest.raises(ValueError, match="from which the others go on, diverged at update"):
+    with pytest.raises(ValueError, match="from which the others start, diverged at update"):
         run(members, tmp_path, progress, snapshots=snapshots)
