@@ -10,14 +10,13 @@ _WIDTH = 100
 _PACKAGES = ("jaxsched.data", "jaxsched.models", "jaxsched.train")
 
 
-def source_of(value: Any, indent: int = 0) -> tuple[str, set[str]]:
+def source_of(value: Any) -> tuple[str, set[str]]:
     """Returns the expression that makes a value again, and the import lines that it needs.
 
     A dataclass becomes a call of its class with the fields that differ from their defaults.
 
     Args:
         value: frozen dataclasses, tuples, lists, mappings, functions and plain values, nested.
-        indent: the indent of the line that the expression begins on, in spaces.
 
     Raises:
         ValueError: when no such expression exists, as for a class that cannot be imported.
@@ -32,7 +31,7 @@ def source_of(value: Any, indent: int = 0) -> tuple[str, set[str]]:
         {'import jaxsched as js'}
     """
     imports: set[str] = set()
-    return _expression(value, indent, imports), imports
+    return _expression(value, 0, imports), imports
 
 
 def _expression(value: Any, indent: int, imports: set[str], used: int = 0) -> str:

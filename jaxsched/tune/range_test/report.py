@@ -111,8 +111,8 @@ def _momentum_statement(curves: Sequence[RangeCurve]) -> str:
     return (
         f"The smoothed loss is lowest at momentum {lowest} (one value for each seed). Do not "
         "read a momentum off this curve: the loss falls with time as well as with momentum (Smith, "
-        "arXiv 1803.09820, section 4.3). Compare short runs instead: jaxsched grid CONFIG --momentum "
-        "0.85 0.9 0.95 0.99"
+        "arXiv 1803.09820, section 4.3). Compare short runs instead: jaxsched grid CONFIG "
+        "--momentum 0.85 0.9 0.95 0.99"
     )
 
 

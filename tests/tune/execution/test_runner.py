@@ -1,4 +1,4 @@
-"""Members on record: the same rows whichever way they ran, and nothing made twice."""
+"""Members on record: the same rows by every strategy, and no run made twice."""
 
 import dataclasses
 import itertools
@@ -77,7 +77,7 @@ def test_the_records_are_those_of_runs_alone(members, alone, choice, tmp_path, p
                     assert found[name] == expected[name]
         seconds = [row["train_seconds"] for row in record.evaluations]
         assert all(before < after for before, after in itertools.pairwise([0, *seconds]))
-    # From 4e28 on the loss of the next batch is no number, whichever way.
+    # From 4e28 on the loss of the next batch is not finite, by any strategy.
     assert (hot.end["status"], hot.end["reason"]) == (
         "diverged", "diverged at update 1: the training loss is not finite"
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which way of running members wins, and that what is chosen by hand is done."""
+"""The fastest strategy wins, and a strategy that is chosen by hand is used."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ def test_a_short_job_is_run_in_turn_without_trying(members, dataset):
 
 
 @pytest.mark.slow
-def test_of_a_long_job_every_way_is_tried_and_the_fastest_wins(members, dataset, monkeypatch):
+def test_of_a_long_job_every_strategy_is_tried_and_the_fastest_wins(members, dataset, monkeypatch):
     monkeypatch.setattr(strategy, "_WORTH_TRYING", float("inf"))
     found = prepare(members, dataset)
     assert set(found.seconds) == {"in_turn", "devices", "vmap"}
@@ -32,7 +32,9 @@ def test_of_a_long_job_every_way_is_tried_and_the_fastest_wins(members, dataset,
 
 @pytest.mark.slow
 def test_what_is_chosen_is_done(members, dataset):
-    side_by_side, one_a_device = (prepare(members, dataset, way) for way in ("vmap", "devices"))
+    side_by_side, one_a_device = (
+        prepare(members, dataset, choice) for choice in ("vmap", "devices")
+    )
     assert (side_by_side.size, len(side_by_side.population.driver.devices)) == (3, 1)
     # The experiment asks for one device.
     assert (one_a_device.size, len(one_a_device.population.driver.devices)) == (1, 1)
