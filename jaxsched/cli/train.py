@@ -97,7 +97,7 @@ class TrainOptions:
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     workdir: Path = Path("runs/train")
-    """The folder of the record, and of a folder of the same name for the checkpoints."""
+    """The folder to write to: the record, and a folder of the same name with the checkpoints."""
     resume: bool = False
     """Go on with this same run from its last checkpoint."""
     start_from: Path | None = None
