@@ -117,7 +117,7 @@ def is_decided(epochs: Sequence[float], squared_norms: Sequence[float]) -> bool:
         squared_norms: |w|² at these times, as for `find_bounce`.
 
     Raises:
-        ValueError: see `find_bounce`.
+        ValueError: in the same cases as for `find_bounce`.
 
     Example:
         >>> from jaxsched.tune.weight_norm.bounce import is_decided
