@@ -57,7 +57,7 @@ def test_what_has_to_run_alone_is_run_in_turn_unless_told_otherwise(experiment, 
     optimizer = dataclasses.replace(experiment.optimizer, plateau=js.Plateau())
     alone = dataclasses.replace(experiment, optimizer=optimizer)
     members = [Member(alone, seed) for seed in (0, 1)]
-    assert prepare(members, dataset).way == "in_turn"
+    assert prepare(members, dataset).strategy == "in_turn"
     with pytest.raises(ValueError, match="it has a plateau, which observes evaluations"):
         prepare(members, dataset, "vmap")
 
