@@ -26,8 +26,8 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
-# These folders compile whole programs that then run for milliseconds: XLA's optimizations would take
-# most of the suite's time. Tests marked `slow` compile as users do.
+# These folders compile whole programs that then run for milliseconds: XLA's optimizations would
+# take most of the suite's time. Tests marked `slow` compile as users do.
 COMPILING = {"bench", "cli", "experiment", "experiments", "tracking", "train", "tune"}
 
 

@@ -20,7 +20,7 @@ from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet, Model, Network
 from jaxsched.tracking import environment
 from jaxsched.train import Member, split_cpu
-from jaxsched.tune import prepare, seconds_an_update
+from jaxsched.tune import prepare, seconds_per_update
 
 RUNS, TURNS, UPDATES = 8, 5, 8
 RESULT = Path(__file__).parents[1] / "results" / "many_at_once" / "ways.json"
@@ -99,7 +99,7 @@ def measured(experiment: Experiment) -> dict[str, float]:
     dataset = experiment.data.load()
     ways = {way: prepare(members, dataset, way) for way in ("in_turn", "devices", "vmap")}
     turns = [
-        {way: 1e3 * seconds_an_update(found, members, UPDATES) for way, found in ways.items()}
+        {way: 1e3 * seconds_per_update(found, members, UPDATES) for way, found in ways.items()}
         for _ in range(TURNS)
     ]
     return {way: statistics.median(turn[way] for turn in turns) for way in ways}

@@ -1,3 +1,3 @@
-"""The `jaxsched` command: thin, its help made from the docstrings of what it calls."""
+"""The `jaxsched` command line: one file per command; the docstrings are the `--help` texts."""
 
 from jaxsched.cli.main import main as main

@@ -1,4 +1,4 @@
-"""`python -m jaxsched.cli`."""
+"""Runs the command line by `python -m jaxsched.cli`."""
 
 from jaxsched.cli.main import main
 

@@ -1,4 +1,4 @@
-"""`jaxsched bench`: a study, its table and its pictures."""
+"""`jaxsched bench`: a study, its table and its plots."""
 
 import sys
 from collections.abc import Sequence
@@ -13,46 +13,51 @@ from jaxsched import bench, tracking
 from jaxsched.experiment import Preview
 from jaxsched.plotting.previews import draw_schedules
 from jaxsched.train import SignalHandler
+from jaxsched.train.population.strategy import StrategyChoice
 
 
 @dataclass(frozen=True)
 class Bench:
     """Runs every experiment of a study with every seed, and reports steps to the target.
 
-    Runs that a finished record covers are not made again. SIGTERM and Ctrl-C save the run under way
-    and end the command with 143 and 130; the same command goes on as if nothing had happened.
+    Runs that already have a finished record are not made again. SIGTERM and Ctrl-C save the current
+    run and end the command with exit code 143 or 130; the same command then goes on as if nothing
+    had happened.
 
     The same command may be started several times, also on several machines that share the folder:
-    each process takes runs that no other is at, until none is left.
+    each process takes runs that no other process is making, until none is left.
 
-    A run that dies of an error, as one that diverges, is a miss with its reason, and the others go
-    on. The command then ends with 1; the same command makes those that died again.
+    A run that dies of an error, or that diverges, counts as a miss with its reason, and the other
+    runs go on. If a run died of an error, the command ends with exit code 1, and the same command
+    tries that run again.
     """
 
     study: tyro.conf.Positional[Path]
     """A Python file that holds a Study under the name `study`, or several under `sizes`."""
     size: str | None = None
-    """Which of its sizes, such as cpu or full; by default the first."""
+    """The name of one of its sizes, such as cpu or full; by default the first."""
     shard: str = "1/1"
-    """Which part of its runs to make here, such as 3/16, where other machines make the others;
-    `jaxsched report` takes their folders together."""
+    """The part of the study's runs to make here, such as 3/16, while other machines make the other
+    parts; `jaxsched report` puts their folders together."""
     checkpoint_minutes: float = 10.0
-    """How often the run under way is saved at least."""
-    at_once: int | None = None
-    """How many runs to make at a time, one a device, where each takes one (num_devices = 1). By
-    default one on each GPU or TPU; on a CPU one, because its virtual devices share its cores, and
-    the seconds of runs side by side would not be those of a run alone."""
+    """The current run is saved at least this often."""
+    at_once: StrategyChoice = "auto"
+    """How the runs share the devices: "in_turn", one after another; "devices", one on each device;
+    a number, so many at a time, one on each device. More than one at a time needs experiments with
+    num_devices = 1. "auto" makes one on each GPU or TPU, but one at a time on a CPU: its virtual
+    devices share its cores, so that runs made together would take longer than each run alone.
+    "vmap" is refused, because runs on one device have no seconds of their own."""
     workdir: Path = Path("runs")
-    """Records, table and pictures are written to a folder of the study's name in here."""
+    """Records, table and plots are written to a folder of the study's name in here."""
 
     def run(self, rest: Sequence[str], console: Console) -> None:
-        """Runs it; nothing comes after its own options."""
+        """Runs the command, which has no further options in `rest`."""
         del rest
         study, shard = bench.load_study(self.study, self.size), bench.Shard.parse(self.shard)
         folder = self.workdir / study.name
         manifest = study.manifest()
         folder.mkdir(parents=True, exist_ok=True)
-        # Other processes may work in this folder.
+        # Other processes may write to this folder at the same time.
         reporting = FileLock(folder / ".report.lock")
         with reporting:
             manifest.write(folder / bench.MANIFEST_FILE)
@@ -84,7 +89,7 @@ class Bench:
 
 
 def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:
-    """Draws those that can be drawn; an error in the others is for their runs to die of."""
+    """Plots the schedules of the experiments that can be previewed."""
     previews = {}
     for experiment in study.experiments:
         plan = tracking.plan_for(experiment)
@@ -93,8 +98,10 @@ def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:
         except ValueError:
             raise
         except Exception as error:
+            # The experiment's own code failed. Its runs will fail too, each on its own record;
+            # that must not keep the other experiments from running.
             reason = tracking.format_error(error)
-            console.print(f"{experiment.name} cannot be drawn: {reason}", markup=False)
+            console.print(f"{experiment.name} cannot be plotted: {reason}", markup=False)
     if previews:
         draw_schedules(previews, path)
 
@@ -105,7 +112,7 @@ def _report(
     folder: Path,
     console: Console,
 ) -> None:
-    """Reports what has finished, also of a study that was interrupted."""
+    """Reports the runs that have finished, also when the study was interrupted."""
     if not records:
         return
     try:
@@ -114,4 +121,4 @@ def _report(
         console.print(str(error), markup=False)
     else:
         console.print(bench.write_report(results, folder))
-        print(f"page, table, pictures and records in {folder}")
+        print(f"page, table, plots and records in {folder}")

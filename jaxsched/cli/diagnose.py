@@ -9,45 +9,40 @@ import tyro
 from rich.console import Console
 
 from jaxsched import tracking, tune
-from jaxsched.cli.options import options_of
+from jaxsched.cli.options import ExperimentCommand
 from jaxsched.cli.printing import print_plan
 from jaxsched.experiment import Experiment
 
 
 @dataclass(frozen=True)
-class Diagnose:
-    """Says whether the weight norm bounces, and so whether a complex schedule is worth it.
+class Diagnose(ExperimentCommand):
+    """Reports whether the weight norm bounces, and so whether a complex schedule is worth it.
 
-    A run at the experiment's highest learning rate that ends as soon as the answer is known. Any
-    field of the experiment can be set after the config file.
+    The run holds the experiment's highest learning rate and ends as soon as the answer is known.
+    Options and any field of the experiment come after the config file;
+    `jaxsched diagnose CONFIG --help` lists them.
     """
 
-    config: tyro.conf.Positional[Path]
-    """A Python file that holds an Experiment under the name `experiment`."""
-
     def run(self, rest: Sequence[str], console: Console) -> None:
-        """Runs it; `rest` are its options and the fields of its experiment."""
-        options = options_of(self.config, rest, DiagnoseOptions, "diagnose")
+        """Runs the command; `rest` holds its options and fields of its experiment."""
+        options = self.parse(rest, DiagnoseOptions, "diagnose")
         plan = tracking.plan_for(options.experiment)
         experiment = tune.diagnosis_experiment(options.experiment, plan, options.epochs)
         print_plan(experiment, tracking.plan_for(experiment), console)
         with tracking.Progress(console) as progress:
             diagnosis = tune.diagnose(
-                experiment,
-                options.workdir,
-                source_text=self.config.read_text(encoding="utf-8"),
-                progress=progress,
+                experiment, options.workdir, source_text=self.source_text, progress=progress
             )
         print(diagnosis.text)
-        print(f"picture in {diagnosis.picture}, record in {diagnosis.record}")
+        print(f"plot in {diagnosis.plot}, record in {diagnosis.record}")
 
 
 @dataclass(frozen=True)
 class DiagnoseOptions:
-    """Says whether the weight norm bounces, and so whether a complex schedule is worth it."""
+    """The options of `jaxsched diagnose` after the config file."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     workdir: Path = Path("runs/diagnose")
-    """The record and the picture are written in here."""
+    """The folder of the record and the plot."""
     epochs: float | None = None
-    """How long to look at most; by default as long as the experiment trains."""
+    """The most epochs to train; by default as many as the experiment trains."""

@@ -1,4 +1,4 @@
-"""`jaxsched grid`: values tried in short runs."""
+"""`jaxsched grid`: hyper-parameters tried in short runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,27 +8,24 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from jaxsched import tracking, tune
-from jaxsched.cli.options import end_if_told, options_of
-from jaxsched.cli.printing import say
+from jaxsched import tune
+from jaxsched.cli.options import AtOnce, ExperimentCommand, progress_until_signal
+from jaxsched.cli.printing import print_line
 from jaxsched.experiment import Experiment
-from jaxsched.train import SignalHandler
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(ExperimentCommand):
     """Tries values of weight decay, momentum and others in short runs, alone or crossed.
 
-    Judged by the loss on held-out training images: a table, a picture and JSON. Any field of the
-    experiment can be set after the config file. After an interrupt the same command goes on.
+    The values are ranked by the loss on held-out training images. Writes a table, a plot and JSON.
+    After an interrupt the same command goes on. Options and any field of the experiment come after
+    the config file; `jaxsched grid CONFIG --help` lists them.
     """
 
-    config: tyro.conf.Positional[Path]
-    """A Python file that holds an Experiment under the name `experiment`."""
-
     def run(self, rest: Sequence[str], console: Console) -> None:
-        """Runs it; `rest` are its options and the fields of its experiment."""
-        options = options_of(self.config, rest, GridOptions, "grid")
+        """Runs the command; `rest` holds its options and fields of its experiment."""
+        options = self.parse(rest, GridOptions, "grid")
         grid = tune.Grid(
             experiment=options.experiment,
             axes=options.axes,
@@ -37,52 +34,49 @@ class Grid:
             from_snapshot=options.from_snapshot,
             refine=options.refine,
         )
-        source_text = self.config.read_text(encoding="utf-8")
-        runs = tune.GridRuns(grid, options.workdir, source_text=source_text)
+        runs = tune.GridRuns(grid, options.workdir, source_text=self.source_text)
         try:
-            with tracking.Progress(console) as progress, SignalHandler() as signals:
-                runs.run(progress, choice=options.at_once, check=lambda: end_if_told(signals))
+            with progress_until_signal(console) as (progress, check):
+                runs.run(progress, choice=options.at_once, check=check)
         finally:
             if runs.runs():
                 report = tune.write_grid_report(runs)
                 console.print(report.table)
                 for statement in report.statements:
-                    say(statement, console)
-                say(f"table, picture and records in {runs.folder}", console)
+                    print_line(statement, console)
+                print_line(f"table, plot and records in {runs.folder}", console)
 
 
 @dataclass(frozen=True)
 class GridOptions:
-    """Tries values of weight decay, momentum and others in short runs, alone or crossed."""
+    """The options of `jaxsched grid` after the config file."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     workdir: Path = Path("runs/grid")
-    """Records, table and picture are written to a folder of the experiment's name in here."""
+    """Records, table and plot are written to a folder of the experiment's name in here."""
     weight_decay: tuple[float, ...] = ()
-    """Values to try; those of several options are crossed."""
+    """Weight decays to try; the values of several options are crossed."""
     momentum: tuple[float, ...] = ()
-    """Likewise, in place of the experiment's schedule."""
+    """Constant momenta to try, in place of the experiment's schedule."""
     lr: tuple[float, ...] = ()
-    """Likewise, the highest learning rate of the experiment's schedule."""
+    """Learning rates to try: each is the highest value of the experiment's schedule."""
     dropout: tuple[float, ...] = ()
-    """Likewise, of a network that has dropout."""
+    """Dropout rates to try, for a network that has dropout."""
     batch_size: tuple[int, ...] = ()
-    """Likewise; compared at equal epochs and at equal training time."""
+    """Batch sizes to try, compared at equal epochs and at equal training time."""
     epochs: float = 2.0
-    """How long each run trains; its schedules stretch with it where their times are in per cent."""
+    """How many epochs each run trains; times of its schedules in per cent stretch with it."""
     seeds: tuple[int, ...] = (0,)
-    """One run each; the experiment's own is not looked at."""
+    """One run for each seed; the experiment's own seed is not used."""
     refine: int = 0
-    """How many times the values halfway between the best and its neighbours are tried as well."""
+    """How many times to add the values halfway between the best one and its neighbours."""
     from_snapshot: float | None = None
-    """Train the middle values for so many epochs first, and go on from there with each value."""
-    at_once: tune.StrategyChoice = "auto"
-    """How many run at once: "in_turn", one a device ("devices"), or side by side on a device
-    ("vmap"); by default the fastest."""
+    """Train the middle values for this many epochs first, and start each value's run from there."""
+    at_once: AtOnce = "auto"
 
     @property
     def axes(self) -> dict[str, tuple[float, ...]]:
-        """The values by name, of the options that were given."""
+        """The values of the options that were given, by name."""
         names = ("weight_decay", "momentum", "lr", "dropout", "batch_size")
         given = {name: getattr(self, name) for name in names}
         return {name: values for name, values in given.items() if values}

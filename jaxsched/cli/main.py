@@ -1,4 +1,4 @@
-"""The `jaxsched` command, which imports only the subcommand that is asked for."""
+"""The `jaxsched` command; it imports only the subcommand that is asked for."""
 
 import ast
 import dataclasses
@@ -12,14 +12,15 @@ from jaxsched import __version__
 from jaxsched.extras import require_extra
 
 _COMMANDS = ("train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe")
-# What follows their config file are fields of its experiment, unknown before it is read.
+# After their config file come fields of its experiment, which are unknown until it is loaded.
 _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command; ends with 0, with 2 on bad input, with 128 + its number on a signal.
+    """Runs a command.
 
-    With 1 it ends where some runs of a study failed.
+    The exit code is 0 on success, 1 if some runs of a study failed, 2 on bad input, and 128 + the
+    signal's number after a signal.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["--version"]:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> Any:
-    """Makes the command, an instance of its class, from its own arguments."""
+    """Returns the command, an instance of its class, made from its own arguments."""
     import tyro
 
     if arguments and arguments[0] in _COMMANDS:
@@ -53,7 +54,7 @@ def _parse(arguments: Sequence[str]) -> Any:
 
 
 def _stand_in(name: str) -> type:
-    """A command without options, with the docstring that its file holds for it."""
+    """Returns a class without options that has the docstring of the command in its file."""
     path = Path(__file__).with_name(f"{_module_name(name)}.py")
     tree = ast.parse(path.read_text(encoding="utf-8"))
     documented = {
@@ -82,7 +83,7 @@ def _run(command: Any, rest: Sequence[str]) -> None:
     try:
         command.run(rest, Console())
     except KeyboardInterrupt:
-        print("interrupted; what had finished is kept, the same command goes on from there")
+        print("interrupted; finished work is kept, and the same command goes on from there")
         sys.exit(130)
     except Preempted as stop:
         resuming = " with --resume" if type(command).__name__ == "Train" else ""

@@ -1,39 +1,74 @@
-"""What several commands have in common: an experiment's fields as options, and their end."""
+"""What the commands share: a config file and the options after it, progress, and signals."""
 
+import contextlib
+import inspect
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import tyro
+from rich.console import Console
 
-from jaxsched.experiment import Experiment
-from jaxsched.experiment.files import load_value
+from jaxsched.experiment import Experiment, load_value
+from jaxsched.tracking import Progress
 from jaxsched.train import SignalHandler
+from jaxsched.train.population.strategy import StrategyChoice
 
 Options = TypeVar("Options")
 
-
-def options_of(
-    config: Path, rest: Sequence[str], kind: Callable[[Experiment], Options], command: str
-) -> Options:
-    """The options after a config file, which are also the fields of its experiment."""
-    given = kind(load_value(config, "experiment", Experiment))
-    return tyro.cli(
-        type(given),
-        default=given,
-        args=rest,
-        prog=f"jaxsched {command} {config}",
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+# The option of the commands that make short runs; `bench` describes it in its own words.
+AtOnce: TypeAlias = Annotated[
+    StrategyChoice,
+    tyro.conf.arg(
+        help='How the runs share the devices: "in_turn", one after another; "devices", one on each '
+        'device; "vmap", several on one device; a number, so many at a time, one on each device; '
+        '"auto", whichever of these a short trial finds fastest.'
+    ),
+]
 
 
-def end_if_told(signals: SignalHandler) -> None:
-    """Ends the command for a signal that has come.
+@dataclass(frozen=True)
+class ExperimentCommand:
+    """A command that takes a config file, then its options and fields of the experiment."""
 
-    Raised by a signal handler, a KeyboardInterrupt may come within a callback of Python's garbage
-    collector, which swallows it.
+    config: tyro.conf.Positional[Path]
+    """A Python file that holds an Experiment under the name `experiment`."""
+
+    @property
+    def source_text(self) -> str:
+        """The text of the config file, for the records."""
+        return self.config.read_text(encoding="utf-8")
+
+    def parse(
+        self, rest: Sequence[str], kind: Callable[[Experiment], Options], command: str
+    ) -> Options:
+        """Parses the options after the config file, among them the fields of its experiment."""
+        given = kind(load_value(self.config, "experiment", Experiment))
+        return tyro.cli(
+            type(given),
+            description=(inspect.getdoc(self) or "").partition("\n")[0],
+            default=given,
+            args=rest,
+            prog=f"jaxsched {command} {self.config}",
+            config=(tyro.conf.AvoidSubcommands,),
+        )
+
+
+@contextlib.contextmanager
+def progress_until_signal(console: Console) -> Iterator[tuple[Progress, Callable[[], None]]]:
+    """Shows progress; yields it with a check that ends the command once a signal has come."""
+    with Progress(console) as progress, SignalHandler() as signals:
+        yield progress, lambda: exit_on_signal(signals)
+
+
+def exit_on_signal(signals: SignalHandler) -> None:
+    """Ends the command if a signal has come.
+
+    The signal handler itself must not raise: it may run within a callback of Python's garbage
+    collector, which swallows a KeyboardInterrupt.
     """
     if signals.received == signal.SIGTERM:
         sys.exit(128 + signal.SIGTERM)

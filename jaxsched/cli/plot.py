@@ -9,25 +9,25 @@ from rich.console import Console
 
 from jaxsched import tracking
 from jaxsched.cli.printing import print_plan
-from jaxsched.experiment import Experiment, Preview
-from jaxsched.experiment.files import load_value
+from jaxsched.experiment import Experiment, Preview, load_value
 from jaxsched.plotting.previews import draw_schedules, text_schedules
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Draws learning rate, momentum, weight decay, batch size and noise scale of experiments.
+    """Plots learning rate, momentum, weight decay, batch size and noise scale of experiments.
 
-    Over the whole run, before anything is trained: as text here, and as a picture.
+    The plot covers the whole run before anything is trained. It is printed as text and written as
+    an image.
     """
 
     configs: tyro.conf.Positional[tuple[Path, ...]]
-    """Python files that hold an Experiment each under the name `experiment`."""
+    """Python files that each hold an Experiment under the name `experiment`."""
     output: Path = Path("schedules.png")
-    """The picture."""
+    """The image file to write."""
 
     def run(self, rest: Sequence[str], console: Console) -> None:
-        """Runs it; nothing comes after its own options."""
+        """Runs the command, which has no further options in `rest`."""
         del rest
         if not self.configs:
             raise ValueError("plot needs at least one config file, got none.")
@@ -41,4 +41,4 @@ class Plot:
             previews[name] = Preview.of(experiment, plan)
         print(text_schedules(previews, colour=console.is_terminal))
         draw_schedules(previews, self.output)
-        print(f"picture in {self.output}")
+        print(f"plot in {self.output}")

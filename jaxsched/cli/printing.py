@@ -1,23 +1,24 @@
-"""What commands show before and after they run."""
+"""Prints lines and the plan of a run."""
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from jaxsched.experiment import Experiment
-from jaxsched.plan import Plan, Segment
-from jaxsched.plan.clock import TimeFunction
+from jaxsched.plan import Plan
+from jaxsched.text import first_to_last
 
 
-def say(text: str, console: Console) -> None:
-    """Prints a line as it is, however long, where the console is not quiet."""
+def print_line(text: str, console: Console) -> None:
+    """Prints a line as it is: brackets are no markup, and a long line is not wrapped."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
-    """Shows the plan as it will run: phases in updates, schedules in epochs, what has a memory."""
+    """Prints the phases in updates, the schedules in epochs, and the stateful transformations."""
     table = Table(title=f"{experiment.name}: {plan.total_steps:,} updates")
     schedules = experiment.optimizer.schedules()
-    rate = schedules.get("lr", schedules.get("learning_rate"))
+    lr = schedules.get("lr", schedules.get("learning_rate"))
     columns = ("phase", "epochs", "batch size", "updates", "first update", "learning rate")
     for column in columns:
         table.add_column(column, justify="right")
@@ -25,20 +26,17 @@ def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
         updates = segment.end_step - segment.start_step
         epochs = updates * segment.batch_size / plan.num_examples
         counts = (segment.batch_size, updates, segment.start_step)
-        ends = "" if rate is None else _from_to(plan.schedule(rate), segment)
+        ends = ""
+        if lr is not None:
+            lr_at = plan.schedule(lr)
+            steps = (segment.start_step, segment.end_step - 1)
+            ends = first_to_last(np.array([float(lr_at(step)) for step in steps]))
         table.add_row(str(number), f"{epochs:.5g}", *(f"{count:,}" for count in counts), ends)
     console.print(table)
     for name, schedule in schedules.items():
-        say(f"{name} = {plan.resolve(schedule)}", console)
-    for name, memory in experiment.optimizer.stateful_specs().items():
-        say(f"{name} = {memory}", console)
+        print_line(f"{name} = {plan.resolve(schedule)}", console)
+    for name, stateful in experiment.optimizer.stateful_specs().items():
+        print_line(f"{name} = {stateful}", console)
     if experiment.batch_growth is not None:
-        say(f"batch_growth = {experiment.batch_growth}: phases follow on the way", console)
-
-
-def _from_to(values: TimeFunction, segment: Segment) -> str:
-    """A schedule's first and last value in a phase, or the one that both are."""
-    first, last = (
-        f"{float(values(step)):.4g}" for step in (segment.start_step, segment.end_step - 1)
-    )
-    return first if first == last else f"{first} → {last}"
+        growth = experiment.batch_growth
+        print_line(f"batch_growth = {growth}: later phases are decided during the run", console)

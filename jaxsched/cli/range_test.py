@@ -10,75 +10,70 @@ import tyro
 from rich.console import Console
 
 from jaxsched import tracking, tune
-from jaxsched.cli.options import end_if_told, options_of
+from jaxsched.cli.options import AtOnce, ExperimentCommand, progress_until_signal
 from jaxsched.cli.printing import print_plan
 from jaxsched.experiment import Experiment
-from jaxsched.train import SignalHandler
 
 
 @dataclass(frozen=True)
-class RangeTest:
-    """Raises the learning rate update by update and says which rates the losses suggest.
+class RangeTest(ExperimentCommand):
+    """Raises the learning rate update by update and reports the learning rates to use.
 
-    By several named rules, over several seeds: a table, a picture and JSON. Any field of the
-    experiment can be set after the config file. After an interrupt the same command goes on.
+    Several named rules are applied to the losses of several seeds. Writes a table, a plot and JSON.
+    After an interrupt the same command goes on. Options and any field of the experiment come after
+    the config file; `jaxsched range-test CONFIG --help` lists them.
     """
 
-    config: tyro.conf.Positional[Path]
-    """A Python file that holds an Experiment under the name `experiment`."""
-
     def run(self, rest: Sequence[str], console: Console) -> None:
-        """Runs it; `rest` are its options and the fields of its experiment."""
-        options = options_of(self.config, rest, RangeTestOptions, "range-test")
+        """Runs the command; `rest` holds its options and fields of its experiment."""
+        options = self.parse(rest, RangeTestOptions, "range-test")
         runs = tune.RangeTestRuns(
             options.experiment,
             tracking.load(options.experiment.data),
-            _range(options),
+            options.range_test,
             options.workdir,
-            source_text=self.config.read_text(encoding="utf-8"),
+            source_text=self.source_text,
         )
         print_plan(runs.experiment, tracking.plan_for(runs.experiment), console)
         try:
-            with tracking.Progress(console) as progress, SignalHandler() as signals:
-                runs.run(progress, choice=options.at_once, check=lambda: end_if_told(signals))
+            with progress_until_signal(console) as (progress, check):
+                runs.run(progress, choice=options.at_once, check=check)
         finally:
             if curves := list(runs.curves.values()):
                 name = options.experiment.name
                 print(tune.write_range_report(name, runs.test, curves, runs.folder))
-                print(f"curves, table and picture in {runs.folder}")
+                print(f"curves, table and plot in {runs.folder}")
 
 
 @dataclass(frozen=True)
 class RangeTestOptions:
-    """Raises the learning rate update by update and says which rates the losses suggest."""
+    """The options of `jaxsched range-test` after the config file."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     workdir: Path = Path("runs/range-test")
-    """Curves, table and picture are written to a folder of the experiment's name in here."""
+    """Curves, table and plot are written to a folder of the experiment's name in here."""
     momentum: bool = False
     """Raise the momentum instead, by default from 0.7 to 1 on a linear axis."""
     low: float | None = None
     """The first value; by default 1e-4."""
     high: float | None = None
-    """The last value; by default 10. A run ends before it where it diverges."""
+    """The last value; by default 10. A run that diverges ends before it."""
     updates: int = 200
-    """How many updates a run has."""
+    """The number of updates of a run."""
     axis: Literal["log", "linear"] | None = None
     """How the values are spaced; by default "log"."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """One run each; the experiment's own is not looked at."""
-    at_once: tune.StrategyChoice = "auto"
-    """How many run at once: "in_turn", one a device ("devices"), or side by side on a device
-    ("vmap"); by default the fastest."""
+    """One run for each seed; the experiment's own seed is not used."""
+    at_once: AtOnce = "auto"
 
-
-def _range(options: RangeTestOptions) -> tune.RangeTest:
-    """What is raised, from where to where."""
-    test = tune.MOMENTUM_RANGE if options.momentum else tune.RangeTest()
-    given = {"low": options.low, "high": options.high, "axis": options.axis}
-    return dataclasses.replace(
-        test,
-        num_updates=options.updates,
-        seeds=options.seeds,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    @property
+    def range_test(self) -> tune.RangeTest:
+        """The range test that these options describe."""
+        test = tune.MOMENTUM_RANGE if self.momentum else tune.RangeTest()
+        given = {"low": self.low, "high": self.high, "axis": self.axis}
+        return dataclasses.replace(
+            test,
+            num_updates=self.updates,
+            seeds=self.seeds,
+            **{name: value for name, value in given.items() if value is not None},
+        )

@@ -1,4 +1,4 @@
-"""`jaxsched recipe`: a 1cycle config, found and written."""
+"""`jaxsched recipe`: finds a 1cycle config and writes it."""
 
 import datetime
 from collections.abc import Sequence
@@ -10,30 +10,27 @@ import tyro
 from rich.console import Console
 
 from jaxsched import tracking, tune
-from jaxsched.cli.options import end_if_told, options_of
-from jaxsched.cli.printing import say
+from jaxsched.cli.options import AtOnce, ExperimentCommand, progress_until_signal
+from jaxsched.cli.printing import print_line
 from jaxsched.experiment import Experiment
-from jaxsched.train import SignalHandler
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(ExperimentCommand):
     """Finds a 1cycle recipe and writes it as a config that trains.
 
-    A range test of the learning rate, then short runs at several weight decays and momenta. The
-    reasons, tables and where the pictures lie are written into the config. Any field of the
-    experiment can be set after the config file. After an interrupt the same command goes on.
+    Runs a range test of the learning rate, then short runs at several weight decays and momenta.
+    The config also holds the reasons, the tables and the paths of the plots. After an interrupt the
+    same command goes on. Options and any field of the experiment come after the config file;
+    `jaxsched recipe CONFIG --help` lists them.
     """
 
-    config: tyro.conf.Positional[Path]
-    """A Python file that holds an Experiment under the name `experiment`."""
-
     def run(self, rest: Sequence[str], console: Console) -> None:
-        """Runs it; `rest` are its options and the fields of its experiment."""
-        options = options_of(self.config, rest, RecipeOptions, "recipe")
+        """Runs the command; `rest` holds its options and fields of its experiment."""
+        options = self.parse(rest, RecipeOptions, "recipe")
         if options.output.exists():
             raise FileExistsError(
-                f"{options.output} is there already; move it away, or give another --output."
+                f"{options.output} already exists; move it away, or give another --output."
             )
         recipe = tune.Recipe(
             experiment=options.experiment,
@@ -43,52 +40,52 @@ class Recipe:
             epochs=options.epochs,
             refine=options.refine,
         )
-        with tracking.Progress(console) as progress, SignalHandler() as signals:
+        with progress_until_signal(console) as (progress, check):
             runs = tune.RecipeRuns(
                 recipe,
                 options.workdir / options.experiment.name,
-                source_text=self.config.read_text(encoding="utf-8"),
+                source_text=self.source_text,
                 progress=progress,
                 choice=options.at_once,
-                check=lambda: end_if_told(signals),
+                check=check,
             )
             try:
                 experiment = runs.find()
             finally:
                 for reason in runs.reasons:
-                    say(f"{reason.title}\n\n{reason.text}\n", console)
+                    print_line(f"{reason.title}\n\n{reason.text}\n", console)
         tune.write_recipe(experiment, runs.reasons, _origin(), options.output)
-        say(f"written to {options.output}; train it by: jaxsched train {options.output}", console)
+        written = f"written to {options.output}; train it by: jaxsched train {options.output}"
+        print_line(written, console)
 
 
 @dataclass(frozen=True)
 class RecipeOptions:
-    """Finds a 1cycle recipe and writes it as a config that trains."""
+    """The options of `jaxsched recipe` after the config file."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     output: Path = Path("one_cycle.py")
-    """The config to write; one that is there is never overwritten."""
+    """The config to write; a file that exists is never overwritten."""
     workdir: Path = Path("runs/recipe")
-    """Curves, records, tables and pictures: in here, in a folder of the experiment's name."""
+    """Curves, records, tables and plots are written to a folder of the experiment's name in
+    here."""
     weight_decays: tuple[float, ...] = (1e-3, 1e-4, 1e-5, 0.0)
-    """Values to try; of none the experiment's own is kept."""
+    """Weight decays to try; without any, the experiment's own is kept."""
     momenta: tuple[float, ...] = (0.9, 0.95, 0.99)
-    """Highest values to try, of a cycle that falls to 0.85."""
+    """The momenta to try at the start and end of the cycle, in whose middle it falls to 0.85."""
     epochs: float | None = None
-    """Of a short run; by default a fifth of the experiment's, and at least one."""
+    """How many epochs a short run trains; by default a fifth of the experiment's, at least one."""
     refine: int = 1
-    """How many times weight decays halfway between the best and its neighbours are tried too."""
+    """How many times to add the weight decays halfway between the best one and its neighbours."""
     updates: int = 200
-    """Of a run of the range test."""
+    """The number of updates of a run of the range test."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Of all of these runs."""
-    at_once: tune.StrategyChoice = "auto"
-    """How many run at once: "in_turn", one a device ("devices"), or side by side on a device
-    ("vmap"); by default the fastest."""
+    """The seeds of the range test and of the short runs."""
+    at_once: AtOnce = "auto"
 
 
 def _origin() -> str:
-    """With what a recipe was found."""
+    """The date, the packages, the commit and the devices that a recipe was found with."""
     found = tracking.environment()
     packages = ", ".join(f"{name} {found['packages'][name]}" for name in ("jaxsched", "jax"))
     today = datetime.date.today().isoformat()

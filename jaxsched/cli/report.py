@@ -15,28 +15,28 @@ from jaxsched import bench
 class Report:
     """Reports studies from their records: nothing is trained, and no study file is needed.
 
-    All of it is on one page, report.html, which opens from disk without a network.
+    Everything is on one page, report.html, which opens from disk without a network.
 
-    Several folders of one study, made on several machines, are reported as one; of a run that two
-    of them hold the first counts, unless it died there. Folders of different studies make a report
-    each.
+    Several folders of one study, made on several machines, are reported as one. If two of them hold
+    the same run, the first one counts, unless the run failed there. Folders of different studies
+    each make a report of their own.
     """
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
-    """What `jaxsched bench` wrote: each holds study.json and a folder of records."""
+    """Folders that `jaxsched bench` wrote: each holds study.json and a folder of records."""
     output: Path | None = None
-    """Where to write, of several studies each into a folder of its name in here; by default the
-    first of a study's folders."""
+    """The folder to write to; with several studies, each gets a folder of its name in it. By
+    default the first folder of each study."""
     tensorboard: Path | None = None
-    """Also writes every run's event file in here, for `tensorboard --logdir`."""
+    """Also write each run's event file to this folder, for `tensorboard --logdir`."""
 
     def run(self, rest: Sequence[str], console: Console) -> None:
-        """Reports; nothing comes after its own options."""
+        """Runs the command, which has no further options in `rest`."""
         del rest
         if not self.folders:
             raise ValueError("report needs at least one folder that `jaxsched bench` wrote.")
         groups = bench.by_study(self.folders)
-        # What cannot be read is said before anything is written.
+        # All are read first, so that one that cannot be read ends the command before it writes.
         studies = [bench.Results.read(folders) for folders in groups]
         for folders, results in zip(groups, studies, strict=True):
             output = folders[0]

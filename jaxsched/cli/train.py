@@ -1,4 +1,4 @@
-"""`jaxsched train`: one experiment, to its end or from where it was saved."""
+"""`jaxsched train`: trains one experiment, from its start or from a checkpoint."""
 
 import contextlib
 import dataclasses
@@ -12,8 +12,8 @@ import tyro
 from rich.console import Console
 
 from jaxsched import tracking
-from jaxsched.cli.options import options_of
-from jaxsched.cli.printing import print_plan, say
+from jaxsched.cli.options import ExperimentCommand
+from jaxsched.cli.printing import print_line, print_plan
 from jaxsched.experiment import Experiment, describe
 from jaxsched.plan import Plan
 from jaxsched.train import (
@@ -34,29 +34,26 @@ from jaxsched.train import (
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(ExperimentCommand):
     """Trains one experiment and writes its record.
 
     Any field of the experiment can be set after the config file:
     `jaxsched train configs/digits_one_cycle.py --optimizer.lr.peak 0.3 --seed 1`;
     `jaxsched train configs/digits_one_cycle.py --help` lists them.
 
-    SIGTERM and Ctrl-C save the run and end it with 143 and 130; the same command with --resume goes
-    on as if nothing had happened.
+    SIGTERM and Ctrl-C save the run and end it with exit code 143 or 130; with --resume the same
+    command goes on as if nothing had happened.
     """
 
-    config: tyro.conf.Positional[Path]
-    """A Python file that holds an Experiment under the name `experiment`."""
-
     def run(self, rest: Sequence[str], console: Console) -> None:
-        """Runs it; `rest` are its options and the fields of its experiment."""
-        options = options_of(self.config, rest, TrainOptions, "train")
+        """Runs the command; `rest` holds its options and fields of its experiment."""
+        options = self.parse(rest, TrainOptions, "train")
         if options.distributed or options.coordinator is not None:
             connect(options.coordinator, options.processes, options.process_id)
         console.quiet = not is_main()
         experiment, seed = options.experiment, options.experiment.seed
         if options.batch_size == "max":
-            experiment = _fitted(experiment, console)
+            experiment = _with_largest_batch(experiment, console)
         plan = tracking.plan_for(experiment)
         print_plan(experiment, plan, console)
         path = tracking.record_path(options.workdir, experiment, seed)
@@ -80,7 +77,7 @@ class Train:
                 program,
                 seed,
                 path,
-                source_text=self.config.read_text(encoding="utf-8"),
+                source_text=self.source_text,
                 on_evaluation=run.evaluation,
                 on_examples=run.done,
                 start=start.load(checkpoints, program),
@@ -97,69 +94,74 @@ class Train:
                 ),
                 profile=profile,
             )
-        say(f"{outcome.reason or outcome.status}; record in {path}", console)
+        print_line(f"{outcome.reason or outcome.status}; record in {path}", console)
         if outcome.rows:
-            say(_costs(program, outcome), console)
+            print_line(_cost_summary(program, outcome), console)
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """Trains one experiment and writes its record."""
+    """The options of `jaxsched train` after the config file."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
     workdir: Path = Path("runs/train")
-    """The record is written in here, and the checkpoints to a folder of its name."""
+    """The folder to write to: the record, and a folder of the same name with the checkpoints."""
     resume: bool = False
-    """Go on with this very run where it was saved last."""
+    """Go on with this same run from its last checkpoint."""
     start_from: Path | None = None
-    """Go on from this checkpoint, of a run of another experiment that may differ in all but the
-    shapes of what is trained: a longer one from its `before_last_decay`, say."""
+    """Start from this checkpoint of another experiment's run, such as its `before_last_decay` for a
+    longer run. The two may differ in everything but the shapes of what is trained."""
     checkpoint_minutes: float = 10.0
-    """How often the run is saved at least."""
+    """The run is saved at least this often."""
     batch_size: Literal["max"] | None = None
-    """The largest that the devices' memory has room for, with a margin of a tenth, instead of the
-    experiment's; the learning rate is not changed."""
+    """Train at the largest batch size that fits in the devices' memory, with a tenth of it to
+    spare, instead of at the experiment's; the learning rate is not changed."""
     read_workers: int = 0
-    """Processes that read and decode streamed data; by default this process does, in threads."""
+    """The number of processes that read and decode streamed data; by default this process does it,
+    in threads."""
     profile: tuple[int, int] | None = None
-    """Trace the updates from the first number up to the second, for XProf and ui.perfetto.dev,
-    into a folder beside the record."""
+    """Trace the updates from the first number up to the second, for XProf and ui.perfetto.dev; the
+    trace is written to a folder beside the record."""
     distributed: bool = False
-    """One run over several processes, each started with this same command: which ones is found out
-    from SLURM, Kubernetes or the TPU pod."""
+    """Train one run over several processes, each started with this same command; SLURM, Kubernetes
+    or the TPU pod tells each process about the others."""
     coordinator: str | None = None
-    """Likewise, but said by hand: HOST:PORT of the first process."""
+    """HOST:PORT of the first process, to connect the processes by hand instead of --distributed."""
     processes: int | None = None
-    """How many there are."""
+    """The number of processes; for use with --coordinator."""
     process_id: int | None = None
-    """Which of them this one is, from 0. The first one writes the record and the checkpoints."""
+    """The number of this process, from 0, for use with --coordinator; process 0 writes the record
+    and the checkpoints."""
 
 
-def _costs(program: Program, outcome: Outcome) -> str:
-    """What the run took, in words."""
-    last, beside = outcome.rows[-1], program.compilations[1:]
+def _cost_summary(program: Program, outcome: Outcome) -> str:
+    """The seconds and the memory that the run took, as text."""
+    last, later = outcome.rows[-1], program.compilations[1:]
     compiled = f"compiled in {program.compile_seconds:.1f} s"
-    if beside:
-        seconds, waited = (sum(c.seconds for c in beside), sum(c.waited_seconds for c in beside))
-        compiled += f" and {seconds:.1f} s beside the run, which stood still for {waited:.1f} s"
-    memory = [f"{size / 1e9:.2f} GB ({of})" for of, size in tracking.peak_memory(program).items()]
+    if later:
+        seconds, waited = (sum(c.seconds for c in later), sum(c.waited_seconds for c in later))
+        compiled += f" and {seconds:.1f} s during the run, which waited {waited:.1f} s for it"
+    peaks = tracking.peak_memory(program)
+    memory = [f"{size / 1e9:.2f} GB ({where})" for where, size in peaks.items()]
     return (
         f"{compiled}; trained in {last.train_seconds:.1f} s ({outcome.images_per_second:,.0f} "
         f"images/s), evaluated in {last.evaluation_seconds:.1f} s; peak memory {', '.join(memory)}"
     )
 
 
-def _fitted(experiment: Experiment, console: Console) -> Experiment:
-    """The experiment with the largest batch size that fits."""
+def _with_largest_batch(experiment: Experiment, console: Console) -> Experiment:
+    """The experiment with the largest batch size that fits in the devices' memory."""
     if len(experiment.phases) != 1:
         raise ValueError(
             f"--batch-size max needs an experiment of one phase, got {len(experiment.phases)}; "
-            "leave it out, or one phase in."
+            "leave --batch-size out, or give the experiment one phase."
         )
     program = Program(experiment, tracking.load(experiment.data))
     size = largest_batch_size(program)
     memory = program.driver.memory()
-    say(f"batch size {size:,}, the largest that fits {memory / 1e9:.1f} GB a device", console)
+    print_line(
+        f"batch size {size:,}, the largest that fits in {memory / 1e9:.1f} GB per device", console
+    )
     (phase,) = experiment.phases
     return dataclasses.replace(experiment, phases=(dataclasses.replace(phase, batch_size=size),))
 
@@ -171,7 +173,7 @@ def _open(
     record: Path,
     stack: contextlib.ExitStack,
 ) -> Checkpoints | None:
-    """The run's checkpoints, on the main process, once all processes may start."""
+    """Opens the run's checkpoints on the main process, once all processes may start."""
     driver = make_driver(experiment.driver, experiment.num_devices)
     require_same("experiment", json.dumps(describe(experiment)))
     opened = []

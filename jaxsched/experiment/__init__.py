@@ -11,7 +11,9 @@ from jaxsched.experiment.files import load_value as load_value
 from jaxsched.experiment.freeze import freeze_hyperparams as freeze_hyperparams
 from jaxsched.experiment.freeze import hyperparams_at_peak_lr as hyperparams_at_peak_lr
 from jaxsched.experiment.freeze import lr_name as lr_name
+from jaxsched.experiment.freeze import without_stateful as without_stateful
 from jaxsched.experiment.overrides import with_value as with_value
 from jaxsched.experiment.preview import Preview as Preview
 from jaxsched.experiment.serialize import describe as describe
+from jaxsched.experiment.to_source import source_of as source_of
 from jaxsched.experiment.validation import held_out as held_out

@@ -17,33 +17,38 @@ from jaxsched.plan import Phase, Plan
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One run but for its seed's luck: network, data, phases, optimizer and how it is executed.
+    """One run: its network, data, phases and optimizer, and how it is executed.
 
-    A config file holds one of these under the name `experiment`; the command line overrides any
-    field of it. Times are in epochs, because epochs survive a change of batch size.
+    A config file holds one experiment under the name `experiment`, and the command line can
+    override any field of it. Times are in epochs, because a number of epochs stays meaningful when
+    the batch size changes.
 
     Attributes:
-        name: what tables and files call it.
+        name: the experiment's name in tables and file names.
         model: the network.
-        data: where the images come from.
-        phases: how long to train at which batch size.
-        optimizer: the chain, its schedules in epochs.
+        data: the source of the images.
+        phases: how many epochs to train at which batch size.
+        optimizer: the optimizer, its schedules in epochs.
         augment: crop and flip of the training images.
-        label_smoothing: share of the target spread over all classes.
+        label_smoothing: the share of the target that is spread over all classes.
         evaluate_every: epochs between evaluations; there is always one at the end.
-        weight_norms: whether rows also hold |w|² of each layer and, for SGD, the terms of its
-            change; the terms cost three reductions over the weights an update.
-        batch_growth: learns later batch sizes on the way, in an experiment of one phase.
-        max_device_batch: the most examples that a device takes at a time; a larger part of a batch
-            is taken in micro-batches in turn, with the same result. None for no limit.
-        precision: what the network computes in. Parameters, batch statistics and loss are float32.
-        driver: "jit" splits the batch over a mesh of devices, "pmap" maps over them; same result.
-        num_devices: how many devices of each process to use; all by default, but of a CPU's virtual
-            devices only as many as are faster than one.
-        seed: of initial weights, data order, augmentation and dropout.
+        weight_norms: whether evaluations also measure |w|² of each layer and, for SGD, the terms of
+            its change; the terms cost three reductions over the weights at each update.
+        batch_growth: the rule that decides later batch sizes during the run, in an experiment of
+            one phase.
+        max_device_batch: the most examples that a device processes at a time; if its share of a
+            batch is larger, the device splits it into micro-batches, with the same result. None for
+            no limit.
+        precision: the dtype that the network computes in. Parameters, batch statistics and loss are
+            float32.
+        driver: "jit" splits the batch over a mesh of devices, "pmap" maps over them; the result is
+            the same.
+        num_devices: how many devices of each process to use; by default all, but on a CPU only as
+            many virtual devices as are faster than one.
+        seed: the seed of initial weights, data order, augmentation and dropout.
 
     Raises:
-        ValueError: when a number is out of its range.
+        ValueError: when a number is out of its range, or the batch cannot grow by the given rule.
 
     Example:
         >>> import jaxsched as js
@@ -103,20 +108,20 @@ class Experiment:
             self._check_growth()
 
     def _check_growth(self) -> None:
-        """Refuses a batch that could not grow as the rule says."""
+        """Raises a ValueError if the batch cannot grow by the given rule."""
         optimizer, rule = self.optimizer, type(self.batch_growth).__name__
         if len(self.phases) != 1:
             raise ValueError(
-                f"{rule} decides on the phases itself and needs one to start with, got "
-                f"{len(self.phases)}; give phases=(Phase(all epochs, first batch size),)."
+                f"{rule} decides on the phases during the run and needs one phase to start with, "
+                f"got {len(self.phases)}; give phases=(Phase(all epochs, first batch size),)."
             )
         if isinstance(self.batch_growth, GrowOnDecay):
             if optimizer.abel is None and optimizer.plateau is None:
                 raise ValueError(
-                    f"{rule} follows what decays the learning rate, got an optimizer with neither; "
+                    f"{rule} follows the decays of ABEL or plateau, got an optimizer with neither; "
                     "give it abel=Abel(…) or plateau=Plateau(…)."
                 )
-            optimizer.with_lr_scaled_by(2.0)  # refuses an optimizer whose rate cannot be changed
+            optimizer.with_lr_scaled_by(2.0)  # raises if the learning rate cannot be changed
         elif optimizer.noise is None:
             raise ValueError(
                 f"{rule} follows the gradient's noise scale, got an optimizer that does not "
@@ -124,15 +129,15 @@ class Experiment:
             )
 
     def plan(self, num_examples: int) -> Plan:
-        """The plan of this experiment on a training set of `num_examples`."""
+        """Returns the plan of this experiment on a training set of `num_examples`."""
         return Plan(tuple(self.phases), num_examples)
 
     def batch_sizes(self, plan: Plan, multiple_of: int) -> tuple[int, ...]:
-        """The distinct batch sizes of a plan, in order, and those that its batch may grow to.
+        """Returns the distinct batch sizes of a plan in order, and those the batch may grow to.
 
         Args:
-            plan: of this experiment.
-            multiple_of: what sizes that are learned have to divide by.
+            plan: the plan of this experiment.
+            multiple_of: sizes that the batch may grow to are multiples of this.
 
         Raises:
             ValueError: when the batch cannot grow from the first size.
@@ -147,31 +152,33 @@ class Experiment:
         )
 
     def evaluation_steps(self, num_examples: int) -> tuple[int, ...]:
-        """The updates after which it is evaluated: every `evaluate_every` epochs and at the end.
+        """Returns the updates after which to evaluate: each `evaluate_every` epochs and at the end.
 
-        An evaluation stands after the updates that start before its mark in examples, so that
-        experiments with other batch sizes are looked at after the same number of examples, up to
+        An evaluation comes after all updates that start before its mark in examples, so that
+        experiments with other batch sizes are evaluated after the same number of examples, up to
         one batch.
         """
         return evaluation_steps(self.plan(num_examples), self.evaluation_marks(num_examples))
 
     def evaluation_marks(self, num_examples: int) -> tuple[int, ...]:
-        """The examples of the stream at which it is evaluated."""
+        """Returns the numbers of examples seen at which to evaluate."""
         num_marks = int(self.plan(num_examples).total_epochs / self.evaluate_every)
         return tuple(round(n * self.evaluate_every * num_examples) for n in range(1, num_marks + 1))
 
     def digest(self) -> str:
-        """Eight characters that name this experiment apart from its seed."""
+        """Returns eight characters that identify this experiment, whatever its seed."""
         content = describe(dataclasses.replace(self, seed=0))
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def evaluation_steps(plan: Plan, marks: Sequence[int]) -> tuple[int, ...]:
-    """The updates after which a run is evaluated: before those that reach a mark, and the last.
+    """Returns the updates after which to evaluate: one for each mark, and the last one.
+
+    The updates up to a mark are those that start before it.
 
     Args:
-        plan: of the run.
-        marks: examples of the stream.
+        plan: the plan of the run.
+        marks: numbers of examples seen.
     """
     steps = {min(plan.step_at(mark), plan.total_steps) for mark in marks}
     return tuple(sorted(steps | {plan.total_steps}))

@@ -10,11 +10,12 @@ Value = TypeVar("Value")
 
 
 def load_module(path: Path) -> ModuleType:
-    """Runs a Python file.
+    """Runs a Python file and returns it as a module.
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when the file has an error, with its line.
+        ValueError: when the file is not a Python file, or raises an error; the message has its
+            line.
     """
     if not path.is_file():
         raise FileNotFoundError(f"expected a config file, got {path}, which does not exist.")
@@ -25,7 +26,7 @@ def load_module(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ValueError(_where(path, error)) from error
+        raise ValueError(_located(path, error)) from error
     return module
 
 
@@ -35,12 +36,12 @@ def load_value(path: Path, name: str, kind: type[Value]) -> Value:
     Args:
         path: the file.
         name: the variable in it, such as `experiment`.
-        kind: what the value must be.
+        kind: the type that the value must have.
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when the file has an error (with its line), lacks the name or holds something
-            else under it.
+        ValueError: when the file raises an error, lacks the name, or holds a value of another type
+            under it.
     """
     module = load_module(path)
     value = getattr(module, name, None)
@@ -53,12 +54,13 @@ def load_value(path: Path, name: str, kind: type[Value]) -> Value:
     return value
 
 
-def _where(path: Path, error: Exception) -> str:
-    """The error with the line of the file that it came from."""
+def _located(path: Path, error: Exception) -> str:
+    """The error's message with the line of the file that raised it."""
     if isinstance(error, SyntaxError):
         number, line = error.lineno, error.text
     else:
         frames = traceback.extract_tb(error.__traceback__)
+        # The error may be raised in a library that the file called: its own line is what helps.
         own = [frame for frame in frames if Path(frame.filename) == path.absolute()] or frames
         number, line = own[-1].lineno, own[-1].line
     code = f"\n    {line.strip()}" if line else ""

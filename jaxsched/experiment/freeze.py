@@ -1,4 +1,4 @@
-"""An experiment's hyper-parameters held still, for short runs that look at one thing."""
+"""Holds an experiment's hyper-parameters constant, for short runs that vary one thing."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,26 +13,26 @@ from jaxsched.schedules import Constant
 
 
 def hyperparams_at_peak_lr(experiment: Experiment, plan: Plan) -> dict[str, float]:
-    """Every scheduled hyper-parameter at the update with the highest learning rate.
+    """Returns every scheduled hyper-parameter at the update with the highest learning rate.
 
     Raises:
-        ValueError: when the optimizer has no learning rate that is known.
+        ValueError: when none of the optimizer's schedules is known to be the learning rate.
     """
     curves = Preview.of(experiment, plan).curves
     curve = curves[lr_name(experiment.optimizer)]
-    # To the digits of float32, so that 0.1 is not 0.10000000149.
+    # By way of float32's own digits, so that its 0.1 becomes 0.1 and not 0.10000000149.
     return {name: float(str(np.float32(c[curve.argmax()]))) for name, c in curves.items()}
 
 
 def lr_name(optimizer: Optimizer) -> str:
-    """The name of the schedule that is the learning rate.
+    """Returns the name of the schedule that is the learning rate.
 
     Raises:
-        ValueError: when none is known as such.
+        ValueError: when none of the schedules is known to be the learning rate.
 
     Example:
         >>> import jaxsched as js
-        >>> from jaxsched.experiment.freeze import lr_name
+        >>> from jaxsched.experiment import lr_name
         >>> lr_name(js.SGD(0.1))
         'lr'
     """
@@ -47,7 +47,23 @@ def lr_name(optimizer: Optimizer) -> str:
 
 
 def freeze_hyperparams(optimizer: Optimizer, values: Mapping[str, float]) -> Optimizer:
-    """The optimizer with constants for schedules and without a memory of its own."""
+    """Returns the optimizer with constants for schedules and no stateful transformations.
+
+    Args:
+        optimizer: the optimizer.
+        values: the constant of each of its schedules, by name.
+    """
     constants = {name: Constant(values[name]) for name in optimizer.schedules()}
-    bare = dataclasses.replace(optimizer, noise=None, abel=None, plateau=None, averaging=None)
-    return bare.with_schedules(constants)
+    return without_stateful(optimizer).with_schedules(constants)
+
+
+def without_stateful(optimizer: Optimizer) -> Optimizer:
+    """Returns the optimizer without noise estimate, ABEL, plateau and averaging.
+
+    Example:
+        >>> import jaxsched as js
+        >>> from jaxsched.experiment import without_stateful
+        >>> without_stateful(js.SGD(0.1, abel=js.Abel(0.2))) == js.SGD(0.1)
+        True
+    """
+    return dataclasses.replace(optimizer, noise=None, abel=None, plateau=None, averaging=None)

@@ -1,38 +1,39 @@
-"""Values set on an experiment by name."""
+"""Sets values of an experiment by name."""
 
 import dataclasses
 from typing import Any
 
-from jaxsched.experiment import Experiment, lr_name
+from jaxsched.experiment.experiment import Experiment
+from jaxsched.experiment.freeze import lr_name
 from jaxsched.schedules import Constant, Schedule
 
 
 def with_value(experiment: Experiment, name: str, value: Any) -> Experiment:
-    """The experiment with a value in place of its own.
+    """Returns the experiment with one value replaced.
 
-    The names, which any other field's path can stand beside:
+    The value is named by one of these:
 
-        weight_decay, momentum   a constant in place of the optimizer's schedule
+        weight_decay, momentum   replaces the optimizer's schedule by a constant
         lr                       the highest value of the learning rate's schedule: its `peak`, or
-                                 its `value` where it is a `Constant`
-        dropout                  of a network that has such a field
-        batch_size               of an experiment of one phase
-        model.width, …           fields by their path, places in a tuple by number: phases.0.epochs
+                                 its `value` if it is a `Constant`
+        dropout                  the dropout rate of a network that has such a field
+        batch_size               the batch size of an experiment with one phase
+        model.width, …           the path of any other field, with numbers for the elements of a
+                                 tuple: phases.0.epochs
 
     Args:
-        experiment: whose value is set.
-        name: one of these.
-        value: what the field takes.
+        experiment: the experiment to change.
+        name: the value's name or path.
+        value: the new value.
 
     Raises:
-        ValueError: when the experiment has no such field, with those that it has.
+        ValueError: when the experiment has no such field; the message lists those that it has.
 
     Example:
         >>> import jaxsched as js
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
-        >>> from jaxsched.experiment import Experiment
-        >>> from jaxsched.experiment import with_value
+        >>> from jaxsched.experiment import Experiment, with_value
         >>> experiment = Experiment(
         ...     name="cycle",
         ...     model=R9,
@@ -48,7 +49,7 @@ def with_value(experiment: Experiment, name: str, value: Any) -> Experiment:
     setters = {
         "weight_decay": _with_constant,
         "momentum": _with_constant,
-        "lr": _with_highest_rate,
+        "lr": _with_peak_lr,
         "dropout": _with_dropout,
         "batch_size": _with_batch_size,
     }
@@ -62,27 +63,27 @@ def _with_constant(experiment: Experiment, name: str, value: float) -> Experimen
     if name not in schedules:
         raise ValueError(
             f"{name} needs an optimizer with a schedule of that name, got "
-            f"{type(optimizer).__name__} with {sorted(schedules)}; name one of these by its path, "
+            f"{type(optimizer).__name__} with {sorted(schedules)}; give the path of one of these, "
             f"such as optimizer.{min(schedules, default='lr')}."
         )
     changed = optimizer.with_schedules({name: Constant(float(value))})
     return dataclasses.replace(experiment, optimizer=changed)
 
 
-def _with_highest_rate(experiment: Experiment, name: str, value: float) -> Experiment:
+def _with_peak_lr(experiment: Experiment, name: str, value: float) -> Experiment:
     optimizer = experiment.optimizer
-    rate = lr_name(optimizer)
-    schedule: Any = optimizer.schedules()[rate]
+    lr = lr_name(optimizer)
+    schedule: Any = optimizer.schedules()[lr]
     names = _field_names(schedule)
     highest = next((field for field in ("peak", "value") if field in names), None)
-    # The first value of a decay that is not its highest is no `value` to set.
+    # Other schedules, such as `Exponential`, have a `value` too: their first, not their highest.
     if highest is None or (highest == "value" and not isinstance(schedule, Constant)):
         raise ValueError(
             f"{name} sets the peak of a schedule, or the value of a Constant, got {schedule}; give "
-            f"the path of what you mean, one of {[f'optimizer.{rate}.{n}' for n in names]}."
+            f"the path of the field instead, one of {[f'optimizer.{lr}.{n}' for n in names]}."
         )
     changed: Schedule = dataclasses.replace(schedule, **{highest: float(value)})
-    return dataclasses.replace(experiment, optimizer=optimizer.with_schedules({rate: changed}))
+    return dataclasses.replace(experiment, optimizer=optimizer.with_schedules({lr: changed}))
 
 
 def _with_dropout(experiment: Experiment, name: str, value: float) -> Experiment:
@@ -108,17 +109,17 @@ def _with_field(experiment: Experiment, path: str, value: Any) -> Experiment:
 
 
 def _replaced(owner: Any, names: list[str], value: Any, path: str) -> Any:
-    """The owner, rebuilt with a value at the end of a path through its fields."""
+    """Returns the owner rebuilt with a new value at the end of a path through its fields."""
     if not names:
         return value
     name, *rest = names
     if isinstance(owner, tuple):
         if not name.isdecimal() or int(name) >= len(owner):
             raise ValueError(
-                f"{path}: expected a place within 0 … {len(owner) - 1} of a tuple, got {name!r}."
+                f"{path}: expected an index within 0 … {len(owner) - 1} of a tuple, got {name!r}."
             )
-        place = int(name)
-        return (*owner[:place], _replaced(owner[place], rest, value, path), *owner[place + 1 :])
+        index = int(name)
+        return (*owner[:index], _replaced(owner[index], rest, value, path), *owner[index + 1 :])
     if name not in _field_names(owner):
         raise ValueError(
             f"{path}: expected a field of {type(owner).__name__}, one of {_field_names(owner)}, "

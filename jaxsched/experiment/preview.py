@@ -1,4 +1,4 @@
-"""A run before it is run: every hyper-parameter at every update, from the plan alone."""
+"""Previews a run: every hyper-parameter at every update, computed from the plan alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ _MOST_POINTS = 4001
 
 @dataclass(frozen=True, eq=False)
 class Preview:
-    """What an experiment's updates will use.
+    """The hyper-parameters that an experiment's updates will use.
 
     Attributes:
-        steps: int[n], updates made before; at most a few thousand of them, evenly spread.
+        steps: int[n], the numbers of updates already made; all of them, or about four thousand
+            evenly spread ones.
         epochs: f32[n], the same times in epochs.
-        curves: f32[n] of each scheduled hyper-parameter, of `batch_size` and, for SGD, of
+        curves: f32[n] for each scheduled hyper-parameter, for `batch_size` and, with SGD, for
             `noise_scale`.
 
     Example:
@@ -47,7 +48,7 @@ class Preview:
 
     @classmethod
     def of(cls, experiment: Experiment, plan: Plan) -> "Preview":
-        """The hyper-parameters of an experiment over its plan."""
+        """Computes the hyper-parameters of an experiment over its plan."""
         last = plan.total_steps - 1
         steps = np.unique(np.linspace(0, last, min(plan.total_steps, _MOST_POINTS)).astype(int))
         times = jnp.asarray(steps)
@@ -57,7 +58,7 @@ class Preview:
         curves["batch_size"] = sizes
         if isinstance(experiment.optimizer, SGD):
             lr, momentum = curves["lr"], curves["momentum"]
-            # At a momentum of 1 it is infinite, which no axis shows.
+            # At a momentum of 1 the noise scale is infinite, which no axis can show.
             finite = momentum < 1
             known = noise_scale(lr, sizes, plan.num_examples, np.where(finite, momentum, 0.0))
             curves["noise_scale"] = np.where(finite, known, np.nan)

@@ -1,4 +1,4 @@
-"""Describes a value as JSON, for records and digests."""
+"""Describes values as JSON, for records and digests."""
 
 import dataclasses
 import hashlib
@@ -10,7 +10,10 @@ import numpy as np
 
 
 def describe(value: Any) -> Any:
-    """The value as JSON: a dataclass is its fields and, under "type", its class.
+    """Returns the value as JSON: a dataclass becomes its fields and, under "type", its class name.
+
+    The names of classes and fields are part of records and of experiments' digests: to rename one
+    makes other runs of the recorded ones.
 
     Example:
         >>> import jaxsched as js
@@ -33,13 +36,13 @@ def describe(value: Any) -> Any:
 
 
 def _describe_function(function: Any) -> str:
-    """Its name and a digest of its code, so that two lambdas of one file are told apart.
+    """Its name and a digest of its code, which tells two lambdas of one file apart.
 
-    The plain values that it closes over count, global variables do not.
+    The digest covers the plain values that the function closes over, but no global variables.
     """
     name = f"{function.__module__}:{function.__qualname__}"
     code = getattr(function, "__code__", None)
-    if code is None:  # built in
+    if code is None:  # a built-in function
         return name
     plain = (int, float, str, bytes, type(None), tuple)
     closed = [cell.cell_contents for cell in function.__closure__ or ()]

@@ -1,4 +1,4 @@
-"""An experiment as the Python source that makes it."""
+"""Writes an experiment as the Python source that makes it."""
 
 import dataclasses
 import importlib
@@ -10,21 +10,20 @@ _WIDTH = 100
 _PACKAGES = ("jaxsched.data", "jaxsched.models", "jaxsched.train")
 
 
-def source_of(value: Any, indent: int = 0) -> tuple[str, set[str]]:
-    """The expression that makes a value again, and the import lines that it needs.
+def source_of(value: Any) -> tuple[str, set[str]]:
+    """Returns the expression that makes a value again, and the import lines that it needs.
 
-    A dataclass is the call of its class, with the fields that differ from their defaults.
+    A dataclass becomes a call of its class with the fields that differ from their defaults.
 
     Args:
-        value: frozen dataclasses, tuples, mappings, functions and plain values, nested.
-        indent: of the line that the expression begins on, in spaces.
+        value: frozen dataclasses, tuples, lists, mappings, functions and plain values, nested.
 
     Raises:
-        ValueError: for what has no such expression, as a class that no module has.
+        ValueError: when no such expression exists, as for a class that cannot be imported.
 
     Example:
         >>> import jaxsched as js
-        >>> from jaxsched.experiment.to_source import source_of
+        >>> from jaxsched.experiment import source_of
         >>> source, imports = source_of(js.SGD(js.Cosine(0.5, duration="100%"), momentum=0.9))
         >>> print(source)
         js.SGD(lr=js.Cosine(peak=0.5, duration="100%"), momentum=js.Constant(0.9))
@@ -32,11 +31,11 @@ def source_of(value: Any, indent: int = 0) -> tuple[str, set[str]]:
         {'import jaxsched as js'}
     """
     imports: set[str] = set()
-    return _expression(value, indent, imports), imports
+    return _expression(value, 0, imports), imports
 
 
 def _expression(value: Any, indent: int, imports: set[str], used: int = 0) -> str:
-    """See `source_of`; `used` columns of its first line are taken besides the indent."""
+    """The expression of `source_of`; `used` columns of its first line are taken already."""
     if isinstance(value, str):
         return '"' + repr(value)[1:-1].replace('"', '\\"') + '"'
     if value is None or isinstance(value, bool | int | float):
@@ -82,9 +81,9 @@ def _group(
     imports: set[str],
     used: int,
 ) -> str:
-    """Parts between brackets: on one line where they fit, else a line each."""
+    """The parts between brackets: on one line if they fit, else one line for each."""
     line = ", ".join(prefix + _expression(part, 0, imports) for prefix, part in parts)
-    # A comma follows within brackets.
+    # One column less, for the comma after an expression that stands within brackets.
     if indent + used + len(opening) + len(line) + len(closing) < _WIDTH and "\n" not in line:
         return f"{opening}{line}{closing}"
     deeper = indent + 4
@@ -96,7 +95,7 @@ def _group(
 
 
 def _imported(named: Any, imports: set[str]) -> str:
-    """How a class or a function is called once it is imported."""
+    """The name of a class or function in the source; its import line is added to `imports`."""
     name = named.__qualname__
     if _attribute("jaxsched", name) is named:
         imports.add("import jaxsched as js")

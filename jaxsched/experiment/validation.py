@@ -1,22 +1,22 @@
-"""Training images held out to judge by, so that tuning never looks at the test images."""
+"""Holds out training images for evaluation, so that tuning never uses the test images."""
 
 import dataclasses
 from typing import Any
 
 from jaxsched.data import Source
-from jaxsched.experiment import Experiment
+from jaxsched.experiment.experiment import Experiment
 
 
 def held_out(experiment: Experiment, share: float = 0.1) -> Experiment:
-    """The experiment evaluated on a share of its training images, where its source can do that.
+    """Returns the experiment evaluated on a share of its training images, if its source allows it.
 
-    A source within another one (`Subset`, `Streamed`) is looked into. One that holds out a share
-    already stays as it is, and so does one that cannot: the record of a run says by `evaluated_on`
-    what it was judged on.
+    In a source that wraps another one (`Subset`, `Streamed`), the inner source holds out the
+    images. A source that already holds out a share stays as it is, and so does one that cannot hold
+    out any; a run's record says in `evaluated_on` which images its evaluations used.
 
     Args:
-        experiment: that is evaluated on its test images.
-        share: of the training images, in (0, 1).
+        experiment: an experiment that is evaluated on its test images.
+        share: the share of the training images to hold out, in (0, 1).
 
     Raises:
         ValueError: when the share is outside [0, 1).
@@ -25,8 +25,7 @@ def held_out(experiment: Experiment, share: float = 0.1) -> Experiment:
         >>> import jaxsched as js
         >>> from jaxsched.data import Digits, Subset
         >>> from jaxsched.models import R9
-        >>> from jaxsched.experiment import Experiment
-        >>> from jaxsched.experiment import held_out
+        >>> from jaxsched.experiment import Experiment, held_out
         >>> experiment = Experiment(
         ...     name="part",
         ...     model=R9,
@@ -37,12 +36,12 @@ def held_out(experiment: Experiment, share: float = 0.1) -> Experiment:
         >>> held_out(experiment).data
         Subset(source=Digits(validation=0.1), num_train=500)
     """
-    return dataclasses.replace(experiment, data=_holding_out(experiment.data, share))
+    return dataclasses.replace(experiment, data=_hold_out(experiment.data, share))
 
 
-def _holding_out(source: Any, share: float) -> Any:
+def _hold_out(source: Any, share: float) -> Any:
     if hasattr(source, "validation"):
         return source if source.validation else dataclasses.replace(source, validation=share)
-    if isinstance(within := getattr(source, "source", None), Source):
-        return dataclasses.replace(source, source=_holding_out(within, share))
+    if isinstance(inner := getattr(source, "source", None), Source):
+        return dataclasses.replace(source, source=_hold_out(inner, share))
     return source

@@ -1,16 +1,12 @@
-"""Finding the numbers: range tests, grids of short runs, and the recipe that they make."""
+"""Tunes hyper-parameters: range tests, grids of short runs, 1cycle recipes, the weight norm."""
 
 from jaxsched.extras import require_extra
 
 require_extra("jaxsched.tune", "tune", "matplotlib", "uniplot", "scipy")
 
-from jaxsched.tune.execution.runner import Runner as Runner
-from jaxsched.tune.execution.runner import families as families
-from jaxsched.tune.execution.snapshots import Snapshots as Snapshots
 from jaxsched.tune.execution.strategy import Execution as Execution
-from jaxsched.tune.execution.strategy import StrategyChoice as StrategyChoice
 from jaxsched.tune.execution.strategy import prepare as prepare
-from jaxsched.tune.execution.strategy import seconds_an_update as seconds_an_update
+from jaxsched.tune.execution.strategy import seconds_per_update as seconds_per_update
 from jaxsched.tune.grid.grid import Cell as Cell
 from jaxsched.tune.grid.grid import Grid as Grid
 from jaxsched.tune.grid.ranking import Ranking as Ranking

@@ -150,8 +150,8 @@ def test_diagnose_says_whether_the_norm_bounces_and_does_not_run_twice(config, t
     assert "lr = Constant(value=0.0" in output  # the highest rate of the cycle's four updates
     assert "Up to epoch 4, |w|² fell by" in output and "Not decided: it may still turn." in output
     (record,) = (tmp_path / "out").glob("tiny_diagnosis-*.jsonl")
-    (picture,) = (tmp_path / "out").glob("tiny_diagnosis-*.png")
-    assert np.ptp(imread(picture)) > 0.9  # ink on paper
+    (plot,) = (tmp_path / "out").glob("tiny_diagnosis-*.png")
+    assert np.ptp(imread(plot)) > 0.9  # ink on paper
     header, *rows, _ = map(json.loads, record.read_text().splitlines())
     assert (
         set(header["initial_layers"])
@@ -166,7 +166,7 @@ def test_diagnose_says_whether_the_norm_bounces_and_does_not_run_twice(config, t
     assert "no weight decay, and without it no bounce" in capsys.readouterr().out
 
 
-def test_what_has_a_memory_is_shown_with_the_plan(config, capsys):
+def test_stateful_transformations_are_shown_with_the_plan(config, capsys):
     config.write_text(
         CONFIG.replace("js.SGD(js.OneCycle(0.1, duration=1)", "js.SGD(0.1, abel=js.Abel()")
     )

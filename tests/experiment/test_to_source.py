@@ -70,7 +70,7 @@ def test_a_recipe_is_a_config_that_loads_and_is_never_overwritten(experiment, tm
     assert load_value(path, "experiment", Experiment) == experiment
     text = path.read_text()
     assert "    a table\n    with '''quotes'''" in text and "range.png" in text
-    assert "at equal time, not at equal epochs" in text
+    assert "compare batch sizes at equal time" in text
     with pytest.raises(FileExistsError):
         write_recipe(experiment, reasons, "jaxsched 0.1.0", path)
     assert path.read_text() == text
@@ -92,10 +92,10 @@ def rows(train, test):
         ((1.0,), (1.0,), "Balanced"),
     ],
 )
-def test_clues_are_named(train, test, word):
+def test_over_and_underfitting_are_told_apart(train, test, word):
     assert fit_diagnosis(rows(train, test)).startswith(word)
 
 
-def test_without_an_evaluation_there_is_no_clue():
+def test_without_an_evaluation_there_is_no_diagnosis():
     with pytest.raises(ValueError, match="at least one evaluation, got none"):
         fit_diagnosis([])

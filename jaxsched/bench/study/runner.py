@@ -31,6 +31,7 @@ from jaxsched.train import (
     set_aside,
 )
 from jaxsched.train.population.members import distinct
+from jaxsched.train.population.strategy import StrategyChoice, first_devices
 
 
 def run_study(
@@ -42,7 +43,7 @@ def run_study(
     shard: Shard = WHOLE,
     signals: SignalHandler | None = None,
     every_seconds: float = 600.0,
-    at_once: int | None = None,
+    at_once: StrategyChoice = "auto",
 ) -> None:
     """Runs all runs of a study, or of a part of it, that have no finished record.
 
@@ -59,8 +60,9 @@ def run_study(
         shard: the part to run here; other processes run the rest, in this folder or in their own.
         signals: the signals that save the run in progress and end the study; none by default.
         every_seconds: the most training time that a crash may cost; the interval of checkpoints.
-        at_once: how many runs to run at the same time, one on each device. By default one on each
-            GPU or TPU if all experiments use one device, else one run at a time.
+        at_once: how the runs share the devices; a number runs so many at a time, one on each
+            device. By default one on each GPU or TPU if all experiments use one device, else one
+            run at a time.
 
     Raises:
         ValueError: if an experiment needs more devices than there are, or if `at_once` does not
@@ -97,24 +99,28 @@ def run_study(
         thread.result()  # raises what the thread raised
 
 
-def _devices(jobs: Sequence[Job], at_once: int | None) -> list[Any]:
-    """A device for each run at a time; [None] for one run that takes the first devices itself."""
-    local = jax.local_devices()
-    larger = [job.label for job in jobs if job.experiment.num_devices != 1]
-    if at_once is None:
-        # The virtual devices of a CPU share its cores: runs side by side would be no faster.
-        is_worthwhile = jax.default_backend() != "cpu" and not larger
-        at_once = len(local) if is_worthwhile else 1
-    if not 1 <= at_once <= len(local):
+def _devices(jobs: Sequence[Job], choice: StrategyChoice) -> list[Any]:
+    """One device for each run that is made at a time; None lets a run take the first ones."""
+    if choice == "vmap":
         raise ValueError(
-            f"at_once must be within 1 … {len(local)}, the local devices, got at_once={at_once}."
+            "a study compares the seconds of its runs, which runs on one device would share, got "
+            "at_once='vmap'; use 'devices' or a number."
         )
-    if at_once > 1 and larger:
+    larger = [job.label for job in jobs if job.experiment.num_devices != 1]
+    if choice == "auto":
+        # The virtual devices of a CPU share its cores.
+        is_worthwhile = jax.default_backend() != "cpu" and not larger
+        choice = "devices" if is_worthwhile else "in_turn"
+    if choice == "devices":
+        choice = jax.local_device_count()
+    count = 1 if choice == "in_turn" else choice
+    devices = first_devices(count)
+    if count > 1 and larger:
         raise ValueError(
-            f"at_once={at_once} needs experiments of one device each, got {larger[0]}; give it "
+            f"at_once={count} needs experiments of one device each, got {larger[0]}; give it "
             "num_devices=1 or leave at_once out."
         )
-    return [None] if at_once == 1 else local[:at_once]
+    return [None] if count == 1 else devices
 
 
 def _jobs(study: Study, folder: Path) -> list[Job]:

@@ -1,1 +1,1 @@
-"""Runs several experiments: in turn, one a device, or side by side."""
+"""Runs several experiments: one after another, one on each device, or several on one device."""

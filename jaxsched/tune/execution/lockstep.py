@@ -1,4 +1,4 @@
-"""Members under way at once: the rows that each of them would have alone."""
+"""Trains several members at once and gives each the evaluations that it would have alone."""
 
 import math
 import time
@@ -13,81 +13,85 @@ from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.weight_norms import squared_norms
 
 
-class SideBySide:
-    """Some members of a cohort, from evaluation to evaluation.
+class LockstepRuns:
+    """Runs of some members of a population, all at the same update.
 
-    The seconds of a row are the member's share: those of all, divided by how many there are.
+    The seconds in a member's evaluations are its share: the seconds of all members, divided by
+    their number.
 
     Args:
-        cohort: that runs them.
-        members: as many as it runs at once, or fewer.
-        marks: the updates after which they are evaluated.
-        start: where all of them go on from; each from its first weights if None.
+        population: the compiled population.
+        members: the members to run, at most as many as the population runs at once.
+        marks: the updates after which to evaluate.
+        start: the state that all members start from; None starts each from its initial weights.
 
     Attributes:
-        diverged: by the number of a member, when and of what.
-        last_rows: by the number of a member, its last row.
+        diverged: the reason by member number, for the members that diverged.
+        last_rows: the last evaluation by member number.
     """
 
     def __init__(
         self,
-        cohort: Population,
+        population: Population,
         members: Sequence[Member],
         marks: Sequence[int],
         start: RunState | None = None,
     ):
-        self._plan, self._num_members = cohort.plan, len(members)
-        self._round = cohort.start(members, None if start is None else start.state)
-        self._marks = [mark for mark in marks if mark > self._round.step]
+        self._plan, self._num_members = population.plan, len(members)
+        self._run = population.start(members, None if start is None else start.state)
+        self._marks = [mark for mark in marks if mark > self._run.step]
         self._train_seconds = 0.0 if start is None else start.train_seconds
         self._evaluation_seconds = 0.0 if start is None else start.evaluation_seconds
         self.diverged: dict[int, str] = {}
         self.last_rows: dict[int, Evaluation] = {}
 
     def rows(self, on_examples: Callable[[int], None]) -> Iterator[dict[int, Evaluation]]:
-        """Of each evaluation, by the number of the member, until the end or until all diverged.
+        """Trains, and yields each evaluation by member number until all have ended or diverged.
 
         Args:
-            on_examples: takes the number of examples that all of them together have trained on.
+            on_examples: is called with the number of examples that all members together have
+                trained on.
         """
         for mark in self._marks:
-            begin, before = self._round.step, time.perf_counter()
-            self._round.advance(mark, on_updates=lambda step: on_examples(self._examples(step)))
-            middle = time.perf_counter()
-            self._train_seconds += (middle - before) / self._num_members
-            tests = self._round.evaluate()
-            self._evaluation_seconds += (time.perf_counter() - middle) / self._num_members
-            found = self._round_rows(begin, self._round.trace(), tests)
-            self.last_rows.update(found)
-            yield found
+            begin, start = self._run.step, time.perf_counter()
+            self._run.advance(mark, on_updates=lambda step: on_examples(self._examples(step)))
+            trained = time.perf_counter()
+            self._train_seconds += (trained - start) / self._num_members
+            tests = self._run.evaluate()
+            self._evaluation_seconds += (time.perf_counter() - trained) / self._num_members
+            rows = self._rows_at_mark(begin, self._run.trace(), tests)
+            self.last_rows.update(rows)
+            yield rows
             if len(self.diverged) == self._num_members:
                 return
 
     def _examples(self, step: int) -> int:
         return self._plan.examples_at(step) * self._num_members
 
-    def _round_rows(
+    def _rows_at_mark(
         self, begin: int, trace: StepMetrics, tests: list[MetricSums]
     ) -> dict[int, Evaluation]:
-        found = {}
+        """The evaluations by member number, without the members that diverged."""
+        rows = {}
         for number, test in enumerate(tests):
             losses, accuracies = (np.asarray(part[number, begin:]) for part in trace)
             if number not in self.diverged and (reason := _divergence(begin, losses, test)):
                 self.diverged[number] = reason
             if number not in self.diverged:
                 train = self._train_sums(begin, losses, accuracies)
-                found[number] = self._row(number, train, test)
-        return found
+                rows[number] = self._row(number, train, test)
+        return rows
 
     def _train_sums(self, begin: int, losses: np.ndarray, accuracies: np.ndarray) -> MetricSums:
-        """Of the updates since the evaluation before, from their means."""
+        """The sums over the updates since the previous evaluation, from the means of each."""
         steps = range(begin, begin + len(losses))
         sizes = np.array([self._plan.batch_size_at(step) for step in steps])
+        # A count of correct predictions, whose mean was rounded to float32.
         correct = np.rint(accuracies * sizes).sum()
         return MetricSums((losses * sizes).sum(), correct.astype(int), sizes.sum())
 
     def _row(self, number: int, train: MetricSums, test: MetricSums) -> Evaluation:
-        state = self._round.state(number)
+        state = self._run.state(number)
         norms = np.asarray(squared_norms(state.params))
         return make_row(
             self._plan,
@@ -99,7 +103,7 @@ class SideBySide:
 
 
 def _divergence(begin: int, losses: np.ndarray, test: MetricSums) -> str:
-    """When and of what, as a run by itself says it; "" where it did not diverge."""
+    """Why a member diverged, in the words of the trainer; "" if it did not."""
     bad = np.flatnonzero(~np.isfinite(losses))
     if len(bad):
         return f"diverged at update {begin + bad[0]}: the training loss is not finite"

@@ -1,4 +1,4 @@
-"""Members run and put on record, family by family: one after another, or several at once."""
+"""Runs members family by family, one after another or several at once, and records them."""
 
 import contextlib
 import dataclasses
@@ -20,23 +20,25 @@ from jaxsched.tracking import (
     record_run,
 )
 from jaxsched.train import Evaluation, Member, RunState
+from jaxsched.train.population.strategy import StrategyChoice
 from jaxsched.train.program.shared_program import program_signature
-from jaxsched.tune.execution.lockstep import SideBySide
+from jaxsched.tune.execution.lockstep import LockstepRuns
 from jaxsched.tune.execution.snapshots import Snapshots
-from jaxsched.tune.execution.strategy import Execution, StrategyChoice, prepare
+from jaxsched.tune.execution.strategy import Execution, prepare
 
 
 class Runner:
-    """What makes the runs of members that no finished record covers yet.
+    """Makes the runs of members that have no finished record yet.
 
     Args:
-        folder: of the records.
-        source_text: of the config file.
-        progress: what shows how far it is.
-        choice: how many members run at once, see `prepare`.
-        check: is called about once a second; what it raises ends the runs, and a later call with
-            the same members goes on.
-        snapshots: what the members go on from; their first weights if None.
+        folder: the folder of the records.
+        source_text: the text of the config file.
+        progress: shows the progress.
+        choice: how the members share the devices, see `prepare`.
+        check: is called about once a second. An exception from it ends the runs, and a later call
+            with the same members goes on.
+        snapshots: the states that the members start from; None starts each from its initial
+            weights.
     """
 
     def __init__(
@@ -54,51 +56,55 @@ class Runner:
         self._check, self._snapshots = check, snapshots
 
     def path(self, member: Member) -> Path:
-        """Of its record."""
+        """Returns the path of a member's record."""
         return record_path(self._folder, member.experiment, member.seed)
 
     def run(self, members: Sequence[Member]) -> None:
         """Makes the runs that are missing.
 
         Raises:
-            ValueError: when the chosen way cannot run them.
+            ValueError: when the members cannot run by the chosen strategy.
         """
         missing = [member for member in members if not self._is_done(member)]
         plans = [plan_for(member.experiment) for member in missing]
         self._progress.start(sum(plan.examples_at(plan.total_steps) for plan in plans))
-        for family in sorted(families(missing), key=self._is_another_family):
+        for family in sorted(families(missing), key=self._differs_from_snapshot):
             self._run_family(family)
 
     def _is_done(self, member: Member) -> bool:
         path = self.path(member)
         return path.exists() and read_record(path).is_complete
 
-    def _is_another_family(self, members: Sequence[Member]) -> bool:
-        """Than that of the run up to the snapshot, which has to be made first."""
+    def _differs_from_snapshot(self, members: Sequence[Member]) -> bool:
+        """Whether these members cannot share a program with the run up to the snapshot.
+
+        The family that can comes first, because its program makes the snapshot for the others.
+        """
         if self._snapshots is None:
             return False
         return len(families([members[0], Member(self._snapshots.experiment, 0)])) > 1
 
     def _run_family(self, members: Sequence[Member]) -> None:
         names = list(dict.fromkeys(member.experiment.name for member in members))
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        self._progress.show(f"{names[0]}{more}: compiling")
+        others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        self._progress.show(f"{names[0]}{others}: compiling")
         dataset = load(members[0].experiment.data)
-        at_once = prepare([*members, *self._middle(members)], dataset, self._choice)
-        for group in self._groups(members, at_once.size):
-            start = self._start(at_once, group[0])
+        execution = prepare([*members, *self._middle_member(members)], dataset, self._choice)
+        for group in self._groups(members, execution.size):
+            start = self._start_state(execution, group[0])
             label = ", ".join(f"{m.experiment.name} seed {m.seed}" for m in group[:2])
-            rest = f" and {len(group) - 2} more at once" if len(group) > 2 else ""
-            shown = self._progress.run(f"{label}{rest}")
-            if at_once.cohort is None:
-                self._run_alone(at_once, group[0], start, shown)
+            more = f" and {len(group) - 2} more at once" if len(group) > 2 else ""
+            shown = self._progress.run(f"{label}{more}")
+            if execution.population is None:
+                self._run_alone(execution, group[0], start, shown)
             else:
-                self._run_at_once(at_once, group, start, shown)
+                self._run_at_once(execution, group, start, shown)
 
-    def _middle(self, members: Sequence[Member]) -> list[Member]:
-        """One with the optimizer of the run that the others go on from.
+    def _middle_member(self, members: Sequence[Member]) -> list[Member]:
+        """A member with the optimizer of the snapshot's run, unless it is among them already.
 
-        Beside it they have all that its state has: alone, a weight decay of 0 has no link.
+        Compiled together with it, the members have the same structure of optimizer state as the
+        snapshot: a constant weight decay of 0 in all members would leave out the link for it.
         """
         if self._snapshots is None:
             return []
@@ -108,26 +114,26 @@ class Runner:
         return [] if middle in members else [middle]
 
     def _groups(self, members: Sequence[Member], size: int) -> list[list[Member]]:
-        """Those that run at once; from a snapshot, of one seed."""
+        """The members that run at once; from a snapshot, those of one seed, which share a state."""
         seeds = dict.fromkeys(member.seed for member in members)
         parts = [[m for m in members if m.seed == seed] for seed in seeds]
         if self._snapshots is None:
             parts = [list(members)]
         return [part[i : i + size] for part in parts for i in range(0, len(part), size)]
 
-    def _start(self, at_once: Execution, member: Member) -> RunState | None:
+    def _start_state(self, execution: Execution, member: Member) -> RunState | None:
         if self._snapshots is None:
             return None
         if not self._snapshots.is_made(member.seed):
             self._progress.show(f"{self._snapshots.experiment.name} up to the snapshot")
-        return self._snapshots.position(
-            at_once.program, member.seed, on_examples=lambda examples: self._check()
+        return self._snapshots.run_state(
+            execution.program, member.seed, on_examples=lambda examples: self._check()
         )
 
     def _run_alone(
-        self, at_once: Execution, member: Member, start: RunState | None, shown: RunProgress
+        self, execution: Execution, member: Member, start: RunState | None, shown: RunProgress
     ) -> None:
-        program = at_once.program.member(member.experiment)
+        program = execution.program.member(member.experiment)
 
         def on_evaluation(row: Evaluation) -> None:
             shown.evaluation(row)
@@ -147,18 +153,18 @@ class Runner:
 
     def _run_at_once(
         self,
-        at_once: Execution,
+        execution: Execution,
         members: Sequence[Member],
         start: RunState | None,
         shown: RunProgress,
     ) -> None:
-        program, cohort = at_once.program, at_once.cohort
-        assert cohort is not None
-        runs = SideBySide(cohort, members, program.evaluation_steps(cohort.plan), start)
+        program, population = execution.program, execution.population
+        assert population is not None
+        runs = LockstepRuns(population, members, program.evaluation_steps(population.plan), start)
         with contextlib.ExitStack() as stack:
             writers = [
                 stack.enter_context(
-                    RecordWriter(self.path(member), self._header(at_once, member, start))
+                    RecordWriter(self.path(member), self._header(execution, member, start))
                 )
                 for member in members
             ]
@@ -170,63 +176,68 @@ class Runner:
                     writers[number].evaluation(describe(row))
                 self._check()
             for number, writer in enumerate(writers):
-                writer.end(**_end(at_once, runs, number))
+                writer.end(**_end(execution, runs, number))
         reasons = [f"{members[n].experiment.name} {why}" for n, why in runs.diverged.items()]
-        examples = cohort.plan.examples_at(cohort.plan.total_steps)
+        examples = population.plan.examples_at(population.plan.total_steps)
         shown.end(examples * len(members), "; ".join(reasons))
 
-    def _header(self, at_once: Execution, member: Member, start: RunState | None) -> dict[str, Any]:
-        """As of a run by itself, and in which way it was not by itself."""
+    def _header(
+        self, execution: Execution, member: Member, start: RunState | None
+    ) -> dict[str, Any]:
+        """The record's header, with the strategy by which the run shared its devices."""
         header = record_header(
             member.experiment,
             member.seed,
             load(member.experiment.data),
             source_text=self._source_text,
-            compile_seconds=at_once.compile_seconds,
-            num_devices=at_once.num_devices,
+            compile_seconds=execution.compile_seconds,
+            num_devices=execution.num_devices,
         )
         return {
             **header,
             "initial_layers": None,
             "resumed_at": start.step if start else None,
-            "at_once": {"way": at_once.way, "size": at_once.size, "seconds": at_once.seconds},
+            "at_once": {
+                "way": execution.strategy,
+                "size": execution.size,
+                "seconds": execution.seconds,
+            },
         }
 
     def _checking(self, on_examples: Callable[[int], None]) -> Callable[[int], None]:
-        """The same, and a check each time."""
+        """Adds the check to a callback."""
 
-        def both(examples: int) -> None:
+        def call_and_check(examples: int) -> None:
             on_examples(examples)
             self._check()
 
-        return both
+        return call_and_check
 
 
-def _end(at_once: Execution, runs: SideBySide, number: int) -> dict[str, Any]:
+def _end(execution: Execution, runs: LockstepRuns, number: int) -> dict[str, Any]:
     """The last line of the record of a member that ran beside others."""
     reason, last = runs.diverged.get(number, ""), runs.last_rows.get(number)
     return {
         "status": "diverged" if reason else "finished",
         "reason": reason,
-        "phases": describe(at_once.program.plan.phases),
+        "phases": describe(execution.program.plan.phases),
         "average_on_all": None,
         "compilations": [],
         "images_per_second": last.examples / last.train_seconds if last else None,
-        "peak_memory": peak_memory(at_once.program),
+        "peak_memory": peak_memory(execution.program),
     }
 
 
 def families(members: Sequence[Member]) -> list[list[Member]]:
-    """The members, grouped by the program that can run them; in order of first appearance.
+    """Groups the members by the program that can run them, in order of first appearance.
 
     Example:
-        >>> import dataclasses, jaxsched as js
+        >>> import jaxsched as js
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
-        >>> from jaxsched.experiment import Experiment
+        >>> from jaxsched.experiment import Experiment, with_value
         >>> from jaxsched.train import Member
-        >>> from jaxsched.tune import families
-        >>> from jaxsched.experiment import with_value
+        >>> from jaxsched.tune.execution.runner import families
         >>> experiment = Experiment(
         ...     name="cycle",
         ...     model=R9,
@@ -242,6 +253,6 @@ def families(members: Sequence[Member]) -> list[list[Member]]:
     found: dict[tuple[Any, str], list[Member]] = {}
     for member in members:
         experiment = member.experiment
-        kind = experiment.data, program_signature(experiment, plan_for(experiment))
-        found.setdefault(kind, []).append(member)
+        key = experiment.data, program_signature(experiment, plan_for(experiment))
+        found.setdefault(key, []).append(member)
     return list(found.values())

@@ -1,4 +1,4 @@
-"""One state that several runs go on from: that of a run at middle values, on disk."""
+"""Snapshots: states on disk of a run at middle values, which several runs start from."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,49 +12,45 @@ _NAME = "snapshot"
 
 
 class Snapshots:
-    """The states, one a seed, of an experiment at the first evaluation after some epochs.
+    """The states of an experiment, one for each seed, at its first evaluation after some epochs.
 
-    Each is on disk once it is reached, and is not made again.
+    A snapshot is written once it is reached, and is not made again.
 
     Args:
-        experiment: with the middle values; it trains on as any member does.
-        epochs: how far.
-        folder: of the snapshots; those of another experiment or another time need another one.
-
-    Raises:
-        ValueError: when a run diverges before its snapshot.
+        experiment: the experiment with the middle values, which may itself be one of the members.
+        epochs: how many epochs to train before the snapshot.
+        folder: the folder of the snapshots; another experiment or another number of epochs needs
+            another folder.
     """
 
     def __init__(self, experiment: Experiment, epochs: float, folder: Path):
         self.experiment, self.epochs, self._folder = experiment, epochs, folder
 
     def is_made(self, seed: int) -> bool:
-        """Whether the one of this seed is on disk."""
+        """Returns whether the snapshot of this seed is on disk."""
         return self._path(seed).exists()
 
-    def position(
+    def run_state(
         self,
         program: Program,
         seed: int,
         on_examples: Callable[[int], None] = lambda examples: None,
     ) -> RunState:
-        """Where the members of this seed go on from.
+        """Returns the state that the members of this seed start from; trains up to it if need be.
 
         Args:
-            program: of a family that the experiment belongs to.
-            seed: of the run.
-            on_examples: takes the number of examples trained on, where the state has to be reached
-                first.
+            program: the program of the family that the experiment belongs to.
+            seed: the seed of the run.
+            on_examples: is called with the number of examples trained on, if the state has to be
+                reached first.
+
+        Raises:
+            ValueError: when the run diverges before its snapshot.
         """
         if not self.is_made(seed):
             self._make(program.member(self.experiment), seed, on_examples)
         like = RunState.first(program, seed).arrays
         return RunState.of(restore_named(self._path(seed), like), program)
-
-    def num_updates(self, program: Program) -> int:
-        """How many updates lead to it."""
-        plan, steps = program.plan, program.evaluation_steps(program.plan)
-        return next(step for step in steps if self._is_reached(plan.examples_at(step), plan))
 
     def _make(self, program: Program, seed: int, on_examples: Callable[[int], None]) -> None:
         def stop(rows: Sequence[Evaluation]) -> str:
@@ -66,8 +62,8 @@ class Snapshots:
         )
         if outcome.status == "diverged":
             raise ValueError(
-                f"{self.experiment.name}, from which the others go on, {outcome.reason}; give "
-                "other values, or start each from its first weights."
+                f"{self.experiment.name}, from which the others start, {outcome.reason}; give "
+                "other values, or leave out from_snapshot."
             )
         last = outcome.rows[-1]
         content = {

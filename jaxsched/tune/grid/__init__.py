@@ -1,1 +1,1 @@
-"""Grids of short runs, their ranking and their report."""
+"""Grids of short runs: the runs, their ranking and their report."""

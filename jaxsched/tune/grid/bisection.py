@@ -1,22 +1,22 @@
-"""Values between those of a grid: its exponent bisected."""
+"""Refines the values of a grid by bisecting their exponent."""
 
 import math
 from collections.abc import Sequence
 
 
 def bisect(name: str, values: Sequence[float], best: float) -> tuple[float, ...]:
-    """The values halfway, by their exponent, between the best one and its neighbours.
+    """Returns the values halfway, by exponent, between the best value and its neighbours.
 
     Formula:
         10^((log₁₀ best + log₁₀ neighbour) / 2), to three digits
 
-    of 1 − momentum for a momentum, because a gradient acts over 1 / (1 − momentum) updates. Whole
-    numbers, and a neighbour that is 0, have nothing between.
+    A momentum is bisected by 1 − momentum, because a gradient acts over 1 / (1 − momentum) updates.
+    There is nothing between whole numbers, nor between the best value and a neighbour of 0.
 
     Args:
-        name: of the values.
-        values: tried so far.
-        best: one of them.
+        name: the name of the values.
+        values: the values tried so far.
+        best: the best of them.
 
     Source:
         L. N. Smith, "A disciplined approach to neural network hyper-parameters" (arXiv 1803.09820),
@@ -32,16 +32,16 @@ def bisect(name: str, values: Sequence[float], best: float) -> tuple[float, ...]
     if not any(isinstance(value, float) for value in values):
         return ()
     ordered = sorted(values)
-    place = ordered.index(best)
-    neighbours = ordered[max(place - 1, 0) : place] + ordered[place + 1 : place + 2]
-    found = (_halfway(name, best, neighbour) for neighbour in neighbours)
-    return tuple(value for value in found if value is not None and value not in ordered)
+    index = ordered.index(best)
+    neighbours = ordered[max(index - 1, 0) : index] + ordered[index + 1 : index + 2]
+    halfway = (_halfway(name, best, neighbour) for neighbour in neighbours)
+    return tuple(value for value in halfway if value is not None and value not in ordered)
 
 
 def _halfway(name: str, one: float, other: float) -> float | None:
     if name == "momentum":
-        rest = _halfway("1 - momentum", 1 - one, 1 - other)
-        return None if rest is None else float(f"{1 - rest:.10g}")
+        complement = _halfway("1 - momentum", 1 - one, 1 - other)
+        return None if complement is None else float(f"{1 - complement:.10g}")
     if not (one > 0 and other > 0):
         return None
     return float(f"{math.sqrt(one * other):.3g}")

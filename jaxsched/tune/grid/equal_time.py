@@ -1,4 +1,4 @@
-"""Batch sizes compared at equal training time, beside equal epochs. Knows no JAX."""
+"""Compares batch sizes at equal training time, next to equal epochs. Imports no JAX."""
 
 import math
 import statistics
@@ -11,7 +11,7 @@ from jaxsched.tune.grid.ranking import Result
 
 
 def time_budget(records: Sequence[Record]) -> float:
-    """What the fastest run that came to its end trained, in seconds; infinite where none did."""
+    """Returns the training seconds of the fastest finished run; infinity if no run finished."""
     ended = [r for r in records if r.evaluations and r.end and r.end["status"] != "diverged"]
     return min((r.evaluations[-1]["train_seconds"] for r in ended), default=math.inf)
 
@@ -19,17 +19,18 @@ def time_budget(records: Sequence[Record]) -> float:
 def result_within(
     values: Mapping[str, Any], records: Sequence[Record], seconds: float
 ) -> Result | None:
-    """What the runs of one cell say at their last evaluation within so many training seconds.
+    """Returns a cell's result at its runs' last evaluations within a number of training seconds.
 
-    Compilation and evaluation do not count as training. A run that diverged does so here too.
+    Compilation and evaluation do not count as training. A run that diverged counts as diverged,
+    whenever that was.
 
     Args:
-        values: of the cell.
-        records: a record a seed, at least one.
-        seconds: since the first update.
+        values: the values of the cell.
+        records: one record for each seed, at least one.
+        seconds: the training seconds since the first update.
 
     Returns:
-        None where a run has no evaluation that early.
+        The result, or None if a run has no evaluation that early.
 
     Source:
         L. N. Smith, "A disciplined approach to neural network hyper-parameters" (arXiv 1803.09820),
@@ -61,15 +62,15 @@ def result_within(
     return Result(records[0].name, values, losses, accuracies, used)
 
 
-def on_equal_time(results: Sequence[Result | None], seconds: float) -> str:
-    """Which cell is best within the time, in words."""
+def equal_time_statement(results: Sequence[Result | None], seconds: float) -> str:
+    """Returns a sentence that names the best cell within the training seconds."""
     known = [r for r in results if r is not None and not r.num_diverged]
     if not known:
         return f"Within {seconds:.3g} training seconds no cell was evaluated."
     best = min(known, key=lambda r: r.loss)
     used = statistics.fmean(best.seconds.values())
     return (
-        f"At equal time, the {seconds:.3g} training seconds of the fastest: best is "
-        f"{format_values(best.values)}, with loss {best.loss:.4g} at its last evaluation within it "
-        f"(after {used:.3g} seconds)."
+        f"At equal time, the {seconds:.3g} training seconds of the fastest run: best is "
+        f"{format_values(best.values)}, with loss {best.loss:.4g} at its last evaluation within "
+        f"that time (after {used:.3g} seconds)."
     )

@@ -1,4 +1,4 @@
-"""A grid: short runs of an experiment at each of some values, alone or crossed."""
+"""A grid: short runs of an experiment at several values of one or more hyper-parameters."""
 
 import dataclasses
 import itertools
@@ -6,18 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from jaxsched.experiment import Experiment
-from jaxsched.experiment.overrides import with_value
-from jaxsched.experiment.validation import held_out
+from jaxsched.experiment import Experiment, held_out, with_value
 from jaxsched.text import text_of
 from jaxsched.tune.grid.bisection import bisect
 
-# So that a curve shows how the loss falls, and equal times can be found within a run.
+# Enough to see how the loss falls, and to compare runs at equal times.
 _FEWEST_EVALUATIONS = 4
 
 
 class Cell(NamedTuple):
-    """One place of a grid."""
+    """One combination of values in a grid."""
 
     values: Mapping[str, Any]  # by the name of their axis
     experiment: Experiment
@@ -25,28 +23,29 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Short runs at each of some values, alone or crossed, judged by their early validation loss.
+    """Short runs at several values, alone or crossed, ranked by their early validation loss.
 
-    The experiment's phases are shortened in proportion, and times of its schedules in per cent with
-    them; times in epochs stay. It is evaluated at least four times, on a tenth of its training
-    images where the source can hold them out (see `held_out`).
+    The experiment's phases are shortened in proportion. Times of its schedules in per cent shrink
+    with them, times in epochs do not. Each run is evaluated at least four times, on a tenth of the
+    training images if the source can hold them out (see `held_out`).
 
-    With `from_snapshot` all members of a seed go on from one state: one run with the middle value
-    of each axis trains for so many epochs (up to the next evaluation), and from there each member
-    for `epochs` more; schedules stretch over both. The author takes the snapshot where the loss has
-    stopped to fall fast, or half-way.
+    With `from_snapshot`, all runs of a seed start from one state: a run with the middle value of
+    each axis trains for `from_snapshot` epochs (up to the next evaluation), and from there each run
+    trains for `epochs` more. The schedules stretch over both parts. Smith takes the snapshot where
+    the loss has stopped falling fast, or half-way.
 
     Attributes:
-        experiment: what is tuned.
-        axes: values by name, see `with_value`; several axes are crossed.
-        epochs: how long each member trains on its own.
-        seeds: one run each.
-        from_snapshot: epochs before the members part; None starts each from its first weights.
-        refine: how many times values between the best and its neighbours are added, see `bisect`.
+        experiment: the experiment to tune.
+        axes: the values to try by name, see `with_value`; several axes are crossed.
+        epochs: how many epochs each run trains on its own.
+        seeds: one run of each cell for each seed.
+        from_snapshot: epochs that the runs of a seed share; None starts each from its initial
+            weights.
+        refine: how many times to add values between the best one and its neighbours, see `bisect`.
 
     Raises:
         ValueError: when there are no values, values or seeds repeat, a number is out of its range,
-            or the experiment has no such field.
+            or the experiment has no field of an axis' name.
 
     Source:
         L. N. Smith, "A disciplined approach to neural network hyper-parameters" (arXiv 1803.09820),
@@ -93,7 +92,7 @@ class Grid:
                 f"epochs={self.epochs}, refine={self.refine}."
             )
         self._check_snapshot()
-        self.cells()  # refuses a field that there is not
+        self.cells()  # raises if the experiment has no field of an axis' name
 
     def _check_snapshot(self) -> None:
         if self.from_snapshot is None:
@@ -104,20 +103,20 @@ class Grid:
             )
         if self.compares_time:
             raise ValueError(
-                "a snapshot has taken its updates at one batch size, and batch sizes are compared "
-                "over a whole run, got an axis batch_size; leave from_snapshot out."
+                "a snapshot's updates have one batch size, but batch sizes are compared over whole "
+                "runs, got an axis batch_size; leave from_snapshot out."
             )
 
     @property
     def compares_time(self) -> bool:
-        """Whether the members' updates differ in time, so that each has to run by itself."""
+        """Whether batch sizes are compared at equal time, so that each run has to be alone."""
         return any(name.split(".")[-1] == "batch_size" for name in self.axes)
 
     @property
     def short(self) -> Experiment:
-        """The short run that the values are set on."""
-        total = self.epochs + (self.from_snapshot or 0.0)
-        factor = total / sum(phase.epochs for phase in self.experiment.phases)
+        """The short experiment that the values are set on."""
+        epochs = self.epochs + (self.from_snapshot or 0.0)
+        factor = epochs / sum(phase.epochs for phase in self.experiment.phases)
         phases = tuple(
             dataclasses.replace(phase, epochs=phase.epochs * factor)
             for phase in self.experiment.phases
@@ -127,13 +126,13 @@ class Grid:
         return dataclasses.replace(held_out(self.experiment), **changes)
 
     def cells(self) -> list[Cell]:
-        """One for each combination of values, the last axis fastest."""
+        """Returns one cell for each combination of values; the last axis varies fastest."""
         names = list(self.axes)
         combinations = itertools.product(*self.axes.values())
         return [self.cell(dict(zip(names, values, strict=True))) for values in combinations]
 
     def cell(self, values: Mapping[str, Any]) -> Cell:
-        """The short run with these values, named after them."""
+        """Returns the short experiment with these values, named after them."""
         experiment = self.short
         for name, value in values.items():
             experiment = with_value(experiment, name, value)
@@ -142,7 +141,7 @@ class Grid:
         return Cell(values, dataclasses.replace(experiment, name=name))
 
     def middle(self) -> Cell:
-        """That of the middle value of each axis, of two the larger: what a snapshot is of."""
+        """Returns the cell of each axis' middle value, or the larger of two, for the snapshot."""
 
         def middle(values: tuple[Any, ...]) -> Any:
             are_numbers = all(isinstance(value, int | float) for value in values)
@@ -152,19 +151,19 @@ class Grid:
         return self.cell({name: middle(values) for name, values in self.axes.items()})
 
     def refined(self, cells: Iterable[Cell], best: Cell) -> list[Cell]:
-        """The cells between the best one and its neighbours, along each axis through it.
+        """Returns the cells between the best one and its neighbours on each axis through it.
 
         Args:
-            cells: made so far.
-            best: of these.
+            cells: the cells so far.
+            best: the best of them.
         """
-        others = list(cells)
-        found = []
+        known = list(cells)
+        added = []
         for name, value in best.values.items():
             line = {
                 cell.values[name]
-                for cell in others
+                for cell in known
                 if all(cell.values[n] == v for n, v in best.values.items() if n != name)
             }
-            found += [self.cell({**best.values, name: new}) for new in bisect(name, [*line], value)]
-        return found
+            added += [self.cell({**best.values, name: new}) for new in bisect(name, [*line], value)]
+        return added

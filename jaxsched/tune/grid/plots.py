@@ -1,4 +1,4 @@
-"""The picture of a grid: how the loss fell at each value, and where it ended."""
+"""Plots a grid: how the loss fell at each value, and where it ended."""
 
 import math
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from jaxsched.text import format_values, text_of, title
 from jaxsched.tune.grid.ranking import Result
 from jaxsched.tune.grid.runs import CellRuns
 
-# As many as a reader can tell apart; more cells show the best of them.
+# As many lines as a reader can tell apart; of more cells only the best are drawn.
 _COLOURS = (*COLOURS, "#000000")
-_MOST_BANDS = 5  # more hide each other
+_MOST_BANDS = 5  # more bands would hide each other
 
 
 def draw_grid(
@@ -28,26 +28,26 @@ def draw_grid(
     *,
     evaluated_on: str,
 ) -> None:
-    """Loss against epochs, a line a cell, and the last loss against the value or values.
+    """Plots loss against epochs, one line for each cell, and the last loss against the values.
 
-    Lines are means over seeds, bands and bars reach from the lowest to the highest of them.
+    Lines are means over seeds; bands reach from the lowest to the highest seed.
 
     Args:
-        heading: of the picture.
+        heading: the title of the figure.
         runs: the cells with their records.
-        results: of the same cells.
-        path: the picture.
-        evaluated_on: what the loss is of.
+        results: the results of the same cells.
+        path: the image file to write.
+        evaluated_on: the images of the loss: "validation" or "test".
     """
     names = list(results[0].values)
-    ends = [name for name in names if len({r.values[name] for r in results}) > 1]
+    varied = [name for name in names if len({r.values[name] for r in results}) > 1]
     figure = Figure(figsize=(11, 4.6), layout="constrained")
-    curves, *rest = figure.subplots(1, 2 if len(ends) in (1, 2) else 1, squeeze=False)[0]
+    curves, *rest = figure.subplots(1, 2 if len(varied) in (1, 2) else 1, squeeze=False)[0]
     _draw_curves(curves, runs, results, evaluated_on)
-    if len(ends) == 1:
-        _draw_line(rest[0], ends[0], results, evaluated_on)
-    elif len(ends) == 2:
-        _draw_map(figure, rest[0], ends, results, evaluated_on)
+    if len(varied) == 1:
+        _draw_line(rest[0], varied[0], results, evaluated_on)
+    elif len(varied) == 2:
+        _draw_map(figure, rest[0], varied, results, evaluated_on)
     figure.suptitle(heading)
     figure.savefig(path, dpi=150)
 
@@ -55,19 +55,19 @@ def draw_grid(
 def _draw_curves(
     axis: Axes, runs: Sequence[CellRuns], results: Sequence[Result], evaluated_on: str
 ) -> None:
-    order = sorted(range(len(results)), key=lambda place: results[place].loss)
+    order = sorted(range(len(results)), key=lambda index: results[index].loss)
     shown = order[: len(_COLOURS)]
     lowest = math.inf
-    for colour, place in zip(_COLOURS, shown, strict=False):
-        rows = [record.evaluations for record in runs[place].records]
-        # A run that diverged has fewer rows; what is drawn ends where the first one ends.
+    for colour, index in zip(_COLOURS, shown, strict=False):
+        rows = [record.evaluations for record in runs[index].records]
+        # A run that diverged has fewer evaluations; the line ends with the shortest run.
         length = min(map(len, rows))
         if not length:
             continue
         epochs = [row["epoch"] for row in rows[0][:length]]
-        losses = np.array([[row["test_loss"] for row in of_run[:length]] for of_run in rows])
+        losses = np.array([[row["test_loss"] for row in run[:length]] for run in rows])
         mean = losses.mean(axis=0)
-        axis.plot(epochs, mean, color=colour, label=format_values(runs[place].cell.values))
+        axis.plot(epochs, mean, color=colour, label=format_values(runs[index].cell.values))
         if len(shown) <= _MOST_BANDS:
             band = losses.min(axis=0), losses.max(axis=0)
             axis.fill_between(epochs, *band, color=colour, alpha=0.12, linewidth=0)
@@ -76,20 +76,21 @@ def _draw_curves(
     plain(axis).set(xlabel="epochs", ylabel=f"{evaluated_on} loss{more}")
     if 0 < lowest < math.inf:
         axis.set_yscale("log")
-        # As numbers: within a decade there is no power of ten to read them by.
+        # Label minor ticks too: within a decade there is no power of ten to label.
         axis.yaxis.set_major_formatter(LogFormatter())
         axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
     axis.legend(frameon=False, fontsize=8)
 
 
 def _draw_line(axis: Axes, name: str, results: Sequence[Result], evaluated_on: str) -> None:
-    """The last loss against one value."""
+    """Plots the last loss against one value."""
     known = sorted((r for r in results if not r.num_diverged), key=lambda r: _number(r, name))
-    places = _places(name, [r.values[name] for r in results])
+    places = _places([r.values[name] for r in results])
     x = [places[r.values[name]] for r in known]
     losses = [list(r.losses.values()) for r in known]
-    for at, of_seeds in zip(x, losses, strict=True):
-        axis.plot([at] * len(of_seeds), of_seeds, ".", color=COLOURS[0], alpha=0.5)
+    for position, seeds in zip(x, losses, strict=True):
+        axis.plot([position] * len(seeds), seeds, ".", color=COLOURS[0], alpha=0.5)
+    # A value of 0 stands apart on a logarithmic axis, so that no line leads to it.
     joined = [i for i, r in enumerate(known) if r.values[name] != 0]
     means = [r.loss for r in known]
     axis.plot([x[i] for i in joined], [means[i] for i in joined], color=COLOURS[0], zorder=1)
@@ -101,8 +102,8 @@ def _draw_line(axis: Axes, name: str, results: Sequence[Result], evaluated_on: s
             label="lowest",
         )  # fmt: skip
     diverged = [places[r.values[name]] for r in results if r.num_diverged]
-    for at in diverged:
-        axis.axvline(at, color=COLOURS[1], linestyle=":", linewidth=1.5)
+    for position in diverged:
+        axis.axvline(position, color=COLOURS[1], linestyle=":", linewidth=1.5)
     if diverged:
         axis.plot([], [], ":", color=COLOURS[1], label="diverged")
     plain(axis).set(xlabel=title(name), ylabel=f"last {evaluated_on} loss")
@@ -113,7 +114,7 @@ def _draw_line(axis: Axes, name: str, results: Sequence[Result], evaluated_on: s
 def _draw_map(
     figure: Figure, axis: Axes, names: Sequence[str], results: Sequence[Result], evaluated_on: str
 ) -> None:
-    """The last loss over two values, as numbers on colours."""
+    """Plots the last loss over two values, as numbers on colours."""
     rows, columns = (sorted({r.values[name] for r in results}) for name in names)
     losses = np.full((len(rows), len(columns)), np.nan)
     for r in results:
@@ -124,7 +125,7 @@ def _draw_map(
     middle = (finite.min() + finite.max()) / 2 if len(finite) else math.nan
     for (row, column), loss in np.ndenumerate(losses):
         if np.isnan(loss):
-            continue  # not run
+            continue  # this combination was not run
         text = f"{loss:.3g}" if np.isfinite(loss) else "diverged"
         is_best = bool(len(finite)) and loss == finite.min()
         axis.text(
@@ -139,13 +140,14 @@ def _draw_map(
     figure.colorbar(image, ax=axis, label=f"last {evaluated_on} loss", pad=0.02)
 
 
-def _places(name: str, values: Sequence[Any]) -> dict[Any, float]:
-    """Where each value stands: on a logarithmic axis with 0 apart, or one after another.
+def _places(values: Sequence[Any]) -> dict[Any, float]:
+    """The position of each value on the axis.
 
-    Shares between 0 and 1 that differ by less than tenfold stand on a linear axis.
+    Numbers stand on a logarithmic axis with 0 apart, or on a linear one if they differ by less than
+    tenfold or are negative; other values stand one after another.
     """
     if not all(isinstance(value, int | float) for value in values):
-        return {value: float(place) for place, value in enumerate(dict.fromkeys(values))}
+        return {value: float(index) for index, value in enumerate(dict.fromkeys(values))}
     ordered = sorted(set(values))
     positive = [value for value in ordered if value > 0]
     if not positive or ordered[0] < 0 or positive[-1] < 10 * positive[0]:
@@ -155,6 +157,6 @@ def _places(name: str, values: Sequence[Any]) -> dict[Any, float]:
     return {**zero, **places}
 
 
-def _number(of: Result, name: str) -> float:
-    value = of.values[name]
+def _number(result: Result, name: str) -> float:
+    value = result.values[name]
     return float(value) if isinstance(value, int | float) else 0.0

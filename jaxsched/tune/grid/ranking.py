@@ -1,29 +1,30 @@
-"""What the runs of a grid say: which values are best, and how sure that is. Knows no JAX."""
+"""Ranks the cells of a grid, and tells how sure the ranking is. Imports no JAX."""
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jaxsched.text import format_values
 from jaxsched.tracking.records import Record
 
-# A difference counts where its interval of this confidence is on one side of 0.
+# Two cells differ if the interval of their difference at this confidence leaves out 0.
 _CONFIDENCE = 0.95
 _MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the runs of one cell say.
+    """The losses, accuracies and training times of one cell's runs.
 
     Attributes:
-        name: of the cell.
-        values: by the name of their axis.
-        losses: the last validation loss of each seed; infinite where the run diverged.
+        name: the name of the cell's experiment.
+        values: the cell's values by the name of their axis.
+        losses: the last validation loss of each seed; infinite if the run diverged.
         accuracies: the last validation accuracy of each seed that did not diverge.
-        seconds: that each seed trained.
+        seconds: the training seconds of each seed.
     """
 
     name: str
@@ -34,42 +35,41 @@ class Result:
 
     @property
     def num_diverged(self) -> int:
-        """Of its runs."""
+        """The number of runs that diverged."""
         return sum(math.isinf(loss) for loss in self.losses.values())
 
     @property
     def loss(self) -> float:
-        """The mean over seeds."""
+        """The mean loss over seeds."""
         return statistics.fmean(self.losses.values())
 
     @property
     def loss_sd(self) -> float | None:
-        """The standard deviation over seeds (n − 1); None for one seed or where one diverged."""
-        return spread(self.losses.values()) if not self.num_diverged else None
+        """The standard deviation over seeds (n − 1); None for one seed, or if one diverged."""
+        return None if self.num_diverged else _sd(self.losses.values())
 
     @property
     def accuracy(self) -> float | None:
-        """The mean over the seeds that did not diverge; None where all did."""
+        """The mean accuracy over the seeds that did not diverge; None if all did."""
         return statistics.fmean(self.accuracies.values()) if self.accuracies else None
 
     @property
     def accuracy_sd(self) -> float | None:
         """The standard deviation over seeds (n − 1); None for one seed."""
-        return spread(self.accuracies.values())
+        return _sd(self.accuracies.values())
 
 
-def spread(values: Any) -> float | None:
-    """Standard deviation (n − 1); None of fewer than two."""
-    numbers = list(values)
-    return statistics.stdev(numbers) if len(numbers) > 1 else None
+def _sd(values: Collection[float]) -> float | None:
+    """The standard deviation (n − 1); None for fewer than two values."""
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
-def result(values: Mapping[str, Any], records: Sequence[Record]) -> Result:
-    """What the finished runs of one cell say at their end.
+def cell_result(values: Mapping[str, Any], records: Sequence[Record]) -> Result:
+    """Returns the result of a cell at the end of its finished runs.
 
     Args:
-        values: of the cell.
-        records: a record a seed, at least one.
+        values: the values of the cell.
+        records: one record for each seed, at least one.
     """
     return Result(
         records[0].name,
@@ -98,12 +98,12 @@ def _last_loss(record: Record) -> float:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Which cell is best, and in words how sure that is.
+    """The best cell of a grid, and sentences that tell how sure that is.
 
     Attributes:
-        best: the cell with the least mean loss; None where all diverged.
-        advised: what to take: the largest weight decay within one standard error of the best.
-        statements: sentences.
+        best: the cell with the lowest mean loss; None if every cell diverged.
+        advised: the cell to take: the largest weight decay within one standard error of the best.
+        statements: sentences for the reader.
     """
 
     best: Result | None
@@ -112,50 +112,56 @@ class Ranking:
 
 
 def rank_cells(results: Sequence[Result]) -> Ranking:
-    """The verdict over the cells of a grid.
+    """Ranks the cells of a grid by their mean loss.
 
-    Cells are compared over the seeds that they share: the difference to the best is d ± t · s / √n
-    with the mean d and the standard deviation s of the differences seed by seed, and Student's t
-    for 95 %. Where 0 is within, the two cannot be told apart. For weight decays the rule is of one
-    standard error, d ≤ s / √n, because few seeds can tell hardly anything apart.
+    Cells are compared over the seeds that they share by a paired t test: the difference to the best
+    cell is d ± t · s / √n with the mean d and the standard deviation s of the differences seed by
+    seed, and Student's t for 95 %. If 0 lies within that interval, the two cells cannot be told
+    apart. For the advised weight decay the rule is one standard error, d ≤ s / √n, because few
+    seeds can tell hardly any two cells apart.
 
     Args:
-        results: of the cells; one in which a seed diverged is never the best.
+        results: the results of the cells; a cell in which a seed diverged, or with fewer seeds than
+            others, is never the best.
 
     Example:
         >>> from jaxsched.tune.grid.ranking import Result, rank_cells
         >>> def cell(decay, *losses):
-        ...     of_seeds = dict(enumerate(losses))
-        ...     return Result(f"wd{decay}", {"weight_decay": decay}, of_seeds, {}, {})
+        ...     by_seed = dict(enumerate(losses))
+        ...     return Result(f"wd{decay}", {"weight_decay": decay}, by_seed, {}, {})
         >>> cells = [cell(1e-5, 0.9, 1.1), cell(1e-4, 0.5, 0.7), cell(1e-3, 0.8, 1.0)]
-        >>> verdict = rank_cells(cells)
-        >>> verdict.best.name, verdict.statements[0]
+        >>> ranking = rank_cells(cells)
+        >>> ranking.best.name, ranking.statements[0]
         ('wd0.0001', 'Best: weight decay 1e-4, with loss 0.6 ± 0.141 (n=2).')
     """
-    most = max((len(r.losses) for r in results), default=0)
-    whole = [r for r in results if not r.num_diverged and len(r.losses) == most]
-    if not whole:
-        return Ranking(None, None, ("No cell has come to its end: every one of them diverged.",))
-    ranked = sorted(whole, key=lambda r: r.loss)
-    best = ranked[0]
-    equals = [r for r in ranked[1:] if not is_told_apart(best, r)]
-    advised = _largest_decay(best, ranked[1:])
-    statements = [f"Best: {format_values(best.values)}, with loss {loss_text(best)} (n={most})."]
-    statements += [] if len(ranked) < 2 else [_on_the_runner_up(best, ranked[1], equals)]
-    statements += [] if advised is best else [_on_decay(advised)]
-    statements += _on_edges(best, results)
+    num_seeds = max((len(r.losses) for r in results), default=0)
+    complete = [r for r in results if not r.num_diverged and len(r.losses) == num_seeds]
+    if not complete:
+        return Ranking(None, None, ("No cell finished: every one of them diverged.",))
+    best, *others = sorted(complete, key=lambda r: r.loss)
+    ties = [r for r in others if not is_clearly_better(best, r)]
+    advised = _largest_decay(best, others)
+    statements = [
+        f"Best: {format_values(best.values)}, with loss {loss_text(best)} (n={num_seeds})."
+    ]
+    statements += [] if not others else [_runner_up_statement(best, others[0], ties)]
+    statements += [] if advised is best else [_decay_statement(advised)]
+    statements += _edge_statements(best, results)
     return Ranking(best, advised, tuple(statements))
 
 
-def is_told_apart(best: Result, other: Result) -> bool:
-    """Whether the interval of their difference, paired over seeds, leaves out 0."""
+def is_clearly_better(best: Result, other: Result) -> bool:
+    """Returns whether the interval of the difference in loss, paired over seeds, is above 0."""
     differences = _differences(best, other)
     if len(differences) < 2:
         return False
-    from scipy import stats  # slow to import, and of use to no other command
+    from scipy import stats  # slow to import, and most commands do not need it
 
-    quantile = float(stats.t.ppf((1 + _CONFIDENCE) / 2, len(differences) - 1))
-    return statistics.fmean(differences) > quantile * _standard_error(differences)
+    with warnings.catch_warnings():
+        # Differences that are equal for all seeds have no spread, of which SciPy warns.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        interval = stats.ttest_1samp(differences, 0.0).confidence_interval(_CONFIDENCE)
+    return bool(interval.low > 0)
 
 
 def _standard_error(differences: Sequence[float]) -> float:
@@ -163,34 +169,35 @@ def _standard_error(differences: Sequence[float]) -> float:
 
 
 def _differences(best: Result, other: Result) -> list[float]:
-    """By how much the other's loss is higher, seed by seed."""
+    """How much higher the loss of the other cell is, seed by seed."""
     shared = [seed for seed in best.losses if seed in other.losses]
     return [other.losses[seed] - best.losses[seed] for seed in shared]
 
 
-def _on_the_runner_up(best: Result, second: Result, equals: Sequence[Result]) -> str:
+def _runner_up_statement(best: Result, second: Result, ties: Sequence[Result]) -> str:
     differences = _differences(best, second)
-    ahead = statistics.fmean(differences)
+    mean = statistics.fmean(differences)
     if len(differences) < 2:
         return (
-            f"{format_values(second.values)} is next, {ahead:.3g} behind. With one seed nothing "
-            "says whether that is more than luck; run more seeds."
+            f"{format_values(second.values)} is next, {mean:.3g} behind. One seed cannot tell "
+            "whether that is more than luck; run more seeds."
         )
     sd = statistics.stdev(differences)
     behind = (
-        f"{format_values(second.values)} is next, {ahead:.3g} ± {sd:.2g} behind over the same seeds"
+        f"{format_values(second.values)} is next, {mean:.3g} ± {sd:.2g} behind over the same seeds"
     )
-    if second not in equals:
+    if second not in ties:
         return f"{behind}: the best is clear."
-    names = "; ".join(format_values(r.values) for r in equals[:_MOST_NAMED])
-    more = f" and {len(equals) - _MOST_NAMED} more" if len(equals) > _MOST_NAMED else ""
-    return (
-        f"{behind}. Not told apart from the best by these {len(differences)} seeds: {names}{more}."
-    )
+    names = "; ".join(format_values(r.values) for r in ties[:_MOST_NAMED])
+    more = f" and {len(ties) - _MOST_NAMED} more" if len(ties) > _MOST_NAMED else ""
+    return f"{behind}. These {len(differences)} seeds cannot tell the best from: {names}{more}."
 
 
 def _largest_decay(best: Result, others: Sequence[Result]) -> Result:
-    """Of those within one standard error that differ in weight decay alone, that with the most."""
+    """The cell with the largest weight decay within one standard error of the best.
+
+    Only cells that differ from the best in nothing but weight decay are considered.
+    """
     name = "weight_decay"
     if name not in best.values:
         return best
@@ -205,16 +212,16 @@ def _largest_decay(best: Result, others: Sequence[Result]) -> Result:
     return max([best, *close], key=lambda r: r.values[name])
 
 
-def _on_decay(advised: Result) -> str:
+def _decay_statement(advised: Result) -> str:
     return (
-        f"Take {format_values(advised.values)}: within one standard error of the best, and of "
-        "weight decays that do equally well the largest is taken (Smith, arXiv 1803.09820, "
-        "section 4.4)."
+        f"Take {format_values(advised.values)}: it is within one standard error of the best, and "
+        "of weight decays that do equally well the largest is to be taken (Smith, arXiv "
+        "1803.09820, section 4.4)."
     )
 
 
-def _on_edges(best: Result, results: Sequence[Result]) -> list[str]:
-    """Where the best lies at an end of its axis, beyond which there may be better ones."""
+def _edge_statements(best: Result, results: Sequence[Result]) -> list[str]:
+    """Statements for each axis at whose end the best value lies: better ones may lie beyond it."""
     statements = []
     for name, value in best.values.items():
         tried = {r.values[name] for r in results}
@@ -231,6 +238,7 @@ def _on_edges(best: Result, results: Sequence[Result]) -> list[str]:
     return statements
 
 
-def loss_text(of: Result) -> str:
-    """A mean ± sd, as far as they are known."""
-    return f"{of.loss:.4g}" if of.loss_sd is None else f"{of.loss:.4g} ± {of.loss_sd:.3g}"
+def loss_text(result: Result) -> str:
+    """Returns the mean loss ± its standard deviation; the mean alone if there is no deviation."""
+    sd = "" if result.loss_sd is None else f" ± {result.loss_sd:.3g}"
+    return f"{result.loss:.4g}{sd}"

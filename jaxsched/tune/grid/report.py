@@ -1,4 +1,4 @@
-"""What a grid leaves behind: a table in three forms and a picture."""
+"""Writes the report of a grid: a table for the terminal, Markdown, JSON and a plot."""
 
 import json
 import math
@@ -7,51 +7,51 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
-from jaxsched.text import text_of, title
-from jaxsched.tune.grid.equal_time import on_equal_time, result_within, time_budget
+from jaxsched.text import markdown_rows, mean_and_sd, text_of, title
+from jaxsched.tune.grid.equal_time import equal_time_statement, result_within, time_budget
 from jaxsched.tune.grid.plots import draw_grid
-from jaxsched.tune.grid.ranking import Ranking, Result, loss_text, rank_cells, result
+from jaxsched.tune.grid.ranking import Ranking, Result, cell_result, loss_text, rank_cells
 from jaxsched.tune.grid.runs import GridRuns
 
 
 class GridReport(NamedTuple):
-    """What is shown."""
+    """The report of a grid, to show."""
 
-    table: Table  # in the terminal
+    table: Table  # for the terminal
     statements: tuple[str, ...]
     markdown: str
 
 
 def write_grid_report(runs: GridRuns) -> GridReport:
-    """Writes `grid.json`, `grid.md` and `grid.png` to the folder of the runs.
+    """Writes `grid.json`, `grid.md` and `grid.png` to the folder of the runs, and returns them.
 
     Args:
-        runs: of which some have finished, be they cut off.
+        runs: the runs of the grid, also of one that was interrupted.
 
     Raises:
-        ValueError: when none has.
+        ValueError: when no run has finished.
     """
-    of_cells = runs.runs()
-    if not of_cells:
+    cell_runs = runs.runs()
+    if not cell_runs:
         raise ValueError(f"{runs.folder} has no finished run; run the grid first.")
-    results = [result(cell.values, records) for cell, records in of_cells]
-    verdict = rank_cells(results)
-    records = [record for _, records in of_cells for record in records]
+    results = [cell_result(cell.values, records) for cell, records in cell_runs]
+    ranking = rank_cells(results)
+    records = [record for _, records in cell_runs for record in records]
     early, seconds = None, math.inf
     if runs.grid.compares_time:
         seconds = time_budget(records)
-        early = [result_within(cell.values, of_cell, seconds) for cell, of_cell in of_cells]
+        early = [result_within(cell.values, records, seconds) for cell, records in cell_runs]
     evaluated_on = records[0].header["evaluated_on"]
-    statements = _statements(verdict, early, seconds, evaluated_on)
+    statements = _statements(ranking, early, seconds, evaluated_on)
     rows = _rows(results, early, seconds)
     heading = _title(runs, evaluated_on, len(records))
-    lines = [heading, "", *_markdown(rows), "", *(f"- {text}" for text in statements)]
-    markdown = "\n".join(lines) + "\n"
+    bullets = "".join(f"- {text}\n" for text in statements)
+    markdown = f"{heading}\n\n{markdown_rows(rows)}\n{bullets}"
     (runs.folder / "grid.md").write_text(markdown, encoding="utf-8")
-    content = _content(runs, results, verdict, early, seconds, statements)
+    content = _content(runs, results, ranking, early, seconds, statements)
     json_text = json.dumps({**content, "evaluated_on": evaluated_on}, indent=2) + "\n"
     (runs.folder / "grid.json").write_text(json_text, encoding="utf-8")
-    draw_grid(heading, of_cells, results, runs.folder / "grid.png", evaluated_on=evaluated_on)
+    draw_grid(heading, cell_runs, results, runs.folder / "grid.png", evaluated_on=evaluated_on)
     return GridReport(_table(heading, rows), statements, markdown)
 
 
@@ -68,19 +68,19 @@ def _title(runs: GridRuns, evaluated_on: str, num_runs: int) -> str:
 
 
 def _statements(
-    verdict: Ranking,
+    ranking: Ranking,
     early: Sequence[Result | None] | None,
     seconds: float,
     evaluated_on: str,
 ) -> tuple[str, ...]:
-    statements = list(verdict.statements)
+    statements = list(ranking.statements)
     if early is not None:
         statements[0] = f"At equal epochs. {statements[0]}"
-        statements.append(on_equal_time(early, seconds))
+        statements.append(equal_time_statement(early, seconds))
     if evaluated_on == "test":
         statements.append(
-            "Judged on test images, because this source cannot hold out training images: what is "
-            "chosen here looks better on them than it is."
+            "Ranked by test images, because this source cannot hold out training images: the "
+            "values chosen here look better on them than they are."
         )
     return tuple(statements)
 
@@ -88,30 +88,27 @@ def _statements(
 def _rows(
     results: Sequence[Result], early: Sequence[Result | None] | None, seconds: float
 ) -> list[tuple[str, ...]]:
-    """The heading and a row a cell."""
+    """The heading, and one row for each cell."""
     names = list(results[0].values)
     heading = (*map(title, names), "loss", "accuracy, %", "n")
-    rows = [(*(text_of(r.values[n]) for n in names), *_judged(r)) for r in results]
+    rows = [(*(text_of(r.values[n]) for n in names), *_result_cells(r)) for r in results]
     if early is None:
         return [heading, *rows]
     columns = ("training seconds", f"loss within {seconds:.3g} s", "accuracy, %")
     more = [
-        (f"{max(whole.seconds.values(), default=math.nan):.3g}", *_judged(e)[:2])
-        for whole, e in zip(results, early, strict=True)
+        (f"{max(whole.seconds.values(), default=math.nan):.3g}", *_result_cells(within)[:2])
+        for whole, within in zip(results, early, strict=True)
     ]
     return [(*heading, *columns), *((*a, *b) for a, b in zip(rows, more, strict=True))]
 
 
-def _judged(of: Result | None) -> tuple[str, str, str]:
-    """Loss, accuracy and number of seeds."""
-    if of is None:
+def _result_cells(result: Result | None) -> tuple[str, str, str]:
+    """The text of loss, accuracy and number of seeds."""
+    if result is None:
         return "none", "none", "0"
-    diverged = f"{of.num_diverged} diverged" if of.num_diverged else ""
-    accuracy = "none"
-    if of.accuracy is not None:
-        sd = "" if of.accuracy_sd is None else f" ± {100 * of.accuracy_sd:.2f}"
-        accuracy = f"{100 * of.accuracy:.2f}{sd}"
-    return diverged or loss_text(of), accuracy, str(len(of.losses))
+    diverged = f"{result.num_diverged} diverged" if result.num_diverged else ""
+    accuracy = mean_and_sd(result.accuracy, result.accuracy_sd)
+    return diverged or loss_text(result), accuracy, str(len(result.losses))
 
 
 def _table(heading: str, rows: Sequence[tuple[str, ...]]) -> Table:
@@ -123,28 +120,23 @@ def _table(heading: str, rows: Sequence[tuple[str, ...]]) -> Table:
     return table
 
 
-def _markdown(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    lines = [rows[0], ("---:",) * len(rows[0]), *rows[1:]]
-    return [f"| {' | '.join(line)} |" for line in lines]
-
-
 def _content(
     runs: GridRuns,
     results: Sequence[Result],
-    verdict: Ranking,
+    ranking: Ranking,
     early: Sequence[Result | None] | None,
     seconds: float,
     statements: Sequence[str],
 ) -> dict[str, Any]:
-    """The table with its numbers unrounded."""
+    """The content of `grid.json`: the table with its numbers unrounded."""
     content: dict[str, Any] = {
         "name": runs.grid.experiment.name,
         "epochs": runs.grid.epochs,
         "from_snapshot": runs.grid.from_snapshot,
         "seeds": list(runs.grid.seeds),
         "cells": [_numbers(r) for r in results],
-        "best": verdict.best and dict(verdict.best.values),
-        "advised": verdict.advised and dict(verdict.advised.values),
+        "best": ranking.best and dict(ranking.best.values),
+        "advised": ranking.advised and dict(ranking.advised.values),
         "statements": list(statements),
     }
     if early is not None:
@@ -153,14 +145,14 @@ def _content(
     return content
 
 
-def _numbers(of: Result) -> dict[str, Any]:
-    """By seed; JSON has no infinity, so a run that diverged has no loss."""
-    losses = {s: loss if math.isfinite(loss) else None for s, loss in of.losses.items()}
+def _numbers(result: Result) -> dict[str, Any]:
+    # JSON has no infinity, so a run that diverged has no loss.
+    losses = {s: loss if math.isfinite(loss) else None for s, loss in result.losses.items()}
     return {
-        "name": of.name,
-        "values": dict(of.values),
+        "name": result.name,
+        "values": dict(result.values),
         "losses": losses,
-        "accuracies": dict(of.accuracies),
-        "train_seconds": dict(of.seconds),
-        "diverged": of.num_diverged,
+        "accuracies": dict(result.accuracies),
+        "train_seconds": dict(result.seconds),
+        "diverged": result.num_diverged,
     }

@@ -1,4 +1,4 @@
-"""The runs of a grid, round by round of its refinement, and what they say so far."""
+"""The runs of a grid and of its refinement, and their results so far."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 from jaxsched.tracking import Progress, Record, plan_for, read_record, record_path
 from jaxsched.train import Member
+from jaxsched.train.population.strategy import StrategyChoice
 from jaxsched.tune.execution.runner import Runner
 from jaxsched.tune.execution.snapshots import Snapshots
-from jaxsched.tune.execution.strategy import StrategyChoice
 from jaxsched.tune.grid.grid import Cell, Grid
-from jaxsched.tune.grid.ranking import Result, rank_cells, result
+from jaxsched.tune.grid.ranking import Result, cell_result, rank_cells
 
 
 class CellRuns(NamedTuple):
-    """A cell with the records of its runs that came to their end."""
+    """A cell with the records of its finished runs."""
 
     cell: Cell
     records: Sequence[Record]
@@ -23,17 +23,17 @@ class CellRuns(NamedTuple):
 class GridRuns:
     """The runs of a grid, in a folder.
 
-    Runs on record are not made again: after an interrupt the same grid goes on, and one with more
-    values or seeds makes those alone.
+    Runs with a finished record are not made again: after an interrupt the same grid goes on, and a
+    grid with more values or seeds makes only the new runs.
 
     Args:
-        grid: what to run.
-        folder: a folder of the experiment's name in it takes the records.
-        source_text: of the config file.
+        grid: the grid to run.
+        folder: the records are written to a folder of the experiment's name in here.
+        source_text: the text of the config file.
 
     Attributes:
-        folder: of this experiment.
-        cells: so far; a refinement adds to them.
+        folder: the folder of this experiment.
+        cells: the cells so far; a refinement adds to them.
 
     Raises:
         ValueError: when a cell's experiment does not fit its data.
@@ -49,7 +49,7 @@ class GridRuns:
         if grid.from_snapshot is not None:
             middle = grid.middle().experiment
             name = f"from-{middle.name}-{middle.digest()}-epoch{grid.from_snapshot:g}"
-            # Runs from another state are other runs, though their experiments be the same.
+            # Their experiments may equal those of a grid without a snapshot, but their runs do not.
             self._records = self.folder / name
             self._snapshots = Snapshots(middle, grid.from_snapshot, self._records / "snapshots")
 
@@ -60,19 +60,19 @@ class GridRuns:
         choice: StrategyChoice = "auto",
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Makes the runs that are missing; batch sizes in turn, so that their times compare.
+        """Makes the missing runs; batch sizes one after another, so that their times compare.
 
         Args:
-            progress: what shows how far it is.
-            choice: how many run at once, see `prepare`.
-            check: is called about once a second; what it raises ends the runs.
+            progress: shows the progress.
+            choice: how the runs share the devices, see `prepare`.
+            check: is called about once a second; an exception from it ends the runs.
 
         Raises:
-            ValueError: when the chosen way cannot run them.
+            ValueError: when the runs cannot be made by the chosen strategy.
         """
-        if self.grid.compares_time and choice not in ("auto", "in_turn"):
+        if self.grid.compares_time and choice not in ("auto", "in_turn", 1):
             raise ValueError(
-                f"batch sizes are compared at equal time too, for which each has to run by itself, "
+                "batch sizes are also compared at equal time, for which each has to run by itself, "
                 f"got at_once={choice!r}; use 'in_turn'."
             )
         runner = Runner(
@@ -85,22 +85,22 @@ class GridRuns:
         )
         runner.run(self._members(self.cells))
         for _ in range(self.grid.refine):
-            taken = rank_cells(self.results()).advised
-            added = [] if taken is None else self.grid.refined(self.cells, self._cell(taken))
+            advised = rank_cells(self.results()).advised
+            added = [] if advised is None else self.grid.refined(self.cells, self._cell(advised))
             self.cells += added
             runner.run(self._members(added))
 
     def runs(self) -> list[CellRuns]:
-        """The cells that have a finished run, each with those."""
-        found = [CellRuns(cell, self._finished(cell)) for cell in self.cells]
-        return [runs for runs in found if runs.records]
+        """Returns the cells that have finished runs, each with the records of those."""
+        cells = [CellRuns(cell, self._finished(cell)) for cell in self.cells]
+        return [runs for runs in cells if runs.records]
 
     def results(self) -> list[Result]:
-        """What the finished runs say."""
-        return [result(runs.cell.values, runs.records) for runs in self.runs()]
+        """Returns the results of the cells that have finished runs."""
+        return [cell_result(runs.cell.values, runs.records) for runs in self.runs()]
 
     def path(self, cell: Cell, seed: int) -> Path:
-        """Of the record of a run."""
+        """Returns the path of a run's record."""
         return record_path(self._records, cell.experiment, seed)
 
     def _members(self, cells: Sequence[Cell]) -> list[Member]:
@@ -111,5 +111,5 @@ class GridRuns:
         records = [read_record(path) for path in paths if path.exists()]
         return [record for record in records if record.is_complete]
 
-    def _cell(self, of: Result) -> Cell:
-        return next(cell for cell in self.cells if cell.values == of.values)
+    def _cell(self, result: Result) -> Cell:
+        return next(cell for cell in self.cells if cell.values == result.values)

@@ -1,1 +1,1 @@
-"""Range tests of experiments."""
+"""Range tests of experiments: the learning rate raised update by update."""

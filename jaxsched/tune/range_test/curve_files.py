@@ -1,4 +1,4 @@
-"""Curves of range tests on disk: one file of JSON a run."""
+"""Writes and reads the curves of range tests: one JSON file for each run."""
 
 import json
 import os
@@ -14,15 +14,15 @@ _KIND = "range test"
 
 
 def write_curve(path: Path, header: Mapping[str, Any], curve: RangeCurve) -> None:
-    """Writes a curve that is done; what is there is whole, or not there.
+    """Writes the curve of a finished run; the file is either complete or does not exist.
 
     Args:
-        path: the file; its folder is made.
-        header: what was run, and with what.
-        curve: of the run.
+        path: the file to write; its folder is made if need be.
+        header: the experiment, its seed and the environment of the run.
+        curve: the curve of the run.
 
     Raises:
-        OSError: when it cannot be written.
+        OSError: when the file cannot be written.
     """
     content = {
         "kind": _KIND,
@@ -33,18 +33,19 @@ def write_curve(path: Path, header: Mapping[str, Any], curve: RangeCurve) -> Non
         "losses": [loss if np.isfinite(loss) else None for loss in curve.losses.tolist()],
         "accuracies": None if curve.accuracies is None else curve.accuracies.tolist(),
     }
-    beside = path.with_suffix(".part")
+    partial = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("w", encoding="utf-8") as file:
+        with partial.open("w", encoding="utf-8") as file:
             json.dump(content, file)
             file.flush()
+            # Without it, a crash of the machine could leave a renamed file without its content.
             os.fsync(file.fileno())
-        beside.replace(path)
+        partial.replace(path)
     except OSError as error:
         raise OSError(
-            f"cannot write {path}: {error}. The curves before are kept; make room and run the same "
-            "command again."
+            f"cannot write {path}: {error}. The curves written before are kept; make room and run "
+            "the same command again."
         ) from error
 
 
@@ -52,7 +53,7 @@ def read_curve(path: Path) -> RangeCurve:
     """Reads a curve.
 
     Raises:
-        ValueError: when the file is no curve.
+        ValueError: when the file does not hold a curve.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The range test of an experiment: a value raised update by update, and what the losses say."""
+"""The range test of an experiment: raises a value update by update and measures the losses."""
 
 import dataclasses
 import math
@@ -16,35 +16,35 @@ from jaxsched.lr_finder.curve import RangeCurve
 from jaxsched.lr_finder.divergence import has_diverged
 from jaxsched.plan import Phase, Plan
 from jaxsched.schedules import Exponential, Linear, Schedule, Stretch
-from jaxsched.tracking import Progress
-from jaxsched.tracking.recorder import record_header
+from jaxsched.tracking import Progress, record_header
 from jaxsched.train import Member, Population, Program
-from jaxsched.tune.execution.strategy import Execution, StrategyChoice, prepare
+from jaxsched.train.population.strategy import StrategyChoice
+from jaxsched.tune.execution.strategy import Execution, prepare
 from jaxsched.tune.range_test.curve_files import read_curve, write_curve
 
-# Updates between looks at the losses, for progress and to stop at a divergence.
-_LOOK = 20
+# Updates between reads of the losses, which show progress and stop a run that diverged.
+_READ_EVERY = 20
 _FEWEST_UPDATES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class RangeTest:
-    """What is raised in short runs of an experiment, from where to where.
+    """The value to raise in short runs of an experiment, and its range.
 
-    The other hyper-parameters are held where the experiment's learning rate is highest. A raised
-    learning rate starts at `low` and reaches `high` at the last update.
+    The value starts at `low` and reaches `high` at the last update. The other hyper-parameters are
+    constant, at their values where the experiment's learning rate is highest.
 
-    Formula, of update k of U:
+    Formula, for update k = 0 … U − 1:
         low · (high / low)^(k / (U − 1))       axis "log"
         low + (high − low) · k / (U − 1)       axis "linear"
 
     Attributes:
-        of: "lr", or "momentum" at the learning rate that the experiment's highest is.
+        of: the value to raise: "lr", or "momentum" at the experiment's highest learning rate.
         low: the first value.
         high: the last value, unless the run diverges before.
-        num_updates: U.
+        num_updates: U, the number of updates.
         axis: how the values are spaced.
-        seeds: one run each.
+        seeds: one run for each seed.
 
     Raises:
         ValueError: when a number is out of its range.
@@ -79,11 +79,14 @@ class RangeTest:
             raise ValueError(f"RangeTest needs different seeds, at least one, got {self.seeds}.")
 
     def experiment(self, experiment: Experiment, plan: Plan) -> Experiment:
-        """The short run.
+        """Returns the short experiment in which the value is raised.
 
         Args:
-            experiment: what is tested.
-            plan: of it.
+            experiment: the experiment to test.
+            plan: its plan.
+
+        Raises:
+            ValueError: when the optimizer has no schedule of the value to raise.
 
         Example:
             >>> import jaxsched as js
@@ -103,7 +106,7 @@ class RangeTest:
             Stretch(schedule=Linear(start=0.0, end=2.0, duration=20), factor=0.25)
         """
         size = experiment.phases[0].batch_size
-        epoch = size / plan.num_examples  # that an update takes
+        epochs_per_update = size / plan.num_examples
         optimizer = freeze_hyperparams(
             experiment.optimizer, hyperparams_at_peak_lr(experiment, plan)
         )
@@ -113,51 +116,51 @@ class RangeTest:
                 f"a range test of {self.of} needs an optimizer with a schedule of that name, got "
                 f"{sorted(optimizer.schedules())}; use SGD."
             )
-        raised = {name: Stretch(self._by_updates(), epoch)}
+        raised = {name: Stretch(self._schedule_in_updates(), epochs_per_update)}
         return dataclasses.replace(
             experiment,
             name=f"{experiment.name}_{self.of}_range",
-            phases=(Phase(self.num_updates * epoch, size),),
+            phases=(Phase(self.num_updates * epochs_per_update, size),),
             optimizer=optimizer.with_schedules(raised),
             batch_growth=None,
             weight_norms=False,
         )
 
-    def _by_updates(self) -> Schedule:
+    def _schedule_in_updates(self) -> Schedule:
         last = self.num_updates - 1
         if self.axis == "linear":
             return Linear(self.low, self.high, last)
         return Exponential(self.low, (self.high / self.low) ** (1 / last))
 
     def values(self) -> np.ndarray:
-        """What the updates use: f64[num_updates]."""
+        """Returns the value that each update uses, f64[num_updates]."""
         space = np.linspace if self.axis == "linear" else np.geomspace
         return space(self.low, self.high, self.num_updates)
 
 
-# Smith's range of section 4.3, at a learning rate that is held.
+# Smith's range of section 4.3, at a constant learning rate.
 MOMENTUM_RANGE = RangeTest(of="momentum", low=0.7, high=1.0, axis="linear")
 
 
 class RangeTestRuns:
-    """The runs of a range test: one after another, or several at once.
+    """The runs of a range test, one after another or several at once.
 
-    A curve that is on disk is not made again, so that after an interrupt the same test goes on.
+    A curve on disk is not measured again, so that after an interrupt the same test goes on.
 
     Args:
-        experiment: what is tested.
-        dataset: what its `data.load()` gave.
-        test: what is raised, and with which seeds.
-        folder: of the curves; each test and each experiment has a folder of its own in it.
-        source_text: of the config file.
+        experiment: the experiment to test.
+        dataset: the data set that its `data.load()` returned.
+        test: the value to raise, its range, and the seeds.
+        folder: the parent folder; each test of each experiment has a folder of its own in it.
+        source_text: the text of the config file.
 
     Attributes:
-        experiment: the short run.
-        folder: of this test's curves.
-        curves: by seed, those done; and of those under way, as far as they have got.
+        experiment: the short experiment in which the value is raised.
+        folder: the folder of this test's curves.
+        curves: the curves by seed; that of an unfinished run is as long as it has got.
 
     Raises:
-        ValueError: when the test does not suit the experiment.
+        ValueError: when the optimizer has no schedule of the value to raise.
     """
 
     def __init__(
@@ -183,15 +186,16 @@ class RangeTestRuns:
         choice: StrategyChoice = "auto",
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Makes the curves that are missing.
+        """Measures the missing curves.
 
         Args:
-            progress: what shows how far it is.
-            choice: how many run at once, see `prepare`.
-            check: is called about once a second; what it raises ends the test.
+            progress: shows the progress.
+            choice: how the runs share the devices, see `prepare`.
+            check: is called after every few updates; an exception from it ends the test.
 
         Raises:
-            ValueError: when the chosen way cannot run it, or a run's first loss is not finite.
+            ValueError: when the runs cannot be made by the chosen strategy, or a run's first loss
+                is not finite.
         """
         missing = [seed for seed in self.test.seeds if not self._path(seed).exists()]
         if not missing:
@@ -199,74 +203,79 @@ class RangeTestRuns:
         progress.start(self.test.num_updates * len(missing))
         progress.show(f"{self.experiment.name}: compiling")
         members = [Member(self.experiment, seed) for seed in missing]
-        at_once = prepare(members, self._dataset, choice)
-        for first in range(0, len(members), at_once.size):
-            chosen = members[first : first + at_once.size]
-            seeds = ", ".join(str(member.seed) for member in chosen)
-            run = progress.run(f"{self.experiment.name}, seed {seeds} ({at_once.way})")
-            for losses, accuracies in _measured(at_once, chosen, self.test.num_updates):
-                run.done(losses.shape[1] * len(chosen))
-                for member, *parts in zip(chosen, losses, accuracies, strict=True):
+        execution = prepare(members, self._dataset, choice)
+        for first in range(0, len(members), execution.size):
+            group = members[first : first + execution.size]
+            seeds = ", ".join(str(member.seed) for member in group)
+            run = progress.run(f"{self.experiment.name}, seed {seeds} ({execution.strategy})")
+            for losses, accuracies in _measure(execution, group, self.test.num_updates):
+                run.done(losses.shape[1] * len(group))
+                for member, *parts in zip(group, losses, accuracies, strict=True):
                     self.curves[member.seed] = self._curve(member.seed, *parts)
                 check()
-            for member in chosen:
-                header = self._header(member.seed, at_once)
+            for member in group:
+                header = self._header(member.seed, execution)
                 write_curve(self._path(member.seed), header, self.curves[member.seed])
-            run.end(self.test.num_updates * len(chosen), "")
+            run.end(self.test.num_updates * len(group), "")
 
     def _path(self, seed: int) -> Path:
         return self.folder / f"seed{seed}.json"
 
     def _curve(self, seed: int, losses: np.ndarray, accuracies: np.ndarray) -> RangeCurve:
-        """What a run measured, up to its first loss that is not finite."""
+        """The curve of a run up to its first loss that is not finite, which it includes."""
         bad = np.flatnonzero(~np.isfinite(losses))
-        made = slice(bad[0] + 1 if len(bad) else len(losses))
+        kept = slice(bad[0] + 1 if len(bad) else len(losses))
         values = self.test.values()[: len(losses)]
         return RangeCurve(
-            values[made], losses[made], accuracies[made], seed=seed, axis=self.test.axis
+            values[kept], losses[kept], accuracies[kept], seed=seed, axis=self.test.axis
         )
 
-    def _header(self, seed: int, at_once: Execution) -> dict[str, Any]:
+    def _header(self, seed: int, execution: Execution) -> dict[str, Any]:
         header = record_header(
             self.experiment,
             seed,
             self._dataset,
             source_text=self._source_text,
-            compile_seconds=at_once.compile_seconds,
-            num_devices=at_once.num_devices,
+            compile_seconds=execution.compile_seconds,
+            num_devices=execution.num_devices,
         )
-        ways = {"way": at_once.way, "seconds_an_update": at_once.seconds}
-        return {**header, "test": dataclasses.asdict(self.test), **ways}
+        return {
+            **header,
+            "test": dataclasses.asdict(self.test),
+            "way": execution.strategy,
+            "seconds_an_update": execution.seconds,
+        }
 
 
-def _measured(
-    at_once: Execution, members: Sequence[Member], num_updates: int
+def _measure(
+    execution: Execution, members: Sequence[Member], num_updates: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Losses and accuracies so far, f64[members, updates], until all of them have diverged."""
-    if at_once.cohort is None:
+    """Yields the losses and accuracies so far, f64[members, updates], until all have diverged."""
+    if execution.population is None:
         (member,) = members
-        looks = _in_turn(at_once.program, member.seed, num_updates)
+        reads = _measure_one(execution.program, member.seed, num_updates)
     else:
-        looks = _side_by_side(at_once.cohort, members, num_updates)
-    for losses, accuracies in looks:
+        reads = _measure_several(execution.population, members, num_updates)
+    for losses, accuracies in reads:
         yield losses, accuracies
-        if all(has_diverged(of_member) for of_member in losses):
+        if all(has_diverged(member_losses) for member_losses in losses):
             return
 
 
-def _in_turn(
+def _measure_one(
     program: Program, seed: int, num_updates: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """One member's, look by look; the host is ahead of the devices by one update."""
-    state, none, measured, known = program.init(seed), program.zero_sums(), [], []
+    """Trains one member; the host is ahead of the devices by one update."""
+    state, zero, measured, known = program.init(seed), program.zero_sums(), [], []
     for step in range(num_updates):
-        # Sums of its own for each update; no update overwrites the sums that it is given.
-        state, sums = program.update(state, none, seed=seed, step=step, count=1)
-        # On a CPU's virtual devices, more updates under way can wait for each other for ever.
+        # Each update starts from zero sums, which it does not overwrite, and so returns its own.
+        state, sums = program.update(state, zero, seed=seed, step=step, count=1)
+        # On a CPU's virtual devices, updates that run at the same time can deadlock.
         jax.block_until_ready(measured[-1:])
         measured.append(sums)
-        if (step + 1) % _LOOK == 0 or step + 1 == num_updates:
-            behind = len(measured) if step + 1 == num_updates else len(measured) - _LOOK
+        if (step + 1) % _READ_EVERY == 0 or step + 1 == num_updates:
+            # The newest sums are left for later, so that the host does not wait for them.
+            behind = len(measured) if step + 1 == num_updates else len(measured) - _READ_EVERY
             known += jax.device_get(measured[len(known) : behind])
             if known:
                 yield (
@@ -275,12 +284,12 @@ def _in_turn(
                 )
 
 
-def _side_by_side(
-    cohort: Population, members: Sequence[Member], num_updates: int
+def _measure_several(
+    population: Population, members: Sequence[Member], num_updates: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Several members', look by look."""
-    runs = cohort.start(members)
+    """Trains several members at once."""
+    runs = population.start(members)
     while runs.step < num_updates:
-        runs.advance(min(runs.step + _LOOK, num_updates))
+        runs.advance(min(runs.step + _READ_EVERY, num_updates))
         losses, accuracies = runs.trace()
         yield np.asarray(losses), np.asarray(accuracies)

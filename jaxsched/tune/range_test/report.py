@@ -1,4 +1,4 @@
-"""What a range test leaves behind: a table, JSON and a picture."""
+"""Writes the report of a range test: a table, JSON and a plot."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from jaxsched.lr_finder.curve import RangeCurve
 from jaxsched.lr_finder.smoothing import centred_mean
 from jaxsched.lr_finder.suggest import Suggestions, suggest
 from jaxsched.plotting.style import COLOURS, plain
+from jaxsched.text import markdown_rows
 from jaxsched.tune.range_test.range_test import RangeTest
 
 _LABELS = {"lr": "learning rate", "momentum": "momentum"}
@@ -19,23 +20,24 @@ _LABELS = {"lr": "learning rate", "momentum": "momentum"}
 def write_range_report(
     name: str, test: RangeTest, curves: Sequence[RangeCurve], folder: Path
 ) -> str:
-    """Writes `range_test.json`, `range_test.md` and `range_test.png`; the same in words.
+    """Writes `range_test.json`, `range_test.md` and `range_test.png`; returns the table as text.
 
     Args:
-        name: of the experiment.
-        test: what was raised.
-        curves: a curve a seed, also of runs that were cut off.
-        folder: where to write.
+        name: the name of the experiment.
+        test: the range test.
+        curves: one curve for each seed, also of runs that were interrupted.
+        folder: the folder to write to.
     """
     suggestions = suggest(curves)
     if test.of == "momentum":
-        found = {"lowest_at": _lowest_at(curves), "statements": [_on_momentum(curves)]}
-        text = markdown = _on_momentum(curves) + "\n"
+        statement = _momentum_statement(curves)
+        results = {"lowest_at": _lowest_at(curves), "statements": [statement]}
+        text = markdown = statement + "\n"
     else:
-        found = suggestions.as_dict()
+        results = suggestions.as_dict()
         text, markdown = suggestions.table(), _markdown(name, test, suggestions)
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"name": name, "of": test.of, "seeds": [curve.seed for curve in curves], **found}
+    content = {"name": name, "of": test.of, "seeds": [curve.seed for curve in curves], **results}
     json_text = json.dumps(content, indent=2) + "\n"
     (folder / "range_test.json").write_text(json_text, encoding="utf-8")
     (folder / "range_test.md").write_text(markdown, encoding="utf-8")
@@ -44,9 +46,15 @@ def write_range_report(
 
 
 def draw_range(name: str, test: RangeTest, suggestions: Suggestions, path: Path) -> None:
-    """Loss and accuracy of the batches against the raised value, with what the rules say.
+    """Plots loss and accuracy of the batches against the raised value, with the rules' suggestions.
 
-    Each seed has a colour, its updates as dots and their centred mean as a line.
+    Each seed has a colour: its updates are dots, and their centred mean is a line.
+
+    Args:
+        name: the name of the experiment.
+        test: the range test.
+        suggestions: the suggestions, with the curves that they come from.
+        path: the image file to write.
     """
     figure = Figure(figsize=(10.5, 4.4), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
@@ -61,13 +69,13 @@ def draw_range(name: str, test: RangeTest, suggestions: Suggestions, path: Path)
             accuracies = 100 * curve.accuracies
             accuracy.plot(curve.values, accuracies, ".", color=colour, markersize=2.5, alpha=0.35)
             accuracy.plot(values, centred_mean(accuracies[shown], curve.beta), color=colour)
-    # What the losses are before they leave; a divergence would flatten all of it.
+    # The range of the losses before they diverge; a divergence would flatten all the rest.
     tops = [curve.looked_at_losses.max() for curve in suggestions.curves if curve.num_looked_at]
     bottoms = [curve.smoothed.min() for curve in suggestions.curves if curve.num_looked_at]
     if tops:
         loss.set_ylim(min(bottoms) - 0.15 * (max(tops) - min(bottoms)), 1.1 * max(tops))
-    for axis, what in ((loss, "loss of the batch"), (accuracy, "accuracy of the batch, %")):
-        plain(axis).set(xlabel=_LABELS[test.of], ylabel=what)
+    for axis, label in ((loss, "loss of the batch"), (accuracy, "accuracy of the batch, %")):
+        plain(axis).set(xlabel=_LABELS[test.of], ylabel=label)
         if test.axis == "log":
             axis.set_xscale("log")
         _mark_rules(axis, test, suggestions, named=axis is accuracy)
@@ -77,7 +85,7 @@ def draw_range(name: str, test: RangeTest, suggestions: Suggestions, path: Path)
 
 
 def _mark_rules(axis: Axes, test: RangeTest, suggestions: Suggestions, *, named: bool) -> None:
-    """A line at each rule's median, told apart by dashes; the recommended one is solid."""
+    """Draws a dashed line at each rule's median, and a solid one at the recommended maximum."""
     if test.of != "lr":
         return
     dashes = [(0, (1, 1.5)), (0, (4, 2)), (0, (6, 2, 1, 2)), (0, (8, 3)), (0, (2, 3)), "-"]
@@ -93,28 +101,29 @@ def _mark_rules(axis: Axes, test: RangeTest, suggestions: Suggestions, *, named:
 
 
 def _lowest_at(curves: Sequence[RangeCurve]) -> list[float]:
-    """Where each curve's smoothed loss is lowest."""
+    """The values at which each curve's smoothed loss is lowest."""
     return [float(curve.values[curve.looked_at][curve.smoothed.argmin()]) for curve in curves]
 
 
-def _on_momentum(curves: Sequence[RangeCurve]) -> str:
-    """What a momentum range test is worth."""
+def _momentum_statement(curves: Sequence[RangeCurve]) -> str:
+    """Why a range test of the momentum suggests no momentum, and what to do instead."""
     lowest = ", ".join(f"{value:.3g}" for value in _lowest_at(curves))
     return (
-        f"The smoothed loss is lowest at momentum {lowest} (a value a seed). Do not read a "
-        "momentum off this curve: the loss falls with time and with momentum alike (Smith, arXiv "
-        "1803.09820, section 4.3). Compare short runs instead: jaxsched grid CONFIG --momentum "
-        "0.85 0.9 0.95 0.99"
+        f"The smoothed loss is lowest at momentum {lowest} (one value for each seed). Do not "
+        "read a momentum off this curve: the loss falls with time as well as with momentum (Smith, "
+        "arXiv 1803.09820, section 4.3). Compare short runs instead: jaxsched grid CONFIG "
+        "--momentum 0.85 0.9 0.95 0.99"
     )
 
 
 def _markdown(name: str, test: RangeTest, suggestions: Suggestions) -> str:
-    """The table as Markdown, with what to know about it."""
-    rows = ["| rule | median | lowest | highest | seeds |", "| --- | ---: | ---: | ---: | ---: |"]
+    """The table as Markdown, with the statements about it."""
+    rows = [["rule", "median", "lowest", "highest", "seeds"]]
     for rule, suggestion in suggestions.by_rule.items():
         numbers = (suggestion.median, suggestion.lowest, suggestion.highest)
         shown = ["none" if number is None else f"{number:.3g}" for number in numbers]
         known = f"{len(suggestion.known)}/{len(suggestion.values)}"
-        rows.append(f"| {' | '.join([rule, *shown, known])} |")
+        rows.append([rule, *shown, known])
     title = f"{name}: range test of the {_LABELS[test.of]}, {test.low:g} to {test.high:g}"
-    return "\n".join([title, "", *rows, "", *suggestions.statements]) + "\n"
+    statements = "".join(f"{statement}\n" for statement in suggestions.statements)
+    return f"{title}\n\n{markdown_rows(rows)}\n{statements}"

@@ -1,1 +1,1 @@
-"""From a range test and grids to a 1cycle config."""
+"""Recipes: a range test and grids of short runs that end in a 1cycle config."""

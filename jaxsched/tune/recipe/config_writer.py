@@ -1,4 +1,4 @@
-"""The config file that a recipe writes: an experiment, and why it is as it is."""
+"""Writes the config file of a recipe: an experiment, and the reasons for its numbers."""
 
 import shlex
 import sys
@@ -7,32 +7,32 @@ from pathlib import Path
 from textwrap import fill, indent
 from typing import NamedTuple
 
-from jaxsched.experiment import Experiment
-from jaxsched.experiment.to_source import source_of
+from jaxsched.experiment import Experiment, source_of
 
 _WIDTH = 96
 
 _CHECKLIST = """\
 Before you trust it (Smith, arXiv 1803.09820):
 
-- Look at the test loss early. Does it rise while the learning rate is small? That is overfitting:
-  more regularisation. Does it fall all the way without a plateau? That is underfitting: a larger
-  rate, a larger network, or less regularisation.
-- All regularisation is to be balanced: learning rate, batch size, momentum, weight decay, dropout
-  and augmentation add up. With a larger learning rate the others have to give way.
-- The larger the weight decay at which the run still trains at a high rate, the better; keep it
-  constant, and look between two values by bisecting the exponent.
-- The batch as large as memory takes; compare batch sizes at equal time, not at equal epochs.
+- Look at the test loss early. If it rises while the learning rate is small, the run overfits: use
+  more regularisation. If it falls all the way without a plateau, the run underfits: use a larger
+  learning rate, a larger network, or less regularisation.
+- Balance all regularisation: learning rate, batch size, momentum, weight decay, dropout and
+  augmentation add up. With a larger learning rate, reduce the others.
+- Take the largest weight decay at which the run still trains at a high learning rate; keep it
+  constant, and look for values between two others by bisecting the exponent.
+- Take the largest batch that fits in memory; compare batch sizes at equal time, not at equal
+  epochs.
 - The maximum of the momentum matters, its minimum barely does.
-- Another network, data set, batch size or augmentation wants a range test of its own."""
+- Another network, data set, batch size or augmentation needs a range test of its own."""
 
 
 class Reason(NamedTuple):
-    """What one step of a recipe found."""
+    """The result of one step of a recipe."""
 
     title: str
-    text: str  # a table and sentences; its lines are kept
-    picture: Path | None = None
+    text: str  # a table and sentences; its line breaks are kept
+    plot: Path | None = None
 
 
 def write_recipe(
@@ -41,25 +41,25 @@ def write_recipe(
     """Writes a config file that trains the experiment, with the reasons in its docstring.
 
     Args:
-        experiment: what was found.
-        reasons: for its numbers.
-        origin: what it was found with.
-        path: of the file, which must not be there yet.
+        experiment: the experiment to write.
+        reasons: the reasons for its numbers.
+        origin: the date and the environment in which it was found.
+        path: the file to write, which must not exist yet.
 
     Raises:
-        FileExistsError: when it is.
+        FileExistsError: when the file exists.
         ValueError: when the experiment cannot be written as source, see `source_of`.
     """
     source, imports = source_of(experiment)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     parts = [
-        f"{experiment.name}: what a range test and short runs found.",
+        f"{experiment.name}: the result of a range test and short runs.",
         f"    jaxsched train {shlex.quote(path.name)}",
         fill(f"Made by `{command}`, {origin}.", _WIDTH),
         *(_reason(reason) for reason in reasons),
         _CHECKLIST,
     ]
-    # What stands in quotes must not end them, nor begin an escape.
+    # The text must neither end the docstring nor hold an escape sequence.
     text = "\n\n".join(parts).replace("\\", "/").replace('"""', "'''")
     lines = [f'"""{text}\n"""', "\n".join(_sorted(imports)), f"experiment = {source}"]
     with path.open("x", encoding="utf-8") as file:
@@ -67,18 +67,18 @@ def write_recipe(
 
 
 def _reason(reason: Reason) -> str:
-    picture = "" if reason.picture is None else f"\n\n    {reason.picture}"
-    # Tables keep their lines; sentences are longer than a line.
+    plot = "" if reason.plot is None else f"\n\n    {reason.plot}"
+    # Each line is filled by itself: rows of a table fit and stay whole, long sentences wrap.
     text = "\n".join(fill(line, _WIDTH - 4) for line in reason.text.splitlines())
-    return f"{reason.title}\n\n{indent(text, '    ')}{picture}"
+    return f"{reason.title}\n\n{indent(text, '    ')}{plot}"
 
 
 def _sorted(imports: set[str]) -> list[str]:
-    """Import lines as a formatter orders them, those of one module in one line."""
+    """The import lines as a formatter orders them, one line for each module."""
     names: dict[str, list[str]] = {}
     plain = [line for line in imports if line.startswith("import")]
     for line in imports - set(plain):
         _, module, _, name = line.split(" ")
         names.setdefault(module, []).append(name)
-    gathered = [f"from {module} import {', '.join(sorted(of))}" for module, of in names.items()]
-    return sorted(plain) + sorted(gathered)
+    joined = [f"from {module} import {', '.join(sorted(ns))}" for module, ns in names.items()]
+    return sorted(plain) + sorted(joined)

@@ -1,16 +1,16 @@
-"""Under- or overfitting, from how the losses of a short run went."""
+"""Tells overfitting and underfitting from the losses of a short run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Below that a change of a loss is as good as none.
+# A smaller relative change of a loss counts as no change.
 _SHARE = 0.02
 
 
 def fit_diagnosis(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the losses of a run say of its regularisation, in a sentence with the numbers.
+    """Returns a sentence that tells whether a run overfits or underfits, with the numbers.
 
-    Formula, with the validation loss v at the evaluations and its lowest b:
+    Formula, with the validation loss v at the evaluations and its lowest value b:
         overfitting    the last v is more than 2 % above b, and the training loss still falls
         underfitting   v falls by more than 2 % in the last quarter of the evaluations
         balanced       neither
@@ -19,7 +19,7 @@ def fit_diagnosis(rows: Sequence[Mapping[str, Any]]) -> str:
         rows: the evaluations of a record, in order; at least one.
 
     Raises:
-        ValueError: when there is none.
+        ValueError: when there is no evaluation.
 
     Source:
         L. N. Smith, "A disciplined approach to neural network hyper-parameters" (arXiv 1803.09820),
@@ -36,7 +36,7 @@ def fit_diagnosis(rows: Sequence[Mapping[str, Any]]) -> str:
         training loss fell. More regularisation or a larger learning rate may help.
     """
     if not rows:
-        raise ValueError("a clue needs at least one evaluation, got none.")
+        raise ValueError("fit_diagnosis needs at least one evaluation, got none.")
     best, last = min(rows, key=lambda row: row["test_loss"]), rows[-1]
     lowest, final = best["test_loss"], last["test_loss"]
     if final > (1 + _SHARE) * lowest and last["train_loss"] < best["train_loss"]:
@@ -45,12 +45,12 @@ def fit_diagnosis(rows: Sequence[Mapping[str, Any]]) -> str:
             f"({lowest:.3f}) and rose to {final:.3f} while the training loss fell. More "
             "regularisation or a larger learning rate may help."
         )
-    before = rows[-1 - max(1, len(rows) // 4)] if len(rows) > 1 else last
-    if final < (1 - _SHARE) * before["test_loss"]:
+    earlier = rows[-1 - max(1, len(rows) // 4)] if len(rows) > 1 else last
+    if final < (1 - _SHARE) * earlier["test_loss"]:
         return (
-            f"Underfitting, so far: the validation loss still fell, from {before['test_loss']:.3f} "
-            f"at epoch {before['epoch']:.3g} to {final:.3f} at epoch {last['epoch']:.3g}. It has "
-            "room for more epochs, or for less regularisation."
+            "Underfitting so far: the validation loss still fell, from "
+            f"{earlier['test_loss']:.3f} at epoch {earlier['epoch']:.3g} to {final:.3f} at epoch "
+            f"{last['epoch']:.3g}. There is room for more epochs, or for less regularisation."
         )
     return (
         f"Balanced: the validation loss ended at {final:.3f}, within 2 % of where it had settled."

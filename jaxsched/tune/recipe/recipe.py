@@ -1,18 +1,16 @@
-"""From an experiment to a 1cycle recipe: a range test, then weight decays, then momenta."""
+"""Finds a 1cycle recipe: a range test, then short runs at weight decays, then at momenta."""
 
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxsched.experiment import Experiment, lr_name
-from jaxsched.experiment.overrides import with_value
-from jaxsched.experiment.to_source import source_of
+from jaxsched.experiment import Experiment, lr_name, source_of, with_value, without_stateful
 from jaxsched.lr_finder.suggest import MAXIMUM_RULE, MINIMUM_SHARE, suggest
 from jaxsched.plan import Phase
 from jaxsched.schedules import OneCycle, Schedule
 from jaxsched.tracking import Progress, load
-from jaxsched.tune.execution.strategy import StrategyChoice
+from jaxsched.train.population.strategy import StrategyChoice
 from jaxsched.tune.grid.grid import Grid
 from jaxsched.tune.grid.ranking import Ranking, Result, rank_cells
 from jaxsched.tune.grid.report import write_grid_report
@@ -22,35 +20,36 @@ from jaxsched.tune.range_test.report import write_range_report
 from jaxsched.tune.recipe.config_writer import Reason
 from jaxsched.tune.recipe.overfitting import fit_diagnosis
 
-# Of the experiment's epochs, what a short run takes.
+# A short run's share of the experiment's epochs.
 _SHORT = 0.2
-_HIGH, _LOW = 0.95, 0.85
+_HIGH_MOMENTUM, _LOW_MOMENTUM = 0.95, 0.85
 _MOMENTUM = "optimizer.momentum.high"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a recipe tries, step by step; each step goes on with what the one before has found.
+    """The steps of a recipe; each step uses the result of the step before.
 
-        1. a range test of the learning rate, whose `Suggestions.maximum` is the cycle's
+        1. a range test of the learning rate, whose `Suggestions.maximum` is the cycle's peak
         2. short 1cycle runs at each weight decay, refined by bisecting the exponent
-        3. short 1cycle runs at each highest momentum, which falls to 0.85 where the rate peaks
+        3. short 1cycle runs at each highest momentum, which falls to 0.85 where the learning rate
+           peaks
 
     Attributes:
-        experiment: whose network, data, batch size and epochs are taken as they are. Its schedules
-            and all in its optimizer that has a memory make way for the cycle.
-        test: the range test; its seeds are those of the short runs as well.
-        weight_decays: to try; none leaves the experiment's.
-        momenta: the highest values to try, of 0.85 at least; none leaves 0.95.
-        epochs: of a short run; by default a fifth of the experiment's, and at least one.
-        refine: how many times weight decays between the best and its neighbours are added.
+        experiment: the experiment, whose network, data, first batch size and epochs stay as they
+            are. The cycle replaces its schedules and its stateful transformations.
+        test: the range test; its seeds are also those of the short runs.
+        weight_decays: weight decays to try; without any, the experiment's own stays.
+        momenta: the highest momenta to try, each at least 0.85; without any, it is 0.95.
+        epochs: epochs of a short run; by default a fifth of the experiment's, and at least one.
+        refine: how many times to add weight decays between the best one and its neighbours.
 
     Raises:
         ValueError: when the experiment cannot be written as a config, or a number is out of range.
 
     Source:
         L. N. Smith, "A disciplined approach to neural network hyper-parameters" (arXiv 1803.09820),
-        sections 4.1 to 4.4; the range test reads its rate off by a rule of ours.
+        sections 4.1 to 4.4; the rule that reads the learning rate off the range test is ours.
     """
 
     experiment: Experiment
@@ -61,30 +60,27 @@ class Recipe:
     refine: int = 1
 
     def __post_init__(self):
-        if not all(_LOW <= momentum < 1 for momentum in self.momenta):
+        if not all(_LOW_MOMENTUM <= momentum < 1 for momentum in self.momenta):
             raise ValueError(
-                f"Recipe needs momenta within [{_LOW}, 1), the highest values of a cycle that "
-                f"falls to {_LOW}, got {self.momenta}."
+                f"Recipe needs momenta within [{_LOW_MOMENTUM}, 1), the highest values of a cycle "
+                f"that falls to {_LOW_MOMENTUM}, got {self.momenta}."
             )
-        source_of(self.one_cycle(1.0))  # refuses it now, not after all the runs
+        source_of(self.one_cycle(1.0))  # raises now rather than after all the runs
 
     def one_cycle(self, maximum: float) -> Experiment:
-        """The experiment by 1cycle, with its own weight decay where that is constant.
+        """Returns the experiment with the 1cycle schedules and its own weight decay.
 
         Args:
-            maximum: of the learning rate.
+            maximum: the peak of the learning rate.
 
         Raises:
-            ValueError: when the optimizer has no learning rate that is known.
+            ValueError: when none of the optimizer's schedules is known to be the learning rate.
         """
-        given = self.experiment
-        bare = dataclasses.replace(
-            given.optimizer, noise=None, abel=None, plateau=None, averaging=None
-        )
+        given, bare = self.experiment, without_stateful(self.experiment.optimizer)
         cycle = OneCycle(maximum, duration="100%", div_factor=1 / MINIMUM_SHARE)
         changed: dict[str, Schedule] = {lr_name(bare): cycle}
         if "momentum" in bare.schedules():
-            changed["momentum"] = cycle.momentum(_HIGH, _LOW)
+            changed["momentum"] = cycle.momentum(_HIGH_MOMENTUM, _LOW_MOMENTUM)
         epochs = sum(phase.epochs for phase in given.phases)
         return dataclasses.replace(
             given,
@@ -95,7 +91,7 @@ class Recipe:
         )
 
     def grid(self, experiment: Experiment, name: str, values: tuple[float, ...]) -> Grid:
-        """Short runs at these values."""
+        """Returns the grid of short runs at these values."""
         epochs = experiment.phases[0].epochs
         short = self.epochs or min(epochs, max(1.0, _SHORT * epochs))
         refine = self.refine if name == "weight_decay" else 0
@@ -109,18 +105,18 @@ class Recipe:
 
 
 class RecipeRuns:
-    """The runs of a recipe. What is on record is not made again.
+    """The runs of a recipe; those with a finished record are not made again.
 
     Args:
-        recipe: what to try.
-        folder: takes a folder for each step.
-        source_text: of the config file.
-        progress: what shows how far it is.
-        choice: how many runs are made at once, see `prepare`.
-        check: is called about once a second; what it raises ends the runs.
+        recipe: the recipe to find.
+        folder: the parent folder, with a folder for each step.
+        source_text: the text of the config file.
+        progress: shows the progress.
+        choice: how the runs share the devices, see `prepare`.
+        check: is called about once a second; an exception from it ends the runs.
 
     Attributes:
-        reasons: of the steps done.
+        reasons: the results of the steps so far.
     """
 
     def __init__(
@@ -135,77 +131,78 @@ class RecipeRuns:
     ):
         self.recipe, self.reasons = recipe, list[Reason]()
         self._folder, self._source_text = folder, source_text
-        self._progress: Progress = progress
+        self._progress = progress
         self._choice: StrategyChoice = choice
         self._check = check
 
     def find(self) -> Experiment:
-        """The experiment with what was found.
+        """Makes the runs and returns the experiment with the numbers that they found.
 
         Raises:
-            ValueError: when the range test suggests no rate, or every short run diverges.
+            ValueError: when the range test suggests no learning rate, or every short run diverges.
         """
-        experiment = self.recipe.one_cycle(self._maximum())
+        experiment = self.recipe.one_cycle(self._find_maximum())
         schedules = experiment.optimizer.schedules()
         if self.recipe.weight_decays and "weight_decay" in schedules:
-            experiment = self._weight_decay(experiment)
+            experiment = self._with_best_weight_decay(experiment)
         if self.recipe.momenta and "momentum" in schedules:
-            experiment = self._momentum(experiment)
+            experiment = self._with_best_momentum(experiment)
         return experiment
 
-    def _maximum(self) -> float:
+    def _find_maximum(self) -> float:
         given, test = self.recipe.experiment, self.recipe.test
         runs = RangeTestRuns(
             given, load(given.data), test, self._folder, source_text=self._source_text
         )
         runs.run(self._progress, choice=self._choice, check=self._check)
         curves = [runs.curves[seed] for seed in test.seeds]
-        text, suggestions = (
-            write_range_report(given.name, test, curves, runs.folder),
-            suggest(curves),
-        )
+        text = write_range_report(given.name, test, curves, runs.folder)
+        suggestions = suggest(curves)
         if suggestions.maximum is None:
             raise ValueError(f"{given.name}: {' '.join(suggestions.statements)}")
+        # Two digits: seeds and rules differ by more.
         maximum = float(f"{suggestions.maximum:.2g}")
         title = f"Learning rate: up to {maximum:g}, by the rule `{MAXIMUM_RULE}`"
         self.reasons.append(Reason(title, text, runs.folder / "range_test.png"))
         return maximum
 
-    def _weight_decay(self, experiment: Experiment) -> Experiment:
+    def _with_best_weight_decay(self, experiment: Experiment) -> Experiment:
         name, values = "weight_decay", self.recipe.weight_decays
-        runs, verdict = self._judged(experiment, name, values)
-        taken = _known(verdict.advised)
-        self._explain(f"Weight decay: {taken.values[name]:g}", runs, taken)
-        return with_value(experiment, name, taken.values[name])
+        runs, ranking = self._try_values(experiment, name, values)
+        chosen = _require_finite(ranking.advised)
+        self._explain(f"Weight decay: {chosen.values[name]:g}", runs, chosen)
+        return with_value(experiment, name, chosen.values[name])
 
-    def _momentum(self, experiment: Experiment) -> Experiment:
-        runs, verdict = self._judged(experiment, _MOMENTUM, self.recipe.momenta)
-        taken = _known(verdict.best)
-        high = taken.values[_MOMENTUM]
-        self._explain(f"Momentum: {high:g}, and {_LOW:g} where the rate peaks", runs, taken)
+    def _with_best_momentum(self, experiment: Experiment) -> Experiment:
+        runs, ranking = self._try_values(experiment, _MOMENTUM, self.recipe.momenta)
+        chosen = _require_finite(ranking.best)
+        high = chosen.values[_MOMENTUM]
+        self._explain(
+            f"Momentum: {high:g}, and {_LOW_MOMENTUM:g} where the learning rate peaks", runs, chosen
+        )
         return with_value(experiment, _MOMENTUM, high)
 
-    def _judged(
+    def _try_values(
         self, experiment: Experiment, name: str, values: tuple[float, ...]
     ) -> tuple[GridRuns, Ranking]:
-        """The short runs at these values, made, and what they say."""
+        """Makes the short runs at these values, and ranks them."""
         grid, folder = self.recipe.grid(experiment, name, values), self._folder / name
         runs = GridRuns(grid, folder, source_text=self._source_text)
         runs.run(self._progress, choice=self._choice, check=self._check)
         return runs, rank_cells(runs.results())
 
-    def _explain(self, title: str, runs: GridRuns, taken: Result) -> None:
-        """Adds a step's reason: its table, and what the run that was taken looks like."""
+    def _explain(self, title: str, runs: GridRuns, chosen: Result) -> None:
+        """Adds a step's reason: its table, and whether the chosen run over- or underfits."""
         report = write_grid_report(runs)
-        records = next(r.records for r in runs.runs() if r.cell.values == taken.values)
+        records = next(r.records for r in runs.runs() if r.cell.values == chosen.values)
         text = f"{report.markdown}- {fit_diagnosis(records[0].evaluations)}"
         self.reasons.append(Reason(title, text, runs.folder / "grid.png"))
 
 
-def _known(result: Result | None) -> Result:
+def _require_finite(result: Result | None) -> Result:
     if result is None:
         raise ValueError(
-            "every short run diverged, at a maximum that the range test suggests; look at its "
-            "curves, and give the range test more updates or seeds."
+            "every short run diverged at the maximum learning rate that the range test suggests; "
+            "look at its curves, and give the range test more updates or seeds."
         )
     return result

@@ -1,1 +1,1 @@
-"""Does the weight norm bounce? The diagnosis that ABEL needs."""
+"""Whether the weight norm bounces, which tells whether ABEL is worth a run."""

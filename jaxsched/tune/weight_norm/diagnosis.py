@@ -1,4 +1,4 @@
-"""The short run that shows whether the weight norm bounces: the experiment at its highest rate."""
+"""A run at the experiment's highest learning rate that shows whether the weight norm bounces."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,34 +18,34 @@ from jaxsched.tune.weight_norm.plots import draw_norms, text_norms
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the short run said.
+    """The result of the run.
 
     Attributes:
-        bounce: the verdict, with the evidence.
+        bounce: the trend of the norm, with the evidence.
         text: the curve and the advice, for the terminal.
-        picture: where the norms are drawn.
-        record: of the run.
+        plot: the path of the plot.
+        record: the path of the record.
     """
 
     bounce: Bounce
     text: str
-    picture: Path
+    plot: Path
     record: Path
 
 
 def diagnose(
     experiment: Experiment, folder: Path, *, source_text: str, progress: Progress
 ) -> Diagnosis:
-    """Runs until the verdict is known, and says it; a run on record is not made again.
+    """Trains until the trend of the norm is known; a run with a finished record is not repeated.
 
     Args:
-        experiment: as `diagnosis_experiment` made it.
-        folder: of the record and the picture.
-        source_text: of the config file.
-        progress: what shows how far it is.
+        experiment: an experiment from `diagnosis_experiment`.
+        folder: the folder of the record and the plot.
+        source_text: the text of the config file.
+        progress: shows the progress.
 
     Raises:
-        ValueError: when the run diverged before there was anything to see.
+        ValueError: when the run diverged before its first evaluation.
     """
     path = record_path(folder, experiment, experiment.seed)
     if not (path.exists() and read_record(path).is_complete):
@@ -56,10 +56,10 @@ def diagnose(
             f"{record.name} {(record.end or {}).get('reason')}; a lower learning rate may train."
         )
     epochs, norms = _curve(record.header["initial_layers"], record.evaluations)
-    bounce, picture = find_bounce(epochs, norms), path.with_suffix(".png")
-    draw_norms(record.evaluations, record.header["initial_layers"], bounce, picture)
+    bounce, plot = find_bounce(epochs, norms), path.with_suffix(".png")
+    draw_norms(record.evaluations, record.header["initial_layers"], bounce, plot)
     curve = text_norms(record.evaluations, record.header["initial_layers"])
-    return Diagnosis(bounce, f"{curve}\n{_advice(experiment, record, bounce)}", picture, path)
+    return Diagnosis(bounce, f"{curve}\n{_advice(experiment, record, bounce)}", plot, path)
 
 
 def _run(experiment: Experiment, path: Path, source_text: str, progress: Progress) -> None:
@@ -71,7 +71,7 @@ def _run(experiment: Experiment, path: Path, source_text: str, progress: Progres
 
     def stop(rows: Sequence[Evaluation]) -> str:
         known = bool(rows) and is_decided(*_curve(initial, [dataclasses.asdict(r) for r in rows]))
-        return f"stopped at update {rows[-1].step}: the verdict is known" if known else ""
+        return f"stopped at update {rows[-1].step}: the trend is known" if known else ""
 
     run = progress.run(experiment.name)
     record_run(
@@ -88,13 +88,14 @@ def _run(experiment: Experiment, path: Path, source_text: str, progress: Progres
 def _curve(
     initial_layers: Mapping[str, float], rows: Sequence[Mapping[str, Any]]
 ) -> tuple[list[float], list[float]]:
-    """Epochs and |w|², the initial one first."""
+    """The epochs and |w|² at them, from the initial weights on."""
     norms = [sum(initial_layers.values()), *(row["squared_norm"] for row in rows)]
     return [0.0, *(row["epoch"] for row in rows)], norms
 
 
 def _advice(experiment: Experiment, record: Record, bounce: Bounce) -> str:
     last, plan = record.evaluations[-1], plan_for(experiment)
+    # Decay in the gradient (coupled L2) is amplified by the momentum buffer, other decay is not.
     is_inside_momentum = getattr(experiment.optimizer, "coupling", "l2") == "l2"
     return advice(
         bounce,
@@ -108,25 +109,27 @@ def _advice(experiment: Experiment, record: Record, bounce: Bounce) -> str:
 def diagnosis_experiment(
     experiment: Experiment, plan: Plan, epochs: float | None = None
 ) -> Experiment:
-    """The experiment with every hyper-parameter held where its learning rate is highest.
+    """Returns the experiment with every hyper-parameter constant at its highest learning rate.
 
-    Whether |w|² bounces is a matter of a network, its data and its regularisation at the rate that
-    training starts from; what a schedule does later would hide it. So there is one phase, the first
-    one's batch size, no ABEL, no plateau and no averaging, and an evaluation each epoch.
+    Whether |w|² bounces depends on the network, its data and its regularisation at the learning
+    rate that training starts from; later changes by a schedule would hide it. The run therefore has
+    one phase with the first batch size, no ABEL, no plateau and no averaging, and an evaluation
+    each epoch.
 
     Args:
-        experiment: whose norm is looked at.
-        plan: of the experiment.
-        epochs: how long to look at most; by default as long as the experiment trains.
+        experiment: the experiment to diagnose.
+        plan: the plan of the experiment.
+        epochs: the most epochs to train; by default as many as the experiment trains.
 
     Raises:
-        ValueError: when the optimizer has no learning rate that is known.
+        ValueError: when none of the optimizer's schedules is known to be the learning rate.
 
     Example:
         >>> import jaxsched as js
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment
+        >>> from jaxsched.tune import diagnosis_experiment
         >>> experiment = Experiment(
         ...     name="cycle",
         ...     model=R9,

@@ -1,4 +1,4 @@
-"""The pictures of the weight norm: whether it bounces, in which layers, and why."""
+"""Plots of the weight norm: whether it bounces, in which layers, and why."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ from jaxsched.tune.weight_norm.bounce import Bounce
 
 NormRows: TypeAlias = Sequence[Mapping[str, Any]]
 
-# As the paper draws them: its ten heaviest layers carry about half of |w|².
+# As many as in the paper's plots: its ten heaviest layers carry about half of |w|².
 _HEAVIEST = 10
 
-# Each for two layers: the second one is dashed, or hatched.
+# Each colour is for two layers: the second one is dashed, or hatched.
 _COLOURS = COLOURS[:5]
 _REST = "0.85"
 _TERMS = {"gradient": _COLOURS[1], "decay": _COLOURS[0], "alignment": _COLOURS[2]}
@@ -28,13 +28,13 @@ _SUM = _COLOURS[3]
 def draw_norms(
     rows: NormRows, initial_layers: Mapping[str, float], bounce: Bounce, path: Path
 ) -> None:
-    """Four panels: |w|², what changed it, and the heaviest layers against themselves and the whole.
+    """Plots four panels: |w|², its causes, the growth of the heaviest layers, and their shares.
 
     Args:
-        rows: evaluations of a run with `weight_norms`, as records hold them.
+        rows: the evaluations of a run with `weight_norms`, as records hold them.
         initial_layers: |w|² of each layer before the first update.
-        bounce: the verdict on the run, see `find_bounce`.
-        path: the PNG to write.
+        bounce: the trend of the run, see `find_bounce`.
+        path: the PNG file to write.
 
     Raises:
         ValueError: when there is no row, or the rows hold no norms by layer.
@@ -64,21 +64,21 @@ def draw_norms(
         plain(axis).set_xlabel("epochs")
         axis.set_xlim(0, epochs[-1])
     bands = shares.collections[: len(heaviest)]
-    # About 140 letters fit; an entry takes 8 more than its name.
+    # About 140 characters fit in a line of the legend; an entry takes 8 more than its name.
     ncols = max(1, min(5, 140 // (max(map(len, heaviest)) + 8)))
     figure.legend(bands, heaviest, loc="outside lower center", ncols=ncols, frameon=False)
     figure.savefig(path, dpi=150)
 
 
 def text_norms(rows: NormRows, initial_layers: Mapping[str, float]) -> str:
-    """|w|², relative to the initial one, against epochs, as text for a terminal.
+    """Plots |w|², relative to the initial one, against epochs as text for a terminal.
 
     Args:
-        rows: see `draw_norms`.
-        initial_layers: likewise.
+        rows: the evaluations, as for `draw_norms`.
+        initial_layers: |w|² of each layer before the first update.
 
     Raises:
-        ValueError: see `draw_norms`.
+        ValueError: when there is no row, or the rows hold no norms by layer.
 
     Example:
         >>> from jaxsched.tune.weight_norm.plots import text_norms
@@ -90,7 +90,7 @@ def text_norms(rows: NormRows, initial_layers: Mapping[str, float]) -> str:
     total = _total(layers)
     return plot_to_string(
         xs=epochs,
-        # In per cent: the marks of the axis are rounded, and 0.45 would read as 0.
+        # In per cent, because the axis labels are rounded: 0.45 would read as 0.
         ys=100 * total / total[0],
         title="|w|², % of the initial",
         x_unit=" ep",
@@ -106,10 +106,10 @@ def text_norms(rows: NormRows, initial_layers: Mapping[str, float]) -> str:
 def _by_layer(
     rows: NormRows, initial_layers: Mapping[str, float]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The epochs from 0 on, and each layer's |w|² at them."""
+    """The epochs, from 0 on, and each layer's |w|² at them."""
     if not rows or any(row["layers"] is None for row in rows):
         raise ValueError(
-            f"pictures of norms need rows that hold them by layer, got {len(rows)} rows"
+            f"plots of norms need evaluations with norms by layer, got {len(rows)} evaluations"
             f"{' without' if rows else ''}; run the experiment with weight_norms=True."
         )
     epochs = np.array([0.0, *(row["epoch"] for row in rows)])
@@ -133,30 +133,33 @@ def _heaviest(layers: Mapping[str, np.ndarray]) -> list[str]:
 def _draw_total(axis: Axes, epochs: np.ndarray, total: np.ndarray, bounce: Bounce) -> None:
     relative = total / total[0]
     axis.plot(epochs, relative, color="black", marker=".", clip_on=False)
-    at, lowest = bounce.minimum_epoch, np.interp(bounce.minimum_epoch, epochs, relative)
-    axis.plot(at, lowest, "o", color=_COLOURS[1], markersize=9, zorder=3, clip_on=False)
+    lowest = np.interp(bounce.minimum_epoch, epochs, relative)
+    axis.plot(
+        bounce.minimum_epoch, lowest, "o",
+        color=_COLOURS[1], markersize=9, zorder=3, clip_on=False,
+    )  # fmt: skip
     axis.set(ylabel="|w|² / initial |w|²", title=f"the weight norm: {_summary(bounce)}")
 
 
 def _summary(bounce: Bounce) -> str:
-    """The verdict as a title."""
-    if bounce.verdict == "flat":
+    """The trend as a title."""
+    if bounce.trend == "flat":
         return "flat"
     rise = f"rises by {bounce.rise:.1%}"
-    if bounce.verdict == "rises":
+    if bounce.trend == "rises":
         return rise
     fall = f"falls by {bounce.fall:.1%} until epoch {bounce.minimum_epoch:.3g}"
-    return f"bounces\n{fall}, then {rise}" if bounce.verdict == "bounces" else fall
+    return f"bounces\n{fall}, then {rise}" if bounce.trend == "bounces" else fall
 
 
 def _draw_terms(axis: Axes, rows: NormRows, epochs: np.ndarray, total: np.ndarray) -> None:
-    """Rates, so that rows need not be evenly apart; drawn halfway between the rows."""
+    """Plots the change of |w|² per epoch halfway between the evaluations, which may be uneven."""
     middles = (epochs[1:] + epochs[:-1]) / 2
     per_epoch = 100 / (total[0] * np.diff(epochs))
     axis.axhline(0, color="black", linewidth=0.8)
     axis.set(title="what changed |w|²", ylabel="% of the initial |w|² per epoch")
     if any(row["norm_change"] is None for row in rows):
-        axis.set_title("how |w|² changed (its terms are known for SGD only)")
+        axis.set_title("how |w|² changed (its causes are known for SGD only)")
     else:
         terms = {
             term: per_epoch * [sum(row["norm_change"][term].values()) for row in rows]
@@ -164,7 +167,7 @@ def _draw_terms(axis: Axes, rows: NormRows, epochs: np.ndarray, total: np.ndarra
         }
         for term, values in terms.items():
             axis.plot(middles, values, color=_TERMS[term], marker=".", label=term)
-        # Above the dots, which would hide it in a run of many rows.
+        # Above the dots, which would hide it in a run of many evaluations.
         axis.plot(middles, sum(terms.values()), color=_SUM, zorder=3, label="their sum")
     axis.plot(middles, per_epoch * np.diff(total), "o", color="black", ms=4, label="measured")
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 5}
@@ -172,7 +175,10 @@ def _draw_terms(axis: Axes, rows: NormRows, epochs: np.ndarray, total: np.ndarra
 
 
 def _draw_growth(axis: Axes, epochs: np.ndarray, layers: Mapping[str, np.ndarray]) -> None:
-    """Logarithmic where one layer outgrows the rest; one that starts at 0 is left out."""
+    """Plots each layer's growth, on a log axis if the layers differ much.
+
+    A layer that starts at 0 has no relative growth and is left out.
+    """
     for number, norms in enumerate(layers.values()):
         if norms[0] > 0:
             colour, style = _COLOURS[number % 5], "--" if number >= 5 else "-"

@@ -432,6 +432,8 @@ def test_runs_at_the_same_time_use_one_device_each(short, tmp_path):
     ("num_devices", "at_once", "message"),
     [
         (1, 5, "at_once must be within 1 … 4, the local devices, got at_once=5"),
+        (1, "vmap", "seconds of its runs, which runs on one device would share"),
+        (2, "devices", "at_once=4 needs experiments of one device each"),
         (2, 2, "needs experiments of one device each, got short, seed 0; give it num_devices=1"),
     ],
 )

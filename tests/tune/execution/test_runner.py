@@ -1,4 +1,4 @@
-"""Members on record: the same rows whichever way they ran, and nothing made twice."""
+"""Members on record: the same rows by every strategy, and no run made twice."""
 
 import dataclasses
 import itertools
@@ -10,7 +10,8 @@ import pytest
 from jaxsched.experiment import describe, with_value
 from jaxsched.tracking import read_record
 from jaxsched.train import Member, Program, train
-from jaxsched.tune import Runner, Snapshots, families
+from jaxsched.tune.execution.runner import Runner, families
+from jaxsched.tune.execution.snapshots import Snapshots
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_the_records_are_those_of_runs_alone(members, alone, choice, tmp_path, p
                     assert found[name] == expected[name]
         seconds = [row["train_seconds"] for row in record.evaluations]
         assert all(before < after for before, after in itertools.pairwise([0, *seconds]))
-    # From 4e28 on the loss of the next batch is no number, whichever way.
+    # From 4e28 on the loss of the next batch is not finite, by any strategy.
     assert (hot.end["status"], hot.end["reason"]) == (
         "diverged", "diverged at update 1: the training loss is not finite"
     )  # fmt: skip
@@ -144,5 +145,5 @@ def test_from_a_snapshot_the_middle_member_is_the_run_that_never_stopped(
 def test_a_snapshot_that_diverges_says_so(members, tmp_path, progress):
     hot = members[2]
     snapshots = Snapshots(hot.experiment, 1.0, tmp_path / "snapshots")
-    with pytest.raises(ValueError, match="from which the others go on, diverged at update"):
+    with pytest.raises(ValueError, match="from which the others start, diverged at update"):
         run(members, tmp_path, progress, snapshots=snapshots)

@@ -1,4 +1,4 @@
-"""A grid from the command line to its table and picture, and what its folder keeps."""
+"""A grid from the command line to its table and image, and what its folder keeps."""
 
 import json
 
@@ -41,7 +41,7 @@ def grid(config, tmp_path, text):
     return json.loads((tmp_path / "out" / "few_digits" / "grid.json").read_text())
 
 
-def test_a_grid_is_run_refined_judged_and_drawn_and_not_run_twice(config, tmp_path, capsys):
+def test_a_grid_is_run_refined_ranked_and_plotted_and_not_run_twice(config, tmp_path, capsys):
     text = "--weight-decay 1e-4 1e-2 --momentum 0.9 --epochs 1 --seeds 0 1 --refine 1"
     content = grid(config, tmp_path, text)
     folder = tmp_path / "out" / "few_digits"
@@ -55,8 +55,8 @@ def test_a_grid_is_run_refined_judged_and_drawn_and_not_run_twice(config, tmp_pa
     assert content["statements"][0] in printed
     markdown = (folder / "grid.md").read_text()
     assert "| weight decay | momentum | loss | accuracy, % | n |" in markdown
-    picture = imread(folder / "grid.png")
-    assert min(picture.shape[:2]) > 300 and np.ptp(picture) > 0.9  # ink on paper
+    image = imread(folder / "grid.png")
+    assert min(image.shape[:2]) > 300 and np.ptp(image) > 0.9  # ink on paper
     written = {path: path.stat().st_mtime_ns for path in (folder / "records").iterdir()}
     assert len(written) == 6
     assert grid(config, tmp_path, text) == content
@@ -101,7 +101,7 @@ def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_pa
     report = write_grid_report(runs)
     assert report.table.row_count == 2
     assert report.statements[0] == "Best: momentum 0, with loss 0.5 (n=1)."
-    assert report.statements[-1].startswith("Judged on test images")
+    assert report.statements[-1].startswith("Ranked by test images")
     markdown = (runs.folder / "grid.md").read_text()
     assert "(n=1, 1 runs missing)" in markdown
     assert "| 0.9 | 1 diverged | none | 1 |" in markdown

@@ -1,4 +1,4 @@
-"""Verdicts on hand-made records, whose answers are known."""
+"""Rankings of hand-made records, whose answers are known."""
 
 import math
 
@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from jaxsched.tracking import Record
-from jaxsched.tune.grid.equal_time import on_equal_time, result_within, time_budget
-from jaxsched.tune.grid.ranking import is_told_apart, rank_cells, result
+from jaxsched.tune.grid.equal_time import equal_time_statement, result_within, time_budget
+from jaxsched.tune.grid.ranking import cell_result, is_clearly_better, rank_cells
 
 
 def record(seed, losses, seconds=1.0, status="finished"):
@@ -20,7 +20,7 @@ def record(seed, losses, seconds=1.0, status="finished"):
 
 
 def cell(name, value, *losses, **options):
-    return result(
+    return cell_result(
         {name: value}, [record(s, [0.9, loss], **options) for s, loss in enumerate(losses)]
     )
 
@@ -38,9 +38,9 @@ def test_a_clear_best_is_said_to_be_clear():
         cell("momentum", 0.9, 0.30, 0.41, 0.50),
         cell("momentum", 0.95, 0.60, 0.60, 0.90),
     ]
-    verdict = rank_cells(cells)
-    assert verdict.best == verdict.advised == cells[1]
-    first, second = verdict.statements
+    ranking = rank_cells(cells)
+    assert ranking.best == ranking.advised == cells[1]
+    first, second = ranking.statements
     assert first == "Best: momentum 0.9, with loss 0.4033 ± 0.1 (n=3)."
     # The spread within a cell is ten times that of the differences, which decides.
     assert second == (
@@ -55,7 +55,7 @@ def test_the_decision_is_that_of_the_paired_t_test():
         common = random.normal(size=5)
         one = common + random.normal(0, 0.1, 5)
         other = common + random.normal(0.1, 0.1, 5)
-        ours = is_told_apart(cell("lr", 0.1, *one), cell("lr", 0.2, *other))
+        ours = is_clearly_better(cell("lr", 0.1, *one), cell("lr", 0.2, *other))
         test = stats.ttest_rel(other, one)
         assert ours == (test.pvalue < 0.05 and test.statistic > 0)
         decided.add(ours)
@@ -69,16 +69,18 @@ def test_the_largest_weight_decay_within_a_standard_error_is_advised():
         cell("weight_decay", 1e-3, 0.41, 0.41),
         cell("weight_decay", 1e-2, 0.80, 0.81),
     ]
-    verdict = rank_cells(cells)
+    ranking = rank_cells(cells)
     # By seed, 1e-3 is 0.02 and −0.01 behind: 0.005 in the mean, with a standard error of 0.015.
-    assert (verdict.best, verdict.advised) == (cells[1], cells[2])
+    assert (ranking.best, ranking.advised) == (cells[1], cells[2])
     # 0.02 and 0.04: 0.03, with 0.01. Two seeds do not tell it apart, and yet it is not advised.
     behind = cell("weight_decay", 1e-3, 0.41, 0.46)
-    verdict = rank_cells([cells[1], behind])
-    assert not is_told_apart(cells[1], behind) and verdict.advised == cells[1]
-    verdict = rank_cells(cells)
-    assert "Not told apart from the best by these 2 seeds: " in verdict.statements[1]
-    assert verdict.statements[2].startswith("Take weight decay 1e-3: within one standard error")
+    ranking = rank_cells([cells[1], behind])
+    assert not is_clearly_better(cells[1], behind) and ranking.advised == cells[1]
+    ranking = rank_cells(cells)
+    assert "These 2 seeds cannot tell the best from: " in ranking.statements[1]
+    assert ranking.statements[2].startswith(
+        "Take weight decay 1e-3: it is within one standard error"
+    )
     # A momentum has no such advice.
     assert rank_cells(
         [cell("momentum", v, 0.4, 0.4 + v / 100) for v in (0.5, 0.9)]
@@ -86,10 +88,10 @@ def test_the_largest_weight_decay_within_a_standard_error_is_advised():
 
 
 def test_one_seed_says_nothing_of_luck():
-    verdict = rank_cells([cell("weight_decay", 1e-4, 0.40), cell("weight_decay", 1e-3, 0.41)])
-    assert verdict.best == verdict.advised
-    assert "with loss 0.4 (n=1)" in verdict.statements[0]
-    assert "With one seed nothing says whether that is more than luck" in verdict.statements[1]
+    ranking = rank_cells([cell("weight_decay", 1e-4, 0.40), cell("weight_decay", 1e-3, 0.41)])
+    assert ranking.best == ranking.advised
+    assert "with loss 0.4 (n=1)" in ranking.statements[0]
+    assert "One seed cannot tell whether that is more than luck" in ranking.statements[1]
 
 
 @pytest.mark.parametrize(
@@ -115,11 +117,11 @@ def test_below_zero_there_is_nothing_to_go_on_with():
 
 
 def test_a_cell_that_diverged_is_never_the_best():
-    hot = result({"lr": 10.0}, [record(0, [0.1]), record(1, [0.1], status="diverged")])
+    hot = cell_result({"lr": 10.0}, [record(0, [0.1]), record(1, [0.1], status="diverged")])
     cool = cell("lr", 1.0, 0.5, 0.6)
     assert rank_cells([hot, cool]).best == cool
     assert (hot.num_diverged, hot.loss, hot.loss_sd, hot.accuracy) == (1, math.inf, None, 0.9)
-    nothing = rank_cells([result({"lr": 10.0}, [record(0, [], status="diverged")])])
+    nothing = rank_cells([cell_result({"lr": 10.0}, [record(0, [], status="diverged")])])
     assert nothing.best is None and "every one of them diverged" in nothing.statements[0]
 
 
@@ -132,7 +134,7 @@ def test_equal_time_and_equal_epochs_can_disagree():
     """The small batch is best in the end; in the large one's time it is not there yet."""
     small = [record(seed, [0.8, 0.6, 0.4, 0.2], seconds=2.0) for seed in (0, 1)]
     large = [record(seed, [0.7, 0.5, 0.4, 0.3], seconds=1.0) for seed in (0, 1)]
-    whole = [result({"batch_size": 32}, small), result({"batch_size": 128}, large)]
+    whole = [cell_result({"batch_size": 32}, small), cell_result({"batch_size": 128}, large)]
     assert rank_cells(whole).best.values == {"batch_size": 32}
     budget = time_budget([*small, *large])
     assert budget == 4.0
@@ -141,13 +143,13 @@ def test_equal_time_and_equal_epochs_can_disagree():
         for size, records in ((32, small), (128, large))
     ]
     assert [r.loss for r in early] == [0.6, 0.3]
-    assert "best is batch size 128, with loss 0.3" in on_equal_time(early, budget)
+    assert "best is batch size 128, with loss 0.3" in equal_time_statement(early, budget)
 
 
-def test_what_is_not_evaluated_in_time_is_not_judged():
+def test_what_is_not_evaluated_in_time_has_no_result():
     slow, broken = record(0, [0.5], seconds=9.0), record(0, [0.1], status="diverged")
     assert result_within({"batch_size": 8}, [slow], 4.0) is None
     assert time_budget([slow, broken]) == 9.0
     assert time_budget([broken]) == math.inf
     assert result_within({"batch_size": 8}, [broken], 4.0).num_diverged == 1
-    assert on_equal_time([None], 4.0) == "Within 4 training seconds no cell was evaluated."
+    assert equal_time_statement([None], 4.0) == "Within 4 training seconds no cell was evaluated."

@@ -56,7 +56,7 @@ def test_what_it_finds_is_what_its_runs_say_and_trains(experiment, tmp_path, pro
     assert decay.title == f"Weight decay: {found.optimizer.weight_decay.value:g}"
     assert found.optimizer.momentum.high in (0.9, 0.95) and found.optimizer.momentum.low == 0.85
     assert momentum.title.startswith(f"Momentum: {found.optimizer.momentum.high:g}")
-    assert all(reason.picture.is_file() for reason in runs.reasons)
+    assert all(reason.plot.is_file() for reason in runs.reasons)
 
     records = sorted(tmp_path.rglob("*.json*"))
     times = {path: path.stat().st_mtime_ns for path in records if path.suffix == ".jsonl"}

@@ -1,4 +1,4 @@
-"""The verdict on the weight norm: curves with known answers, SGD's own balance, the pictures."""
+"""The trend on the weight norm: curves with known answers, SGD's own balance, the plots."""
 
 import math
 
@@ -23,7 +23,7 @@ def decided(*norms):
 
 
 @pytest.mark.parametrize(
-    ("norms", "verdict", "minimum_epoch"),
+    ("norms", "trend", "minimum_epoch"),
     [
         ((100, 80, 70, 75, 80), "bounces", 2),
         ((100, 80, 60, 50), "falls", 3),
@@ -43,15 +43,15 @@ def decided(*norms):
         ((100, 101), "rises", 0),
     ],
 )
-def test_curves_with_known_answers(norms, verdict, minimum_epoch):
+def test_curves_with_known_answers(norms, trend, minimum_epoch):
     bounce = bounce_of(*norms)
-    assert (bounce.verdict, bounce.minimum_epoch) == (verdict, minimum_epoch)
+    assert (bounce.trend, bounce.minimum_epoch) == (trend, minimum_epoch)
     assert bounce.epochs == len(norms) - 1
 
 
 def test_the_evidence_in_numbers():
     bounce = find_bounce([0, 0.5, 2, 3.5, 4], [100, 160, 80, 100, 90])
-    assert (bounce.verdict, bounce.epochs, bounce.minimum_epoch) == ("bounces", 4, 2)
+    assert (bounce.trend, bounce.epochs, bounce.minimum_epoch) == ("bounces", 4, 2)
     assert (bounce.first_rise, bounce.fall, bounce.rise) == pytest.approx((0.6, 0.5, 0.25))
 
 
@@ -86,25 +86,25 @@ def test_the_unit_of_the_norm_does_not_matter(norms, exponent):
 
 @given(NORMS, NORMS)
 def test_a_bounce_stays_one_and_a_decided_one_stays_decided(norms, more):
-    if bounce_of(*norms).verdict == "bounces":
-        assert bounce_of(*norms, *more).verdict == "bounces"
+    if bounce_of(*norms).trend == "bounces":
+        assert bounce_of(*norms, *more).trend == "bounces"
         assert decided(*norms, *more) or not decided(*norms)
 
 
 @given(NORMS)
-def test_the_verdict_is_what_its_evidence_says(norms):
+def test_the_trend_is_what_its_evidence_says(norms):
     bounce = bounce_of(*norms)
     falls, rises = bounce.fall >= 0.01, bounce.rise >= 0.01
-    assert (bounce.verdict == "bounces") == (falls and rises)
-    assert (bounce.verdict == "falls") == (falls and not rises)
+    assert (bounce.trend == "bounces") == (falls and rises)
+    assert (bounce.trend == "falls") == (falls and not rises)
     if decided(*norms):
-        assert bounce.verdict in ("bounces", "rises")
+        assert bounce.trend in ("bounces", "rises")
 
 
 @given(NORMS)
 def test_sorted_norms_never_bounce(norms):
-    assert bounce_of(*sorted(norms)).verdict in ("rises", "flat")
-    assert bounce_of(*sorted(norms, reverse=True)).verdict in ("falls", "flat")
+    assert bounce_of(*sorted(norms)).trend in ("rises", "flat")
+    assert bounce_of(*sorted(norms, reverse=True)).trend in ("falls", "flat")
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_sorted_norms_never_bounce(norms):
     [
         ([], [], "0 epochs and 0 squared norms"),
         ([0, 1], [1], "2 epochs and 1 squared norms"),
-        ([0, 1, 1], [1, 2, 3], "epochs that grow"),
+        ([0, 1, 1], [1, 2, 3], "epochs in increasing order"),
         ([0, 1, 2], [1, math.nan, 3], "got nan at epoch 1; a run that diverges"),
         ([0, 1], [1, math.inf], "got inf at epoch 1"),
         ([0, 1], [0, 1], "got 0.0 at epoch 0"),
@@ -142,13 +142,13 @@ def equilibrium(G):
     return math.sqrt(ETA * G / (2 * DECAY))
 
 
-@pytest.mark.parametrize(("start", "verdict"), [(300.0, "falls"), (30.0, "rises"), (100.0, "flat")])
-def test_steady_gradients_end_in_the_equilibrium_without_a_bounce(start, verdict):
+@pytest.mark.parametrize(("start", "trend"), [(300.0, "falls"), (30.0, "rises"), (100.0, "flat")])
+def test_steady_gradients_end_in_the_equilibrium_without_a_bounce(start, trend):
     assert equilibrium(10.0) == 100.0
     norms = balance(start, lambda epoch: 10.0)
-    assert bounce_of(*norms).verdict == verdict
+    assert bounce_of(*norms).trend == trend
     assert norms[-1] == pytest.approx(100.0, rel=1e-2)
-    assert decided(*norms) == (verdict == "rises")
+    assert decided(*norms) == (trend == "rises")
 
 
 def test_the_norm_relaxes_at_the_decays_own_rate():
@@ -163,12 +163,12 @@ def test_the_norm_relaxes_at_the_decays_own_rate():
 def test_growing_gradients_bounce():
     norms = balance(300.0, lambda epoch: 1.0 + epoch**2)
     bounce = bounce_of(*norms)
-    assert bounce.verdict == "bounces"
+    assert bounce.trend == "bounces"
     assert decided(*norms)
     # At the turn the two terms balance.
     lowest = int(bounce.minimum_epoch)
     assert norms[lowest] == pytest.approx(equilibrium(1.0 + lowest**2), rel=0.1)
-    assert bounce_of(*norms[: lowest + 1]).verdict == "falls"
+    assert bounce_of(*norms[: lowest + 1]).trend == "falls"
 
 
 def test_advice_on_a_bounce():
@@ -179,7 +179,7 @@ def test_advice_on_a_bounce():
     assert "one run says (n=1)" in text
     assert "guard_rising" not in text
     assert "guard_rising=True" in advice(bounce_of(100, 130, 90, 110), **SETTING)
-    assert "here is none" in advice(bounce_of(100, 60, 80), **SETTING | {"weight_decay": 0.0})
+    assert "there is none here" in advice(bounce_of(100, 60, 80), **SETTING | {"weight_decay": 0.0})
 
 
 def test_advice_on_a_rise():
@@ -187,9 +187,12 @@ def test_advice_on_a_rise():
     text = advice(rising, **SETTING)
     assert "rose by 20.0%" in text
     assert "one late decay, at 85 to 90% of the run, is enough" in text
-    assert "1,000 updates, 10 epochs. The run was longer: the gradients outweigh" in text
+    assert "1,000 updates, 10 epochs. The run was longer than that: the gradients outweigh" in text
     slow = advice(rising, **SETTING | {"learning_rate": 0.01})
-    assert "10,000 updates, 100 epochs. The run was shorter: a learning rate as small as" in slow
+    assert (
+        "10,000 updates, 100 epochs. The run was shorter than that: a learning rate as small as"
+        in slow
+    )
 
 
 @pytest.mark.parametrize("norms", [(100, 90, 80), (100, 110, 120), (100, 100)])
@@ -242,7 +245,7 @@ def rows_of(num_layers, num_rows, *, terms=True):
     return rows, by_name(curves[0])
 
 
-def verdict_on(rows, initial):
+def bounce_in(rows, initial):
     norms = [sum(initial.values()), *(sum(row["layers"].values()) for row in rows)]
     return find_bounce([0.0, *(row["epoch"] for row in rows)], norms)
 
@@ -250,18 +253,18 @@ def verdict_on(rows, initial):
 @pytest.mark.parametrize(
     ("num_layers", "num_rows", "terms"), [(26, 8, True), (3, 8, False), (1, 1, True)]
 )
-def test_the_picture_is_drawn(tmp_path, num_layers, num_rows, terms):
+def test_the_image_is_drawn(tmp_path, num_layers, num_rows, terms):
     rows, initial = rows_of(num_layers, num_rows, terms=terms)
-    draw_norms(rows, initial, verdict_on(rows, initial), tmp_path / "norms.png")
-    picture = imread(tmp_path / "norms.png")
-    assert picture.shape[:2] == (1275, 1800)
-    assert 0 < picture[..., :3].mean() < 0.99
+    draw_norms(rows, initial, bounce_in(rows, initial), tmp_path / "norms.png")
+    image = imread(tmp_path / "norms.png")
+    assert image.shape[:2] == (1275, 1800)
+    assert 0 < image[..., :3].mean() < 0.99
 
 
 def test_a_layer_that_starts_at_zero_is_drawn_where_it_can_be(tmp_path):
     rows, initial = rows_of(3, 4)
     initial[next(iter(initial))] = 0.0
-    draw_norms(rows, initial, verdict_on(rows, initial), tmp_path / "norms.png")
+    draw_norms(rows, initial, bounce_in(rows, initial), tmp_path / "norms.png")
 
 
 def test_the_text_plot_shows_the_fall_in_per_cent():
@@ -271,10 +274,10 @@ def test_the_text_plot_shows_the_fall_in_per_cent():
     assert "100%" in text and "8 ep" in text
 
 
-def test_pictures_need_norms_by_layer(tmp_path):
+def test_plots_need_norms_by_layer(tmp_path):
     rows, initial = rows_of(2, 2)
     for wrong in ([], [rows[0] | {"layers": None}]):
         with pytest.raises(ValueError, match="weight_norms=True"):
             text_norms(wrong, initial)
         with pytest.raises(ValueError, match="weight_norms=True"):
-            draw_norms(wrong, initial, verdict_on(rows, initial), tmp_path / "norms.png")
+            draw_norms(wrong, initial, bounce_in(rows, initial), tmp_path / "norms.png")
