@@ -1,0 +1,102 @@
+"""A training loop to fork: a ResNet on digits with 1cycle, ABEL and SWA, in plain JAX.
+
+    python experiments/minimal.py
+
+It needs jax, flax, optax and jaxsched with scikit-learn for the digits: no accelerator, no files.
+"""
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+
+import jaxsched as js
+from jaxsched.data import Digits
+
+EPOCHS, BATCH_SIZE = 20, 32
+digits = Digits().load()
+STEPS = len(digits.train) // BATCH_SIZE  # updates in an epoch; a ragged last batch is dropped
+
+
+class ResNet(nn.Module):
+    """Three residual blocks."""
+
+    momentum: float = 0.9  # of batch norm's running statistics
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Images f32[B, 8, 8, 1] to logits f32[B, 10]."""
+
+        def conv(x, width, size, stride=1):
+            x = nn.Conv(width, (size, size), stride, use_bias=False)(x)
+            return nn.BatchNorm(use_running_average=not train, momentum=self.momentum)(x)
+
+        x = nn.relu(conv(x, 8, 3))
+        for width, stride in ((8, 1), (16, 2), (32, 2)):
+            y = conv(nn.relu(conv(x, width, 3, stride)), width, 3)
+            x = nn.relu(y + conv(x, width, 1, stride))
+        return nn.Dense(10)(x.mean(axis=(1, 2)))
+
+
+def inputs(images: np.ndarray) -> np.ndarray:
+    """The images as the network wants them: f32, normalised."""
+    return ((images / 255 - digits.mean) / digits.std).astype(np.float32)
+
+
+cycle = js.OneCycle(peak=0.4, duration=15 * STEPS)
+epoch = js.every(STEPS)
+tx = optax.chain(
+    optax.add_decayed_weights(2e-3),
+    optax.sgd(js.Sequence((cycle, js.Constant(0.05)), boundaries=(15 * STEPS,)), momentum=0.9),
+    js.scale_by_abel(decay_factor=0.2, at=epoch),  # decays when the weight norm bounces
+    js.average_params(lambda step: (step >= 15 * STEPS) & epoch(step + 1)),  # last: SWA
+)
+
+
+@jax.jit
+def update(variables, opt_state, images, labels):
+    """Makes one update of the parameters and of the batch statistics."""
+
+    def loss(params):
+        logits, new = ResNet().apply(
+            variables | {"params": params}, images, train=True, mutable=["batch_stats"]
+        )
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), new
+
+    gradients, new = jax.grad(loss, has_aux=True)(variables["params"])
+    updates, opt_state = tx.update(gradients, opt_state, variables["params"])
+    return new | {"params": optax.apply_updates(variables["params"], updates)}, opt_state
+
+
+@jax.jit
+def accuracy(variables):
+    """The share of test images that are classified correctly."""
+    logits = ResNet().apply(variables, inputs(digits.test.images), train=False)
+    return (logits.argmax(axis=1) == digits.test.labels).mean()
+
+
+@jax.jit
+def with_own_statistics(variables, images):
+    """The same parameters with the batch statistics that they have on these images.
+
+    The running statistics were collected from other weights than the average. With momentum 0, one
+    forward pass over all training images replaces them.
+    """
+    _, new = ResNet(momentum=0.0).apply(variables, images, train=True, mutable=["batch_stats"])
+    return variables | new
+
+
+def train(seed: int = 0) -> tuple[float, float]:
+    """Trains; returns the test accuracy of the last weights and of their average."""
+    images, labels = inputs(digits.train.images), digits.train.labels
+    variables = jax.jit(ResNet().init, static_argnums=2)(jax.random.key(seed), images[:1], False)
+    opt_state, random = tx.init(variables["params"]), np.random.default_rng(seed)
+    for _ in range(EPOCHS):
+        for batch in random.permutation(len(labels))[: STEPS * BATCH_SIZE].reshape(STEPS, -1):
+            variables, opt_state = update(variables, opt_state, images[batch], labels[batch])
+    average = variables | {"params": js.averaged_params(opt_state, variables["params"])}
+    return float(accuracy(variables)), float(accuracy(with_own_statistics(average, images)))
+
+
+if __name__ == "__main__":
+    print("test accuracy: last weights {:.2%}, average {:.2%}".format(*train()))
