@@ -1,24 +1,25 @@
-"""Draws `experiments/studies/abel.py`: accuracy and |w|² against epochs, with and without L2.
+"""Draws accuracy and |w|² against epochs for `experiments/studies/abel.py`.
 
-    python experiments/studies/abel_picture.py [RECORDS]
+    python experiments/studies/abel_figure.py [FOLDER]
 
-RECORDS is the folder of the study's records, `runs/abel/records` by default; the picture is written
-beside it. Prints the table of final accuracies by setting.
+FOLDER is the study's folder, `runs/abel` by default; the figure is written into it. Prints a table
+of the final accuracies by schedule and setting.
 """
 
-import statistics
-import sys
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
+from jaxsched.experiment import load_module
 from jaxsched.plotting.style import plain
-from jaxsched.tracking import Record, read_record
+from jaxsched.text import markdown_rows
+from jaxsched.tracking import Record
 
+figures = load_module(Path(__file__).with_name("figures.py"))
+
+FIGURE = "norms.png"
 SCHEDULES = {"late": "#D55E00", "steps": "#CC79A7", "cosine": "#009E73", "abel": "#0072B2"}
 SETTINGS = {
     "l2_aug": "L2, augmented",
@@ -26,48 +27,26 @@ SETTINGS = {
     "aug": "no L2, augmented",
     "none": "no L2, not augmented",
 }
-Runs = Mapping[tuple[str, str], Sequence[Record]]
 
 
-def load(folder: Path) -> Runs:
-    """The finished runs by schedule and setting."""
-    runs = defaultdict(list)
-    for path in sorted(folder.glob("*.jsonl")):
-        record = read_record(path)
-        if record.is_complete:
-            schedule, _, setting = record.name.partition("_")
-            runs[schedule, setting].append(record)
-    return runs
-
-
-def mean_over_seeds(records: Sequence[Record], column: str) -> tuple[Any, Any]:
-    """Epochs, and the mean of a column."""
-    length = min(len(record.evaluations) for record in records)
-    rows = [record.evaluations[:length] for record in records]
-    values = np.mean([[row[column] for row in run] for run in rows], axis=0)
-    return [row["epoch"] for row in rows[0]], values
-
-
-def draw(runs: Runs, path: Path) -> None:
-    """A column a setting: accuracy above, |w|² below."""
+def draw(runs: Any, path: Path) -> None:
+    """Draws a column for each setting: test accuracy above, |w|² below."""
     figure = Figure(figsize=(12, 6), layout="constrained")
     axes = figure.subplots(2, len(SETTINGS), sharex=True, squeeze=False)
     for axis in axes[0, 1:]:
         axis.sharey(axes[0, 0])
-    for column, (setting, title) in zip(axes.T, SETTINGS.items(), strict=True):
+    for (above, below), (setting, title) in zip(axes.T, SETTINGS.items(), strict=True):
         for schedule, colour in SCHEDULES.items():
-            records = runs.get((schedule, setting))
-            if not records:
-                continue
-            # Without a bounce ABEL is the late decay: both lines have to be seen.
-            style: dict[str, Any] = {"color": colour, "ls": "--" if schedule == "abel" else "-"}
-            epochs, accuracy = mean_over_seeds(records, "test_accuracy")
-            column[0].plot(epochs, 100 * accuracy, label=schedule, **style)
-            epochs, norm = mean_over_seeds(records, "squared_norm")
-            column[1].plot(epochs, norm, **style)
-        column[0].set_title(title)
-        column[1].set_xlabel("epochs")
-        column[1].set_ylim(bottom=0)
+            records = runs.get(f"{schedule}_{setting}", ())
+            # Without a bounce ABEL equals the late decay: both lines must be visible.
+            style = {"color": colour, "linestyle": "--" if schedule == "abel" else "-"}
+            figures.draw_curve(
+                above, records, "test_accuracy", "epoch", scale=100, label=schedule, **style
+            )
+            figures.draw_curve(below, records, "squared_norm", "epoch", **style)
+        above.set_title(title)
+        below.set_xlabel("epochs")
+        below.set_ylim(bottom=0)
     axes[0, 0].set_ylabel("test accuracy, %")
     axes[1, 0].set_ylabel("|w|²")
     for axis in axes.flat:
@@ -77,37 +56,24 @@ def draw(runs: Runs, path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def table(runs: Runs) -> str:
+def table(runs: Any) -> str:
     """Final accuracy, mean ± sd over the seeds, and how often ABEL decayed, as Markdown."""
-    lines = [
-        "| | " + " | ".join(SETTINGS.values()) + " |",
-        "|---|" + "---:|" * len(SETTINGS),
+    rows = [
+        [schedule, *(cell(runs.get(f"{schedule}_{setting}", ())) for setting in SETTINGS)]
+        for schedule in SCHEDULES
     ]
-    for schedule in SCHEDULES:
-        cells = [cell(runs.get((schedule, setting), ())) for setting in SETTINGS]
-        lines.append(f"| {schedule} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return markdown_rows([["", *SETTINGS.values()], *rows])
 
 
 def cell(records: Sequence[Record]) -> str:
-    """One entry of the table."""
-    final = [100 * record.evaluations[-1]["test_accuracy"] for record in records]
-    if not final:
+    """One entry of the table; the number of ABEL's decays, one for each seed, is in brackets."""
+    if not records:
         return "not run"
-    spread = f" ± {statistics.stdev(final):.2f}" if len(final) > 1 else ""
-    abel = [record.evaluations[-1]["abel"] for record in records]
-    decays = [str(memory["num_decays"]) for memory in abel if memory]
-    after = f", {' and '.join(decays)} decays" if decays else ""
-    return f"{statistics.fmean(final):.2f}{spread} (n={len(final)}{after})"
-
-
-def main() -> None:
-    """Reads, draws, prints."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/abel/records")
-    runs = load(folder)
-    draw(runs, folder.parent / "norms.png")
-    print(table(runs))
+    states = [record.evaluations[-1]["abel"] for record in records]
+    decays = [str(state["num_decays"]) for state in states if state]
+    note = f", {' and '.join(decays)} decays" if decays else ""
+    return figures.accuracy_text(figures.final_accuracies(records), note)
 
 
 if __name__ == "__main__":
-    main()
+    figures.main("abel", FIGURE, draw, table)

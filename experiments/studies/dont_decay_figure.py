@@ -1,19 +1,17 @@
-"""Draws `experiments/studies/dont_decay.py`: curves against epochs and against updates.
+"""Draws curves against epochs and against updates for `experiments/studies/dont_decay.py`.
 
-    python experiments/studies/dont_decay_picture.py [RECORDS]
+    python experiments/studies/dont_decay_figure.py [FOLDER]
 
-RECORDS is the folder of the study's records, `runs/dont_decay/records` by default; the picture is
-written beside it. Lines are medians over the seeds, bands their middle half. Prints the table of
-updates, final accuracies and the largest difference in training loss, of all epochs, to the run
-that decays, with its standard error.
+FOLDER is the study's folder, `runs/dont_decay` by default; the figure is written into it. Lines are
+medians over the seeds, bands their middle half. Prints a table of updates, final accuracies and the
+largest difference in training loss, over all epochs, to the run that decays, with its standard
+error.
 """
 
-import math
 import statistics
-import sys
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,10 +19,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxsched.bench import load_study
+from jaxsched.experiment import load_module
 from jaxsched.plotting.style import plain
-from jaxsched.tracking import Record, read_record
+from jaxsched.text import markdown_rows
+from jaxsched.tracking import Record
 
-# Each is compared with the first of its group.
+figures = load_module(Path(__file__).with_name("figures.py"))
+
+FIGURE = "curves.png"
+# Each run is compared with the first of its group.
 FIGURE_5 = ("decay", "hybrid", "batch", "larger_lr", "larger_momentum")
 OTHERS = {
     "Nesterov momentum": ("decay_nesterov", "hybrid_nesterov", "batch_nesterov"),
@@ -35,7 +38,8 @@ OTHERS = {
 }
 STUDY = load_study(Path(__file__).with_name("dont_decay.py"))
 PUBLISHED = {name: round(100 * of.accuracy, 2) for name, of in STUDY.published.items()}
-# Of the first that a name contains: batches that grow are blue, whatever lets them.
+# The colour of a run is that of the first key in its name: batches that grow are blue, whatever
+# makes them grow.
 COLOURS = {
     "hybrid": "#E69F00",
     "batch": "#0072B2",
@@ -44,37 +48,20 @@ COLOURS = {
     "": "#000000",
 }
 COLUMNS = {"test_accuracy": "test accuracy, %", "train_loss": "training loss"}
-CLOCKS = {"epoch": "epochs", "step": "updates"}
-Runs = Mapping[str, Sequence[Record]]
+TIME_AXES = {"epoch": "epochs", "step": "updates"}
 
 
-def load(folder: Path) -> Runs:
-    """The finished runs by name."""
-    runs = defaultdict(list)
-    for path in sorted(folder.glob("*.jsonl")):
-        record = read_record(path)
-        if record.is_complete and record.evaluations:
-            runs[record.name].append(record)
-    return runs
-
-
-def values(records: Sequence[Record], column: str) -> np.ndarray:
-    """A column of the evaluations that all runs have: [runs, evaluations]."""
-    length = min(len(record.evaluations) for record in records)
-    return np.array([[row[column] for row in r.evaluations[:length]] for r in records])
-
-
-def draw(runs: Runs, path: Path) -> None:
-    """Figure 5's runs by both clocks above, the other optimizers' training losses below."""
+def draw(runs: Any, path: Path) -> None:
+    """Draws figure 5's runs over both time axes, and below the losses of the other optimizers."""
     figure = Figure(figsize=(12, 10.5), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(7.5, 3), squeeze=False)[:, 0]
-    axes = above.subplots(len(COLUMNS), len(CLOCKS), sharex="col", sharey="row")
+    axes = above.subplots(len(COLUMNS), len(TIME_AXES), sharex="col", sharey="row")
     for row, column in zip(axes, COLUMNS, strict=True):
-        for axis, clock in zip(row, CLOCKS, strict=True):
-            draw_group(axis, runs, FIGURE_5, clock, column)
+        for axis, time_axis in zip(row, TIME_AXES, strict=True):
+            draw_group(axis, runs, FIGURE_5, time_axis, column)
         row[0].set_ylabel(COLUMNS[column])
     axes[0, 1].set_xscale("log")
-    for axis, label in zip(axes[1], CLOCKS.values(), strict=True):
+    for axis, label in zip(axes[1], TIME_AXES.values(), strict=True):
         axis.set_xlabel(label)
     lines, labels = axes[0, 0].get_legend_handles_labels()
     above.legend(lines, labels, loc="outside upper center", ncols=5, frameon=False)
@@ -89,78 +76,63 @@ def draw(runs: Runs, path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def draw_group(axis: Axes, runs: Runs, names: Sequence[str], clock: str, column: str) -> None:
-    """The runs of these names: medians and bands."""
+def draw_group(axis: Axes, runs: Any, names: Sequence[str], time_axis: str, column: str) -> None:
+    """Draws the curves of the runs with these names."""
     scale = 100 if column == "test_accuracy" else 1
     for name in names:
-        if records := runs.get(name):
-            # Where the batch size is learned, the seeds' updates differ.
-            times = np.median(values(records, clock), axis=0)
-            middle = np.quantile(values(records, column), (0.25, 0.5, 0.75), axis=0)
-            low, median, high = scale * middle
-            colour = next(COLOURS[part] for part in COLOURS if part in name)
-            axis.plot(times, median, color=colour, label=name.replace("_", " "))
-            axis.fill_between(times, low, high, color=colour, alpha=0.15, linewidth=0)
-    if clock == "epoch":
+        colour = next(COLOURS[part] for part in COLOURS if part in name)
+        label = name.replace("_", " ")
+        records = runs.get(name, ())
+        figures.draw_curve(axis, records, column, time_axis, scale=scale, color=colour, label=label)
+    if time_axis == "epoch":
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     plain(axis)
+
+
+def losses_of(records: Sequence[Record], length: int) -> np.ndarray:
+    """The training losses of the first evaluations: f64[runs, length]."""
+    return np.array([[row["train_loss"] for row in r.evaluations[:length]] for r in records])
 
 
 def largest_difference(
     records: Sequence[Record], reference: Sequence[Record]
 ) -> tuple[float, float, float]:
-    """Where the mean training losses of two runs are farthest apart.
+    """Finds where the mean training losses of two experiments are farthest apart.
 
     Returns:
-        Epoch, difference, and its standard error; NaN for single seeds.
+        The epoch, the difference, and its standard error (NaN for single seeds).
     """
-    losses = [values(of_run, "train_loss") for of_run in (records, reference)]
-    length = min(loss.shape[1] for loss in losses)
-    mine, other = (loss[:, :length] for loss in losses)
-    differences = mine.mean(axis=0) - other.mean(axis=0)
-    worst = int(np.argmax(np.abs(differences)))
-    variances = [
-        statistics.variance(loss[:, worst]) / len(loss) if len(loss) > 1 else math.nan
-        for loss in (mine, other)
+    length = min(len(record.evaluations) for record in (*records, *reference))
+    ours, others = losses_of(records, length), losses_of(reference, length)
+    worst = int(np.argmax(np.abs(ours.mean(axis=0) - others.mean(axis=0))))
+    value, error = figures.difference(ours[:, worst].tolist(), others[:, worst].tolist())
+    return reference[0].evaluations[worst]["epoch"], value, error
+
+
+def table(runs: Any) -> str:
+    """A row for each run, as Markdown."""
+    rows = [
+        row(runs, name, reference=names[0])
+        for names in (FIGURE_5, *OTHERS.values())
+        for name in names
+        if runs.get(name)
     ]
-    epoch = float(values(reference, "epoch")[0, worst])
-    return epoch, float(differences[worst]), math.sqrt(sum(variances))
+    heading = ["run", "updates", "test accuracy, %", "published, %"]
+    return markdown_rows([[*heading, "largest difference in training loss"], *rows])
 
 
-def table(runs: Runs) -> str:
-    """A row a run, as Markdown."""
-    lines = [
-        "| run | updates | test accuracy, % | published, % | largest difference in training loss |",
-        "|---|---:|---:|---:|---|",
-    ]
-    for names in (FIGURE_5, *OTHERS.values()):
-        for name in names:
-            if runs.get(name):
-                lines.append(row(runs, name, reference=names[0]))
-    return "\n".join(lines)
-
-
-def row(runs: Runs, name: str, reference: str) -> str:
-    """One line of the table."""
+def row(runs: Any, name: str, reference: str) -> list[str]:
+    """The cells of one run."""
     records = runs[name]
+    # Where the batch size is learned, the updates differ between seeds.
     updates = statistics.median(record.evaluations[-1]["step"] for record in records)
-    final = [100 * record.evaluations[-1]["test_accuracy"] for record in records]
-    spread = f" ± {statistics.stdev(final):.2f}" if len(final) > 1 else ""
-    accuracy = f"{statistics.fmean(final):.2f}{spread} (n={len(final)})"
     difference = ""
     if name != reference and runs.get(reference):
-        epoch, apart, error = largest_difference(records, runs[reference])
-        difference = f"{apart:+.3f} ± {error:.3f} to {reference}, epoch {epoch:.3g}"
-    published = PUBLISHED.get(name, "")
-    return f"| {name} | {updates:,.0f} | {accuracy} | {published} | {difference} |"
-
-
-def main(records: Path) -> None:
-    """Reads them, draws beside them, prints."""
-    runs = load(records)
-    draw(runs, records.parent / "curves.png")
-    print(table(runs))
+        epoch, value, error = largest_difference(records, runs[reference])
+        difference = f"{value:+.3f} ± {error:.3f} to {reference}, epoch {epoch:.3g}"
+    accuracy = figures.accuracy_text(figures.final_accuracies(records))
+    return [name, f"{updates:,.0f}", accuracy, str(PUBLISHED.get(name, "")), difference]
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/dont_decay/records"))
+    figures.main("dont_decay", FIGURE, draw, table)

@@ -1,30 +1,28 @@
-"""Draws `experiments/studies/one_cycle.py`: curves against updates, and what settings change.
+"""Draws curves, and what the settings change, for `experiments/studies/one_cycle.py`.
 
-    python experiments/studies/one_cycle_picture.py [RECORDS]
+    python experiments/studies/one_cycle_figure.py [FOLDER]
 
-RECORDS is the folder of the study's records, `runs/one_cycle/records` by default; the
-picture is written beside it. Curves are medians over the seeds, bands their middle half; below are
-differences in final accuracy to one of the runs, ours with their standard errors beside those
-published. Prints the table.
+FOLDER is the study's folder, `runs/one_cycle` by default; the figure is written into it. Curves are
+medians over the seeds, bands their middle half. Below are differences in final accuracy to one of
+the runs: ours with their standard errors, beside the published ones. Prints a table.
 """
 
-import math
-import statistics
-import sys
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from jaxsched.bench import load_study
+from jaxsched.experiment import load_module
 from jaxsched.plotting.style import plain
-from jaxsched.tracking import Record, read_record
+from jaxsched.text import markdown_rows
 
+figures = load_module(Path(__file__).with_name("figures.py"))
+
+FIGURE = "curves.png"
 CURVES = {
     "cycle": "#0072B2",
     "one_cycle": "#009E73",
@@ -33,7 +31,7 @@ CURVES = {
     "piecewise_8x": "#000000",
 }
 COLUMNS = {"test_accuracy": "test accuracy, %", "train_loss": "training loss"}
-# A panel each: the runs and what they have there, `cycle` or `one_cycle` among them.
+# A panel each: runs and their tick labels; `cycle` or `one_cycle`, which is among them, is at 0.
 SETTINGS = {
     "weight decay of the cycle": {
         "cycle_wd_1e-6": "1e-6",
@@ -57,64 +55,34 @@ SETTINGS = {
 }
 STUDY = load_study(Path(__file__).with_name("one_cycle.py"))
 PUBLISHED = {name: round(100 * of.accuracy, 2) for name, of in STUDY.published.items()}
-LOWEST = -25.0  # points; differences below are drawn there, with their number
-Runs = Mapping[str, Sequence[Record]]
-
-
-class Difference(NamedTuple):
-    """Between two means, in points: it and its standard error, NaN for single seeds."""
-
-    points: float
-    error: float
-
-
-def load(folder: Path) -> Runs:
-    """The runs that came to an end by name, those that diverged among them."""
-    runs = defaultdict(list)
-    for path in sorted(folder.glob("*.jsonl")):
-        record = read_record(path)
-        if record.is_complete:
-            runs[record.name].append(record)
-    return runs
+# Differences below this many points are drawn there, with their number.
+LOWEST = -25.0
 
 
 def reference(name: str) -> str:
-    """Which run another one is compared with; the empty name for none."""
+    """The name of the run that another one is compared with; the empty string for none."""
     first = {"cycle": "", "one_cycle": "piecewise"}
     return first.get(name, "one_cycle" if name.startswith("one_cycle") else "cycle")
 
 
-def accuracies(records: Sequence[Record]) -> list[float]:
-    """Per cent at the end, of the runs that did not diverge."""
-    return [
-        100 * record.evaluations[-1]["test_accuracy"]
-        for record in records
-        if record.end is not None and record.end["status"] != "diverged"
-    ]
-
-
-def difference(runs: Runs, name: str) -> Difference | None:
-    """To the run that it is compared with; None where one of them is missing."""
-    mine, other = (accuracies(runs.get(n, ())) for n in (name, reference(name)))
-    if not mine or not other:
-        return None
-    variances = [
-        statistics.variance(found) / len(found) if len(found) > 1 else math.nan
-        for found in (mine, other)
-    ]
-    points = statistics.fmean(mine) - statistics.fmean(other)
-    return Difference(points, math.sqrt(sum(variances)))
+def difference(runs: Any, name: str) -> Any | None:
+    """The `Difference` in points to the run that it is compared with; None if one is missing."""
+    ours, others = (
+        [100 * accuracy for accuracy in figures.final_accuracies(runs.get(n, ()))]
+        for n in (name, reference(name))
+    )
+    return figures.difference(ours, others) if ours and others else None
 
 
 def published_difference(name: str) -> float | None:
-    """The same of the published numbers."""
+    """The same difference between published numbers; None if one of them is not published."""
     if name not in PUBLISHED or reference(name) not in PUBLISHED:
         return None
     return PUBLISHED[name] - PUBLISHED[reference(name)]
 
 
-def draw(runs: Runs, path: Path) -> None:
-    """Curves against updates above, differences below."""
+def draw(runs: Any, path: Path) -> None:
+    """Draws curves against updates above, differences below."""
     figure = Figure(figsize=(12, 8), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(9, 7), squeeze=False)[:, 0]
     axes = above.subplots(1, len(COLUMNS))
@@ -135,20 +103,12 @@ def draw(runs: Runs, path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def draw_curves(axis: Axes, runs: Runs, column: str) -> None:
-    """Medians and bands over updates, on a logarithmic axis."""
+def draw_curves(axis: Axes, runs: Any, column: str) -> None:
+    """Draws medians and bands over updates, on a logarithmic axis."""
     scale = 100 if column == "test_accuracy" else 1
     for name, colour in CURVES.items():
-        records = [record for record in runs.get(name, ()) if record.evaluations]
-        if not records:
-            continue
-        length = min(len(record.evaluations) for record in records)
-        rows = [record.evaluations[:length] for record in records]
-        values = scale * np.array([[row[column] for row in run] for run in rows])
-        low, median, high = np.quantile(values, (0.25, 0.5, 0.75), axis=0)
-        updates = [row["step"] for row in rows[0]]
-        axis.plot(updates, median, ".-", color=colour, label=name.replace("_", " "))
-        axis.fill_between(updates, low, high, color=colour, alpha=0.15, linewidth=0)
+        style = {"color": colour, "marker": ".", "label": name.replace("_", " ")}
+        figures.draw_curve(axis, runs.get(name, ()), column, "step", scale=scale, **style)
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 4)))
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -156,8 +116,8 @@ def draw_curves(axis: Axes, runs: Runs, column: str) -> None:
     plain(axis)
 
 
-def draw_settings(axis: Axes, runs: Runs, settings: Mapping[str, str]) -> None:
-    """Ours and the published differences side by side; the run compared with is the line at 0."""
+def draw_settings(axis: Axes, runs: Any, settings: Mapping[str, str]) -> None:
+    """Draws our differences beside the published ones; the run compared with is the line at 0."""
     compared = next(name for name in ("cycle", "one_cycle") if name in settings)
     axis.axhline(0, color="black", linewidth=1)
     for place, name in enumerate(settings):
@@ -165,60 +125,50 @@ def draw_settings(axis: Axes, runs: Runs, settings: Mapping[str, str]) -> None:
             axis.plot(place, 0, "o", color="black")
             continue
         if (theirs := published_difference(name)) is not None:
-            draw_point(axis, place + 0.12, Difference(theirs, 0.0), "#999999", "published")
+            draw_point(axis, place + 0.12, theirs, 0.0, "#999999", "published")
         if (ours := difference(runs, name)) is not None:
-            draw_point(axis, place - 0.12, ours, "#0072B2", "ours")
+            draw_point(axis, place - 0.12, ours.value, ours.error, "#0072B2", "ours")
     axis.set_xticks(range(len(settings)), list(settings.values()))
     axis.set_xlim(-0.5, len(settings) - 0.5)
     plain(axis)
 
 
-def draw_point(axis: Axes, x: float, found: Difference, colour: str, label: str) -> None:
-    """A difference with its error bar, or its number where it lies below the panel."""
+def draw_point(axis: Axes, x: float, value: float, error: float, colour: str, label: str) -> None:
+    """Draws a difference with its error bar, or its number where it lies below the panel."""
     known = axis.get_legend_handles_labels()[1]
     style = {"color": colour, "label": None if label in known else label}
-    if found.points < LOWEST:
+    if value < LOWEST:
         axis.plot(x, LOWEST, "v", **style)
-        axis.annotate(
-            f"{found.points:+.0f}", (x, LOWEST), (0, 8), textcoords="offset points", ha="center"
-        )
+        axis.annotate(f"{value:+.0f}", (x, LOWEST), (0, 8), textcoords="offset points", ha="center")
     else:
-        axis.errorbar(x, found.points, found.error, fmt="o", capsize=3, **style)
+        axis.errorbar(x, value, error, fmt="o", capsize=3, **style)
 
 
-def table(runs: Runs) -> str:
-    """A row a run, as Markdown."""
-    lines = [
-        "| run | updates | test accuracy, % | published, % | difference | published |",
-        "|---|---:|---:|---:|---|---:|",
-    ]
+def table(runs: Any) -> str:
+    """A row for each run, as Markdown."""
     ordered = [*CURVES, *(name for names in SETTINGS.values() for name in names)]
     names = dict.fromkeys([*ordered, *sorted(runs)])
-    return "\n".join([*lines, *(row(runs, name) for name in names if runs.get(name))])
+    heading = ["run", "updates", "test accuracy, %", "published, %", "difference", "published"]
+    return markdown_rows([heading, *(row(runs, name) for name in names if runs.get(name))])
 
 
-def row(runs: Runs, name: str) -> str:
-    """One line of the table."""
+def row(runs: Any, name: str) -> list[str]:
+    """The cells of one run."""
     records = runs[name]
-    found, total = accuracies(records), records[0].header["total_steps"]
-    spread = f" ± {statistics.stdev(found):.2f}" if len(found) > 1 else ""
-    accuracy = f"{statistics.fmean(found):.2f}{spread} (n={len(found)})" if found else ""
+    found, total = figures.final_accuracies(records), records[0].header["total_steps"]
+    accuracy = figures.accuracy_text(found) if found else ""
     if diverged := len(records) - len(found):
         accuracy = f"{accuracy}, {diverged} diverged".removeprefix(", ")
     ours, theirs = difference(runs, name), published_difference(name)
-    apart = f"{ours.points:+.2f} ± {ours.error:.2f} to {reference(name)}" if ours else ""
-    published = f"{theirs:+.2f}" if theirs is not None else ""
-    return (
-        f"| {name} | {total:,} | {accuracy} | {PUBLISHED.get(name, '')} | {apart} | {published} |"
-    )
-
-
-def main(records: Path) -> None:
-    """Reads them, draws beside them, prints."""
-    runs = load(records)
-    draw(runs, records.parent / "curves.png")
-    print(table(runs))
+    return [
+        name,
+        f"{total:,}",
+        accuracy,
+        str(PUBLISHED.get(name, "")),
+        f"{ours.value:+.2f} ± {ours.error:.2f} to {reference(name)}" if ours else "",
+        f"{theirs:+.2f}" if theirs is not None else "",
+    ]
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/one_cycle/records"))
+    figures.main("one_cycle", FIGURE, draw, table)
