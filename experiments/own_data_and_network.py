@@ -9,6 +9,7 @@ on a CPU and reach about 94 % on the test split.
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -61,7 +62,8 @@ class Perceptron(Network):
 
         def logits(variables, images):
             flat = images.reshape(len(images), -1)
-            return module.apply({"params": variables["params"]}, flat).astype(jnp.float32)
+            found: Any = module.apply({"params": variables["params"]}, flat)
+            return found.astype(jnp.float32)
 
         return Model(
             init=init,

@@ -9,7 +9,7 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ def draw_curve(
     time_axis: TimeAxis,
     *,
     scale: float = 1.0,
-    **style: str,
+    **style: Any,
 ) -> None:
     """Draws the median over the seeds and a band of their middle half; nothing without runs.
 
