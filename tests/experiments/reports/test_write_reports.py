@@ -33,7 +33,7 @@ def test_a_readme_is_what_its_records_make(reports, path):
         # A row an experiment, for the comparisons but for the baseline; `abel` has its own layout.
         expected = len({run["name"] for run in runs}) - (found[1] == "comparisons")
         assert rows[-1] == (4 if found[2] == "abel" else expected)
-    assert rows
+    assert rows or path == READMES[0]  # which may do without a table
     without = reports.MARKED.sub(lambda found: emptied(found[0]), readme)
     assert len(without.splitlines()) == len(readme.splitlines()) - sum(rows) - 2 * len(rows)
     assert reports.with_tables(without) == readme
