@@ -45,7 +45,7 @@ def write_photos(folder: Path) -> None:
 
 
 def in_threads(records: Records, threads: int) -> float:
-    """Measures images a second without `BatchReader`; 0 threads is a plain loop."""
+    """Images a second without `BatchReader`; 0 threads is a plain loop."""
 
     def read(number: int) -> None:
         records.read(number % NUM_FILES, np.random.default_rng(number))
@@ -57,8 +57,8 @@ def in_threads(records: Records, threads: int) -> float:
         return NUM_IMAGES / (time.perf_counter() - start)
 
 
-def in_batch_reader(records: Records, workers: int) -> float:
-    """Measures images a second from the first batch on, when all readers have started."""
+def in_reading(records: Records, workers: int) -> float:
+    """Images a second between the first batch and the last, whose readers have started by then."""
     numbers = np.arange(NUM_IMAGES)
     with BatchReader(
         records,
@@ -95,7 +95,7 @@ def main() -> None:
                 f"{n} threads, without BatchReader": partial(in_threads, records, n)
                 for n in (0, 1, 2, 4)
             }
-            | {f"BatchReader, {n} workers": partial(in_batch_reader, records, n) for n in (0, 1, 2)}
+            | {f"BatchReader, {n} workers": partial(in_reading, records, n) for n in (0, 1, 2)}
         )
     print(f"{os.cpu_count()} cores, median of {NUM_ROUNDS} rounds of {NUM_IMAGES} images")
     for row in rows:

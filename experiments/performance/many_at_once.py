@@ -98,12 +98,12 @@ def measured(experiment: Experiment) -> dict[str, float]:
         for lr in rates
     ]
     dataset = experiment.data.load()
-    prepared = {name: prepare(members, dataset, name) for name in ("in_turn", "devices", "vmap")}
+    ways = {way: prepare(members, dataset, way) for way in ("in_turn", "devices", "vmap")}
     turns = [
-        {name: 1e3 * seconds_an_update(one, members, UPDATES) for name, one in prepared.items()}
+        {way: 1e3 * seconds_an_update(found, members, UPDATES) for way, found in ways.items()}
         for _ in range(TURNS)
     ]
-    return {name: statistics.median(turn[name] for turn in turns) for name in prepared}
+    return {way: statistics.median(turn[way] for turn in turns) for way in ways}
 
 
 if __name__ == "__main__":
