@@ -1,8 +1,10 @@
-"""ResNet-8 on CIFAR-10 by 1cycle, ten epochs.
+"""ResNet-8 on CIFAR-10 with 1cycle, ten epochs.
 
     jaxsched train configs/cifar10_resnet8.py --data.folder data
 
 `data` holds the official files (`cifar-10-batches-bin` or `cifar-10-batches-py`).
+
+Hardware: a CPU or any GPU. Not run to its end yet.
 """
 
 import jaxsched as js

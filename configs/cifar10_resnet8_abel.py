@@ -1,11 +1,14 @@
-"""ABEL at the size of a CPU: a ResNet-8 of width 8 on 5,000 images of CIFAR-10, whose norm bounces.
+"""ABEL at the size of a CPU: a ResNet-8 of width 8 on 5,000 images of CIFAR-10, 30 epochs.
 
     jaxsched diagnose configs/cifar10_resnet8_abel.py --data.source.folder data
     jaxsched train configs/cifar10_resnet8_abel.py --data.source.folder data
 
-`data` holds the official files. The second takes three minutes on one core. The weight decay is
-four times the usual one, so that the norm of so small a network falls before it grows.
-`experiments/studies/abel.py` compares it with schedules.
+`data` holds the official files. The first command shows that the weight norm bounces. The weight
+decay is four times the usual one, because the norm of so small a network only falls before it grows
+when the decay is strong.
+
+Hardware: one CPU core, about three minutes for the second command.
+Expected: 57.5 ± 1.8 % (n=2); `experiments/studies/abel.py` compares it with three schedules.
 """
 
 import jaxsched as js

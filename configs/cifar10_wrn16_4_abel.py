@@ -1,14 +1,17 @@
-"""WRN-16-4 on CIFAR-10 with ABEL: no schedule but the weight norm's bounces.
+"""WRN-16-4 on CIFAR-10 with ABEL: the learning rate decays when the weight norm bounces.
 
     jaxsched diagnose configs/cifar10_wrn16_4_abel.py --data.folder data --epochs 40
     jaxsched train configs/cifar10_wrn16_4_abel.py --data.folder data
     jaxsched train configs/cifar10_wrn16_4_abel.py --data.folder data --phases.0.epochs 300 \
         --start-from runs/train/cifar10_wrn16_4_abel-DIGEST-seed0/before_last_decay
 
-For a GPU; not run yet. The third command goes on from the state before the last decay of the
-second, for a longer run. `data` holds the official files. The paper has a WRN-28-10 (3.8 % test
-error with ABEL, 3.7 % by steps, 3.5 % by cosine; table 1) and gives the decay factor 0.2 for
-CIFAR; rate, batch size and weight decay are the usual ones of the network.
+The third command starts a longer run from the state that the second one kept before its last decay.
+`data` holds the official files.
+
+Hardware: a GPU. Not run yet.
+Published: the paper has a WRN-28-10 (3.8 % test error with ABEL, 3.7 % with steps, 3.5 % with
+cosine; table 1) and gives the decay factor 0.2 for CIFAR. Learning rate, batch size and weight
+decay are the usual ones for this network.
 """
 
 import jaxsched as js

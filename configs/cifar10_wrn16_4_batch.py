@@ -1,11 +1,17 @@
-"""WRN-16-4 on CIFAR-10: a larger batch at each step in place of a smaller learning rate.
+"""WRN-16-4 on CIFAR-10: the batch grows where `cifar10_wrn16_4_decay.py` decays the learning rate.
 
     jaxsched train configs/cifar10_wrn16_4_batch.py --data.folder data
 
-For a GPU; not run yet. The second run of figure 5 of "Don't decay the learning rate, increase the
-batch size" (arXiv 1711.00489): batches of 128, 640, 3,200 and 5,120, a tenth of the examples, with
-the rest of the last step in the rate; 29,142 updates (the paper: about 29,000), 94.4 % test
-accuracy in a single run. See `cifar10_wrn16_4_decay.py`.
+`data` holds the official files. This is the second run of figure 5 of "Don't decay the learning
+rate, increase the batch size" (arXiv 1711.00489): batches of 128, 640, 3,200 and 5,120, a tenth of
+the examples. What is left of the last step stays in the learning rate.
+
+The figure's other runs are arguments of `js.trade`: `lr_factor=5` starts at batch 640 (6,407
+updates), and with `new_momentum=0.98` at 3,200 (2,305 updates); `mode="hybrid"` grows once and
+decays from then on (34,376). All are in `experiments/studies/dont_decay.py --size full`.
+
+Hardware: a GPU. Not run yet.
+Published: 94.4 % in about 29,000 updates (here 29,142), a single run.
 """
 
 import jaxsched as js

@@ -1,13 +1,17 @@
-"""WRN-16-4 on CIFAR-10 by steps: the run that growing batches are to be compared with.
+"""WRN-16-4 on CIFAR-10 with a step schedule: the baseline for batches that grow.
 
     jaxsched train configs/cifar10_wrn16_4_decay.py --data.folder data
 
-For a GPU; not run yet. The first run of figure 5 of "Don't decay the learning rate, increase the
-batch size" (arXiv 1711.00489): 78,125 updates (the paper: about 80,000), 94.3 % test accuracy in a
-single run. The others are `_hybrid`, `_batch`, `_larger_lr` and `_larger_momentum`, and all make
-batch norm look at 128 examples. Rate, momentum, factor and batch sizes are the paper's; epochs and
-steps are those that meet its update counts, the weight decay is the usual one of the network.
-`data` holds the official files.
+`data` holds the official files. This is the first run of figure 5 of "Don't decay the learning
+rate, increase the batch size" (arXiv 1711.00489). Learning rate, momentum, factor and batch sizes
+are the paper's; epochs and milestones are those that give its update counts; the weight decay is
+the usual one for this network. Batch norm normalises groups of 128 examples.
+
+`cifar10_wrn16_4_batch.py` grows the batch instead. All five runs of the figure, and those with
+other optimizers, are `experiments/studies/dont_decay.py --size full`.
+
+Hardware: a GPU. Not run yet.
+Published: 94.3 % in about 80,000 updates (here 78,125), a single run.
 """
 
 import jaxsched as js

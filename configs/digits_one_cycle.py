@@ -1,6 +1,9 @@
-"""1cycle on scikit-learn's digits: a ResNet-8 in about two seconds on a laptop CPU.
+"""ResNet-8 on scikit-learn's digits with 1cycle, 20 epochs.
 
-jaxsched train configs/digits_one_cycle.py
+    jaxsched train configs/digits_one_cycle.py
+
+Hardware: a laptop's CPU, about two seconds after compilation.
+Expected: 96.9 ± 0.2 % (n=5; `one_cycle` of `experiments/studies/quickstart.py`).
 """
 
 import jaxsched as js

@@ -14,25 +14,15 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 NUM_TRAIN = {Digits: 1_493, Cifar10: 50_000, ImageFolder: 1_281_167}
 
 # Updates, and between which numbers the paper's text or figure has them: arXiv 1711.00489, figures
-# 5, 6 and 7. The hybrid run is not counted there: 60 epochs at 128, then 140 at 640.
+# 5 and 6.
 PUBLISHED = {
     "cifar10_wrn16_4_decay": (78_125, 75_000, 85_000),  # "about 80,000"
-    "cifar10_wrn16_4_hybrid": (34_376, 34_000, 35_000),
     "cifar10_wrn16_4_batch": (29_142, 28_500, 29_500),  # "about 29,000"
-    "cifar10_wrn16_4_larger_lr": (6_407, 6_000, 6_500),  # "under 6,500"
-    "cifar10_wrn16_4_larger_momentum": (2_305, 2_000, 2_500),  # "under 2,500"
-    "imagenet_resnet50_inception_decay": (14_076, 14_000, 14_500),  # "just over 14,000"
     "imagenet_resnet50_inception_batch": (5_865, 5_500, 6_000),  # "under 6,000"
-    "imagenet_resnet50_inception_momentum": (2_346, 2_000, 2_500),  # "under 2,500"
 }
 # Runs that have the noise, and the weight decay an example, of another.
 REFERENCES = {
-    "cifar10_wrn16_4_hybrid": "cifar10_wrn16_4_decay",
     "cifar10_wrn16_4_batch": "cifar10_wrn16_4_decay",
-    "cifar10_wrn16_4_larger_lr": "cifar10_wrn16_4_decay",
-    "cifar10_wrn16_4_larger_momentum": "cifar10_wrn16_4_decay",
-    "imagenet_resnet50_inception_batch": "imagenet_resnet50_inception_decay",
-    "imagenet_resnet50_inception_momentum": "imagenet_resnet50_inception_decay",
     "imagenet_resnet50_batch": "imagenet_resnet50",
 }
 

@@ -2,10 +2,11 @@
 
     python experiments/checks/lagging_statistics.py
 
-They remember some ten updates, which are 320 examples at batch 32 and 8,000 at batch 800. Runs
-`abel` and `abel_batch` of `experiments/studies/dont_decay.py`, whose weights follow the same noise,
-and evaluates their last weights with the running statistics and with ones re-estimated from all
-training examples. Prints a line of JSON a run. Five minutes on one core.
+The running statistics remember some ten updates, which are 320 examples at batch 32 and 8,000 at
+batch 800. This script makes the runs `abel` and `abel_batch` of
+`experiments/studies/dont_decay.py`, whose noise is the same, and evaluates their last weights with
+the running statistics and with ones recomputed from all training examples. It prints a line of JSON
+for each run. Five minutes on one core; `data` holds CIFAR-10's official files.
 """
 
 import json
@@ -21,27 +22,27 @@ SEED = 1
 
 
 def measured(experiment: Experiment) -> dict[str, object]:
-    """Test accuracy of the last weights, in per cent, by both kinds of statistics."""
+    """Measures the last weights' test accuracy, in per cent, with both kinds of statistics."""
     program = Program(experiment, experiment.data.load())
     outcome = train(program, SEED, on_evaluation=lambda row: None)
-    reestimated = program.recompute_batch_stats(
+    recomputed = program.recompute_batch_stats(
         outcome.state.params,
         seed=SEED,
         step=int(outcome.state.step),
         num_examples=program.plan.num_examples,
         plan=outcome.plan,
     )
-    by_reestimated = jax.device_get(program.evaluate(reestimated))
+    with_recomputed = jax.device_get(program.evaluate(recomputed))
     return {
         "run": experiment.name,
         "seed": SEED,
         "running": round(100 * outcome.rows[-1].test_accuracy, 2),
-        "reestimated": round(100 * by_reestimated.accuracy, 2),
+        "recomputed": round(100 * with_recomputed.accuracy, 2),
     }
 
 
 def main() -> None:
-    """Runs both."""
+    """Makes both runs and prints their accuracies."""
     split_cpu()
     study = load_study(Path(__file__).parents[1] / "studies" / "dont_decay.py")
     for experiment in study.experiments:

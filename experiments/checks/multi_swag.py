@@ -1,12 +1,13 @@
-"""One network, its average, draws around it, and ensembles of them: what each gains on CIFAR-10.
+"""What do SWA, draws around the average (SWAG) and ensembles of runs gain on CIFAR-10?
 
     python experiments/checks/multi_swag.py
 
 `data` holds the official files. Three runs of 1cycle and a constant rate on the first 5,000 images
-(a ResNet-8 of width 8, 12 epochs, a few minutes on a CPU), the weights of each of the last 6 epochs
-collected. Prints and writes test accuracy and test loss of: the last weights, SWA, SWAG (10 draws
-of one run), Multi-SWA (3 runs) and Multi-SWAG (3 × 10 draws), from Wilson and Izmailov,
-"Bayesian deep learning and a probabilistic perspective of generalization" (arXiv 2002.08791).
+(a ResNet-8 of width 8, 12 epochs, a few minutes on a CPU) collect their weights after each of the
+last 6 epochs. The script prints and writes test accuracy and test loss of the last weights, SWA,
+SWAG (10 draws of one run), Multi-SWA (3 runs) and Multi-SWAG (3 × 10 draws). The methods are those
+of Wilson and Izmailov, "Bayesian deep learning and a probabilistic perspective of generalization"
+(arXiv 2002.08791).
 """
 
 import itertools
@@ -45,7 +46,7 @@ experiment = Experiment(
 
 
 def member(program: Program, params: Params, seed: int) -> Variables:
-    """The parameters with statistics of all training examples."""
+    """Adds batch statistics of all training examples to parameters."""
     step = program.plan.total_steps
     return program.recompute_batch_stats(
         params, seed=seed, step=step, num_examples=program.plan.num_examples
@@ -53,14 +54,14 @@ def member(program: Program, params: Params, seed: int) -> Variables:
 
 
 def draws(program: Program, state: TrainState, seed: int) -> list[Variables]:
-    """Networks from around one run's average."""
+    """Draws networks from the Gaussian around one run's average."""
     sample, keys = jax.jit(js.sample_swag), jax.random.split(jax.random.key(seed), DRAWS)
     params = (sample(state.opt_state, state.params, key) for key in keys)
     return [member(program, program.driver.replicate(drawn), seed) for drawn in params]
 
 
 def main() -> None:
-    """Trains, evaluates, prints and writes."""
+    """Trains the runs, evaluates the ensembles, prints and writes the results."""
     program = Program(experiment, experiment.data.load())
     states = {s: train(program, s, on_evaluation=lambda row: print(row)).state for s in SEEDS}
     averages = {s: member(program, program.averaged_params(x), s) for s, x in states.items()}
@@ -83,7 +84,7 @@ def main() -> None:
 
 
 def row(name: str, results: list[tuple[float, float]]) -> dict[str, Any]:
-    """Means over the runs."""
+    """Averages the losses and accuracies of the runs, as one row of the results."""
     losses, accuracies = zip(*results, strict=True)
     return {
         "name": name,

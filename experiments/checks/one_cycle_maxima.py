@@ -1,18 +1,19 @@
-"""Does a range test find the maximum of a 1cycle run? Against a grid of eight maxima.
+"""Does a range test find the best maximum of a 1cycle run? A comparison with a grid of eight.
 
     python experiments/checks/one_cycle_maxima.py                # all tasks
     python experiments/checks/one_cycle_maxima.py digits         # or cifar10, group_norm
 
 `data` holds CIFAR-10's official files. A range test (200 updates, three seeds) suggests a maximum
-by each rule; then 1cycle runs are made at every maximum of the grid and at every rule's:
+by each rule. Then 1cycle runs are made at every maximum of the grid and at that of every rule:
 
     digits        ResNet-8 (width 8), 20 epochs, ten seeds
     cifar10       ResNet-8 (width 8), the first 10,000 images, 8 epochs at batch 64, three seeds
     group_norm    the same with group norm, 5,000 images, 8 epochs at batch 32, three seeds
 
-The rule that is recommended, `bottom`, was chosen by the grids of the first two, before the third
-was run. Records and curves lie in `runs/one_cycle_maxima`, from which the command goes on after an
-interrupt; table and picture in `experiments/results/one_cycle_maxima`. About an hour on one core.
+The recommended rule, `bottom`, was chosen by the grids of the first two tasks, before the third was
+run. Records and curves are written into `runs/one_cycle_maxima`, from which the command goes on
+after an interrupt; table and figure into `experiments/results/one_cycle_maxima`. About an hour on
+one core.
 """
 
 import dataclasses
@@ -40,7 +41,7 @@ RUNS = Path("runs/one_cycle_maxima")
 RESULTS = Path(__file__).parents[1] / "results" / "one_cycle_maxima"
 SOURCE = Path(__file__).read_text(encoding="utf-8")
 GRID = tuple(0.025 * 2**k for k in range(8))
-# Where the losses start to fall is no maximum.
+# Without `smith_min`, which says where the losses start to fall: no maximum.
 RULES = ("steepest", "valley", "minimum_tenth", "smith_max", "bottom")
 
 digits = Experiment(
@@ -71,14 +72,14 @@ TASKS = {task.name: (task, SEEDS[task.name]) for task in (digits, cifar10, group
 
 
 def one_cycle(task: Experiment, maximum: float, name: str) -> Experiment:
-    """The task by 1cycle."""
+    """The task with 1cycle to this maximum."""
     lr = js.OneCycle(maximum, duration="100%")
     optimizer = dataclasses.replace(task.optimizer, lr=lr, momentum=lr.momentum(0.95, 0.85))
     return dataclasses.replace(task, name=f"{task.name}_{name}", optimizer=optimizer)
 
 
 def suggested(task: Experiment, console: Console) -> js.Suggestions:
-    """What a range test of the task says."""
+    """Runs the task's range test and reads the suggestions off it."""
     test = RangeTest()
     runs = RangeTestRuns(
         one_cycle(task, GRID[0], "test"),
@@ -95,7 +96,7 @@ def suggested(task: Experiment, console: Console) -> js.Suggestions:
 def accuracies(
     task: Experiment, maxima: dict[str, float], seeds: Sequence[int], console: Console
 ) -> dict[str, list[float]]:
-    """Final test accuracies, in per cent, of every seed at every maximum."""
+    """Trains every seed at every maximum; returns the final test accuracies in per cent."""
     study = bench.Study(
         name=task.name,
         experiments=tuple(one_cycle(task, lr, name) for name, lr in maxima.items()),
@@ -113,9 +114,9 @@ def accuracies(
 
 
 def measured(task: Experiment, seeds: Sequence[int], console: Console) -> dict[str, Any]:
-    """The task's grid and what each rule's maximum gives, as plain data."""
+    """Measures the task's grid and each rule's maximum; returns plain data."""
     suggestions = suggested(task, console)
-    # To the digits that a person would write.
+    # Rounded to the digits that a person would write.
     rules = {
         rule: None
         if (median := suggestions.by_rule[rule].median) is None
@@ -137,7 +138,7 @@ def measured(task: Experiment, seeds: Sequence[int], console: Console) -> dict[s
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
-    """The accuracy at each rule's maximum, less the grid's best, as Markdown."""
+    """Markdown table: the accuracy at each rule's maximum minus the grid's best."""
     lines = [
         f"| maximum by | {' | '.join(found)} |",
         f"| --- |{' ---: |' * len(found)}",
@@ -160,7 +161,7 @@ def table(found: dict[str, dict[str, Any]]) -> str:
 
 
 def best_of(of_task: dict[str, Any]) -> tuple[float, list[float]]:
-    """The grid's maximum with the highest mean accuracy."""
+    """Returns the grid's maximum with the highest mean accuracy, and its accuracies."""
     return max(of_task["grid"].items(), key=lambda entry: statistics.mean(entry[1]))
 
 
@@ -169,7 +170,7 @@ def _mean_sd(values: list[float]) -> str:
 
 
 def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
-    """Final accuracy against the maximum, with each rule's."""
+    """Draws final accuracy against the maximum, with a point for each rule."""
     figure = Figure(figsize=(4.2 * len(found), 4.2), layout="constrained")
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for axis, (name, of_task) in zip(panels, found.items(), strict=True):
@@ -186,7 +187,7 @@ def draw(found: dict[str, dict[str, Any]], path: Path) -> None:
                 style = {"color": colour, "s": size, "zorder": 3, "marker": "D", "alpha": 0.9}
                 axis.scatter(at["maximum"], height, label=rule, **style)
         axis.axhspan(max(means) - 0.5, max(means), color="black", alpha=0.1, linewidth=0)
-        # A maximum that diverges would flatten all the rest.
+        # A maximum at which runs diverge would flatten the rest of the curve.
         axis.set_ylim(max(means) - 12 if max(means) < 90 else max(means) - 3, max(means) + 1.5)
         title = f"{name} (n={len(of_task['seeds'])})"
         axis.set(xscale="log", xlabel="maximum of the learning rate", title=title)

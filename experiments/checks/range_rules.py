@@ -1,17 +1,19 @@
-"""How far range-test rules are off where the answer is known: ours, fastai's, Lightning's.
+"""How far off are range-test rules where the answer is known: ours, fastai's and Lightning's?
 
     python experiments/checks/range_rules.py
 
-draws 200 noisy curves for each of three shapes, two noises and 100, 200 and 400 updates, and as
-many of two flat ones and a faint one; every rule gets the same losses and sees them as its
-framework does: its own mean, its own stop, its own points left out. Written from the published
-procedures of fastai at commit 0a049e8 (fastai/callback/schedule.py: LRFinder, lr_find, valley,
-slide, minimum, steep; the mean is AvgSmoothLoss of fastai/learner.py) and Lightning at
-commit 0012782 (src/lightning/pytorch/tuner/lr_finder.py: _LRCallback, _LRFinder.suggestion). Prints
-the README's table; writes experiments/results/range_rules/. A minute on one core.
+The script draws 200 noisy curves for each of three shapes, two noises and 100, 200 and 400 updates,
+and as many of two flat shapes and a faint one. Every rule gets the same losses and sees them as its
+framework does: with the framework's own mean and own stop, and without the points that it leaves
+out. The rules of other frameworks are written anew from the published procedures of fastai at
+commit 0a049e8 (fastai/callback/schedule.py: LRFinder, lr_find, valley, slide, minimum, steep; the
+mean is AvgSmoothLoss of fastai/learner.py) and Lightning at commit 0012782
+(src/lightning/pytorch/tuner/lr_finder.py: _LRCallback, _LRFinder.suggestion). Prints the table of
+experiments/README.md; writes experiments/results/range_rules/. A minute on one core.
 
-The targets: where the noise-free loss falls fastest per decade, where it is lowest, and where it
-has risen from there by one standard deviation of the noise, which is the end.
+A rule's target is one of three learning rates: where the noise-free loss falls fastest per decade
+("steepest"), where it is lowest ("lowest"), and where it has risen from there by one standard
+deviation of the noise ("end").
 """
 
 import json
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RESULTS = pathlib.Path(__file__).parents[1] / "results" / "range_rules"
-LOW, HIGH = -6.0, 1.0  # log10 of the rates
+LOW, HIGH = -6.0, 1.0  # log10 of the learning rates
 DRAWS = 200
 LENGTHS = (100, 200, 400)
 NOISES = (0.05, 0.2)  # the standard deviation of a loss
@@ -51,8 +53,8 @@ def falls(x: np.ndarray, centre: float, width: float) -> np.ndarray:
     return -1 / (1 + np.exp(-(x - centre) / width))
 
 
-# Losses by log10 rate: a usual one, a slow one with a gentle rise, and one that falls just before
-# it diverges.
+# Losses as functions of the log10 learning rate: a usual one, a slow one with a gentle rise, and
+# one that falls just before it diverges.
 SHAPES: dict[str, Shape] = {
     "usual": lambda x: 2.3 + 1.7 * falls(x, -2.0, 0.35) + np.exp(x / 0.12),
     "slow": lambda x: 2.3 + 1.5 * falls(x, -2.5, 0.8) + 0.9 * np.exp((x - 0.3) / 0.35),
@@ -66,14 +68,14 @@ FLAT: dict[str, Shape] = {
 
 
 def draw(shape: Shape, number: int, noise: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rates and the losses of one run; what has overflowed is not a number."""
+    """Draws the learning rates and losses of one run; a loss that has overflowed is NaN."""
     x = np.linspace(LOW, HIGH, number)
     losses = shape(x) + np.random.default_rng(seed).normal(0, noise, number)
     return 10**x, np.where(losses > GONE, np.nan, losses)
 
 
 def truth(shape: Shape, noise: float) -> dict[str, float]:
-    """The targets, as log10 rates."""
+    """Computes the targets, as log10 learning rates."""
     x = np.linspace(LOW, HIGH, 70_001)
     losses = shape(x)
     bottom = losses.argmin()
@@ -86,7 +88,7 @@ def truth(shape: Shape, noise: float) -> dict[str, float]:
 
 
 def means_of_fastai(losses: np.ndarray) -> np.ndarray:
-    """The debiased means that are recorded, up to 4 times the best, with what follows left out."""
+    """Computes the debiased means that fastai records, up to the first above 4 times the best."""
     mean, best, means = 0.0, math.inf, []
     for count, loss in enumerate(losses, start=1):
         mean = loss + BETA * (mean - loss)
@@ -98,7 +100,7 @@ def means_of_fastai(losses: np.ndarray) -> np.ndarray:
 
 
 def by_fastai(rule: Callable[[np.ndarray, np.ndarray], float]) -> Rule:
-    """A rule as `lr_find` calls it: less the first tenth, the last five and what follows a NaN."""
+    """Wraps a rule as `lr_find` calls it: without the first tenth, the last five, and after NaN."""
 
     def run(rates: np.ndarray, losses: np.ndarray) -> float | None:
         means = means_of_fastai(losses)
@@ -113,7 +115,7 @@ def by_fastai(rule: Callable[[np.ndarray, np.ndarray], float]) -> Rule:
 
 
 def fastai_valley(rates: np.ndarray, losses: np.ndarray) -> float:
-    """A middle of the longest decreasing subsequence."""
+    """Returns a middle of the longest decreasing subsequence."""
     lengths = np.ones(len(losses), int)
     for i in range(1, len(losses)):
         above = lengths[:i][losses[:i] > losses[i]]
@@ -124,7 +126,7 @@ def fastai_valley(rates: np.ndarray, losses: np.ndarray) -> float:
 
 
 def fastai_slide(rates: np.ndarray, losses: np.ndarray) -> float:
-    """From the right, until the slopes at both ends of a window of 15 agree within 0.005."""
+    """Moves a window of 15 from the right until the slopes at its ends agree within 0.005."""
     slopes = np.gradient(losses)
     right, left = -1, -16
     rate = rates[left]
@@ -135,19 +137,20 @@ def fastai_slide(rates: np.ndarray, losses: np.ndarray) -> float:
 
 
 def fastai_steep(rates: np.ndarray, losses: np.ndarray) -> float:
-    """The steepest difference of neighbours on log rates."""
+    """Returns the steepest difference of neighbours on a logarithmic axis."""
     return float(rates[(np.diff(losses) / np.diff(np.log(rates))).argmin()])
 
 
 def fastai_minimum(rates: np.ndarray, losses: np.ndarray) -> float:
-    """A tenth of the minimum's rate."""
+    """Returns a tenth of the minimum's learning rate."""
     return float(rates[losses.argmin()] / 10)
 
 
 def lightning(rates: np.ndarray, losses: np.ndarray) -> float | None:
-    """The steepest slope of the recorded means on *linear* rates, skipping 10 points and 1.
+    """Returns the steepest slope of the means on a *linear* axis, without 10 points and the last.
 
-    The means are debiased with one step too many, so that a constant starts at half of itself.
+    Lightning debiases the means with one step too many, so that a constant loss starts at half of
+    its value.
     """
     mean, best, means = 0.0, 0.0, []
     for step, loss in enumerate(losses, start=1):
@@ -165,7 +168,7 @@ def lightning(rates: np.ndarray, losses: np.ndarray) -> float | None:
 
 
 def ours(rule: Callable[[js.RangeCurve], float | None]) -> Rule:
-    """A rule of jaxsched, of the run as `js.range_test` would have stopped it."""
+    """Wraps a rule of jaxsched: it sees the run up to where `js.range_test` would have stopped."""
 
     def run(rates: np.ndarray, losses: np.ndarray) -> float | None:
         end = js.RangeCurve(rates, losses).diverged_at
@@ -176,7 +179,7 @@ def ours(rule: Callable[[js.RangeCurve], float | None]) -> Rule:
 
 
 class Entry(NamedTuple):
-    """A rule, whose it is, and which feature of the curve it is for, times which factor."""
+    """A rule, whose it is, and the target that it times `factor` should hit."""
 
     whose: str
     rule: Rule
@@ -198,7 +201,7 @@ RULES = {
 
 
 class Errors(NamedTuple):
-    """How far a rule's answers are off, in decades; below 0 is below the truth."""
+    """How far a rule's answers are off, in decades; negative where they are too low."""
 
     answered: int
     drawn: int
@@ -209,7 +212,7 @@ class Errors(NamedTuple):
 
 
 def errors(name: str, shape: str, number: int, noise: float) -> Errors:
-    """The median size of the error, and 5 %, median and 95 % of it with its sign."""
+    """Computes the median size of the error, and 5 %, median and 95 % of the signed error."""
     entry = RULES[name]
     target = truth(SHAPES[shape], noise)[entry.target]
     answers = [entry.rule(*draw(SHAPES[shape], number, noise, seed)) for seed in range(DRAWS)]
@@ -220,14 +223,14 @@ def errors(name: str, shape: str, number: int, noise: float) -> Errors:
 
 
 def share_called_flat(shape: Shape, number: int, noise: float) -> float:
-    """How many of the draws are called flat."""
+    """Computes the share of draws that are called flat."""
     curves = [js.RangeCurve(*draw(shape, number, noise, seed)) for seed in range(DRAWS)]
     trends = [find_trend(curve) for curve in curves]
     return statistics.mean(trend is None or trend.is_flat for trend in trends)
 
 
 def measure() -> dict[str, list]:
-    """All of it, as the JSON has it: errors in decades, shares of the draws."""
+    """Measures everything that the JSON file holds: errors in decades, shares of the draws."""
     cases = [(number, noise) for number in LENGTHS for noise in NOISES]
     rules = [
         {"rule": name, "shape": shape, "updates": number, "noise": noise}
@@ -246,7 +249,7 @@ def measure() -> dict[str, list]:
 
 
 def table(measured: dict[str, list]) -> str:
-    """The README's, as factors: a shape a column, medians over all lengths and noises."""
+    """Markdown table of factors: a column for each shape, medians over all lengths and noises."""
     lines = [
         f"| rule | its target | {' | '.join(SHAPES)} | 5 to 95 % | worst 5 to 95 % |",
         "| --- | --- |" + " ---: |" * (len(SHAPES) + 2),
@@ -264,17 +267,17 @@ def table(measured: dict[str, list]) -> str:
 
 
 def title(name: str) -> str:
-    """The rule as the table calls it."""
+    """Returns the rule's name in the table."""
     return f"{name}, times 10" if RULES[name].factor > 1 else name
 
 
 def factor(decades: float) -> str:
-    """As text, to two digits."""
+    """Formats the factor with two digits."""
     return f"{float(f'{10**decades:.2g}'):,.10g}"
 
 
 def flat_table(measured: dict[str, list]) -> str:
-    """How often each shape is called flat, over all lengths."""
+    """Lists how often each shape is called flat, over all lengths."""
     lines = []
     for name in FLAT | SHAPES:
         for noise in NOISES:
@@ -287,7 +290,7 @@ def flat_table(measured: dict[str, list]) -> str:
 
 
 def draw_curve(ax: "Axes", shape: str, number: int, noise: float) -> None:
-    """One noisy run, the loss behind it and the targets."""
+    """Draws one noisy run and the loss behind it."""
     x = np.linspace(LOW, HIGH, 1000)
     rates, losses = draw(SHAPES[shape], number, noise, seed=0)
     ax.plot(rates, losses, ".", color=MUTED, markersize=3, alpha=0.6)
@@ -297,7 +300,7 @@ def draw_curve(ax: "Axes", shape: str, number: int, noise: float) -> None:
 
 
 def draw_answers(ax: "Axes", measured: dict[str, list], shape: str, number: int, noise: float):
-    """What each rule answers: the median, and a line from 5 to 95 %."""
+    """Draws what each rule answers: the median, and a line from 5 to 95 %."""
     targets = truth(SHAPES[shape], noise)
     for place, (name, entry) in enumerate(RULES.items()):
         case = {"rule": name, "shape": shape, "updates": number, "noise": noise}
@@ -312,8 +315,8 @@ def draw_answers(ax: "Axes", measured: dict[str, list], shape: str, number: int,
     ax.set_ylim(len(RULES) - 0.5, -0.5)
 
 
-def draw_picture(measured: dict[str, list], number: int = 200, noise: float = 0.2) -> None:
-    """The shapes, and below each where the rules put their points."""
+def draw_figure(measured: dict[str, list], number: int = 200, noise: float = 0.2) -> None:
+    """Draws the shapes, and below each where the rules put their points."""
     figure, axes = plt.subplots(
         2, len(SHAPES), figsize=(12.5, 6.4), sharex=True, sharey="row", height_ratios=(1, 1.15)
     )
@@ -346,7 +349,7 @@ def draw_picture(measured: dict[str, list], number: int = 200, noise: float = 0.
 
 
 def write_json(measured: dict[str, list]) -> None:
-    """A row a line."""
+    """Writes the JSON with a row on each line."""
     blocks = (
         f"{json.dumps(name)}: [\n" + ",\n".join(map(json.dumps, rows)) + "\n]"
         for name, rows in measured.items()
@@ -360,7 +363,7 @@ def main() -> None:
     measured = measure()
     RESULTS.mkdir(parents=True, exist_ok=True)
     write_json(measured)
-    draw_picture(measured)
+    draw_figure(measured)
     print(table(measured), flat_table(measured), sep="\n\n")
 
 

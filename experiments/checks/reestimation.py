@@ -1,11 +1,12 @@
-"""How many examples batch norm's statistics of an average need: error and accuracy against all.
+"""How many examples do the batch statistics of an average need?
 
     python experiments/checks/reestimation.py
 
 `data` holds the official files. Two epochs of 1cycle on all of CIFAR-10 with a ResNet-8 of width 8,
-the weights of every 100 updates of the second one averaged (three minutes on one core). The error
-is the root mean square over all channels of the difference in mean and standard deviation, in units
-of the latter; see `jaxsched/train/step/batch_norm_stats.py`.
+averaging the weights of every 100 updates of the second one (three minutes on one core). Against
+statistics of all examples, the script measures the test accuracy and the error: the root mean
+square, over all channels, of the difference in mean and standard deviation, in units of the latter;
+see `jaxsched/train/step/batch_norm_stats.py`.
 """
 
 import json
@@ -40,7 +41,7 @@ experiment = Experiment(
 
 
 def main() -> None:
-    """Trains once, re-estimates from each number of examples, prints and writes."""
+    """Trains once, recomputes statistics from each number of examples, prints and writes."""
     program = Program(experiment, experiment.data.load())
     state = train(program, 0, on_evaluation=print).state
     params, step = program.averaged_params(state), program.plan.total_steps

@@ -1,11 +1,11 @@
-"""What the loop of a run costs beside the updates themselves, and what a stream does.
+"""What does the loop of a run cost beside the updates themselves, and what does streaming cost?
 
-python experiments/performance/dispatch_cost.py
+    python experiments/performance/dispatch_cost.py
 
 A ResNet-8 of width 16 at batch 128 of 32 × 32 images: the same updates in one dispatch, a dispatch
 each, in the loop of a run (`jaxsched.train.train`, with its dispatches of about a second, its
-sums and its clock), and in that loop with the data streamed from the host. They take turns in one
-process, each on all that the machine has; the figures are medians over rounds.
+metrics and its clock), and in that loop with the data streamed from the host. They take turns in
+one process, each on all cores; the numbers are medians over rounds.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ experiment = Experiment(
 
 
 def in_dispatches_of(program: Program, count: int) -> float:
-    """Seconds of an epoch whose dispatches are all of this many updates."""
+    """Measures the seconds of an epoch in dispatches of this many updates."""
     state, sums = program.init(0), program.zero_sums()
     jax.block_until_ready(sums)
     start = time.perf_counter()
@@ -43,7 +43,7 @@ def in_dispatches_of(program: Program, count: int) -> float:
 
 
 def in_a_run(program: Program) -> float:
-    """Training seconds of an epoch in the loop of a run."""
+    """Measures the training seconds of an epoch in the loop of a run."""
     return train(program, 0, on_evaluation=lambda row: None).rows[-1].train_seconds
 
 

@@ -1,10 +1,10 @@
-"""How many JPEG files of ImageNet's size a machine reads, decodes and crops a second.
+"""How many JPEG files of ImageNet's size can a machine read, decode and crop in a second?
 
-python experiments/performance/input_pipeline.py
+    python experiments/performance/input_pipeline.py
 
 Photographs of 500 × 375 pixels become random crops of 224 × 224 through `ImageFolder`: in a plain
-loop, in threads, and through `BatchReader` as in training. The settings take turns; the figures are
-medians over rounds, without the start of the processes.
+loop, in threads, and through `BatchReader` as in training. The settings take turns; the numbers are
+medians over rounds, without the time in which processes start.
 """
 
 import json
@@ -32,7 +32,7 @@ NUM_ROUNDS = 3
 
 
 def write_photos(folder: Path) -> None:
-    """Two photographs, each cut in many ways, as JPEG files of two classes."""
+    """Writes many crops of two photographs, as JPEG files of two classes."""
     random = np.random.default_rng(0)
     for split in ("train", "val"):
         for label, pixels in enumerate(load_sample_images().images):
@@ -67,13 +67,13 @@ def in_reading(records: StreamedImages, workers: int) -> float:
         batch_size=BATCH_SIZE,
         seed=0,
         workers=workers,
-    ) as reading:
-        arrivals = [time.perf_counter() for _ in reading]
+    ) as reader:
+        arrivals = [time.perf_counter() for _ in reader]
     return BATCH_SIZE * (len(arrivals) - 1) / (arrivals[-1] - arrivals[0])
 
 
 def compare(settings: dict[str, Callable[[], float]]) -> list[dict[str, str | float]]:
-    """The median rate of each, which take turns."""
+    """Measures the settings in turns; returns the median images a second of each."""
     rates = {name: [] for name in settings}
     for _ in range(NUM_ROUNDS):
         for name, measure in settings.items():
@@ -85,14 +85,17 @@ def compare(settings: dict[str, Callable[[], float]]) -> list[dict[str, str | fl
 
 
 def main() -> None:
-    """Measures, prints and keeps."""
+    """Measures, prints and writes."""
     with tempfile.TemporaryDirectory() as folder:
         write_photos(Path(folder))
         records = ImageFolder(folder).load().train
         assert isinstance(records, StreamedImages)
         rows = compare(
-            {f"{n} threads, without Reading": partial(in_threads, records, n) for n in (0, 1, 2, 4)}
-            | {f"Reading, {n} workers": partial(in_reading, records, n) for n in (0, 1, 2)}
+            {
+                f"{n} threads, without BatchReader": partial(in_threads, records, n)
+                for n in (0, 1, 2, 4)
+            }
+            | {f"BatchReader, {n} workers": partial(in_reading, records, n) for n in (0, 1, 2)}
         )
     print(f"{os.cpu_count()} cores, median of {NUM_ROUNDS} rounds of {NUM_IMAGES} images")
     for row in rows:

@@ -2,8 +2,9 @@
 
     python experiments/performance/many_at_once.py
 
-Milliseconds an update of one run takes, for small networks on this machine; medians of five turns
-in which every way is timed once. Writes `experiments/results/many_at_once/ways.json`.
+Measures the milliseconds of an update of one of the runs, for small networks on this machine:
+medians of five turns in which every strategy is timed once. Writes
+`experiments/results/many_at_once/ways.json`.
 """
 
 import dataclasses
@@ -28,13 +29,13 @@ RESULT = Path(__file__).parents[1] / "results" / "many_at_once" / "ways.json"
 
 @dataclasses.dataclass(frozen=True)
 class Perceptron(Network):
-    """Three dense layers, no norm."""
+    """Three dense layers without a norm."""
 
     width: int = 256
 
     def build(self, num_classes, *, dtype=jnp.float32, axis_name=None) -> Model:
         """See `Network.build`."""
-        del axis_name  # No statistics of a batch.
+        del axis_name  # The network has no batch statistics.
 
         def init(key, image_shape):
             height, width, channels = image_shape
@@ -64,7 +65,7 @@ class Perceptron(Network):
 
 
 def experiment(model: Network, data: Source, batch_size: int) -> Experiment:
-    """One of the runs."""
+    """An experiment with this network, data and batch size."""
     return Experiment(
         name="run",
         model=model,
@@ -84,17 +85,17 @@ EXPERIMENTS = {
 
 
 def measured(experiment: Experiment) -> dict[str, float]:
-    """Milliseconds an update of one run, by way."""
+    """Measures the milliseconds of an update of one run, by strategy."""
     optimizer = experiment.optimizer
     rates = [0.01 * 2**k for k in range(RUNS)]
     members = [
         Member(
             dataclasses.replace(
-                experiment, optimizer=dataclasses.replace(optimizer, lr=js.Cosine(rate, "100%"))
+                experiment, optimizer=dataclasses.replace(optimizer, lr=js.Cosine(lr, "100%"))
             ),
             seed=0,
         )
-        for rate in rates
+        for lr in rates
     ]
     dataset = experiment.data.load()
     ways = {way: prepare(members, dataset, way) for way in ("in_turn", "devices", "vmap")}

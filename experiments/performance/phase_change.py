@@ -1,13 +1,13 @@
-"""How long devices wait where the batch size changes, and what compiling ahead saves of it.
+"""How long do devices wait when the batch size changes, and what does compiling ahead save?
 
     python experiments/performance/phase_change.py
 
 Two phases of a ResNet-8 of width 8 on CIFAR-10, batch 32 and then 160; `data` holds the official
-files. As the trainer does it, the second batch size is compiled in the background while the first
-trains; against it stands a program that compiles at the boundary. They take turns, each update is
+files. The trainer compiles the second batch size in the background while the first trains. The
+script compares this with a program that compiles at the boundary. They take turns, each update is
 waited for, and nothing is kept from run to run. A last pair of processes shares a folder of JAX's
 persistent cache, as runs of the `jaxsched` command do. Prints medians over the rounds, and all
-figures as a line of JSON.
+numbers as a line of JSON.
 """
 
 import json
@@ -40,16 +40,16 @@ experiment = Experiment(
 
 
 class Change(NamedTuple):
-    """What one run says of its change of batch size, in seconds but for the last.
+    """Measurements of one run's change of batch size, in seconds except for the last.
 
     Attributes:
-        while_compiling: an update of the first size while the second is compiled; the median.
-        compiled: an update of the first size from then on; the median.
-        larger: an update of the second size; the median.
-        spread: what one in ten of them took beyond this, so much being chance.
-        gap: what the first of them took beyond this.
+        while_compiling: the median update of the first size while the second is compiled.
+        compiled: the median update of the first size after that.
+        larger: the median update of the second size.
+        spread: how much longer the slowest tenth of those updates took: so much is chance.
+        gap: how much longer the first of those updates took.
         compiling: how long the second size compiled in the background.
-        waited: of that, the devices stood still.
+        waited: how much of that time the devices stood still.
         gap_in_updates: the gap in updates of the first size.
     """
 
@@ -64,7 +64,7 @@ class Change(NamedTuple):
 
 
 def in_the_background(program: Program) -> Change:
-    """Trains both phases, an update a dispatch."""
+    """Trains both phases, one update in each dispatch."""
     state, sums = program.init(0), program.zero_sums()
     jax.block_until_ready(sums)
     seconds, ready = [], []
@@ -99,21 +99,21 @@ def in_the_background(program: Program) -> Change:
 
 
 def at_the_boundary(program: Program) -> float:
-    """Seconds of waiting for the second size, which nothing has begun to compile."""
+    """Measures the seconds of waiting for the second size if nothing has begun to compile it."""
     start = time.perf_counter()
     program.wait_for(SECOND)
     return time.perf_counter() - start
 
 
 def in_a_process(cache: str) -> float:
-    """Seconds that a new process compiles the second size for, with this folder for its cache."""
+    """Measures how long a new process with this cache folder compiles the second size."""
     command = [sys.executable, __file__, "compile"]
     variables = os.environ | {"JAX_COMPILATION_CACHE_DIR": cache}
     return float(subprocess.check_output(command, env=variables, text=True))
 
 
 def main() -> None:
-    """Runs the rounds, prints the medians and all figures."""
+    """Runs the rounds, prints the medians and all numbers."""
     dataset = experiment.data.load()
     if sys.argv[1:] == ["compile"]:
         keep_compiled()

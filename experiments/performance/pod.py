@@ -1,10 +1,10 @@
-"""On paper: what a TPU v5e pod makes of ResNet-50 as the batch grows. Computed, never measured.
+"""How fast would a TPU v5e pod train ResNet-50 as the batch grows? Computed, never measured.
 
     python experiments/performance/pod.py
 
-One update is compute, or reading and writing memory where that takes longer; then what does not
-depend on the batch: a launch, the optimizer, and the all-reduces. Nothing overlaps. FLOP,
-parameters and norms are counted from the network itself. Writes the tables and a picture to
+An update consists of compute (or of memory traffic where that takes longer) and of what does not
+depend on the batch: a launch, the optimizer and the all-reduces. Nothing overlaps. FLOP, parameters
+and norms are counted from the network itself. Writes tables and a figure into
 `experiments/results/pod`.
 
 Formula:
@@ -14,8 +14,8 @@ Formula:
     batch norms       2 · norms · hops · latency      (one forward, one backward each)
     update            max(compute + launch + optimizer + gradient + batch norms, input)
 
-What is assumed is in the constants below. The same formula is held against two public runs on TPU
-v3, see `PUBLISHED`: it is up to twice too fast, above all where a chip has few examples.
+The constants below hold the assumptions. For two public runs on TPU v3, see `PUBLISHED`, the same
+formula is up to twice too fast, above all where a chip has few examples.
 
 Source:
     Chips: docs.cloud.google.com/tpu/docs/v5e (197 TFLOP/s bf16; 16 GB at 819 GB/s; 4 ports, of
@@ -59,7 +59,7 @@ DECODED = 224 * 100  # JPEG images a second a host: 100 a vCPU
 
 @dataclass(frozen=True)
 class Chip:
-    """What is published of an accelerator.
+    """The published numbers of an accelerator.
 
     Attributes:
         peak: FLOP/s in bf16.
@@ -76,14 +76,14 @@ class Chip:
 
 @dataclass(frozen=True)
 class Slice:
-    """Chips in a rectangle, each tied to its neighbours.
+    """A rectangle of chips, each linked to its neighbours.
 
     Attributes:
-        chip: all of them are alike.
+        chip: the kind of all its chips.
         shape: chips down and across.
         is_torus: whether the last chip of a row or column is a neighbour of its first.
-        chips_per_host: chips that one host feeds.
-        decoded: images/s that a host can make ready.
+        chips_per_host: the number of chips that one host feeds.
+        decoded: images/s that a host can read and decode.
     """
 
     chip: Chip
@@ -94,34 +94,34 @@ class Slice:
 
     @property
     def num_chips(self) -> int:
-        """All of them."""
+        """The number of chips."""
         return math.prod(self.shape)
 
     @property
     def num_hosts(self) -> int:
-        """Hosts that feed them."""
+        """The number of hosts that feed the chips."""
         return -(-self.num_chips // self.chips_per_host)
 
     @property
     def links(self) -> int:
-        """Links that an all-reduce keeps busy: those of the corner, which has the fewest."""
+        """The links that an all-reduce keeps busy: those of a corner, which has the fewest."""
         return 4 if self.is_torus else 2
 
     @property
     def hops(self) -> int:
-        """From the farthest chip to the middle of an all-reduce and back: twice the diameter."""
+        """The hops of an all-reduce, from the farthest chip to the middle and back."""
         return 2 * sum(side // 2 if self.is_torus else side - 1 for side in self.shape)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a network costs, whatever runs it.
+    """The cost of training a network, on any machine.
 
     Attributes:
-        flop: of training on one image; a multiplication with its addition is two.
-        elements: of all convolutions' outputs for one image.
-        parameters: of the network.
-        norms: batch norms, each of which needs the whole batch's statistics.
+        flop: FLOP of training on one image; a multiplication with its addition is two.
+        elements: the elements of all convolutions' outputs for one image.
+        parameters: the number of parameters.
+        norms: the number of batch norms, each of which needs the whole batch's statistics.
     """
 
     flop: float
@@ -131,7 +131,7 @@ class Work:
 
 
 class Update(NamedTuple):
-    """Seconds of one update, by what they go to."""
+    """The seconds of one update, by what they are spent on."""
 
     compute: float
     fixed: float  # launch and optimizer
@@ -141,18 +141,18 @@ class Update(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """The whole update."""
+        """The seconds of the whole update."""
         return sum(self)
 
     @property
     def reduced(self) -> float:
-        """The share of it spent in all-reduces."""
+        """The share of the update spent in all-reduces."""
         return (self.gradient + self.norms) / self.seconds
 
 
 V5E = Chip(197e12, 16e9, 819e9, 50e9)
 V3 = Chip(123e12, 32 * 2**30, 900e9, 340e12 / 1024 / 4)
-# Of v5e only a whole pod closes its rings, so far as is known; where it is not, a mesh is assumed.
+# As far as is known, only a whole pod of v5e closes its rings; smaller slices are taken for meshes.
 SLICES = {
     rows * columns: Slice(V5E, (rows, columns), is_torus=rows == 16, decoded=DECODED)
     for rows, columns in ((1, 1), (2, 4), (4, 8), (8, 8), (8, 16), (16, 16))
@@ -183,13 +183,14 @@ PUBLISHED = {
 
 
 def resnet50() -> Work:
-    """ResNet-50's work, counted from its jaxpr.
+    """Counts ResNet-50's work from its jaxpr.
 
     Formula:
         FLOP = 2 (3 · multiply-adds forward − those of the first convolution)
 
-    The gradients by a layer's weights and by its input cost as much as the layer; the images need
-    none. What is not a convolution or a matrix product is counted as memory traffic.
+    The gradients with respect to a layer's weights and to its input each cost as much as the layer;
+    the first layer's input, the images, needs none. What is not a convolution or a matrix product
+    counts as memory traffic.
     """
     model = RESNET50.build(NUM_CLASSES, dtype=jnp.bfloat16)
     key = jax.random.key(0)
@@ -209,7 +210,7 @@ def resnet50() -> Work:
 
 
 def equations(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
-    """Its equations in order, and those of the functions that they call."""
+    """Yields the jaxpr's equations in order, and those of the functions that they call."""
     for equation in jaxpr.eqns:
         yield equation
         for inner in jax.tree.leaves(list(equation.params.values())):
@@ -224,14 +225,14 @@ def _num_outputs(equation) -> int:
 
 
 def _of_convolution(equation) -> int:
-    """Every output, and every weight that it sees."""
+    """Multiply-adds of a convolution: for each output, every weight that it sees."""
     kernel = equation.invars[1].aval
     features = kernel.shape[equation.params["dimension_numbers"].rhs_spec[0]]
     return _num_outputs(equation) * kernel.size // features
 
 
 def _of_product(equation) -> int:
-    """Every output, and the length of the sum that makes it."""
+    """Multiply-adds of a matrix product: for each output, the length of its sum."""
     (contracted, _), _ = equation.params["dimension_numbers"]
     lengths = (equation.invars[0].aval.shape[axis] for axis in contracted)
     return _num_outputs(equation) * math.prod(lengths)
@@ -241,22 +242,22 @@ _MULTIPLY_ADDS = {"conv_general_dilated": _of_convolution, "dot_general": _of_pr
 
 
 def compute_seconds(work: Work, chip: Chip, per_chip: float) -> float:
-    """Forward and backward pass on a chip: the longer of arithmetic and memory traffic."""
+    """Seconds of both passes on a chip: the longer of arithmetic and memory traffic."""
     return per_chip * max(arithmetic_seconds(work, chip), traffic_seconds(work, chip))
 
 
 def arithmetic_seconds(work: Work, chip: Chip) -> float:
-    """Of one image, were there nothing to read."""
+    """Seconds of one image's arithmetic, if memory cost nothing."""
     return work.flop / (UTILISATION * chip.peak)
 
 
 def traffic_seconds(work: Work, chip: Chip) -> float:
-    """Of one image, were there nothing to compute."""
+    """Seconds of one image's memory traffic, if arithmetic cost nothing."""
     return PASSES * 2 * work.elements / chip.memory_bandwidth
 
 
 def all_reduce_seconds(slice_: Slice, num_bytes: float) -> float:
-    """A sum over all chips that each of them gets: the bandwidth bound, and the way there and back.
+    """Seconds of an all-reduce: the bandwidth bound, and the latency there and back.
 
     Formula:
         2 (n − 1)/n · bytes / (links · link bandwidth) + hops · latency
@@ -267,7 +268,7 @@ def all_reduce_seconds(slice_: Slice, num_bytes: float) -> float:
 
 
 def update_of(work: Work, slice_: Slice, batch_size: int) -> Update:
-    """Where the time of one update goes."""
+    """Computes what the time of one update is spent on."""
     chip = slice_.chip
     gradient_bytes = 4 * work.parameters
     busy = Update(
@@ -283,21 +284,21 @@ def update_of(work: Work, slice_: Slice, batch_size: int) -> Update:
 
 
 def efficiency(work: Work, slice_: Slice, batch_size: int) -> float:
-    """Images/s against those of as many chips that work alone, each on its part of the batch."""
+    """Images/s over those of as many chips that each work alone on their part of the batch."""
     alone = dataclasses.replace(slice_, shape=(1, 1), decoded=math.inf)
     per_chip = batch_size // slice_.num_chips
     return update_of(work, alone, per_chip).seconds / update_of(work, slice_, batch_size).seconds
 
 
 def memory_bytes(work: Work, per_chip: float) -> float:
-    """The least that a chip holds: weights with gradient and momentum, and what is kept in bf16."""
+    """The least bytes that a chip holds: float32 weights, gradient, momentum; bf16 activations."""
     return COPIES * 4 * work.parameters + SAVED * 2 * work.elements * per_chip
 
 
 def minutes_and_chip_hours(
     work: Work, phases: Sequence[js.Phase], slices: Mapping[int, Slice]
 ) -> tuple[float, float]:
-    """What a plan takes when each of its batch sizes runs on the slice given for it."""
+    """Computes a plan's cost if each of its batch sizes runs on the slice given for it."""
     seconds = chip_seconds = 0.0
     for segment in js.Plan(tuple(phases), NUM_TRAIN).segments:
         slice_ = slices[segment.batch_size]
@@ -308,7 +309,7 @@ def minutes_and_chip_hours(
 
 
 def update_table(work: Work) -> str:
-    """Batch sizes on slices, as Markdown; a batch that does not fit says so."""
+    """Markdown table of batch sizes on slices; a batch that does not fit is marked."""
     lines = [
         "| chips | batch | a chip | update, ms | images/s | all-reduce, % | efficiency, % "
         "| memory, GB | images/s a host |",
@@ -330,7 +331,7 @@ def update_table(work: Work) -> str:
 
 
 def plan_table(work: Work) -> str:
-    """90 epochs of ImageNet by each plan: on the whole pod, and on chips that come with it."""
+    """Markdown table of 90 epochs by each plan: on the whole pod, and on a slice that grows."""
     lines = [
         f"| plan, 90 epochs | updates | minutes on 256 chips | minutes at {PER_CHIP} a chip "
         "| chip-hours there |",
@@ -345,17 +346,17 @@ def plan_table(work: Work) -> str:
 
 
 def on_pod(phases: Sequence[js.Phase]) -> dict[int, Slice]:
-    """The whole pod at every batch size."""
+    """Assigns the whole pod to every batch size."""
     return {phase.batch_size: SLICES[256] for phase in phases}
 
 
 def growing(phases: Sequence[js.Phase]) -> dict[int, Slice]:
-    """As many chips as keep the examples of each the same."""
+    """Assigns each batch size as many chips as keep the examples of a chip the same."""
     return {phase.batch_size: SLICES[phase.batch_size // PER_CHIP] for phase in phases}
 
 
 def published_ratios(work: Work) -> dict[str, float]:
-    """Computed images/s over those that others measured; above 1 the computation is too fast."""
+    """Computes images/s over what others measured; above 1 the formula is too fast."""
     unnormed = dataclasses.replace(work, norms=0)
     return {
         name: 32_768 / update_of(unnormed, slice_, 32_768).seconds / measured
@@ -364,7 +365,7 @@ def published_ratios(work: Work) -> dict[str, float]:
 
 
 def draw(work: Work, path: Path) -> None:
-    """Images/s against the batch, where an update's time goes on a pod, and what plans take."""
+    """Draws images/s against the batch, the parts of an update on a pod, and the plans' minutes."""
     figure = Figure(figsize=(13, 4), layout="constrained")
     figure.suptitle("ResNet-50 at 224 on TPU v5e: computed, not measured")
     left, middle, right = (plain(axis) for axis in figure.subplots(1, 3))
@@ -424,7 +425,7 @@ def _draw_plans(axis, work: Work) -> None:
 
 
 def main() -> None:
-    """Counts, computes, draws."""
+    """Counts, computes, prints, writes and draws."""
     work = resnet50()
     checks = "\n".join(
         f"- {name}: computed {ratio:.2f} times what was measured"

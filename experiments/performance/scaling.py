@@ -1,18 +1,18 @@
-"""What splitting a batch over devices costs: 1, 2, 4 and 8 virtual ones on CPU, with both drivers.
+"""What does splitting a batch cost? 1, 2, 4 and 8 virtual devices of a CPU, with both drivers.
 
     taskset -c 0 python experiments/performance/scaling.py
 
-Virtual devices share the cores, so nothing here can get faster: what is measured is the price of
-splitting and reducing, not the gain of more devices. On one core, that price is all there is. A
+Virtual devices share the cores, so nothing here can get faster: the script measures the price of
+splitting and reducing, not the gain of more devices. On one core there is only that price. A
 ResNet-8 of width 16 trains on synthetic images of 32 × 32. The numbers of devices take turns, round
-after round; prices are medians over rounds of ratios within a round.
+after round; a price is the median over rounds of the ratio within a round.
 
 Formula:
     strong: 128 images however many devices,   price = t(n devices) / t(1)
     weak:   16 images a device,                price = t(n devices) / (n · t(1))
 
-A strong price below 1 is no mistake: on CPU small parts of a batch take less time an image than
-large ones. The weak price compares parts of one size.
+A strong price below 1 is no mistake: on a CPU small parts of a batch take less time for each image
+than large ones. The weak price compares parts of equal size.
 """
 
 import json
@@ -36,14 +36,14 @@ from jaxsched.train import Program, train
 RESULTS = Path(__file__).parents[1] / "results" / "scaling" / "scaling.jsonl"
 NUM_DEVICES = (1, 2, 4, 8)
 NUM_ROUNDS = 5
-NUM_EPOCHS = 3  # a round; the first one warms up
+NUM_EPOCHS = 3  # in a round; the first one warms up
 STRONG_BATCH = 128
-WEAK_BATCH = 16  # a device
+WEAK_BATCH = 16  # for each device
 
 
 @dataclass(frozen=True)
 class Case:
-    """One way to split one batch."""
+    """A way to split a batch."""
 
     scaling: Literal["strong", "weak"]
     driver: Literal["jit", "pmap"]
@@ -51,16 +51,16 @@ class Case:
 
     @property
     def batch_size(self) -> int:
-        """Images an update, over all devices together."""
+        """Images in an update, over all devices together."""
         return STRONG_BATCH if self.scaling == "strong" else WEAK_BATCH * self.devices
 
     @property
     def alone(self) -> "Case":
-        """The case that it is compared with: the same on one device."""
+        """The case that this one is compared with: the same on one device."""
         return Case(self.scaling, self.driver, 1)
 
     def program(self) -> Program:
-        """The trainer's own program for it, compiled."""
+        """The trainer's own program for this case."""
         experiment = Experiment(
             name="scaling",
             model=CifarResNet(depth=8, width=16),
@@ -83,7 +83,7 @@ Round = dict[Case, float]  # seconds an update
 
 
 def update_seconds(program: Program) -> float:
-    """The median over epochs of the time that an update takes in a short run."""
+    """Makes a short run; returns the median over epochs of the seconds of an update."""
     rows = []
     train(program, seed=0, on_evaluation=rows.append)
     return statistics.median(
@@ -93,13 +93,13 @@ def update_seconds(program: Program) -> float:
 
 
 def price(seconds: Round, case: Case) -> float:
-    """An update's time over that of as much work on one device; 1 where splitting is free."""
+    """An update's time over that of the same work on one device; 1 if splitting is free."""
     work = case.batch_size / case.alone.batch_size
     return seconds[case] / (work * seconds[case.alone])
 
 
 def table(rounds: Sequence[Round]) -> str:
-    """The least disturbed time, and the price's median and quartiles over rounds, as Markdown."""
+    """Markdown table of the fastest update, and the price's median and quartiles over rounds."""
     lines = ["| scaling | driver | devices | batch | fastest update, ms | price (middle half) |"]
     lines += ["|---|---|---:|---:|---:|---:|"]
     for case in CASES:
@@ -114,7 +114,7 @@ def table(rounds: Sequence[Round]) -> str:
 
 
 def main() -> None:
-    """Measures round after round, writes, prints."""
+    """Measures round after round, writes the times and prints the table."""
     jax.config.update("jax_num_cpu_devices", max(NUM_DEVICES))
     programs = {case: case.program() for case in CASES}
     rounds = [

@@ -1,12 +1,11 @@
-"""What a schedule costs inside a jitted step, against `optax.cosine_decay_schedule`.
+"""What does a schedule cost inside a jitted step, against `optax.cosine_decay_schedule`?
 
     python experiments/performance/schedule_cost.py
 
-The step is SGD with momentum on a small network, the size at which a schedule would show most. For
-each schedule the step is compiled ahead of time; then all of them take turns for many rounds, so
-that whatever else the machine does falls on all alike. Printed is the median over the rounds of the
-ratio to the step with Optax's cosine in the same round, and that of a step with a plain number as
-the floor.
+The step is SGD with momentum on a small network, where the cost of a schedule shows most. Each
+schedule's step is compiled ahead of time. Then all of them take turns for many rounds, so that
+other work of the machine falls on all alike. The script prints the median over the rounds of the
+ratio to the step with Optax's cosine in the same round. A step with a plain number is the floor.
 """
 
 import time
@@ -55,7 +54,7 @@ SCHEDULES: dict[str, Any] = {
 
 
 def compiled_step(learning_rate: Any) -> tuple[Callable[..., Any], Any]:
-    """One update, compiled, and the state it starts from."""
+    """Compiles an update; returns it and the state that it starts from."""
     optimizer = optax.sgd(learning_rate, momentum=0.9)
     keys = jax.random.split(jax.random.key(0), 4)
     widths = (64, 128, 128, 10)
@@ -81,7 +80,7 @@ def compiled_step(learning_rate: Any) -> tuple[Callable[..., Any], Any]:
 
 
 def seconds(step: Callable[..., Any], state: Any) -> float:
-    """How long some updates take."""
+    """Measures the seconds of `UPDATES` updates."""
     start = time.perf_counter()
     for _ in range(UPDATES):
         state = step(state)
@@ -90,7 +89,7 @@ def seconds(step: Callable[..., Any], state: Any) -> float:
 
 
 def main() -> None:
-    """Prints a line a schedule."""
+    """Measures all schedules and prints a line for each."""
     steps = {name: compiled_step(schedule) for name, schedule in SCHEDULES.items()}
     taken: dict[str, list[float]] = {name: [] for name in steps}
     draw = np.random.default_rng(0)

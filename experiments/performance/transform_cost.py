@@ -1,10 +1,10 @@
-"""What memory adds to an update: an experiment's whole chain against bare optax.sgd, side by side.
+"""What do stateful transformations add to an update? A whole chain against bare `optax.sgd`.
 
-python experiments/performance/transform_cost.py
+    python experiments/performance/transform_cost.py
 
 Two pairs on a ResNet-8 of width 16: the update alone, and a training step at batch 128 of
-32 × 32 images, whose ratio is what a run sees. The chains take turns within one process and one
-round holds an epoch's end; the figures are medians over rounds of the time that an update takes.
+32 × 32 images, whose ratio is what a run sees. The chains take turns within one process, and each
+round contains an epoch's end. The numbers are medians over rounds of the time of an update.
 """
 
 import statistics
@@ -21,7 +21,7 @@ from jaxsched.models import CifarResNet
 BATCH_SIZE = 128
 NUM_ROUNDS = 15
 LR = js.OneCycle(0.1, duration=10_000)
-# As an experiment has it: everything scheduled, everything that remembers, averaged each epoch.
+# As in an experiment: everything scheduled, ABEL, plateau, and an average of every epoch.
 EVERYTHING = js.SGD(
     js.OneCycle(0.1, duration="100%"),
     momentum=js.OneCycle(0.1, duration="100%").momentum(0.95, 0.85),
@@ -33,7 +33,7 @@ EVERYTHING = js.SGD(
 
 
 def chains(steps_per_epoch: int) -> dict[str, optax.GradientTransformation]:
-    """The chains that are compared."""
+    """The chains that are compared, by name."""
     sgd = optax.sgd(LR, momentum=0.9)
     at_start = js.every(steps_per_epoch)
     abel = js.scale_by_abel(0.2, at_start)
@@ -57,7 +57,7 @@ def make_round(
     params: optax.Params,
     num_updates: int,
 ) -> Callable[[], float]:
-    """A function that does an epoch of jitted updates and returns the seconds of one."""
+    """Makes a function that runs an epoch of jitted updates and returns the seconds of one."""
 
     tx = optax.with_extra_args_support(tx)
 
@@ -66,7 +66,7 @@ def make_round(
         return optax.apply_updates(params, updates), state
 
     update = jax.jit(step, donate_argnums=(0, 1))
-    # A copy, because what is donated is gone.
+    # A copy, because the update donates its arguments.
     carry = (jax.tree.map(jnp.copy, params), tx.init(params))
 
     def run() -> float:
@@ -106,7 +106,7 @@ def compare(
 
 
 def main() -> None:
-    """Both comparisons."""
+    """Makes both comparisons."""
     model = CifarResNet(depth=8, width=16).build(num_classes=10)
     key = jax.random.key(0)
     variables = jax.jit(model.init, static_argnums=1)(key, (32, 32, 3))
@@ -121,7 +121,7 @@ def main() -> None:
     params = variables["params"]
     leaves = jax.tree.leaves(params)
     print(f"{sum(w.size for w in leaves)} parameters in {len(leaves)} leaves")
-    # The parameters stand for their gradient, which then costs nothing.
+    # The parameters serve as their own gradient, which then costs nothing.
     compare("Update alone", lambda params: params, params, num_updates=100)
     compare(f"ResNet-8 at batch {BATCH_SIZE}", jax.grad(loss), params, num_updates=2)
 

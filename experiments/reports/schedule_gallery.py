@@ -2,8 +2,8 @@
 
     python experiments/reports/schedule_gallery.py
 
-writes experiments/results/schedule_gallery.png: one panel a family, all on the same axes, from the
-start to the end of a run across and from zero to the peak up.
+Writes experiments/results/schedule_gallery.png: a panel for each family, all with the same axes,
+from the start to the end of a run and from zero to the peak.
 """
 
 import pathlib
@@ -17,13 +17,13 @@ from jaxsched.schedules.base import ScheduleLike
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PICTURE = pathlib.Path(__file__).parents[1] / "results" / "schedule_gallery.png"
+FIGURE = pathlib.Path(__file__).parents[1] / "results" / "schedule_gallery.png"
 RUN = 100
 COLUMNS = 4
 INK, MUTED, GRID = "#22262b", "#6b7480", "#e6e9ed"
 COLOURS = ("#1f5fbf", "#e07b1a", "#2f9e77", "#b03a8c", "#8a8f98")
 
-# Where the lines of a panel leave room for their names.
+# Where the lines of a panel leave room for the legend.
 LEGENDS: dict[str, Any] = {
     "Rex": "lower left",
     "OneCycleMomentum": "lower right",
@@ -83,7 +83,7 @@ PANELS: dict[str, ScheduleLike | dict[str, ScheduleLike]] = {
 
 
 def draw_panel(ax: "Axes", family: str, schedules: ScheduleLike | dict[str, ScheduleLike]) -> None:
-    """One family, its lines named where they leave room."""
+    """Draws one family, with a legend where the lines leave room."""
     js.plot(schedules, RUN, ax=ax)
     for line, colour in zip(ax.get_lines(), COLOURS, strict=False):
         line.set(color=colour, linewidth=2.0, solid_joinstyle="round")
@@ -107,7 +107,7 @@ def draw_panel(ax: "Axes", family: str, schedules: ScheduleLike | dict[str, Sche
 
 
 def main() -> None:
-    """Draws all panels and saves the picture."""
+    """Draws all panels and saves the figure."""
     rows = -(-len(PANELS) // COLUMNS)
     figure, axes = plt.subplots(
         rows, COLUMNS, figsize=(12.5, 2.35 * rows), sharex=True, sharey=True
@@ -116,9 +116,9 @@ def main() -> None:
         draw_panel(ax, family, schedules)
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.1)
     figure.supxlabel("percent of the run", fontsize=11, color=MUTED)
-    PICTURE.parent.mkdir(exist_ok=True)
-    figure.savefig(PICTURE, dpi=120)
-    print(PICTURE)
+    FIGURE.parent.mkdir(exist_ok=True)
+    figure.savefig(FIGURE, dpi=120)
+    print(FIGURE)
 
 
 if __name__ == "__main__":

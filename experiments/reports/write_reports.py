@@ -1,11 +1,12 @@
-"""Writes the reports of the studies in `results`, and README's tables, from the records alone.
+"""Writes the reports of the studies in `results` and the tables of the READMEs, from the records.
 
     python experiments/reports/write_reports.py
 
-A study is a folder with a study.json. Beside it go what `jaxsched report` writes and what the
-study's own script STUDY_picture.py draws, where it has one. In README.md its tables stand between
-lines `<!-- KIND: STUDY -->` and `<!-- end -->`. Of the kinds `table` is the study's, `comparisons`
-that with its baseline, and `runs` its script's.
+Nothing is trained. A study is a folder with a study.json; into it go what `jaxsched report` writes
+and the figure of the study's own script STUDY_figure.py, if it has one. In README.md and
+experiments/README.md each table stands between lines `<!-- KIND: STUDY -->` and `<!-- end -->`. The
+kinds: `table` has a row for each experiment, `comparisons` compares each with the baseline, and
+`runs` is the table of the study's own script.
 """
 
 import functools
@@ -14,32 +15,32 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from jaxsched.bench import MANIFEST_FILE, RECORDS_FOLDER, Results, write_report
+from jaxsched.bench import MANIFEST_FILE, Results, write_report
 from jaxsched.bench.report.tables import markdown_comparisons, markdown_summaries
-from jaxsched.experiment.files import load_module
+from jaxsched.experiment import load_module
 
 EXPERIMENTS = Path(__file__).parents[1]
 RESULTS = EXPERIMENTS / "results"
-README = EXPERIMENTS.parent / "README.md"
+READMES = (EXPERIMENTS.parent / "README.md", EXPERIMENTS / "README.md")
 OPENING = re.compile(r"^<!-- (\w+): (\w+) -->$", re.MULTILINE)
-# Up to its own end, past no other marker.
+# From a marker to its own end: a match contains no other marker.
 MARKED = re.compile(rf"{OPENING.pattern}(?:(?!<!--).)*<!-- end -->", re.MULTILINE | re.DOTALL)
 
 
 def summaries(study: str) -> str:
-    """A row an experiment."""
+    """The study's table."""
     return markdown_summaries(Results.read([RESULTS / study]))
 
 
 def comparisons(study: str) -> str:
-    """Likewise, against the baseline."""
+    """The study's comparisons with its baseline."""
     return markdown_comparisons(Results.read([RESULTS / study]))
 
 
 def runs(study: str) -> str:
     """The table of the study's own script."""
-    script = loaded(picture_script(study))
-    return script.table(script.load(RESULTS / study / RECORDS_FOLDER)) + "\n"
+    script = loaded(figure_script(study))
+    return script.table(script.figures.load(RESULTS / study))
 
 
 KINDS: Mapping[str, Callable[[str], str]] = {
@@ -49,22 +50,22 @@ KINDS: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def picture_script(study: str) -> Path:
-    """Where the study's own script would be."""
-    return EXPERIMENTS / "studies" / f"{study}_picture.py"
+def figure_script(study: str) -> Path:
+    """The path of the study's own script; most studies have none."""
+    return EXPERIMENTS / "studies" / f"{study}_figure.py"
 
 
 @functools.cache
 def loaded(script: Path) -> ModuleType:
-    """Loaded once: scripts plan their studies, which takes seconds."""
+    """Loads a script once: scripts plan their studies, which takes seconds."""
     return load_module(script)
 
 
 def with_tables(text: str) -> str:
-    """The text with the tables that the records make now.
+    """Replaces the marked tables by those that the records give now.
 
     Raises:
-        ValueError: when a marker has no end, or its kind is none of `KINDS`.
+        ValueError: when a marker has no end, or its kind is not one of `KINDS`.
     """
     markers, ended = OPENING.findall(text), MARKED.findall(text)
     if markers != ended:
@@ -77,25 +78,27 @@ def with_tables(text: str) -> str:
 
 
 def table_between_markers(kind: str, study: str) -> str:
-    """As README has it; the empty lines keep Markdown from taking markers for rows."""
+    """A table with its markers; the empty lines keep Markdown from taking markers for rows."""
     return f"<!-- {kind}: {study} -->\n\n{KINDS[kind](study)}\n<!-- end -->"
 
 
 def write_study(folder: Path) -> None:
-    """Everything that is made from its records."""
+    """Writes everything that is made from the study's records."""
     write_report(Results.read([folder]), folder)
-    if (script := picture_script(folder.name)).exists():
-        loaded(script).main(folder / RECORDS_FOLDER)
+    if (path := figure_script(folder.name)).exists():
+        script = loaded(path)
+        script.draw(script.figures.load(folder), folder / script.FIGURE)
 
 
 def main() -> None:
-    """Writes all of it; nothing is trained."""
+    """Writes all reports and tables."""
     for manifest in sorted(RESULTS.glob(f"*/{MANIFEST_FILE}")):
         write_study(manifest.parent)
         print(f"report in {manifest.parent}")
-    text = README.read_text(encoding="utf-8")
-    README.write_text(with_tables(text), encoding="utf-8")
-    print(f"{len(OPENING.findall(text))} tables in {README}")
+    for readme in READMES:
+        text = readme.read_text(encoding="utf-8")
+        readme.write_text(with_tables(text), encoding="utf-8")
+        print(f"{len(OPENING.findall(text))} tables in {readme}")
 
 
 if __name__ == "__main__":

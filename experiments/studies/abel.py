@@ -2,23 +2,23 @@
 
     jaxsched bench experiments/studies/abel.py               # --size cpu
     jaxsched bench experiments/studies/abel.py --size full   # for a GPU; not run yet
-    python experiments/studies/abel_picture.py
+    python experiments/studies/abel_figure.py
 
 `data` holds the official files. The question is that of Lewkowycz, "How to decay your learning
 rate" (arXiv 2103.12682): where the weight norm bounces, schedules that decay more than once (steps,
-cosine, ABEL) beat a constant rate with one late decay; without a bounce they do not. Published, for
-a WRN-28-10 on all of CIFAR-10 (tables 1 and 2): with L2 3.7 % test error by steps, 3.8 % by ABEL,
-3.5 % by cosine, 4.9 % by the simple schedule; without L2 5.0 % by both cosine and the simple one;
-without augmentation both 7.3 %, though the norm bounces.
+cosine, ABEL) beat a constant learning rate with one late decay; without a bounce they do not.
+Published, for a WRN-28-10 on all of CIFAR-10 (tables 1 and 2): with L2 3.7 % test error by steps,
+3.8 % by ABEL, 3.5 % by cosine, 4.9 % by the simple schedule; without L2 5.0 % by both cosine and
+the simple one; without augmentation both 7.3 %, though the norm bounces.
 
-`*_lr_*` and `*_factor_*` ask how much base rate and decay factor matter to ABEL and to steps, with
-L2 and augmentation (figure 3; published for a ResNet-50 on ImageNet alone, where ABEL is the less
-sensitive to the rate and neither is to the factor).
+`*_lr_*` and `*_factor_*` ask how much learning rate and decay factor matter to ABEL and to steps,
+with L2 and augmentation (figure 3; published only for a ResNet-50 on ImageNet, where ABEL is the
+less sensitive to the learning rate, and neither is sensitive to the factor).
 
 `cpu` has the first 5,000 images, a ResNet-8 of width 8, and a weight decay at which its norm
 bounces within a few epochs; batch 32, because that is fast on a CPU. A run takes two to four
 minutes on one core. `full` is the paper's network and 200 epochs; batch size, L2 and momentum are
-not published, these are common.
+not published; common ones are used.
 """
 
 import dataclasses
@@ -49,19 +49,19 @@ PUBLISHED = published_in(
 
 
 def stepped(base: Experiment, rate: float, factor: float) -> js.Optimizer:
-    """Steps at the times of WRN training: epochs 60, 120 and 160 of 200."""
+    """The optimizer with steps at the times of WRN training: epochs 60, 120 and 160 of 200."""
     lr = js.MultiStep(rate, milestones=("30%", "60%", "80%"), factor=factor)
     return dataclasses.replace(base.optimizer, lr=lr)
 
 
 def by_abel(base: Experiment, rate: float, factor: float) -> js.Optimizer:
-    """A constant rate, which ABEL decays."""
+    """The optimizer with a constant learning rate, which ABEL decays."""
     abel = js.Abel(decay_factor=factor, last_decay="85%")
     return dataclasses.replace(base.optimizer, lr=rate, abel=abel)
 
 
 def schedules(base: Experiment, weight_decay: float) -> tuple[Experiment, ...]:
-    """Four schedules, with this weight decay and without, with augmentation and without."""
+    """The four schedules with and without this weight decay, with and without augmentation."""
     optimizers = {
         "late": base.optimizer,
         "steps": stepped(base, RATE, FACTOR),
@@ -87,7 +87,7 @@ def schedules(base: Experiment, weight_decay: float) -> tuple[Experiment, ...]:
 
 
 def robustness(base: Experiment) -> tuple[Experiment, ...]:
-    """Steps and ABEL at other base rates and other decay factors."""
+    """Steps and ABEL at other learning rates and other decay factors."""
     settings = {
         **{f"lr_{rate:g}": (rate, FACTOR) for rate in (RATE / 4, 4 * RATE)},
         **{f"factor_{factor:g}": (RATE, factor) for factor in (0.1, 0.5)},

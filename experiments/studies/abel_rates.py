@@ -1,14 +1,14 @@
-"""How much does the base rate matter to ABEL, and how much to steps?
+"""How much does the learning rate matter to ABEL, and how much to steps?
 
     jaxsched bench experiments/studies/abel_rates.py               # --size cpu
     jaxsched bench experiments/studies/abel_rates.py --size full   # for a GPU; not run yet
 
-The runs of abel.py with L2 and augmentation whose rates are 0.025, 0.1 and 0.4, as a study of their
-own. Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, figure 3), finds that ABEL is
-the less sensitive of the two, of a ResNet-50 on ImageNet; no numbers are published.
+The study has the runs of abel.py with L2 and augmentation whose learning rates are 0.025, 0.1 and
+0.4. Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, figure 3), finds for a
+ResNet-50 on ImageNet that ABEL is the less sensitive of the two; no numbers are published.
 
-The target is AlgoPerf's rule on steps from 0.1. `cpu` is 2.7 million images, about an hour and a
-half on one core.
+The target is AlgoPerf's rule on steps from 0.1. `cpu` trains on 2.7 million images, about an hour
+and a half on one core.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ NAMES = tuple(
 
 
 def part(size: str) -> Study:
-    """These runs of that size of abel.py."""
+    """The study of these runs at a size of abel.py."""
     whole = load_study(Path(__file__).with_name("abel.py"), size)
     experiments = {experiment.name: experiment for experiment in whole.experiments}
     return dataclasses.replace(

@@ -2,7 +2,7 @@
 
     jaxsched bench experiments/studies/dont_decay.py               # --size cpu
     jaxsched bench experiments/studies/dont_decay.py --size full   # for a GPU; not run yet
-    python experiments/studies/dont_decay_picture.py
+    python experiments/studies/dont_decay_figure.py
 
 `data` holds the official files. The question is that of Smith et al., "Don't decay the learning
 rate, increase the batch size" (arXiv 1711.00489): a run whose batch grows where another's learning
@@ -17,16 +17,17 @@ runs):
 
 `hybrid` grows once and decays from then on. Figures 3 and 4 have decay, hybrid and batch with
 Nesterov momentum, without momentum (vanilla) and with Adam: by the same trade, though Adam's noise
-goes as lr / √B. Nobody has published the others: `abel_batch`, whose batch grows where `abel`
-decays, and `noise_batch`, whose batch grows while the gradient's noise scale is above it.
+goes as lr / √B. The other runs are not published anywhere: in `abel_batch` the batch grows where
+`abel` decays, and in `noise_batch` it grows while the gradient's noise scale is above it.
 
-`cpu` has the first 10,000 images, a ResNet-8 of width 8, 12 epochs with the steps at the
-paper's 30, 60 and 80 % (20 epochs for what is learned on the way), the cap a tenth of the
-examples, a quarter of the paper's batch and rate, so that an example moves the weights as far as
-there. A run takes two minutes or so on one core, all 51 an hour and a half on one core and half of
-that on two. `full` is a WRN-16-4 on all of CIFAR-10 for 200 epochs; rate, batch size, factor and
-cap are the paper's, epochs and steps those that meet its update counts. What is not published is
-ours: the weight decay, the rates without momentum and of Adam, and all that learns.
+`cpu` has the first 10,000 images, a ResNet-8 of width 8, 12 epochs with the steps at the paper's
+30, 60 and 80 % (20 epochs for the runs that decide on the way), a cap of a tenth of the examples,
+and a quarter of the paper's batch and learning rate, so that an example moves the weights as far as
+there. A run takes about two minutes on one core, all 51 an hour and a half on one core and half of
+that on two. `full` is a WRN-16-4 on all of CIFAR-10 for 200 epochs; learning rate, batch size,
+factor and cap are the paper's, epochs and steps those that meet its update counts. Not published,
+and therefore ours, are the weight decay, the learning rates without momentum and with Adam, and
+`abel`, `abel_batch` and `noise_batch`.
 """
 
 import dataclasses
@@ -54,7 +55,7 @@ PUBLISHED = published_in(
     },
 )
 
-# What keeps the noise of a run, see `js.trade`.
+# The arguments of `js.trade` for each run; all keep the noise of `decay`.
 TRADES: dict[str, dict[str, Any]] = {
     "decay": {"mode": "lr"},
     "hybrid": {"mode": "hybrid"},
@@ -70,16 +71,16 @@ def as_published(
     """The runs of the paper.
 
     Args:
-        base: its one phase has the batch size of `decay`, its optimizer is SGD with momentum.
-        rate: learning rate that `decay` starts with.
-        num_examples: of the training set.
-        max_batch_size: to which batches grow.
+        base: a run with SGD and momentum; its one phase has the batch size of `decay`.
+        rate: the learning rate that `decay` starts with.
+        num_examples: the size of the training set.
+        max_batch_size: the largest batch size.
     """
     stepped = dataclasses.replace(base.optimizer, lr=steps(rate))
     optimizers = {
         "": stepped,
         "_nesterov": dataclasses.replace(stepped, nesterov=True),
-        # Ten times the rate moves the weights as far as momentum 0.9 does.
+        # Ten times the learning rate moves the weights as far as momentum 0.9 does.
         "_vanilla": dataclasses.replace(stepped, lr=steps(10 * rate), momentum=0.0),
         "_adam": js.Adam(steps(1e-3)),
     }
@@ -102,9 +103,9 @@ def steps(rate: float) -> js.Schedule:
 
 
 def traded(run: Experiment, **how: Any) -> Experiment:
-    """The same run with its noise kept by other means: those of `js.trade`."""
+    """The same run with the same noise, kept by these arguments of `js.trade`."""
     (phase,), optimizer = run.phases, run.optimizer
-    # Adam's moments stay as they are: its noise does not go by them.
+    # Adam's moments stay as they are: its noise does not depend on them.
     schedules: dict[str, Any] = {
         name: schedule
         for name, schedule in optimizer.schedules().items()
@@ -124,7 +125,7 @@ def traded(run: Experiment, **how: Any) -> Experiment:
 
 
 def by_abel(base: Experiment, max_batch_size: int) -> tuple[Experiment, Experiment]:
-    """ABEL at a constant rate, and with batches that grow where it decays."""
+    """ABEL at a constant learning rate, and with batches that grow where it would decay."""
     optimizer = dataclasses.replace(base.optimizer, abel=js.Abel(decay_factor=FACTOR))
     abel = dataclasses.replace(base, name="abel", optimizer=optimizer)
     growth = js.GrowOnDecay(max_batch_size=max_batch_size)
@@ -132,9 +133,10 @@ def by_abel(base: Experiment, max_batch_size: int) -> tuple[Experiment, Experime
 
 
 def by_noise(base: Experiment, rate: float, max_batch_size: int) -> Experiment:
-    """A constant rate, and batches that grow with the gradient's noise scale.
+    """A constant learning rate, and batches that grow with the gradient's noise scale.
 
-    The estimate needs two groups of batch norm an update: twice the batch, and twice the rate.
+    The estimate needs two groups of batch norm in an update: so the batch is doubled, and the
+    learning rate with it.
     """
     (phase,) = base.phases
     return dataclasses.replace(
@@ -153,7 +155,7 @@ base = Experiment(
     phases=(js.Phase(epochs=12, batch_size=32),),
     optimizer=js.SGD(RATE, momentum=0.9, weight_decay=5e-4),
     evaluate_every=1.5,
-    max_device_batch=32,  # a group of batch norm at a time is fastest on a CPU
+    max_device_batch=32,  # one group of batch norm at a time is fastest on a CPU
 )
 # The learning rate and the weight decay of `experiments/studies/abel.py`, at which the norm
 # bounces within the run.

@@ -3,9 +3,9 @@
     jaxsched bench experiments/studies/lr_schedulers.py               # --size cpu
     jaxsched bench experiments/studies/lr_schedulers.py --size full   # for a GPU; not run yet
 
-`data` holds the official files. All runs of H. Desai, "Experiments with CIFAR10", part 2, and part
-1's with group norm, weight standardisation and a quarter of the batch. Published are single runs of
-a ResNet-18 on the original pixels, the accuracy at their end:
+`data` holds the official files. The study has all runs of H. Desai, "Experiments with CIFAR10",
+part 2, and the one of part 1 with group norm, weight standardisation and a quarter of the batch.
+The published numbers are final accuracies of single runs of a ResNet-18 on the original pixels:
 
     multi_step            0.05, a tenth at epochs 25 and 40 of 50    93.76 %
     cosine_50, _30, _20   from 0.2                                   93.91, 92.93, 91.66
@@ -14,11 +14,12 @@ a ResNet-18 on the original pixels, the accuracy at their end:
     swa_10, _20           1cycle in 20 epochs, 10 or 20 at 0.01      94.14, 94.45
     group_norm            multi_step, batch 32                       93.27
 
-`full` is their size: 410 epochs a seed. `cpu` has a fifth of the epochs, the first 10,000 images, a
-ResNet-8 of width 8 and, so that a run has a number of updates worth the name, a quarter of the
-batch and of the rates; 2.5 million images, an hour and a half on one core, evaluations included.
+`full` is their size: 410 epochs for each seed. `cpu` has a fifth of the epochs, the first 10,000
+images and a ResNet-8 of width 8. So that its runs still have enough updates, it has a quarter of
+the batch and of the learning rates. It trains on 2.5 million images, an hour and a half on one
+core, evaluations included.
 
-The target is AlgoPerf's rule on the first of them: the median over seeds of its best evaluation.
+The target is AlgoPerf's rule on `multi_step`: the median over seeds of its best evaluation.
 """
 
 import dataclasses
@@ -58,12 +59,12 @@ def experiments(
     """The ten runs.
 
     Args:
-        base: what they have in common.
-        grouped: its network with group norm.
-        batch_size: of all but the last, which has a quarter.
-        scale: how many of the source's epochs make one.
-        rate: by which its learning rates are multiplied.
-        average_every: one of its epochs, in which SWA takes the weights once.
+        base: the fields that all runs have in common.
+        grouped: the network with group norm.
+        batch_size: the batch size of all runs but the last, which has a quarter.
+        scale: the source's epochs in one epoch of ours.
+        rate: multiplies the source's learning rates.
+        average_every: the time between two weights of SWA, an epoch of the source.
     """
 
     def run(

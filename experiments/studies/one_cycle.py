@@ -1,8 +1,8 @@
-"""Super-convergence: does one cycle to a very large rate end where eight times the updates do?
+"""Super-convergence: is one cycle to a very large learning rate as good as 8 times the updates?
 
     jaxsched bench experiments/studies/one_cycle.py               # --size cpu
     jaxsched bench experiments/studies/one_cycle.py --size full   # for a GPU; not run yet
-    python experiments/studies/one_cycle_picture.py
+    python experiments/studies/one_cycle_figure.py
 
 `data` holds the official files. The questions are those of Smith and Topin, "Super-convergence"
 (arXiv 1708.07120), and Smith, "A disciplined approach to neural network hyper-parameters" (arXiv
@@ -22,18 +22,18 @@ paper compares the two. `one_cycle_batch_*` is its figure 15: at equal time batc
 and 1,024 end within one standard deviation of each other, on CIFAR-100. `one_cycle_2x` was added
 when the others had run and 400 updates were known to be too few.
 
-`cpu` has the first 5,000 images and a batch of 100, so that an epoch has the paper's
-50 updates, a ResNet-20 of width 8, 8 epochs and 64, and batch norm over halves of the batch, as the
-paper's is over eighths. Weight decays, momenta and 1cycle's rates are the paper's. The rates of the
-cycle and of the steps are a third of it: tried once for 8 epochs with another seed, a peak of 3
-ended at 39 %, of 1 at 51 %, of 0.5 at 56 %, and 1 is the largest that trains well. A run of 8
-epochs takes a minute on one core, one of 64 seven, all 51 runs an hour and a quarter.
+`cpu` has the first 5,000 images and a batch of 100, so that an epoch has the paper's 50 updates, a
+ResNet-20 of width 8, 8 epochs and 64, and batch norm over halves of the batch, as the paper's is
+over eighths. Weight decays, momenta and 1cycle's learning rates are the paper's. The learning rates
+of the cycle and of the steps are a third of the paper's: tried once for 8 epochs with another seed,
+a peak of 3 ended at 39 %, of 1 at 51 %, of 0.5 at 56 %, and 1 is the largest that trains well. A
+run of 8 epochs takes a minute on one core, one of 64 seven, all 51 runs an hour and a quarter.
 
-`full` is a ResNet-56 on all of CIFAR-10. Batch sizes, epochs, rates, momenta, weight decays and
-what the running statistics of batch norm keep are the papers'. Theirs stood on eight GPUs, whose
-batch norms knew nothing of each other: ours takes groups of as many images. `piecewise` in as many
-updates as the cycle is ours. Two differences stay: Caffe has the rate inside the momentum buffer,
-we have it outside, and the author's running statistics are those of one GPU.
+`full` is a ResNet-56 on all of CIFAR-10. Batch sizes, epochs, learning rates, momenta, weight
+decays and the momentum of batch norm's running statistics are the papers'. Their runs used eight
+GPUs, each with a batch norm of its own: ours normalises groups of as many images. `piecewise` in as
+many updates as the cycle is ours. Two differences remain: Caffe has the learning rate inside the
+momentum buffer, we have it outside; and the author's running statistics are those of one GPU.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ PUBLISHED = {
         {
             "cycle": 0.9244,
             "piecewise_8x": 0.9032,
-            "cycle_wd_1e-3": 0.0995,  # what the log of a run that diverged ends with
+            "cycle_wd_1e-3": 0.0995,  # the last accuracy in the log of a run that diverged
             "cycle_wd_1e-5": 0.8828,
             "cycle_wd_1e-6": 0.8725,
             "cycle_momentum_0.80": 0.9186,
@@ -83,7 +83,7 @@ RATE = 0.35 / 3
 # As in the author's logs: 41 of 95 epochs up, as many down, the rest at a thousandth of the base.
 ONE_CYCLE = js.SmithOneCycle(0.08, 0.8, half="43%")
 AGAINST = js.OneCycleMomentum("86%", high=0.95, low=0.8, rise=0.5, anneal="linear")
-# Not a learning rate, but its shape: from 0.9 to 1 and back.
+# Momentum in the shape of the learning rate: from 0.9 to 1 and back.
 ALONG = js.OneCycle(1.0, "86%", rise=0.5, div_factor=1 / 0.9, final_div_factor=1, anneal="linear")
 
 
@@ -93,7 +93,7 @@ def triangle(peak: float) -> js.Schedule:
 
 
 def variant(run: Experiment, name: str, **changes: Any) -> Experiment:
-    """The same run with other fields of the optimizer, looked at only at its end."""
+    """The same run with other fields of the optimizer, evaluated only at its end."""
     return dataclasses.replace(
         run,
         name=name,
@@ -103,7 +103,7 @@ def variant(run: Experiment, name: str, **changes: Any) -> Experiment:
 
 
 def against_steps(cycle: Experiment, rate: float) -> tuple[Experiment, ...]:
-    """The cycle, steps from this rate on in as many updates, and in eight times as many."""
+    """The cycle, steps from this learning rate in as many updates, and in eight times as many."""
     steps = js.MultiStep(rate, milestones=("62.5%", "87.5%"), factor=0.1)
     stepped = dataclasses.replace(cycle.optimizer, lr=steps)
     piecewise = dataclasses.replace(cycle, name="piecewise", optimizer=stepped)
@@ -111,7 +111,7 @@ def against_steps(cycle: Experiment, rate: float) -> tuple[Experiment, ...]:
 
 
 def longer(run: Experiment, times: int) -> Experiment:
-    """The same run, all that it schedules stretched over so many times the updates."""
+    """The same run with its schedules stretched over so many times the updates."""
     (phase,) = run.phases
     return dataclasses.replace(
         run,
@@ -122,7 +122,7 @@ def longer(run: Experiment, times: int) -> Experiment:
 
 
 def settings_of(cycle: Experiment) -> tuple[Experiment, ...]:
-    """Weight decays and momenta of the super-convergence paper."""
+    """The runs with other weight decays and momenta of the super-convergence paper."""
     return (
         variant(cycle, "cycle_wd_1e-3", weight_decay=1e-3),
         variant(cycle, "cycle_wd_1e-5", weight_decay=1e-5),
@@ -134,7 +134,7 @@ def settings_of(cycle: Experiment) -> tuple[Experiment, ...]:
 
 
 def cyclical_momentum(one_cycle: Experiment) -> tuple[Experiment, ...]:
-    """Momentum against the rate, along with it, and constant."""
+    """The runs whose momentum falls as the learning rate rises, rises with it, or is constant."""
     return (
         one_cycle,
         variant(one_cycle, "one_cycle_rising", momentum=ALONG),
@@ -145,7 +145,7 @@ def cyclical_momentum(one_cycle: Experiment) -> tuple[Experiment, ...]:
 
 
 def batch_sizes(one_cycle: Experiment, *phases: js.Phase) -> tuple[Experiment, ...]:
-    """Other batch sizes, each for as many epochs as take as long."""
+    """The runs at other batch sizes, each with as many epochs as take equally long."""
     return tuple(
         variant(
             dataclasses.replace(one_cycle, phases=(phase,)), f"one_cycle_batch_{phase.batch_size}"
@@ -162,7 +162,7 @@ cycle = Experiment(
     optimizer=js.SGD(triangle(PEAK), momentum=0.9, weight_decay=1e-4),
     augment=Augment(pad=0),  # mirrored only
     evaluate_every=EPOCHS / 4,
-    max_device_batch=50,  # a group of batch norm at a time is fastest on a CPU
+    max_device_batch=50,  # one group of batch norm at a time is fastest on a CPU
 )
 one_cycle = dataclasses.replace(
     cycle,
@@ -186,7 +186,7 @@ large_one_cycle = dataclasses.replace(
     phases=(js.Phase(epochs=95, batch_size=512),),
     optimizer=one_cycle.optimizer,
 )
-# The solver of the baseline has statistics that remember a thousand updates.
+# The running statistics of the papers' baseline remember a thousand updates.
 slow = CifarResNet(depth=56, norm=BatchNorm(momentum=0.999, ghost=125))
 _, *stepped = against_steps(large_cycle, 0.35)
 
@@ -197,7 +197,7 @@ sizes = {
             *against_steps(cycle, RATE),
             *settings_of(cycle),
             *cyclical_momentum(one_cycle),
-            # A core takes as long for an image in any batch: equal epochs are equal time.
+            # A core takes equally long for an image in any batch: equal epochs are equal time.
             *batch_sizes(
                 one_cycle, js.Phase(EPOCHS, BATCH_SIZE // 2), js.Phase(EPOCHS, BATCH_SIZE * 2)
             ),

@@ -1,6 +1,8 @@
-"""Five schedules on scikit-learn's digits, five seeds each: which one reaches 96 % in fewest steps?
+"""Five schedules on scikit-learn's digits, five seeds each: which reaches 96 % in the fewest steps?
 
-jaxsched bench experiments/studies/quickstart.py
+    jaxsched bench experiments/studies/quickstart.py
+
+The 25 runs take 48 seconds on 2 cores of an AMD EPYC.
 """
 
 import dataclasses

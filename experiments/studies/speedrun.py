@@ -4,18 +4,18 @@
     jaxsched bench experiments/studies/speedrun.py --size full   # for one GPU; never run
 
 `data` holds the official files. Each run adds one thing to the one before it and is about as long
-as it needs to reach the target, because a schedule gets there near its end:
+as it needs to reach the target, because a schedule reaches it near its end:
 
-    multi_step    the baseline: a tenth of the rate at 50 % and at 80 % of the run
+    multi_step    the baseline: a tenth of the learning rate from 50 % and from 80 % of the run on
     one_cycle     1cycle, the momentum from 0.95 to 0.85 and back
     light_crop    crops of fewer pixels, or none
     nesterov      Nesterov's momentum
     speedrun      label smoothing 0.1
     averaged      an exponential average of the weights beside them, over some 50 updates
 
-What counts is `test_accuracy`, of the weights as they are, which an average leaves alone:
-`averaged` gets there when `speedrun` does, but for the seconds that averaging takes. `seconds` are
-of training, without compilation and evaluation.
+The target counts `test_accuracy`, that of the raw weights, which an average does not change:
+`averaged` reaches it when `speedrun` does, except for the seconds that averaging takes. `seconds`
+are those of training, without compilation and evaluation.
 
 `cpu` has all 50,000 images and R9 at an eighth of its width, batch 32, at most two epochs; 3.4
 million images in all, an hour on one core beside other jobs, evaluations included. It was tuned by
@@ -28,25 +28,26 @@ accuracy:
     62.9   with Nesterov and label smoothing 0.1, and much the same with 0.2 (62.9), without
            mirroring (62.7), at batch 16 and 0.15 (62.4), at momentum 0.9 (62.3), without weight
            decay (62.1)
-    62.1   with a rate that ends at a tenth of its peak; the average of its last quarter 63.4
+    62.1   ending at a tenth of the peak learning rate; the average of the last quarter 63.4
     61.4   with momentum from 0.9 to 0.8 and back
 
 and, over 0.75 epochs, from 62.2: straight lines with the peak at 23 % 62.4, batch norm that forgets
 faster 61.8, batch 16 61.7, decoupled weight decay 61.6, the peak at 15 % 61.3, a batch that grows
 from 16 to 64 59.4, residual branches that start at zero 57.8. Twice the width for half the epochs
-lost five points. So what is not in the table did not help, as far as two seeds tell. The range
-test's rule `bottom` says 0.09 (0.07 to 0.18 over three seeds) where 0.2 was taken. The rate of
-`multi_step` is the best of three. A speedrun of 0.625 epochs ended at 59.6, too low.
+lost five points. So what is not in one of the six runs did not help, as far as two seeds tell. The
+range test's rule `bottom` says 0.09 (0.07 to 0.18 over three seeds) where 0.2 was taken. The
+learning rate of `multi_step` is the best of three. A speedrun of 0.625 epochs ended at 59.6, too
+low.
 
-Ten seeds say: no crop takes the updates from 2,344 to 1,465, at a higher accuracy. Nesterov and
-label smoothing came with a run of 1,172 updates, not always long enough: each missed the target
-once, so that its saving over `multi_step` (half the updates) does not hold after correction.
-Smoothing adds 0.5 ± 0.3 points (standard error) to Nesterov alone, which may be luck, the average
-nothing at the end; at three quarters of the run it is 4.7 points ahead of the weights, and still
-misses 60 %.
+The result over ten seeds: leaving out the crop takes the updates from 2,344 to 1,465, at a higher
+accuracy. Nesterov and label smoothing came with a run of 1,172 updates, not always long enough:
+each missed the target once, so that its saving over `multi_step` (half the updates) does not hold
+after correction. Smoothing adds 0.5 ± 0.3 points (standard error) to Nesterov alone, which may be
+luck, the average nothing at the end; at three quarters of the run it is 4.7 points ahead of the
+weights, and still misses 60 %.
 
-`full` is a ResNet-18 in bfloat16 at batch 512, its rates those of H. Desai, "Experiments with
-CIFAR10", part 2, times four, as its batch is; published there at batch 128, single runs on the
+`full` is a ResNet-18 in bfloat16 at batch 512, its learning rates those of H. Desai, "Experiments
+with CIFAR10", part 2, times four, as its batch is; published there at batch 128, single runs on the
 original pixels: 93.76 % by `multi_step` in 50 epochs and 93.77 % by 1cycle in 30. The lengths of
 the others are a guess.
 """
@@ -69,14 +70,14 @@ PUBLISHED = published_in(
 def ladder(
     base: Experiment, *, rate: float, peak: float, light: Augment, epochs: tuple[float, ...]
 ) -> tuple[Experiment, ...]:
-    """The six runs, each the one before it and one thing more.
+    """The six runs, each of which adds one thing to the one before it.
 
     Args:
-        base: what they have in common; of its phase the batch size counts.
-        rate: learning rate that `multi_step` starts with.
-        peak: of the cycles.
-        light: augmentation from `light_crop` on.
-        epochs: how long each of the first five is; `averaged` is as long as the last.
+        base: the fields that all runs have in common; only the batch size of its phase is used.
+        rate: the learning rate that `multi_step` starts with.
+        peak: the peak of the cycles.
+        light: the augmentation from `light_crop` on.
+        epochs: the length of each of the first five; `averaged` is as long as the last.
     """
     steps = js.MultiStep(rate, milestones=("50%", "80%"), factor=0.1)
     cycle = js.OneCycle(peak, duration="100%")
@@ -102,7 +103,7 @@ def ladder(
 
 
 def averaged(run: Experiment) -> Experiment:
-    """The same run, the weights of its second half averaged."""
+    """The same run with an average of the weights of its second half."""
     average = js.Averaging(start="50%", every="1 update", decay=0.98)
     optimizer = dataclasses.replace(run.optimizer, averaging=average)
     return dataclasses.replace(run, name="averaged", optimizer=optimizer)

@@ -1,13 +1,13 @@
-"""1cycle, and 1cycle followed by a constant rate whose weights are averaged (SWA), on CIFAR-10.
+"""1cycle against 1cycle followed by SWA, a constant learning rate with averaged weights.
 
     jaxsched bench experiments/studies/swa.py
 
-`data` holds the official files. The SWA run of "Experiments with CIFAR10, part 2": 20 epochs of
-1cycle to 0.1 and 10 of SWA at 0.01, against 30 epochs of 1cycle. Sized for a CPU: the first 5,000
-images and a ResNet-8 of width 8; the four runs take about 15 minutes on one core. On a GPU set
-NETWORK to R18, DATA to all of CIFAR-10, BATCH_SIZE to 128 and give more SEEDS; published single
-runs of a ResNet-18 on the original pixels are 94.14 % (20 + 10 epochs), 94.45 % (20 + 20) and, by
-1cycle alone, 93.77 % (30 epochs).
+`data` holds CIFAR-10's official files. The study repeats the SWA run of "Experiments with CIFAR10,
+part 2": 20 epochs of 1cycle to 0.1 and 10 of SWA at 0.01, against 30 epochs of 1cycle. Sized for a
+CPU: the first 5,000 images and a ResNet-8 of width 8; the four runs take about 15 minutes on one
+core. On a GPU set NETWORK to R18, DATA to all of CIFAR-10, BATCH_SIZE to 128 and give more SEEDS;
+published single runs of a ResNet-18 on the original pixels are 94.14 % (20 + 10 epochs), 94.45 %
+(20 + 20) and, by 1cycle alone, 93.77 % (30 epochs).
 """
 
 import dataclasses

@@ -1,9 +1,8 @@
-"""Images per second of a training step: this package beside plain Flax and Optax, and PyTorch.
+"""How many images a second does a training step take? jaxsched, plain Flax and Optax, and PyTorch.
 
     python experiments/performance/throughput/throughput.py
 
-On a CPU of two cores this takes about four minutes. On a GPU, which no machine of this project
-had when this was written:
+On a CPU with two cores this takes about four minutes. On a GPU (not run yet):
 
     python experiments/performance/throughput/throughput.py --precision bfloat16 \\
         --batch-size 512 --rounds 9 --networks resnet8 resnet20 resnet18 wrn16_4 resnet50 \\
@@ -17,9 +16,9 @@ The contestants are one training step of the same network by
   averaging and norms;
 - `torch` and `torch_compiled`: PyTorch, channels last; left out where it is not installed.
 
-Each is a process of its own, so that their threads never meet and peak memory is its own. They take
-turns, a second each, and wait in between; figures are medians over rounds, the ratio is the median
-of the ratios within a round. `ready` is the time from nothing to the end of the first step, most of
+Each contestant is a process of its own, with threads and peak memory of its own. They take turns, a
+second each, and wait in between. Numbers are medians over rounds, and the ratio is the median of
+the ratios within a round. `ready` is the time from nothing to the end of the first step, most of
 it compilation. MFU is 2 · (3 · MAC − the first layer's input gradient) an image over the device's
 published dense bfloat16 peak; the floor is an H200's, see `throughput_networks.py`. On a CPU this
 package splits the batch over virtual devices as its command does (JAX_NUM_CPU_DEVICES=1 keeps it
@@ -54,14 +53,14 @@ PEAKS = {"NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA H200": 989e12}
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is measured.
+    """The options of the command.
 
     Attributes:
-        networks: which networks.
-        contestants: which contestants.
+        networks: names of the networks to measure.
+        contestants: names of the contestants.
         batch_size: images a step.
-        rounds: turns of each contestant.
-        precision: what the network computes in.
+        rounds: the number of turns of each contestant.
+        precision: the dtype that the network computes in.
     """
 
     networks: tuple[Literal["resnet8", "resnet20", "resnet18", "wrn16_4", "resnet50"], ...] = (
@@ -77,7 +76,7 @@ class Options:
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def jobs(self, network: str) -> list[Job]:
-        """One for each contestant that can run here."""
+        """The jobs of the contestants that can run on this machine."""
         has_torch = importlib.util.find_spec("torch") is not None
         return [
             Job(contestant, network, self.batch_size, self.precision)
@@ -90,10 +89,10 @@ class Process:
     """A contestant in its own process.
 
     Attributes:
-        job: what it measures.
-        facts: what it told when it was ready.
-        seconds: of a step, one a round.
-        peak_bytes: its memory, once it has ended.
+        job: the job that it measures.
+        facts: its answer when it was ready.
+        seconds: the seconds of a step, one for each round.
+        peak_bytes: its peak memory, known once it has ended.
     """
 
     def __init__(self, job: Job):
@@ -105,20 +104,20 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            # They share a GPU, so none may take its memory beforehand.
+            # They share a GPU, so none may allocate all of its memory beforehand.
             env={**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
         )
         self.facts = self._answer()
 
     def run_round(self) -> None:
-        """Has it make its steps for about a second."""
+        """Lets it make steps for about a second."""
         assert self._process.stdin
         self._process.stdin.write("round\n")
         self._process.stdin.flush()
         self.seconds.append(self._answer()["seconds"])
 
     def end(self) -> None:
-        """Ends it."""
+        """Ends the process and reads its peak memory."""
         assert self._process.stdin
         self._process.stdin.close()
         self.peak_bytes = self._answer()["peak_bytes"]
@@ -133,7 +132,7 @@ class Process:
 
 
 def measure(jobs: list[Job], rounds: int) -> list[dict[str, Any]]:
-    """A row for each job: they become ready one after another, then take turns."""
+    """Measures the jobs, a row for each: they start one after another, then take turns."""
     processes = [Process(job) for job in jobs]
     counts = {process.job.contestant: process.facts["parameters"] for process in processes}
     assert len(set(counts.values())) == 1, f"the networks differ in their parameters: {counts}"
@@ -149,7 +148,7 @@ def measure(jobs: list[Job], rounds: int) -> list[dict[str, Any]]:
 
 
 def row(process: Process, known: dict[str, Any], reference: list[float] | None) -> dict[str, Any]:
-    """What was found of a contestant; `known` is what any contestant of this network told."""
+    """The row of a contestant; `known` has the facts of all contestants of this network."""
     facts = known | process.facts
     images_per_second = process.job.batch_size / statistics.median(process.seconds)
     peak = next((flop for name, flop in PEAKS.items() if facts["device"].startswith(name)), None)
@@ -166,12 +165,12 @@ def row(process: Process, known: dict[str, Any], reference: list[float] | None) 
 
 
 def median_ratio(numerators: list[float], denominators: list[float]) -> float:
-    """The median of the ratios within a round."""
+    """Computes the median of the ratios within a round."""
     return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))
 
 
 def table(rows: list[dict[str, Any]]) -> Table:
-    """The rows as Markdown."""
+    """Formats the rows as a Markdown table."""
     columns = ("network", "contestant", "images/s", "to torch", "ms a step", "ready s", "peak MiB")
     on_gpu = rows[0]["device"] != "cpu"
     result = Table(box=box.MARKDOWN)

@@ -78,7 +78,7 @@ class FlaxNetwork(nn.Module):
 
 
 def plain_flax(job: Job) -> Contestant:
-    """As Flax's examples write it: a jitted step of a `TrainState`, the batch given."""
+    """Prepares a step as Flax's examples write it: jitted, of a `TrainState`, the batch given."""
 
     class State(TrainState):
         batch_stats: Any
@@ -114,7 +114,7 @@ def plain_flax(job: Job) -> Contestant:
 
 
 def program(job: Job, **fields: Any) -> Contestant:
-    """An experiment's `Program`: many updates a dispatch, batches gathered from memory."""
+    """Prepares an experiment's `Program`: many updates a dispatch, batches gathered on device."""
     entry = NETWORKS[job.network]
     updates = 64 if entry.image_size == 32 else 4  # an epoch of the data set, and a dispatch
     experiment = Experiment(
@@ -143,20 +143,20 @@ def program(job: Job, **fields: Any) -> Contestant:
 
 
 def bare(job: Job) -> Contestant:
-    """This package at the same task: constant rates, no augmentation."""
+    """Prepares jaxsched with the same task: constant hyper-parameters, no augmentation."""
     return program(job, optimizer=_BARE, augment=Augment(pad=0, flip=False))
 
 
 def everything(job: Job) -> Contestant:
-    """Everything on: all three rates scheduled, ABEL, plateau, averaging, norms, augmentation."""
+    """Prepares jaxsched with all hyper-parameters scheduled, every transform and augmentation."""
     return program(job, optimizer=EVERYTHING, weight_norms=True)
 
 
 def train_flop(job: Job) -> int:
-    """Floating-point operations of an update, an image: 2 · (3 · MAC − the first input gradient).
+    """Counts FLOP of an update for each image: 2 · (3 · MAC − the first layer's input gradient).
 
-    The multiply-adds of convolutions and products of matrices in the forward pass, padding
-    included, done again for each of the two gradients; that for the images is not needed.
+    MAC are the multiply-adds of convolutions and matrix products in the forward pass, padding
+    included. Each of the two gradients takes as many again; that for the images is not needed.
     """
     entry = NETWORKS[job.network]
     model = FlaxNetwork(entry.architecture, entry.num_classes)
@@ -168,7 +168,7 @@ def train_flop(job: Job) -> int:
 
 
 def _multiply_adds(equation: Any) -> int:
-    """Of one equation of a traced network."""
+    """Counts the multiply-adds of one equation of a traced network."""
     output = equation.outvars[0].aval.size
     if equation.primitive.name == "conv_general_dilated":
         kernel = equation.invars[1].aval.shape
@@ -200,7 +200,7 @@ CONTESTANTS: dict[str, Callable[[Job], Contestant]] = {
 
 
 def prepare(job: Job) -> Contestant:
-    """The contestant of this name; a program splits a CPU as the command does."""
+    """Prepares the job's contestant; a `Program` splits a CPU as the command does."""
     if job.contestant != "flax":
         split_cpu()
     return CONTESTANTS[job.contestant](job)

@@ -11,11 +11,11 @@ from typing import Any, Protocol, TypeAlias
 
 from jaxsched.models import R18, RESNET50, CifarResNet, Network, WideResNet
 
-Features: TypeAlias = Any  # a framework's array
+Features: TypeAlias = Any  # an array of the framework
 
 
 class Layers(Protocol):
-    """What a framework offers, each layer with parameters under a name of its own."""
+    """The layers of a framework; each layer with parameters has a name of its own."""
 
     def conv(self, name: str, x: Features, features: int, side: int, stride: int = 1) -> Features:
         """A convolution without bias, padded to keep the size at stride 1."""
@@ -42,7 +42,7 @@ class Layers(Protocol):
         ...
 
     def num_channels(self, x: Features) -> int:
-        """How many channels."""
+        """The number of channels."""
         ...
 
 
@@ -50,7 +50,7 @@ Architecture: TypeAlias = Callable[[Layers, Features, int], Features]
 
 
 def _stages(blocks: tuple[int, ...], width: int):
-    """(name, channels, stride) of each block."""
+    """Yields (name, channels, stride) of each block."""
     for stage, count in enumerate(blocks):
         for block in range(count):
             stride = 2 if stage > 0 and block == 0 else 1
@@ -115,8 +115,8 @@ class Entry:
     """A network of the comparison.
 
     Attributes:
-        ours: the same network as this package has it.
-        architecture: as the other contestants have it.
+        ours: the network as a spec of this package.
+        architecture: the same network for the other contestants.
         floor: the images/s that an H200 cannot exceed, at bfloat16: computed from 790 TFLOP/s and
             from 14 passes over each convolution's output at 4.3 TB/s, whichever takes longer.
         image_size: height and width.

@@ -60,7 +60,7 @@ class TorchNetwork(nn.Module):
 
 
 def prepare(job: Job) -> Contestant:
-    """As PyTorch's performance guide has it: channels last, autocast, cuDNN's search."""
+    """Prepares a step by PyTorch's performance guide: channels last, autocast, cuDNN's search."""
     torch.backends.cudnn.benchmark = True
     on_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")

@@ -1,7 +1,7 @@
-"""A contestant's side of throughput.py: makes itself ready, then runs a round when told to.
+"""A contestant's side of throughput.py: it prepares its job, then runs a round at each request.
 
-The parent writes a line for a round; the answer is a line of JSON with the seconds of a step. At
-the end of its input a contestant tells its peak memory. Until told it waits and uses nothing.
+The parent writes a line for each round; the answer is a line of JSON with the seconds of a step. At
+the end of its input a contestant reports its peak memory. Between rounds it waits and uses no core.
 """
 
 import dataclasses
@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a contestant is to measure.
+    """What a contestant measures.
 
     Attributes:
-        contestant: by name.
-        network: by name, one of `NETWORKS`.
-        batch_size: images a step.
-        precision: "float32" or "bfloat16", of the network; its parameters are float32.
+        contestant: the contestant's name.
+        network: the network's name, one of `NETWORKS`.
+        batch_size: images in a step.
+        precision: "float32" or "bfloat16", the dtype that the network computes in; its parameters
+            are float32.
     """
 
     contestant: str
@@ -31,7 +32,7 @@ class Job:
 
 
 class Contestant(NamedTuple):
-    """What a framework makes of a job."""
+    """A job prepared by a framework."""
 
     steps: Callable[[int], None]  # makes so many steps and waits for them
     facts: Mapping[str, Any]  # parameters, environment, …
@@ -57,7 +58,7 @@ def serve(prepare: Callable[[Job], Contestant]) -> None:
 
 
 def _steps_a_round(steps: Callable[[int], None]) -> int:
-    """As many as take about a second."""
+    """Finds how many steps take about a second."""
     start = time.perf_counter()
     steps(1)
     return max(1, round(1 / (time.perf_counter() - start)))

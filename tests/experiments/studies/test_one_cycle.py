@@ -22,17 +22,17 @@ def full(load_experiment):
 
 
 @pytest.fixture(scope="module")
-def picture(load_experiment):
-    return load_experiment("studies/one_cycle_picture")
+def figure(load_experiment):
+    return load_experiment("studies/one_cycle_figure")
 
 
 def runs_of(study):
     return {run.name: run for run in study.experiments}
 
 
-def test_runs_take_as_many_updates_as_counted_by_hand(study, picture):
+def test_runs_take_as_many_updates_as_counted_by_hand(study, figure):
     found = {run.name: run.plan(NUM_SMALL).total_steps for run in study.experiments}
-    drawn = {*picture.CURVES}.union(*picture.SETTINGS.values())
+    drawn = {*figure.CURVES}.union(*figure.SETTINGS.values())
     expected = dict.fromkeys(drawn, 400)  # 8 epochs of 50
     expected |= {"piecewise_8x": 3200, "one_cycle_2x": 800}
     expected |= {"one_cycle_batch_50": 800, "one_cycle_batch_200": 200}
@@ -135,18 +135,19 @@ def test_constant_momenta_and_weight_decays_are_what_the_names_say(study, full):
                 )
 
 
-def test_published_numbers_are_those_that_the_study_quotes(load_experiment, picture):
+def test_published_numbers_are_those_that_the_study_quotes(load_experiment, figure):
     text = load_experiment("studies/one_cycle").__doc__
-    for name, accuracy in picture.PUBLISHED.items():
+    for name, accuracy in figure.PUBLISHED.items():
         assert "diverged" in text if accuracy < 10 else str(accuracy) in text, name
-    assert picture.published_difference("piecewise_8x") == pytest.approx(-2.12)
-    assert picture.published_difference("one_cycle_rising") == pytest.approx(-0.6)
-    assert picture.published_difference("piecewise") is None
+    assert figure.published_difference("piecewise_8x") == pytest.approx(-2.12)
+    assert figure.published_difference("one_cycle_rising") == pytest.approx(-0.6)
+    assert figure.published_difference("piecewise") is None
 
 
 def record(name, accuracy, status="finished"):
     rows = [
         {"step": step, "train_loss": 2.0 - accuracy, "test_accuracy": accuracy * step / 400}
+        | {"epoch": step / 50, "examples": 100 * step, "train_seconds": float(step)}
         for step in (200, 400)
     ]
     rows = rows if status == "finished" else []
@@ -165,9 +166,9 @@ def made():
     }
 
 
-def test_table_has_a_row_a_run_that_was_made(picture, made):
+def test_table_has_a_row_a_run_that_was_made(figure, made):
     sd = math.sqrt(2)  # of two numbers two points apart; the error of such a mean is 1
-    assert picture.table(made).splitlines()[2:] == [
+    assert figure.table(made).splitlines()[2:] == [
         f"| cycle | 400 | 51.00 ± {sd:.2f} (n=2) | 92.44 |  |  |",
         f"| piecewise | 400 | 44.00 ± {sd:.2f} (n=2) |  | -7.00 ± {sd:.2f} to cycle |  |",
         "| cycle_wd_1e-5 | 400 | 10.00 ± 0.00 (n=2) | 88.28 | -41.00 ± 1.00 to cycle | -4.16 |",
@@ -176,7 +177,7 @@ def test_table_has_a_row_a_run_that_was_made(picture, made):
     ]
 
 
-def test_picture_is_drawn_of_what_there_is(picture, made, tmp_path):
-    picture.draw(made, tmp_path / "curves.png")
+def test_figure_is_drawn_from_the_runs_that_there_are(figure, made, tmp_path):
+    figure.draw(made, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 10_000
-    assert picture.difference(made, "cycle_wd_1e-5").points < picture.LOWEST
+    assert figure.difference(made, "cycle_wd_1e-5").value < figure.LOWEST
