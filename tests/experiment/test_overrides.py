@@ -14,6 +14,13 @@ from jaxsched.models import WideResNet
 from jaxsched.text import text_of
 
 
+@pytest.fixture
+def experiment(experiment):
+    lr = js.OneCycle(0.2, duration="100%")
+    optimizer = js.SGD(lr, momentum=lr.momentum(0.95, 0.85), weight_decay=1e-3)
+    return dataclasses.replace(experiment, phases=(js.Phase(2, 16),), optimizer=optimizer)
+
+
 def with_lr(experiment, lr):
     return dataclasses.replace(experiment, optimizer=js.SGD(lr, momentum=0.9))
 
