@@ -13,7 +13,7 @@ import pytest
 import jaxsched as js
 from jaxsched.data import Augment, Synthetic
 from jaxsched.experiment import Experiment
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.train import Program
 
 jax.config.update("jax_num_cpu_devices", 4)
@@ -45,7 +45,7 @@ PHASES = (js.Phase(epochs=1.5, batch_size=16), js.Phase(epochs=1.5, batch_size=2
 def experiment():
     return Experiment(
         name="small",
-        model=CifarResNet(depth=8, width=2),
+        model=ResNet(stages=(1,), width=2),
         # 100 is no multiple of 16 or 24, so that batches straddle the epochs.
         data=Synthetic(num_train=100, num_test=50, num_classes=4),
         phases=PHASES,

@@ -11,12 +11,12 @@ from jaxsched.cli import main
 CONFIG = """
 import jaxsched as js
 from jaxsched.data import Synthetic
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="tiny",
-    model=CifarResNet(depth=8, width=2),
+    model=ResNet(stages=(1,), width=2),
     data=Synthetic(num_train=64, num_test=32),
     phases=(js.Phase(epochs=1, batch_size=16),),
     optimizer=js.SGD(js.OneCycle(0.1, duration=1)),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import jaxsched as js
 from jaxsched.data import Cifar10, Digits, Streamed, Subset, Synthetic
 from jaxsched.experiment import held_out, with_value
-from jaxsched.models import WideResNet
+from jaxsched.models import CifarResNet, WideResNet
 from jaxsched.text import text_of
 
 
@@ -19,7 +19,12 @@ def experiment(experiment):
     """The small experiment with one phase and 1cycle, whose numbers can be set by name."""
     lr = js.OneCycle(0.2, duration="100%")
     optimizer = js.SGD(lr, momentum=lr.momentum(0.95, 0.85), weight_decay=1e-3)
-    return dataclasses.replace(experiment, phases=(js.Phase(2, 16),), optimizer=optimizer)
+    return dataclasses.replace(
+        experiment,
+        model=CifarResNet(depth=8, width=2),
+        phases=(js.Phase(2, 16),),
+        optimizer=optimizer,
+    )
 
 
 def with_lr(experiment, lr):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxsched as js
-from jaxsched.models import BatchNorm, CifarResNet
+from jaxsched.models import BatchNorm, ResNet
 from jaxsched.train import CheckpointPolicy, Checkpoints, Program, RunState, SignalHandler, train
 from jaxsched.train.checkpointing.run_state import plan_so_far
 
@@ -140,7 +140,7 @@ def test_the_batch_grows_with_the_gradient_noise(growing):
     """The batch sizes are those of the rule, applied to the noise in the rows."""
     experiment = dataclasses.replace(
         growing,
-        model=CifarResNet(depth=8, width=2, norm=BatchNorm(ghost=4)),
+        model=ResNet(stages=(1,), width=2, norm=BatchNorm(ghost=4)),
         optimizer=js.SGD(LR, momentum=0.9, noise=js.NoiseEstimate(0.9)),
         phases=(js.Phase(epochs=3, batch_size=FIRST),),
         batch_growth=js.GrowOnNoise(max_batch_size=16, multiple=0.1),

@@ -8,7 +8,7 @@ from rich.console import Console
 import jaxsched as js
 from jaxsched.data import Augment, Synthetic
 from jaxsched.experiment import Experiment
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.tracking import Progress
 
 
@@ -17,7 +17,7 @@ def experiment():
     lr = js.OneCycle(0.2, duration="100%")
     return Experiment(
         name="small",
-        model=CifarResNet(depth=8, width=2),
+        model=ResNet(stages=(1,), width=2),
         data=Synthetic(num_train=100, num_test=50, num_classes=4),
         phases=(js.Phase(epochs=2, batch_size=16),),
         optimizer=js.SGD(lr, momentum=lr.momentum(0.95, 0.85), weight_decay=1e-3),

@@ -28,12 +28,12 @@ STUDY = """
 import dataclasses, jaxsched as js
 from jaxsched.bench import Study
 from jaxsched.data import Augment, Synthetic
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.experiment import Experiment
 
 cosine = Experiment(
     name="cosine",
-    model=CifarResNet(depth=8, width=2),
+    model=ResNet(stages=(1,), width=2),
     data=Synthetic(num_train=64, num_test=32, num_classes=4),
     phases=(js.Phase(epochs=300, batch_size=16),),
     optimizer=js.SGD(js.Cosine(0.05, duration="100%"), momentum=0.9),
@@ -183,13 +183,13 @@ import jax, jax.numpy as jnp, numpy as np
 import jaxsched as js
 from jaxsched.bench import Study
 from jaxsched.data import Augment, Synthetic
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.schedules.base import Schedule, schedule
 from jaxsched.experiment import Experiment
 
 fine = Experiment(
     name="fine",
-    model=CifarResNet(depth=8, width=2),
+    model=ResNet(stages=(1,), width=2),
     data=Synthetic(num_train=64, num_test=32, num_classes=4),
     phases=(js.Phase(epochs=3, batch_size=16),),
     optimizer=js.SGD(0.05),

@@ -18,13 +18,13 @@ import jaxsched as js
 from jaxsched.bench import Results, Shard, Study, run_study, study_records, write_report
 from jaxsched.data import Augment, Synthetic
 from jaxsched.experiment import Experiment, Preview
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.plotting.previews import draw_schedules
 from jaxsched.tracking import Progress, plan_for, read_record, record_path
 
 base = Experiment(
     name="constant",
-    model=CifarResNet(depth=8, width=2),
+    model=ResNet(stages=(1,), width=2),
     data=Synthetic(num_train=64, num_test=32, num_classes=4),
     phases=(js.Phase(epochs=2, batch_size=16),),
     optimizer=js.SGD(0.05, momentum=0.9),
@@ -174,9 +174,9 @@ def test_an_interrupted_study_is_saved_and_reports_its_finished_runs(tmp_path):
         "import dataclasses, jaxsched as js\n"
         "from jaxsched.bench import Study\n"
         "from jaxsched.data import Synthetic\n"
-        "from jaxsched.models import CifarResNet\n"
+        "from jaxsched.models import ResNet\n"
         "from jaxsched.experiment import Experiment\n"
-        "short = Experiment(name='short', model=CifarResNet(depth=8, width=2),\n"
+        "short = Experiment(name='short', model=ResNet(stages=(1,), width=2),\n"
         "    data=Synthetic(num_train=64, num_test=32), phases=(js.Phase(1, 16),),\n"
         "    optimizer=js.SGD(0.05))\n"
         "endless = dataclasses.replace(short, name='endless', phases=(js.Phase(100_000, 16),))\n"

@@ -23,12 +23,12 @@ from jaxsched.train.step.state import init_state
 CONFIG = """
 import jaxsched as js
 from jaxsched.data import Augment, Digits
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="long",
-    model=CifarResNet(depth=8, width=4),
+    model=ResNet(stages=(1,), width=4),
     data=Digits(),
     phases=(js.Phase(8, 16), js.Phase(10, 24)),
     optimizer=js.SGD(
@@ -238,12 +238,12 @@ def test_two_processes_cannot_train_the_same_run(folder):
 SMALL = """
 import jaxsched as js
 from jaxsched.data import Augment, Synthetic
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="small",
-    model=CifarResNet(depth=8, width=2),
+    model=ResNet(stages=(1,), width=2),
     data=Synthetic(num_train=64, num_test=32),
     phases=(js.Phase(4, 16),),
     optimizer=js.SGD(0.05, momentum=0.9, abel=js.Abel(0.5, last_decay=3)),

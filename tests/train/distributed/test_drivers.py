@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec as P
 import jaxsched as js
 from jaxsched.data import Synthetic
 from jaxsched.experiment import Experiment
-from jaxsched.models import BatchNorm, CifarResNet
+from jaxsched.models import BatchNorm, ResNet
 from jaxsched.train import Program, train
 from jaxsched.train.distributed.driver import AXIS
 from jaxsched.train.distributed.make_driver import check_divisible, make_driver
@@ -143,7 +143,7 @@ def test_a_cpu_is_split_no_further_than_batches_allow():
 def test_a_cpu_is_split_between_groups_normalised_together(batch_size, changes, num_devices):
     experiment = Experiment(
         name="groups",
-        model=CifarResNet(depth=8, width=2, norm=BatchNorm(ghost=64)),
+        model=ResNet(stages=(1,), width=2, norm=BatchNorm(ghost=64)),
         data=Synthetic(num_train=512, num_test=16, image_size=32),
         phases=(js.Phase(1, batch_size),),
         **{"optimizer": js.SGD(0.1), **changes},

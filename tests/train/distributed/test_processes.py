@@ -22,12 +22,12 @@ from jaxsched.train.step.state import init_state
 CONFIG = """
 import jaxsched as js
 from jaxsched.data import Augment, Streamed, Subset, Digits
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="shared",
-    model=CifarResNet(depth=8, width=4),
+    model=ResNet(stages=(1,), width=4),
     data={data},
     phases=(js.Phase(1.5, 16), js.Phase(1.5, 32)),
     optimizer=js.SGD(

@@ -109,12 +109,12 @@ def test_a_phase_that_does_not_fit_is_a_memory_error_with_advice(experiment):
 CONFIG = """
 import jaxsched as js
 from jaxsched.data import Synthetic
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="twice",
-    model=CifarResNet(depth=8, width=2),
+    model=ResNet(stages=(1,), width=2),
     data=Synthetic(num_train=64, num_test=32),
     phases=(js.Phase(1, 16), js.Phase(1, 32)),
     optimizer=js.SGD(0.1, momentum=0.9),

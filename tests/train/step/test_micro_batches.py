@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 import jaxsched as js
 from jaxsched.data import Augment, Synthetic, example_keys, normalise
 from jaxsched.experiment import Experiment
-from jaxsched.models import BatchNorm, CifarResNet, GroupNorm
+from jaxsched.models import BatchNorm, GroupNorm, ResNet
 from jaxsched.train import Program, train
 from jaxsched.train.distributed.driver import AXIS
 from jaxsched.train.step.micro_batches import Batch, MicroBatches, num_micro_batches
@@ -28,7 +28,7 @@ def whole():
     """An experiment with batches of 16 examples, which are four groups of four."""
     return Experiment(
         name="whole",
-        model=CifarResNet(depth=8, width=2, norm=BatchNorm(ghost=GHOST)),
+        model=ResNet(stages=(1,), width=2, norm=BatchNorm(ghost=GHOST)),
         data=Synthetic(num_train=96, num_test=32, num_classes=4),
         phases=(js.Phase(epochs=1, batch_size=16),),
         optimizer=js.SGD(0.1, momentum=0.9, weight_decay=1e-3),
@@ -71,7 +71,7 @@ def test_micro_batches_and_devices_leave_a_run_as_it_is(whole, expected, driver,
 
 @pytest.mark.slow
 def test_a_norm_of_single_examples_takes_any_micro_batch(whole):
-    alone = dataclasses.replace(whole, model=CifarResNet(depth=8, width=4, norm=GroupNorm()))
+    alone = dataclasses.replace(whole, model=ResNet(stages=(1,), width=4, norm=GroupNorm()))
     _, state, rows = run(dataclasses.replace(alone, max_device_batch=2))
     assert_same_run(state, rows, run(alone))
 

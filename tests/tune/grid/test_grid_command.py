@@ -15,12 +15,12 @@ from jaxsched.tune import Grid, GridRuns, write_grid_report
 CONFIG = """
 import jaxsched as js
 from jaxsched.data import Digits, Subset
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="few_digits",
-    model=CifarResNet(depth=8, width=2),
+    model=ResNet(stages=(1,), width=2),
     data=Subset(Digits(), num_train=96),
     phases=(js.Phase(epochs=8, batch_size=16),),
     optimizer=js.SGD(js.OneCycle(0.1, duration="100%"), momentum=0.9),

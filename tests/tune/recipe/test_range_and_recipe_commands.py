@@ -9,12 +9,12 @@ from jaxsched.cli import main
 CONFIG = """
 import jaxsched as js
 from jaxsched.data import Synthetic
-from jaxsched.models import CifarResNet
+from jaxsched.models import ResNet
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="few",
-    model=CifarResNet(depth=8, width=2),
+    model=ResNet(stages=(1,), width=2),
     data=Synthetic(num_train=100, num_test=50, num_classes=4),
     phases=(js.Phase(epochs=2, batch_size=16),),
     optimizer=js.SGD(js.OneCycle(0.2, duration="100%"), momentum=0.9, weight_decay=1e-3),
