@@ -182,5 +182,5 @@ def test_help_comes_from_the_docstrings(command, capsys):
 
 def test_help_of_a_config_lists_every_field(config, capsys):
     output = fails(["train", config, "--help"], capsys, code=0)
-    for field in ("--optimizer.lr.peak", "--phases.0.batch-size", "--model.depth", "--seed"):
+    for field in ("--optimizer.lr.peak", "--phases.0.batch-size", "--model.width", "--seed"):
         assert field in output
