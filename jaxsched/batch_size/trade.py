@@ -15,6 +15,7 @@ from jaxsched.batch_size.trade_sizes import (
     first_batch_size,
     ideal_batch_size,
     largest_batch_size,
+    require_usable,
 )
 from jaxsched.optim.chain import Coupling, Setting
 from jaxsched.plan import Phase, Plan
@@ -113,6 +114,7 @@ def trade(
     new_momentum: float | None = None,
     weight_decay: Setting = 0.0,
     coupling: Coupling = "l2",
+    batch_sizes: Sequence[int] | None = None,
     multiple_of: int = 1,
 ) -> Trade:
     """Grows the batch where the learning rate would decay: the same noise scale, fewer updates.
@@ -164,6 +166,8 @@ def trade(
             momentum. The paper loses some accuracy by it.
         weight_decay: the reference's weight decay, a schedule in epochs.
         coupling: how weight decay and learning rate act together, see `SGD`.
+        batch_sizes: the allowed sizes, ascending from the first batch's, where the hardware or a
+            paper decides them.
         multiple_of: every batch size is a multiple of this, for example the number of devices.
 
     Returns:
@@ -198,13 +202,16 @@ def trade(
     first = first_batch_size(timeline, noise, lr_factor, momentum_factor, multiple_of)
     ideal = ideal_batch_size(reference, noise, first)
     allowed = [first]
-    if mode != "lr":
+    if batch_sizes is not None:
+        largest = num_examples if max_batch_size is None else max_batch_size
+        require_usable(batch_sizes, first, largest, multiple_of)
+        allowed = list(batch_sizes)
+    elif mode != "lr":
         largest = largest_batch_size(
             first, max_batch_size, multiple_of, noise, lr_factor, num_examples
         )
         allowed = allowed_batch_sizes(ideal(timeline.grid), first, largest, multiple_of)
-    if mode == "hybrid":
-        allowed = allowed[:2]
+    allowed = allowed[: {"batch": None, "hybrid": 2, "lr": 1}[mode]]
 
     old_size, new_size = timeline.batch_size, choose_batch_sizes(timeline, allowed, ideal)
     plan = Plan(timeline.make_phases(new_size), num_examples)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -118,6 +119,18 @@ def largest_batch_size(
             f"{smaller}max_batch_size={first}."
         )
     return largest
+
+
+def require_usable(batch_sizes: Sequence[int], first: int, largest: int, multiple_of: int) -> None:
+    """Raises `ValueError` unless these sizes, chosen by hand, can be a trade's allowed sizes."""
+    sizes = list(batch_sizes)
+    is_ascending = all(a < b for a, b in itertools.pairwise(sizes))
+    fits = all(size % multiple_of == 0 and size <= largest for size in sizes)
+    if not sizes or sizes[0] != first or not is_ascending or not fits:
+        raise ValueError(
+            f"trade needs batch_sizes that ascend from the first batch, {first}, to at most "
+            f"{largest} in multiples of {multiple_of}, got {sizes}."
+        )
 
 
 def allowed_batch_sizes(

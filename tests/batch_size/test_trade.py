@@ -278,14 +278,22 @@ def test_a_size_that_no_update_would_have_is_skipped_on_the_way_back_too():
     np.testing.assert_allclose(by_plan(back.plan, back.lr), expected, rtol=2e-6)
 
 
-def test_batches_take_the_largest_allowed_size_up_to_the_ideal():
+@pytest.mark.parametrize(
+    ("by_hand", "allowed"), [(None, [4, 8, 16, 32, 64, 100]), ([4, 6, 12, 60], [4, 6, 12, 60])]
+)
+def test_batches_take_the_largest_allowed_size_up_to_the_ideal(by_hand, allowed):
     """A straight line to zero: the ideal batch is B · T / (T − t)."""
     N, epochs = 1000, 10
-    traded = js.trade(js.Linear(0.1, 0.0, epochs), batch_size=4, epochs=epochs, num_examples=N)
+    traded = js.trade(
+        js.Linear(0.1, 0.0, epochs),
+        batch_size=4,
+        epochs=epochs,
+        num_examples=N,
+        batch_sizes=by_hand,
+    )
     sizes, examples = sizes_and_examples(traded.plan)
     ideal = 4 * epochs * N / (epochs * N - examples)
-    allowed = np.array([4, 8, 16, 32, 64, 100])
-    expected = allowed[np.searchsorted(allowed, ideal * (1 + 1e-9), side="right") - 1]
+    expected = np.array(allowed)[np.searchsorted(allowed, ideal * (1 + 1e-9), side="right") - 1]
     np.testing.assert_array_equal(sizes, expected)
 
 
@@ -419,6 +427,10 @@ NAN_FROM_1 = js.Function(lambda t: jnp.where(t < 1, 0.1, jnp.nan))
         ({"lr_factor": 200}, "of 10000 examples, got a first batch of 20000"),
         ({"lr_factor": 1.234}, "multiple of 1, got 123.4; the nearest are 123 and 124, by lr_f"),
         ({"multiple_of": 8}, "multiple of 8, got 100; the nearest are 96 and 104, by lr_factor=0"),
+        ({"batch_sizes": (100, 300, 200)}, "ascend from the first batch, 100, to at most 10000"),
+        ({"batch_sizes": (200, 300)}, "got [200, 300]"),
+        ({"batch_sizes": (100, 150), "multiple_of": 100}, "in multiples of 100, got [100, 150]"),
+        ({"batch_sizes": (100, 150), "max_batch_size": 120}, "to at most 120"),
         ({"multiple_of": 0}, "multiple_of of at least 1, got 0"),
         ({"momentum": 1.0}, "momentum within [0, 1) throughout, got 1 at epoch 0"),
         ({"momentum": js.MultiStep(0.5, (1,), 2.0)}, "got 1 at epoch 1"),
