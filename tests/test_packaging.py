@@ -1,4 +1,4 @@
-"""What a build carries along, and which commits a record names."""
+"""The files of a build, and the commits that a record names."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What the figure scripts of the studies share: curves with bands, accuracies as text, `main`.
+"""The common part of the figure scripts: curves with bands, accuracies as text, `main`.
 
 A script STUDY_figure.py has `draw(runs, path)` and `table(runs)`; `runs` holds the records of the
 study by the experiment's name.

@@ -157,7 +157,7 @@ def trade(
         mode: "batch" grows the batch as long as there is room; "hybrid" grows it once, to the
             second allowed size, and decays the learning rate from then on; "lr" keeps one batch
             size throughout, which turns batch growth back into decay (the cap plays no part).
-        rule: what is kept: "sgd", "sqrt" or "seesaw".
+        rule: the noise that is kept: "sgd", "sqrt" or "seesaw".
         momentum: the reference's momentum, a schedule in epochs; kept.
         lr_factor: start at this many times the learning rate, and at a batch larger by the same
             factor (by its square for "sqrt" and "seesaw").

@@ -1,4 +1,4 @@
-"""What the commands share: a config file and the options after it, progress, and signals."""
+"""The common part of the commands: a config file and the options after it, progress, signals."""
 
 import contextlib
 import inspect

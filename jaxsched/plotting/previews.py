@@ -46,7 +46,7 @@ def text_schedules(previews: Mapping[str, Preview], *, width: int = 68, colour: 
 
     Args:
         previews: by an experiment's name, for the legend.
-        width: of a plot, in characters.
+        width: the width of a plot, in characters.
         colour: whether the terminal shows colours.
     """
     require_extra("Plotting schedules", "plot", "uniplot")

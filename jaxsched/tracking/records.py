@@ -32,7 +32,7 @@ class Record:
 
     @property
     def status(self) -> str | None:
-        """How the run ended, see `Outcome`; "failed" after an error, None if it was cut off."""
+        """The status that the run ended with, see `Outcome`; "failed" after an error, None if it was cut off."""
         return self.end.get("status") if self.end is not None else None
 
     @property

@@ -1,4 +1,4 @@
-"""How many updates the host dispatches at once."""
+"""The number of updates that the host dispatches at once."""
 
 import time
 

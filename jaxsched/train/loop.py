@@ -44,7 +44,7 @@ class AverageOnAll:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The end of a run.
 
     Attributes:
         status: "finished", "stopped" when a rule for early stopping ended it, or "diverged" when a

@@ -1,4 +1,4 @@
-"""Which update is the first to use a new value, in each library, and how to get the same here.
+"""The first update that uses a new value, in each library, and how to get the same here.
 
 With a boundary at 3 the first lower update is number 3 for us, for torch stepped once an update and
 for Optax. Keras and timm's MultiStep count differently; moving the boundary gives their answer. The

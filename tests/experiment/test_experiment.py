@@ -1,4 +1,4 @@
-"""What makes two experiments the same, when they are looked at, and what is refused."""
+"""The identity of an experiment, its evaluation marks, and the values that it refuses."""
 
 import dataclasses
 import json

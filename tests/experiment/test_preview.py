@@ -1,4 +1,4 @@
-"""What is drawn before a run is what the run then uses."""
+"""The hyper-parameters drawn before a run are those that the run uses."""
 
 import dataclasses
 

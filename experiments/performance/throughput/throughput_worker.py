@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a contestant measures.
+    """One measurement of a contestant.
 
     Attributes:
         contestant: the contestant's name.

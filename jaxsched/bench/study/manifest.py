@@ -41,7 +41,7 @@ def published_in(source: str, accuracies: Mapping[str, float]) -> dict[str, Publ
 
 @dataclass(frozen=True, kw_only=True)
 class StudyManifest:
-    """What a report needs to know about a study beside its records.
+    """The facts about a study that a report needs beside its records.
 
     Attributes:
         name: the study's name.

@@ -123,7 +123,7 @@ class CheckpointPolicy:
 
 
 def _content(step: int, run_state: RunState) -> Mapping[str, Any]:
-    """What is saved beside the arrays; see `RunState.of`, which reads it."""
+    """The JSON that is saved beside the arrays; `RunState.of` reads it."""
     plan = run_state.plan
     return {
         "examples": plan.examples_at(step),

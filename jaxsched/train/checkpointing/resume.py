@@ -1,4 +1,4 @@
-"""Where a run starts: at its newest checkpoint, at one of another run, or at its first update."""
+"""The start of a run: its newest checkpoint, one of another run, or its first update."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What the drivers have in common: placing arrays on devices, and the contract of `compile`."""
+"""The base of all drivers: it places arrays on devices and says what `compile` must do."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What several processes agree on, so that together they make one run."""
+"""Agreements between processes that together make one run."""
 
 import pickle
 import zlib
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class HostVotes(NamedTuple):
-    """What one process wants to happen next; all processes do the largest of each vote.
+    """The votes of one process on what happens next; all processes follow the largest of each vote.
 
     Attributes:
         fewer_updates: minus the number of updates that the next dispatch should make.

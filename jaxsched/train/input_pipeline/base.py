@@ -1,4 +1,4 @@
-"""What every feed of batches has in common: its contract, preprocessing and the order of examples.
+"""The common part of all feeds of batches: contract, preprocessing and the order of examples.
 
 There are two kinds of feed: a whole data set on the devices (`on_device.py`), and batches streamed
 from the host (`from_host.py`). Both keep the contracts below, so that an experiment gives the same

@@ -1,4 +1,4 @@
-"""How several runs share the devices: the choice behind the commands' `--at-once`."""
+"""Strategies by which several runs share the devices: the commands' `--at-once`."""
 
 from typing import Any, Literal, TypeAlias
 

@@ -1,4 +1,4 @@
-"""How batches are split: over the devices, and on each device into micro-batches."""
+"""Splits batches over the devices, and on each device into micro-batches."""
 
 import math
 from collections.abc import Sequence

@@ -37,7 +37,7 @@ from jaxsched.train.step.weight_norms import NormChange
 
 @dataclass(frozen=True, eq=False)
 class TracedExperiment:
-    """What the bodies need of an experiment, and of the others that share its program.
+    """The parts of an experiment that the bodies need, also for the others that share its program.
 
     `numbers`, f32[numbers], are those of the experiment that runs; see `SharedProgramSpec`.
 

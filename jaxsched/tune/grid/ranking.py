@@ -169,7 +169,7 @@ def _standard_error(differences: Sequence[float]) -> float:
 
 
 def _differences(best: Result, other: Result) -> list[float]:
-    """How much higher the loss of the other cell is, seed by seed."""
+    """The loss of the other cell minus that of this one, seed by seed."""
     shared = [seed for seed in best.losses if seed in other.losses]
     return [other.losses[seed] - best.losses[seed] for seed in shared]
 

@@ -1,4 +1,4 @@
-"""What the throughput benchmark counts, against figures worked out by hand."""
+"""The throughput benchmark's counts, against figures worked out by hand."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the figure scripts share."""
+"""The common part of the figure scripts."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""Which experiments can share a program, and the numbers that tell them apart."""
+"""Experiments that can share a program, and the numbers that tell them apart."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What a grid is made of, and the values that its refinement adds."""
+"""The cells of a grid, and the values that its refinement adds."""
 
 import dataclasses
 import math
