@@ -32,7 +32,7 @@ class Record:
 
     @property
     def status(self) -> str | None:
-        """The status that the run ended with, see `Outcome`; "failed" after an error, None if it was cut off."""
+        """The run's status at its end, see `Outcome`; "failed" after an error, None if cut off."""
         return self.end.get("status") if self.end is not None else None
 
     @property
