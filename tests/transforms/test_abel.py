@@ -208,7 +208,7 @@ def test_squared_norm_of_a_tree_against_float64():
         tx = js.scale_by_abel(0.5, EVERY_UPDATE, mask=of[name])
         state = tx.init(params)._replace(count=jnp.int32(1))
         _, state = jax.jit(tx.update)(params, state, params)
-        assert float(state.squared_norm) == pytest.approx(expected, rel=1e-6)
+        assert float(state.squared_norm) == pytest.approx(expected, rel=2e-6)
 
 
 def test_squared_norm_of_millions_of_bfloat16_weights():
