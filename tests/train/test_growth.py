@@ -169,7 +169,7 @@ def test_sizes_follow_the_decay_factor_rounded_to_multiples_below_the_cap():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"phases": (js.Phase(1, 8), js.Phase(1, 8))}, "needs one to start with, got 2"),
+        ({"phases": (js.Phase(1, 8), js.Phase(1, 8))}, "needs one phase to start with, got 2"),
         ({"optimizer": js.SGD(0.1)}, r"give it abel=Abel\(…\) or plateau=Plateau\(…\)"),
         ({"batch_growth": js.GrowOnNoise()}, r"give it noise=NoiseEstimate\(\)"),
         ({"max_device_batch": 0}, "max_device_batch of at least 1"),

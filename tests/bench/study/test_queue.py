@@ -234,7 +234,7 @@ def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, 
     code, records, said = command()
     assert code == 1 and "2 of 3 runs failed; the same command tries them again" in said
     assert "3 runs: 3 to start; 576 examples to train on" in said
-    assert "broken cannot be drawn: RuntimeError: no formula" in said
+    assert "broken cannot be plotted: RuntimeError: no formula" in said
     assert "Traceback" in said and "struck by lightning" in said
     assert {name: record.status for name, record in records.items()} == {
         "broken": "failed", "dying": "failed", "fine": "finished"

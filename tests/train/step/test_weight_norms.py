@@ -72,7 +72,7 @@ def test_the_terms_add_up_to_the_change_in_every_layer(rows):
 def test_gradients_before_a_norm_are_at_right_angles_to_the_weights(rows):
     _, rows = rows
     change = rows[0].norm_change
-    for layer in ("stem_conv", "stage2_block1/conv1", "stage3_block1/conv2"):
+    for layer in ("stem_conv", "stage1_block1/conv1", "stage1_block1/conv2"):
         assert abs(change["alignment"][layer]) < 1e-3 * abs(change["decay"][layer])
     assert abs(change["alignment"]["head"]) > 0.1 * abs(change["decay"]["head"])
 

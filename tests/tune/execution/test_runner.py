@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def members(experiment):
     values = {
         "held": {"weight_decay": 1e-2, "momentum": 0.9},
         "bare": {"weight_decay": 0.0, "momentum": 0.0},
-        "hot": {"weight_decay": 1e-2, "momentum": 0.9, "lr": 1e30},
+        "hot": {"weight_decay": 1e-2, "momentum": 0.9, "lr": 1e36},
     }
     found = []
     for name, changes in values.items():
@@ -77,10 +78,11 @@ def test_the_records_are_those_of_runs_alone(members, alone, choice, tmp_path, p
                     assert found[name] == expected[name]
         seconds = [row["train_seconds"] for row in record.evaluations]
         assert all(before < after for before, after in itertools.pairwise([0, *seconds]))
-    # From 4e28 on the loss of the next batch is not finite, by any strategy.
-    assert (hot.end["status"], hot.end["reason"]) == (
-        "diverged", "diverged at update 1: the training loss is not finite"
-    )  # fmt: skip
+    # Weights of 1e36 overflow at the next batch or, where XLA adds in another order, at the one after.
+    assert hot.end["status"] == "diverged"
+    assert re.fullmatch(
+        "diverged at update [12]: the training loss is not finite", hot.end["reason"]
+    )
     assert not hot.evaluations and hot.end["images_per_second"] is None
     ways = [record.header.get("at_once", {"way": "in_turn"})["way"] for record in records]
     assert ways == [choice] * 3
