@@ -154,6 +154,7 @@ def without_but(*extras):
     return others.difference(CORE, {"scipy"}, *map(brought_by, extras))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("extra", "commands"),
     [

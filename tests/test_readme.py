@@ -21,8 +21,18 @@ def test_every_block_has_its_output_below():
     assert len(README.splitlines()) <= 230
 
 
+# The block that trains a network takes the time of all the others.
+SLOW = {"experiment": pytest.mark.slow}
+
+
 @pytest.mark.parametrize(
-    "code, expected", BLOCKS, ids=["chain", "nnx", "experiment", "trade", "range_test"]
+    "code, expected",
+    [
+        pytest.param(*block, id=name, marks=SLOW.get(name, ()))
+        for block, name in zip(
+            BLOCKS, ("chain", "nnx", "experiment", "trade", "range_test"), strict=True
+        )
+    ],
 )
 def test_a_block_runs_by_itself_and_prints_what_stands_below(code, expected, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -99,12 +99,12 @@ def train(
     Example:
         >>> import jaxsched as js
         >>> from jaxsched.data import Synthetic
-        >>> from jaxsched.models import CifarResNet
+        >>> from jaxsched.models import ResNet
         >>> from jaxsched.experiment import Experiment
         >>> from jaxsched.train import Program, train
         >>> experiment = Experiment(
         ...     name="tiny",
-        ...     model=CifarResNet(depth=8, width=2),
+        ...     model=ResNet(stages=(1,), width=2),
         ...     data=Synthetic(num_train=64, num_test=32),
         ...     phases=(js.Phase(epochs=2, batch_size=16),),
         ...     optimizer=js.SGD(lr=0.05, momentum=0.9),

@@ -130,6 +130,7 @@ def test_reading_starts_ahead_and_ends_early():
     assert len(seen) < 800
 
 
+@pytest.mark.slow
 def test_a_script_with_workers_ends_silently(tmp_path):
     """Read to the end or stopped early; Python would warn at its end of what is left over."""
     script = tmp_path / "script.py"

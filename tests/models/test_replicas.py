@@ -62,6 +62,7 @@ def batch():
     return images, labels, jax.random.split(jax.random.key(2), EXAMPLES)
 
 
+@pytest.mark.slow
 def test_four_devices_do_what_one_does(draw_variables):
     """Batch norm is over the global batch, so nothing depends on the split."""
     network = ResNet(stages=(1, 1), width=4)

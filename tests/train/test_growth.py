@@ -136,6 +136,7 @@ def test_abel_grows_the_batch_instead_of_decaying(growing):
     assert scales[4] <= scales[3] / 2
 
 
+@pytest.mark.slow
 def test_the_batch_grows_with_the_gradient_noise(growing):
     """The batch sizes are those of the rule, applied to the noise in the rows."""
     experiment = dataclasses.replace(

@@ -88,6 +88,7 @@ def test_the_learning_rate_of_a_row_is_the_one_in_force(stateful_run):
         assert row.learning_rate == pytest.approx(0.3 * scale, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_average_is_that_of_the_runs_that_end_where_it_collects(experiment):
     """The weights of runs that end after epochs 4, 5 and 6 against a run that averages them."""
     plain = dataclasses.replace(

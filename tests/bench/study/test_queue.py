@@ -140,6 +140,7 @@ def stopped(file, tmp_path_factory):
     return path.parent
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_and_stopped_resumes_to_the_same_record(file, stopped, whole):
     folder = stopped.with_name("resumed")
     shutil.copytree(stopped, folder)
@@ -330,6 +331,7 @@ def test_a_failed_run_is_repeated_once_by_all_processes_together(short, tmp_path
     assert made == [job]
 
 
+@pytest.mark.slow
 def test_two_processes_in_one_folder_run_each_run_once(file, tmp_path):
     four = tmp_path / "four.py"
     four.write_text(file.read_text().replace("seeds=(3,)", "seeds=(0, 1, 2, 3)"))

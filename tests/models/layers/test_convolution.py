@@ -111,6 +111,7 @@ def test_bfloat16_stays_bfloat16():
     assert {array.dtype for array in (output, *pull_back(output))} == {jnp.dtype(jnp.bfloat16)}
 
 
+@pytest.mark.slow
 def test_a_gradient_in_a_loop_costs_what_it_costs_outside():
     """At this size the stock convolution costs 14 times as much in the loop, ours the same."""
     images = jax.random.normal(jax.random.key(0), (8, 16, 16, 16))

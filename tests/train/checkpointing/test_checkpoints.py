@@ -115,7 +115,9 @@ def test_what_is_saved_comes_back_bit_for_bit(tmp_path, num_devices, abstract):
 
 
 @pytest.mark.parametrize("num_devices", [1, 4])
-@pytest.mark.parametrize(("count", "size"), [(60, 1001), (4, 1_500_000)])
+@pytest.mark.parametrize(
+    ("count", "size"), [(60, 1001), pytest.param(4, 1_500_000, marks=pytest.mark.slow)]
+)
 def test_arrays_may_be_donated_as_soon_as_save_returns(tmp_path, num_devices, count, size):
     """On a CPU, host copies are views of the memory that a donating update writes to."""
 
@@ -430,6 +432,7 @@ def kill_and_go_on(folder, rounds, rng):
     return num_unfinished
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_goes_on_from_a_whole_checkpoint(tmp_path):
     kill_and_go_on(tmp_path / "run", 3, random.Random(0))
 

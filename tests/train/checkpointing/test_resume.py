@@ -160,6 +160,7 @@ def kill_and_resume(folder, workdir, num_kills, seed):
     return kills
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_bit_for_bit(folder, uninterrupted, like):
     assert kill_and_resume(folder, "killed", num_kills=3, seed=0) == 3
     finish(start(folder, "killed", "--resume", minutes=10))
@@ -200,6 +201,7 @@ def test_a_signal_saves_the_run_and_ends_it(folder, uninterrupted, like, number,
     assert_same_end(folder, f"signal{number}", like)
 
 
+@pytest.mark.slow
 def test_a_signal_during_compilation_is_obeyed_too(folder):
     process = start(folder, "early")
     try:

@@ -147,6 +147,7 @@ def together(folder):
     return folder / "together"
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_run_of_one(together, alone):
     assert_close(together, alone)
 
@@ -196,6 +197,7 @@ def test_all_processes_end_when_the_main_one_cannot_write(folder, together):
         assert "cannot write to" in text
 
 
+@pytest.mark.slow
 def test_processes_with_different_experiments_are_refused(folder):
     config = write_config(folder, "different", ON_DEVICE)
     for text in outputs(start_two(config, folder / "different", seeds=(0, 1)), code=2):

@@ -52,7 +52,9 @@ def difference(tree, other):
     return max(jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), tree, other)))
 
 
-@pytest.mark.parametrize(("driver", "num_devices"), [("jit", 1), ("pmap", 2)])
+@pytest.mark.parametrize(
+    ("driver", "num_devices"), [("jit", 1), pytest.param("pmap", 2, marks=pytest.mark.slow)]
+)
 def test_one_program_runs_each_member_as_its_own_program_would(
     experiments, alone, driver, num_devices
 ):
@@ -70,7 +72,9 @@ def test_one_program_runs_each_member_as_its_own_program_would(
         assert found[-1].weight_decay == pytest.approx(rows[-1].weight_decay)
 
 
-@pytest.mark.parametrize(("devices", "per_device"), [(2, 1), (1, 3)])
+@pytest.mark.parametrize(
+    ("devices", "per_device"), [(2, 1), pytest.param(1, 3, marks=pytest.mark.slow)]
+)
 def test_members_trained_at_once_equal_their_runs_alone(experiments, alone, devices, per_device):
     members = [Member(experiment, 1) for experiment in experiments]
     driver = MembersDriver(jax.devices()[:devices], per_device)
@@ -96,6 +100,7 @@ def test_members_trained_at_once_equal_their_runs_alone(experiments, alone, devi
             np.testing.assert_allclose(means, expected, rtol=max(tolerance["rtol"], 1e-6))
 
 
+@pytest.mark.slow
 def test_members_of_two_seeds_are_two_runs(one_phase):
     members = [Member(one_phase, seed) for seed in (3, 4)]
     dataset = one_phase.data.load()
@@ -110,7 +115,9 @@ def test_members_of_two_seeds_are_two_runs(one_phase):
         assert losses[:7].mean() == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize(("devices", "per_device"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(
+    ("devices", "per_device"), [pytest.param(2, 1, marks=pytest.mark.slow), (1, 2)]
+)
 def test_a_member_that_diverges_does_not_touch_the_others(one_phase, devices, per_device):
     members = [Member(one_phase, 1), Member(with_optimizer(one_phase, lr=js.Cosine(1e30, 3)), 1)]
     twice = [members[0], Member(with_optimizer(one_phase, lr=js.Cosine(0.2, 3)), 1)]

@@ -138,6 +138,7 @@ def test_four_devices_re_estimate_as_one_does(averaging, on_one_device):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), *first)
 
 
+@pytest.mark.slow
 def test_a_network_without_batch_norm_has_nothing_to_re_estimate(averaging):
     grouped = dataclasses.replace(averaging, model=CifarResNet(8, width=4, norm=GroupNorm()))
     ours, _ = averaged(grouped, num_examples=60)

@@ -59,7 +59,7 @@ def assert_same_run(state, rows, expected):
 
 @pytest.mark.parametrize(
     ("driver", "num_devices", "most"),
-    [("jit", 2, 4), ("pmap", 2, 7), ("pmap", 4, None)],
+    [("jit", 2, 4), ("pmap", 2, 7), pytest.param("pmap", 4, None, marks=pytest.mark.slow)],
 )
 def test_micro_batches_and_devices_leave_a_run_as_it_is(whole, expected, driver, num_devices, most):
     """With at most 7 examples at a time, a micro-batch has 4: one whole group."""
@@ -76,6 +76,7 @@ def test_a_norm_of_single_examples_takes_any_micro_batch(whole):
     assert_same_run(state, rows, run(alone))
 
 
+@pytest.mark.slow
 def test_fewer_examples_at_a_time_need_less_memory(whole, expected):
     smaller = dataclasses.replace(whole, max_device_batch=GHOST)
     program = Program(smaller, smaller.data.load())
@@ -136,7 +137,7 @@ def squared_norms_by_hand(program, size):
 @pytest.mark.parametrize(
     ("driver", "num_devices", "most", "small"),
     [
-        ("jit", 1, None, 8),
+        pytest.param("jit", 1, None, 8, marks=pytest.mark.slow),
         pytest.param("pmap", 2, None, 8, marks=pytest.mark.slow),
         ("pmap", 2, 4, 4),
     ],

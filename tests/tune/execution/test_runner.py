@@ -78,7 +78,7 @@ def test_the_records_are_those_of_runs_alone(members, alone, choice, tmp_path, p
                     assert found[name] == expected[name]
         seconds = [row["train_seconds"] for row in record.evaluations]
         assert all(before < after for before, after in itertools.pairwise([0, *seconds]))
-    # Weights of 1e36 overflow at the next batch or, where XLA adds in another order, at the one after.
+    # Weights of 1e36 overflow at the next batch or, where XLA adds in another order, one later.
     assert hot.end["status"] == "diverged"
     assert re.fullmatch(
         "diverged at update [12]: the training loss is not finite", hot.end["reason"]
@@ -90,7 +90,7 @@ def test_the_records_are_those_of_runs_alone(members, alone, choice, tmp_path, p
     json.dumps(records[0].header)
 
 
-@pytest.mark.parametrize("choice", ["in_turn", "devices"])
+@pytest.mark.parametrize("choice", ["in_turn", pytest.param("devices", marks=pytest.mark.slow)])
 def test_an_interrupt_keeps_what_had_finished_and_nothing_is_made_twice(
     members, choice, tmp_path, progress
 ):

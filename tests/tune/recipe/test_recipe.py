@@ -46,6 +46,7 @@ def test_the_cycle_takes_the_place_of_schedules_and_memories(experiment):
     assert adam.optimizer == js.Adam(cycle)
 
 
+@pytest.mark.slow
 def test_what_it_finds_is_what_its_runs_say_and_trains(experiment, tmp_path, progress):
     runs = runs_of(recipe_of(experiment), tmp_path, progress)
     found = runs.find()
