@@ -162,6 +162,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_update(experiment):
     assert int(outcome.state.step) == 7
 
 
+@pytest.mark.slow
 def test_it_learns(experiment):
     longer = dataclasses.replace(
         experiment,

@@ -13,6 +13,7 @@ def events(folder):
     return json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
 
 
+@pytest.mark.slow
 def test_the_trace_begins_and_ends_with_the_chosen_updates(program, tmp_path):
     """A dispatch ends before update 3 and another one before update 5."""
     dispatched = []

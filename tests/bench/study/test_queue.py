@@ -156,6 +156,7 @@ def test_a_run_that_was_killed_and_stopped_resumes_to_the_same_record(file, stop
     assert [path.name for path in folder.iterdir() if path.is_dir()] == []
 
 
+@pytest.mark.slow
 def test_a_run_whose_checkpoints_are_all_damaged_starts_anew(file, stopped, whole):
     folder = stopped.with_name("damaged")
     shutil.copytree(stopped, folder)

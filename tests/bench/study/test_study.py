@@ -167,6 +167,7 @@ def rows_without(path, columns):
     return [{key: row[key] for key in row if key not in columns} for row in rows]
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_is_saved_and_reports_its_finished_runs(tmp_path):
     """Uses a real process and a real Ctrl-C."""
     file = tmp_path / "long.py"

@@ -182,10 +182,8 @@ def test_fifty_kills(folder, uninterrupted, like):
         seed += 1
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_the_run_and_ends_it(folder, uninterrupted, like, number, code):
     process = start(folder, f"signal{number}")
     try:

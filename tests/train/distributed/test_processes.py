@@ -182,6 +182,7 @@ def test_sigterm_to_one_of_two_processes_saves_both_and_the_run_goes_on(folder, 
         assert ours.tobytes() == theirs.tobytes()
 
 
+@pytest.mark.slow
 def test_all_processes_refuse_what_the_main_one_refuses(folder, alone):
     """Only the main process reads the finished record."""
     config = folder / "alone.py"

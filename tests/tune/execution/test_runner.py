@@ -59,7 +59,9 @@ def alone(members):
     return found
 
 
-@pytest.mark.parametrize("choice", ["in_turn", "devices", "vmap"])
+@pytest.mark.parametrize(
+    "choice", ["in_turn", "devices", pytest.param("vmap", marks=pytest.mark.slow)]
+)
 def test_the_records_are_those_of_runs_alone(members, alone, choice, tmp_path, progress):
     records = run(members, tmp_path, progress, choice)
     # Convolutions of several members are others to XLA, which adds in another order.
