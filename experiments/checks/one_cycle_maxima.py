@@ -34,6 +34,7 @@ from jaxsched.experiment import Experiment
 from jaxsched.lr_finder.suggest import MAXIMUM_RULE
 from jaxsched.models import CifarResNet, GroupNorm
 from jaxsched.plotting.style import COLOURS, plain
+from jaxsched.text import markdown_rows
 from jaxsched.train import keep_compiled, split_cpu
 from jaxsched.tune import RangeTest, RangeTestRuns
 
@@ -139,25 +140,20 @@ def measured(task: Experiment, seeds: Sequence[int], console: Console) -> dict[s
 
 def table(found: dict[str, dict[str, Any]]) -> str:
     """Markdown table: the accuracy at each rule's maximum minus the grid's best."""
-    lines = [
-        f"| maximum by | {' | '.join(found)} |",
-        f"| --- |{' ---: |' * len(found)}",
-        "| best of the grid of 8 | "
-        + " | ".join(f"{_mean_sd(best)} at {lr:g}" for lr, best in map(best_of, found.values()))
-        + " |",
-    ]
+    best = [f"{_mean_sd(values)} at {lr:g}" for lr, values in map(best_of, found.values())]
+    rows = [["maximum by", *found], ["best of the grid of 8", *best]]
     for rule in RULES:
         cells = []
         for of_task in found.values():
-            at, best = of_task["rules"][rule], best_of(of_task)[1]
+            at, best_at = of_task["rules"][rule], best_of(of_task)[1]
             if at["maximum"] is None:
                 cells.append("none")
                 continue
-            behind = statistics.mean(at["accuracies"]) - statistics.mean(best)
+            behind = statistics.mean(at["accuracies"]) - statistics.mean(best_at)
             cells.append(f"{behind:+.2f} at {at['maximum']:.2g}")
         name = f"`{rule}`, recommended" if rule == MAXIMUM_RULE else f"`{rule}`"
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([name, *cells])
+    return markdown_rows(rows)
 
 
 def best_of(of_task: dict[str, Any]) -> tuple[float, list[float]]:
@@ -208,4 +204,4 @@ if __name__ == "__main__":
     text = json.dumps(content, indent=1) + "\n"
     (RESULTS / "maxima.json").write_text(text, encoding="utf-8")
     draw(found, RESULTS / "maxima.png")
-    print(table(found))
+    print(table(found), end="")
