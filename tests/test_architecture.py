@@ -12,21 +12,24 @@ import jaxsched
 ROOT = Path(jaxsched.__file__).parent
 
 # The library's parts, from the bottom up; each may import the ones before it.
-LIBRARY = ("extras", "text", "schedules", "plan", "transforms", "optim", "batch_size")
+LIBRARY = (
+    "extras", "text", "field_types", "schedules", "plan", "transforms", "optim", "batch_size",
+)  # fmt: skip
 # What the trainer adds.
 TRAINER = (*LIBRARY, "models", "data", "experiment", "train")
 # What each part may import from the package, apart from itself.
 ALLOWED = {
     "extras": (),
     "text": (),
+    "field_types": (),
     "schedules": (),
     "plan": ("schedules",),
     "transforms": ("schedules", "plan"),
     "optim": ("schedules", "plan", "transforms"),
-    "batch_size": ("text", "schedules", "plan", "transforms", "optim"),
+    "batch_size": ("text", "field_types", "schedules", "plan", "transforms", "optim"),
     "compat": ("schedules", "plan", "transforms"),
     "lr_finder": ("text",),
-    "models": ("extras",),
+    "models": ("extras", "field_types"),
     "data": ("extras",),
     "experiment": (*LIBRARY, "models", "data"),
     "train": (*LIBRARY, "models", "data", "experiment"),

@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jaxsched.field_types import check_field_types
+
 
 @dataclass(frozen=True)
 class Growth:
@@ -21,6 +23,7 @@ class Growth:
     max_batch_size: int | None = None
 
     def __post_init__(self):
+        check_field_types(self)
         if self.factor is not None and not self.factor > 1:
             raise ValueError(
                 f"{type(self).__name__} needs a factor above 1, got factor={self.factor}; it "

@@ -10,6 +10,7 @@ from typing import Literal
 from jaxsched.batch_size.growth import GrowOnDecay, GrowOnNoise
 from jaxsched.data import Augment, Source
 from jaxsched.experiment.serialize import describe
+from jaxsched.field_types import check_field_types
 from jaxsched.models import Network
 from jaxsched.optim.optimizers import Optimizer
 from jaxsched.plan import Phase, Plan
@@ -48,7 +49,8 @@ class Experiment:
         seed: the seed of initial weights, data order, augmentation and dropout.
 
     Raises:
-        ValueError: when a number is out of its range, or the batch cannot grow by the given rule.
+        ValueError: when a field has another type, a number is out of its range, or the batch
+            cannot grow by the given rule.
 
     Example:
         >>> import jaxsched as js
@@ -83,6 +85,7 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self):
+        check_field_types(self)
         if not self.evaluate_every > 0:
             raise ValueError(
                 f"Experiment needs evaluate_every above 0 epochs, got {self.evaluate_every}."

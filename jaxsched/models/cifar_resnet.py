@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxsched.field_types import check_field_types
 from jaxsched.models.checks import blocks_per_stage, require_positive
 from jaxsched.models.layers.norm import BatchNorm, Norm
 from jaxsched.models.linen import Layers, LinenNetwork, residual_blocks
@@ -46,6 +47,7 @@ class CifarResNet(LinenNetwork):
     norm: Norm = BatchNorm()
 
     def __post_init__(self):
+        check_field_types(self)
         blocks_per_stage("CifarResNet", self.depth, extra=2)
         require_positive("CifarResNet", width=self.width)
         self.norm.check_width(self.width)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.nn.initializers import ones, zeros
 
+from jaxsched.field_types import check_field_types
 from jaxsched.models.checks import require_positive, require_stages
 from jaxsched.models.layers.norm import BatchNorm, Norm
 from jaxsched.models.linen import Layers, LinenNetwork, residual_blocks
@@ -57,6 +58,7 @@ class BottleneckResNet(LinenNetwork):
     norm: Norm = BatchNorm()
 
     def __post_init__(self):
+        check_field_types(self)
         require_stages("BottleneckResNet", self.stages)
         require_positive("BottleneckResNet", width=self.width)
         self.norm.check_width(self.width)

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 from jax.nn.initializers import ones, zeros
 
+from jaxsched.field_types import check_field_types
 from jaxsched.models.checks import require_positive, require_stages
 from jaxsched.models.layers.norm import BatchNorm, Norm
 from jaxsched.models.linen import Layers, LinenNetwork, residual_blocks
@@ -48,6 +49,7 @@ class ResNet(LinenNetwork):
     norm: Norm = BatchNorm()
 
     def __post_init__(self):
+        check_field_types(self)
         require_stages("ResNet", self.stages)
         require_positive("ResNet", width=self.width)
         self.norm.check_width(self.width)

@@ -5,6 +5,7 @@ import dataclasses
 import flax.linen as nn
 import jax
 
+from jaxsched.field_types import check_field_types
 from jaxsched.models.checks import blocks_per_stage, require_positive
 from jaxsched.models.layers.dropout import dropout
 from jaxsched.models.layers.norm import BatchNorm, Norm
@@ -51,6 +52,7 @@ class WideResNet(LinenNetwork):
     norm: Norm = BatchNorm()
 
     def __post_init__(self):
+        check_field_types(self)
         blocks_per_stage("WideResNet", self.depth, extra=4)
         require_positive("WideResNet", widen=self.widen)
         self.norm.check_width(_STEM_CHANNELS)

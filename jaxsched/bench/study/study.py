@@ -9,6 +9,7 @@ from jaxsched.bench.study.manifest import Published, StudyManifest
 from jaxsched.bench.study.target import MedianBest
 from jaxsched.experiment import Experiment
 from jaxsched.experiment.files import load_module
+from jaxsched.field_types import check_field_types
 from jaxsched.tracking.records import Run
 
 
@@ -45,6 +46,7 @@ class Study:
     published: Mapping[str, Published] = field(default_factory=dict)
 
     def __post_init__(self):
+        check_field_types(self)
         names = [experiment.name for experiment in self.experiments]
         if not self.experiments or not self.seeds:
             raise ValueError(

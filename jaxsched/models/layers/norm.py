@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
+from jaxsched.field_types import check_field_types
 from jaxsched.models.checks import divisors
 from jaxsched.models.layers.ghost_norm import GhostBatchNorm
 
@@ -59,7 +60,8 @@ class BatchNorm:
     ghost: int | None = None
 
     def __post_init__(self):
-        if self.ghost is not None and (not isinstance(self.ghost, int) or self.ghost < 1):
+        check_field_types(self)
+        if self.ghost is not None and self.ghost < 1:
             raise ValueError(
                 f"BatchNorm needs a ghost of a whole number of at least 1, or None for the whole "
                 f"batch, got ghost={self.ghost!r}."
@@ -144,6 +146,9 @@ class GroupNorm:
 
     group_size: int = 4
     epsilon: float = 1e-5
+
+    def __post_init__(self):
+        check_field_types(self)
 
     @property
     def batch_group(self) -> int:
