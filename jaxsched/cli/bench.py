@@ -10,7 +10,9 @@ from filelock import FileLock
 from rich.console import Console
 
 from jaxsched import bench, tracking
-from jaxsched.experiment import Preview
+from jaxsched.cli.options import require_minutes
+from jaxsched.cli.paths import UserPath
+from jaxsched.experiment import Preview, read_source
 from jaxsched.plotting.previews import draw_schedules
 from jaxsched.train import SignalHandler
 from jaxsched.train.population.strategy import StrategyChoice
@@ -32,7 +34,7 @@ class Bench:
     tries that run again.
     """
 
-    study: tyro.conf.Positional[Path]
+    study: tyro.conf.Positional[UserPath]
     """A Python file that holds a Study under the name `study`, or several under `sizes`."""
     size: str | None = None
     """The name of one of its sizes, such as cpu or full; by default the first."""
@@ -47,12 +49,16 @@ class Bench:
     num_devices = 1. "auto" makes one on each GPU or TPU, but one at a time on a CPU: its virtual
     devices share its cores, so that runs made together would take longer than each run alone.
     "vmap" is refused, because runs on one device have no seconds of their own."""
-    workdir: Path = Path("runs")
+    workdir: UserPath = Path("runs")
     """Records, table and plots are written to a folder of the study's name in here."""
+
+    def __post_init__(self):
+        require_minutes(self.checkpoint_minutes)
 
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Runs the command, which has no further options in `rest`."""
         del rest
+        source_text = read_source(self.study)
         study, shard = bench.load_study(self.study, self.size), bench.Shard.parse(self.shard)
         folder = self.workdir / study.name
         manifest = study.manifest()
@@ -63,7 +69,6 @@ class Bench:
             manifest.write(folder / bench.MANIFEST_FILE)
             _draw_schedules(study, folder / "schedules.png", console)
         records_folder = folder / bench.RECORDS_FOLDER
-        source_text = self.study.read_text(encoding="utf-8")
         try:
             with tracking.Progress(console) as progress, SignalHandler() as signals:
                 bench.run_study(

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from jaxsched import tracking, tune
 from jaxsched.cli.options import ExperimentCommand
+from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_plan
 from jaxsched.experiment import Experiment
 
@@ -42,7 +43,7 @@ class DiagnoseOptions:
     """The options of `jaxsched diagnose` after the config file."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    workdir: Path = Path("runs/diagnose")
+    workdir: UserPath = Path("runs/diagnose")
     """The folder of the record and the plot."""
     epochs: float | None = None
     """The most epochs to train; by default as many as the experiment trains."""

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from jaxsched import tune
 from jaxsched.cli.options import AtOnce, ExperimentCommand, progress_until_signal
+from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_line
 from jaxsched.experiment import Experiment
 
@@ -52,7 +53,7 @@ class GridOptions:
     """The options of `jaxsched grid` after the config file."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    workdir: Path = Path("runs/grid")
+    workdir: UserPath = Path("runs/grid")
     """Records, table and plot are written to a folder of the experiment's name in here."""
     weight_decay: tuple[float, ...] = ()
     """Weight decays to try; the values of several options are crossed."""

@@ -2,37 +2,88 @@
 
 import ast
 import dataclasses
+import difflib
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxsched import __version__
+from jaxsched.cli.encoding import replace_unencodable
+from jaxsched.cli.errors import exit_with
 from jaxsched.extras import require_extra
 
 _COMMANDS = ("train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe")
 # After their config file come fields of its experiment, which are unknown until it is loaded.
 _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe")
+_STATUSES = (
+    "Exit status: 0 done; 1 a run failed; 2 bad input, and nothing was trained; 3 the run of "
+    "`train` diverged; 143 or 130 stopped by SIGTERM or Ctrl-C and saved, so that the same command "
+    "(`train` with --resume) goes on."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command.
-
-    The exit code is 0 on success, 1 if some runs of a study failed, 2 on bad input, and 128 + the
-    signal's number after a signal.
-    """
+    """Runs a command; its exit status is one of those that `_STATUSES` tells."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    replace_unencodable()
     if arguments[:1] == ["--version"]:
         print(f"jaxsched {__version__}")
         return
     try:
         require_extra("The jaxsched command", "train", "tyro", "rich")
-        own = 2 if arguments[:1] and arguments[0] in _TAKE_FIELDS else len(arguments)
-        _run(_parse(arguments[:own]), arguments[own:])
+        own, rest = _split(arguments)
+        _run(_parse(own), rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # what read the output, such as `head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        exit_with(error, 2)
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Returns a command's own arguments, and those that are parsed once its config is loaded.
+
+    Raises:
+        ValueError: when there is no such command; names the nearest one.
+    """
+    command, *others = arguments or ("--help",)
+    if command not in (*_COMMANDS, "-h", "--help"):
+        known = (*_COMMANDS, "--help", "--version")
+        near = difflib.get_close_matches(command, known, 1) or [f"train {command}"] * (
+            command.endswith(".py")
+        )
+        hint = f"did you mean `jaxsched {near[0]}`? " if near else ""
+        raise ValueError(
+            f"there is no command {command!r}; {hint}The commands are {', '.join(_COMMANDS)}; "
+            "`jaxsched --help` describes them."
+        )
+    if command not in _TAKE_FIELDS or not others:
+        return list(arguments), []
+    if others[0].startswith("-") and others[0] not in ("-h", "--help"):
+        others = _config_first(command, others)
+    return [command, others[0]], others[1:]
+
+
+def _config_first(command: str, arguments: list[str]) -> list[str]:
+    """Returns the arguments with the config file, which options stand before, at their front.
+
+    Raises:
+        ValueError: when more than one argument, or none, may be the config file.
+    """
+    files = [a for a in arguments if a.endswith(".py") and not a.startswith("-")]
+    if len(files) != 1:
+        raise ValueError(
+            f"`jaxsched {command}` needs its config file, a Python file, in front of its options, "
+            f"got {arguments[0]} first; write `jaxsched {command} CONFIG {arguments[0]} …`."
+        )
+    rest = list(arguments)
+    rest.remove(files[0])
+    return [*files, *rest]
 
 
 def _parse(arguments: Sequence[str]) -> Any:
@@ -48,7 +99,7 @@ def _parse(arguments: Sequence[str]) -> Any:
     return tyro.extras.subcommand_cli_from_dict(
         stand_ins,
         prog="jaxsched",
-        description="`jaxsched --version` prints the version.",
+        description=f"`jaxsched --version` prints the version. {_STATUSES}",
         args=arguments,
     )
 

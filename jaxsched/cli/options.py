@@ -6,13 +6,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
 import tyro
 from rich.console import Console
 
-from jaxsched.experiment import Experiment, load_value
+from jaxsched.cli.paths import UserPath
+from jaxsched.experiment import Experiment, load_value, read_source
 from jaxsched.tracking import Progress
 from jaxsched.train import SignalHandler
 from jaxsched.train.population.strategy import StrategyChoice
@@ -34,13 +34,13 @@ AtOnce: TypeAlias = Annotated[
 class ExperimentCommand:
     """A command that takes a config file, then its options and fields of the experiment."""
 
-    config: tyro.conf.Positional[Path]
+    config: tyro.conf.Positional[UserPath]
     """A Python file that holds an Experiment under the name `experiment`."""
 
     @property
     def source_text(self) -> str:
         """The text of the config file, for the records."""
-        return self.config.read_text(encoding="utf-8")
+        return read_source(self.config)
 
     def parse(
         self, rest: Sequence[str], kind: Callable[[Experiment], Options], command: str
@@ -54,6 +54,15 @@ class ExperimentCommand:
             args=rest,
             prog=f"jaxsched {command} {self.config}",
             config=(tyro.conf.AvoidSubcommands,),
+        )
+
+
+def require_minutes(minutes: float) -> None:
+    """Raises a ValueError unless a run can be saved that often."""
+    if not minutes >= 0:
+        raise ValueError(
+            f"--checkpoint-minutes needs a time of at least 0 minutes, got {minutes:g}; 0 saves "
+            "the run as often as it can."
         )
 
 

@@ -1,5 +1,6 @@
 """`jaxsched plot`: schedules before anything is trained."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,11 @@ import tyro
 from rich.console import Console
 
 from jaxsched import tracking
+from jaxsched.cli.encoding import can_draw
+from jaxsched.cli.paths import UserPath, require_new_file
 from jaxsched.cli.printing import print_plan
 from jaxsched.experiment import Experiment, Preview, load_value
-from jaxsched.plotting.previews import draw_schedules, text_schedules
+from jaxsched.plotting.previews import draw_schedules, image_suffixes, text_schedules
 
 
 @dataclass(frozen=True)
@@ -21,9 +24,9 @@ class Plot:
     an image.
     """
 
-    configs: tyro.conf.Positional[tuple[Path, ...]]
+    configs: tyro.conf.Positional[tuple[UserPath, ...]]
     """Python files that each hold an Experiment under the name `experiment`."""
-    output: Path = Path("schedules.png")
+    output: UserPath = Path("schedules.png")
     """The image file to write."""
 
     def run(self, rest: Sequence[str], console: Console) -> None:
@@ -31,6 +34,7 @@ class Plot:
         del rest
         if not self.configs:
             raise ValueError("plot needs at least one config file, got none.")
+        require_new_file(self.output, image_suffixes())
         previews = {}
         for config in self.configs:
             experiment = load_value(config, "experiment", Experiment)
@@ -39,6 +43,6 @@ class Plot:
             # Files may share an experiment's name; the name of the file tells them apart then.
             name = config.stem if experiment.name in previews else experiment.name
             previews[name] = Preview.of(experiment, plan)
-        print(text_schedules(previews, colour=console.is_terminal))
+        print(text_schedules(previews, colour=console.is_terminal, dots=can_draw(sys.stdout)))
         draw_schedules(previews, self.output)
         print(f"plot in {self.output}")

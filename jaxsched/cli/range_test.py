@@ -11,6 +11,7 @@ from rich.console import Console
 
 from jaxsched import tracking, tune
 from jaxsched.cli.options import AtOnce, ExperimentCommand, progress_until_signal
+from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_plan
 from jaxsched.experiment import Experiment
 
@@ -50,7 +51,7 @@ class RangeTestOptions:
     """The options of `jaxsched range-test` after the config file."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    workdir: Path = Path("runs/range-test")
+    workdir: UserPath = Path("runs/range-test")
     """Curves, table and plot are written to a folder of the experiment's name in here."""
     momentum: bool = False
     """Raise the momentum instead, by default from 0.7 to 1 on a linear axis."""

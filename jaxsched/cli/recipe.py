@@ -11,6 +11,7 @@ from rich.console import Console
 
 from jaxsched import tracking, tune
 from jaxsched.cli.options import AtOnce, ExperimentCommand, progress_until_signal
+from jaxsched.cli.paths import UserPath, require_new_file
 from jaxsched.cli.printing import print_line
 from jaxsched.experiment import Experiment
 
@@ -32,6 +33,7 @@ class Recipe(ExperimentCommand):
             raise FileExistsError(
                 f"{options.output} already exists; move it away, or give another --output."
             )
+        require_new_file(options.output, [".py"])
         recipe = tune.Recipe(
             experiment=options.experiment,
             test=tune.RangeTest(num_updates=options.updates, seeds=options.seeds),
@@ -64,9 +66,9 @@ class RecipeOptions:
     """The options of `jaxsched recipe` after the config file."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    output: Path = Path("one_cycle.py")
+    output: UserPath = Path("one_cycle.py")
     """The config to write; a file that exists is never overwritten."""
-    workdir: Path = Path("runs/recipe")
+    workdir: UserPath = Path("runs/recipe")
     """Curves, records, tables and plots are written to a folder of the experiment's name in
     here."""
     weight_decays: tuple[float, ...] = (1e-3, 1e-4, 1e-5, 0.0)

@@ -3,12 +3,12 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import tyro
 from rich.console import Console
 
 from jaxsched import bench
+from jaxsched.cli.paths import UserPath
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class Report:
     each make a report of their own.
     """
 
-    folders: tyro.conf.Positional[tuple[Path, ...]]
+    folders: tyro.conf.Positional[tuple[UserPath, ...]]
     """Folders that `jaxsched bench` wrote: each holds study.json and a folder of records."""
-    output: Path | None = None
+    output: UserPath | None = None
     """The folder to write to; with several studies, each gets a folder of its name in it. By
     default the first folder of each study."""
-    tensorboard: Path | None = None
+    tensorboard: UserPath | None = None
     """Also write each run's event file to this folder, for `tensorboard --logdir`."""
 
     def run(self, rest: Sequence[str], console: Console) -> None:

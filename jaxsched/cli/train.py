@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,16 @@ import tyro
 from rich.console import Console
 
 from jaxsched import tracking
-from jaxsched.cli.options import ExperimentCommand
+from jaxsched.cli.errors import exit_with
+from jaxsched.cli.options import ExperimentCommand, require_minutes
+from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_line, print_plan
 from jaxsched.experiment import Experiment, describe
 from jaxsched.plan import Plan
 from jaxsched.train import (
     CheckpointPolicy,
     Checkpoints,
+    Driver,
     Outcome,
     ProfiledUpdates,
     Program,
@@ -28,8 +32,9 @@ from jaxsched.train import (
     connect,
     is_main,
     largest_batch_size,
-    make_driver,
     require_same,
+    require_updates,
+    split_over_devices,
 )
 
 
@@ -41,12 +46,14 @@ class Train(ExperimentCommand):
     `jaxsched train configs/digits_one_cycle.py --optimizer.lr.peak 0.3 --seed 1`;
     `jaxsched train configs/digits_one_cycle.py --help` lists them.
 
-    SIGTERM and Ctrl-C save the run and end it with exit code 143 or 130; with --resume the same
-    command goes on as if nothing had happened.
+    SIGTERM and Ctrl-C save the run and end it with exit status 143 or 130; with --resume the same
+    command goes on as if nothing had happened. The exit status is 0 for a run that came to its end,
+    1 for one that failed on the way, 2 for bad input and 3 for a run that diverged.
     """
 
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Runs the command; `rest` holds its options and fields of its experiment."""
+        source_text = self.source_text
         options = self.parse(rest, TrainOptions, "train")
         if options.distributed or options.coordinator is not None:
             connect(options.coordinator, options.processes, options.process_id)
@@ -54,49 +61,57 @@ class Train(ExperimentCommand):
         experiment, seed = options.experiment, options.experiment.seed
         if options.batch_size == "max":
             experiment = _with_largest_batch(experiment, console)
+        require_same("experiment", json.dumps(describe(experiment)))
         plan = tracking.plan_for(experiment)
         print_plan(experiment, plan, console)
         path = tracking.record_path(options.workdir, experiment, seed)
         start = ResumeOptions(path.with_suffix(""), options.resume, options.start_from)
+        data = tracking.load(experiment.data)
+        driver, _ = split_over_devices(experiment, plan, data.train.image_shape)
+        profile = None
+        if options.profile is not None:
+            profile = ProfiledUpdates(path.with_suffix(".profile"), *options.profile)
         with contextlib.ExitStack() as stack:
             progress = stack.enter_context(tracking.Progress(console))
             signals = stack.enter_context(SignalHandler())
-            checkpoints = _open(start, experiment, plan, path, stack)
+            checkpoints = _open(start, experiment, plan, path, driver, profile, stack)
             progress.start(plan.examples_at(plan.total_steps))
             progress.show(f"{experiment.name}: compiling")
-            data = tracking.load(experiment.data)
             program = Program(experiment, data, read_workers=options.read_workers)
-            every_seconds = 60 * options.checkpoint_minutes
             run = progress.run(f"{experiment.name}, seed {seed}")
-            profile = None
-            if options.profile is not None:
-                profile = stack.enter_context(
-                    ProfiledUpdates(path.with_suffix(".profile"), *options.profile)
-                )
-            outcome = tracking.record_run(
+            policy = CheckpointPolicy(
+                lambda: checkpoints,
                 program,
                 seed,
-                path,
-                source_text=self.source_text,
-                on_evaluation=run.evaluation,
-                on_examples=run.done,
-                start=start.load(checkpoints, program),
-                checkpoint_policy=CheckpointPolicy(
-                    lambda: checkpoints,
+                signals,
+                every_seconds=60 * options.checkpoint_minutes,
+                save_phase_starts=True,
+                save_best=True,
+                save_last=True,
+                keep_before_last_decay=True,
+            )
+            start_state = start.load(checkpoints, program)
+            if profile is not None:
+                stack.enter_context(profile)
+            try:
+                outcome = tracking.record_run(
                     program,
                     seed,
-                    signals,
-                    every_seconds=every_seconds,
-                    save_phase_starts=True,
-                    save_best=True,
-                    save_last=True,
-                    keep_before_last_decay=True,
-                ),
-                profile=profile,
-            )
+                    path,
+                    source_text=source_text,
+                    on_evaluation=run.evaluation,
+                    on_examples=run.done,
+                    start=start_state,
+                    checkpoint_policy=policy,
+                    profile=profile,
+                )
+            except (ValueError, OSError, MemoryError) as error:
+                exit_with(error, 1)
         print_line(f"{outcome.reason or outcome.status}; record in {path}", console)
         if outcome.rows:
             print_line(_cost_summary(program, outcome), console)
+        if outcome.status == "diverged":
+            sys.exit(3)
 
 
 @dataclass(frozen=True)
@@ -104,11 +119,11 @@ class TrainOptions:
     """The options of `jaxsched train` after the config file."""
 
     experiment: Annotated[Experiment, tyro.conf.arg(name="")]
-    workdir: Path = Path("runs/train")
+    workdir: UserPath = Path("runs/train")
     """The folder to write to: the record, and a folder of the same name with the checkpoints."""
     resume: bool = False
     """Go on with this same run from its last checkpoint."""
-    start_from: Path | None = None
+    start_from: UserPath | None = None
     """Start from this checkpoint of another experiment's run, such as its `before_last_decay` for a
     longer run. The two may differ in everything but the shapes of what is trained."""
     checkpoint_minutes: float = 10.0
@@ -132,6 +147,21 @@ class TrainOptions:
     process_id: int | None = None
     """The number of this process, from 0, for use with --coordinator; process 0 writes the record
     and the checkpoints."""
+
+    def __post_init__(self):
+        require_minutes(self.checkpoint_minutes)
+        if self.profile is not None:
+            require_updates(*self.profile)
+        if self.read_workers < 0:
+            raise ValueError(
+                f"--read-workers needs a number of at least 0, got {self.read_workers}; 0 reads in "
+                "this process."
+            )
+        if self.coordinator is None and (self.processes, self.process_id) != (None, None):
+            raise ValueError(
+                "--processes and --process-id need --coordinator HOST:PORT, the same for all "
+                "processes; with --distributed leave them out."
+            )
 
 
 def _cost_summary(program: Program, outcome: Outcome) -> str:
@@ -171,16 +201,18 @@ def _open(
     experiment: Experiment,
     plan: Plan,
     record: Path,
+    driver: Driver,
+    profile: ProfiledUpdates | None,
     stack: contextlib.ExitStack,
 ) -> Checkpoints | None:
     """Opens the run's checkpoints on the main process, once all processes may start."""
-    driver = make_driver(experiment.driver, experiment.num_devices)
-    require_same("experiment", json.dumps(describe(experiment)))
     opened = []
 
     def check() -> None:
         tracking.refuse_finished(record)
         start.check(experiment, plan, record)
+        if profile is not None:
+            profile.require_within(start.first_step(), plan.total_steps)
         opened.append(stack.enter_context(Checkpoints(start.folder)))
 
     broadcast_from_main(driver, check)

@@ -8,6 +8,7 @@ from jaxsched.experiment.diff import differences as differences
 from jaxsched.experiment.experiment import Experiment as Experiment
 from jaxsched.experiment.files import load_module as load_module
 from jaxsched.experiment.files import load_value as load_value
+from jaxsched.experiment.files import read_source as read_source
 from jaxsched.experiment.freeze import freeze_hyperparams as freeze_hyperparams
 from jaxsched.experiment.freeze import hyperparams_at_peak_lr as hyperparams_at_peak_lr
 from jaxsched.experiment.freeze import lr_name as lr_name

@@ -41,13 +41,25 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def text_schedules(previews: Mapping[str, Preview], *, width: int = 68, colour: bool) -> str:
+def image_suffixes() -> list[str]:
+    """Returns the endings of the image files that can be drawn, the usual ones first."""
+    require_extra("Plotting schedules", "plot", "matplotlib")
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    return sorted((f".{kind}" for kind in known), key=lambda s: (s not in (".png", ".svg"), s))
+
+
+def text_schedules(
+    previews: Mapping[str, Preview], *, width: int = 68, colour: bool, dots: bool = True
+) -> str:
     """Plots every hyper-parameter against epochs as text for a terminal.
 
     Args:
         previews: by an experiment's name, for the legend.
         width: the width of a plot, in characters.
         colour: whether the terminal shows colours.
+        dots: whether it shows Braille's dots; without them curves are drawn in ASCII.
     """
     require_extra("Plotting schedules", "plot", "uniplot")
     from uniplot import plot_to_string
@@ -69,7 +81,7 @@ def text_schedules(previews: Mapping[str, Preview], *, width: int = 68, colour: 
             height=8,
             lines=True,
             color=colour,
-            character_set="braille",
+            character_set="braille" if dots else "ascii",
         )
         plots.append(text)
     return "\n".join(plots)

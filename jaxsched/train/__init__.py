@@ -13,6 +13,7 @@ from jaxsched.train.checkpointing.preemption import Preempted as Preempted
 from jaxsched.train.checkpointing.preemption import SignalHandler as SignalHandler
 from jaxsched.train.checkpointing.resume import ResumeOptions as ResumeOptions
 from jaxsched.train.checkpointing.run_state import RunState as RunState
+from jaxsched.train.distributed.driver import Driver as Driver
 from jaxsched.train.distributed.make_driver import make_driver as make_driver
 from jaxsched.train.distributed.multihost import broadcast_from_main as broadcast_from_main
 from jaxsched.train.distributed.multihost import require_same as require_same
@@ -27,6 +28,8 @@ from jaxsched.train.loop import train as train
 from jaxsched.train.population.members import Member as Member
 from jaxsched.train.population.population import Population as Population
 from jaxsched.train.profiling import ProfiledUpdates as ProfiledUpdates
+from jaxsched.train.profiling import require_updates as require_updates
+from jaxsched.train.program.batch_split import split_over_devices as split_over_devices
 from jaxsched.train.program.executables import Compilation as Compilation
 from jaxsched.train.program.executables import keep_compiled as keep_compiled
 from jaxsched.train.program.max_batch_size import largest_batch_size as largest_batch_size

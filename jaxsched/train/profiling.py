@@ -27,13 +27,25 @@ class ProfiledUpdates:
     """
 
     def __init__(self, folder: Path, first: int, end: int):
-        if not 0 <= first < end:
-            raise ValueError(
-                f"--profile needs a first update and a later one to stop before, got {first} "
-                f"{end}; 100 110 traces ten updates, after a hundred to warm up."
-            )
+        require_updates(first, end)
         self.stops = (first, end)
         self._folder, self._is_tracing = folder, False
+
+    def require_within(self, start: int, total: int) -> None:
+        """Refuses to trace updates that a run does not make, so that there would be no trace.
+
+        Args:
+            start: the first update that the run makes here.
+            total: the update after its last one.
+
+        Raises:
+            ValueError: when the run does not make the first update to trace.
+        """
+        if not start <= self.stops[0] < total:
+            raise ValueError(
+                f"--profile needs a first update within {start} … {total - 1}, which the run "
+                f"makes, got {self.stops[0]} {self.stops[1]}."
+            )
 
     def before(self, step: int, sums: Any) -> None:
         """Starts the trace if `step` is its first update.
@@ -68,3 +80,12 @@ class ProfiledUpdates:
 
     def __exit__(self, *_: object) -> None:
         self._end()  # in case the run ended within the traced updates
+
+
+def require_updates(first: int, end: int) -> None:
+    """Raises a ValueError unless there are updates from `first` up to `end`."""
+    if not 0 <= first < end:
+        raise ValueError(
+            f"--profile needs a first update and a later one to stop before, got {first} {end}; "
+            "100 110 traces ten updates, after a hundred to warm up."
+        )

@@ -8,7 +8,7 @@ from typing import Any
 from jaxsched.bench.study.manifest import Published, StudyManifest
 from jaxsched.bench.study.target import MedianBest
 from jaxsched.experiment import Experiment
-from jaxsched.experiment.files import load_module
+from jaxsched.experiment.files import held_instead, load_module
 from jaxsched.field_types import check_field_types
 from jaxsched.tracking.records import Run
 
@@ -100,6 +100,11 @@ def load_study(path: Path, size: str | None = None) -> Study:
     module = load_module(path)
     study = getattr(module, "study", None)
     sizes: Mapping[str | None, Any] = getattr(module, "sizes", None) or {None: study}
+    if not isinstance(sizes, Mapping):
+        raise ValueError(
+            f"{path} must hold the sizes of a study as a dict, found a {type(sizes).__name__}; "
+            'write `sizes = {"cpu": Study(…), …}`.'
+        )
     chosen = sizes.get(size) if size is not None else next(iter(sizes.values()))
     if isinstance(chosen, Study):
         return chosen
@@ -109,5 +114,6 @@ def load_study(path: Path, size: str | None = None) -> Study:
     found = f"a {type(chosen).__name__}" if chosen is not None else "no such name"
     raise ValueError(
         f"{path} must hold a Study under the name 'study', found {found}; "
-        'write `study = Study(…)`, or `sizes = {"cpu": Study(…), …}`.'
+        'write `study = Study(…)`, or `sizes = {"cpu": Study(…), …}`'
+        f"{held_instead(path, module, 'study')}."
     )

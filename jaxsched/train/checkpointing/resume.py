@@ -65,6 +65,13 @@ class ResumeOptions:
             step, content = read_content(self.start_from)
             _require_same_examples(plan_so_far(experiment, plan, content), step, content)
 
+    def first_step(self) -> int:
+        """Returns the update that the run starts at, if its newest checkpoint can be read."""
+        own = saved_steps(self.folder) if self.resume else ()
+        if own or self.start_from is None:
+            return max(own, default=0)
+        return read_content(self.start_from)[0]
+
     def load(self, checkpoints: Checkpoints | None, program: Program) -> RunState | None:
         """Reads the state that the run starts from; returns None to start at the first update.
 

@@ -1,11 +1,16 @@
 """Starts JAX on several processes or virtual CPU devices."""
 
 import os
+import sys
 
 import jax
 
+from jaxsched.train.distributed.meeting import Address, Meeting
+
 # Each device has a copy of the data.
 _MAX_CPU_DEVICES = 16
+# How long processes wait for each other.
+_WAIT_SECONDS = 300
 
 
 def split_cpu() -> None:
@@ -28,7 +33,8 @@ def connect(
     """Makes this process one of several that train together, each with its own devices.
 
     To be called before anything else uses a device. Arguments that are None are found in the
-    environment of SLURM, Kubernetes, Open MPI, or a TPU pod.
+    environment of SLURM, Kubernetes, Open MPI, or a TPU pod. What is waited for is said on stderr;
+    after five minutes without it the process ends.
 
     Args:
         coordinator: host and port of the first process, "10.0.0.1:1234".
@@ -36,16 +42,41 @@ def connect(
         process_id: the index of this process, from 0.
 
     Raises:
-        ValueError: when something is not given and the environment does not tell it either.
+        ValueError: when something is not given and the environment does not tell it either, when
+            the coordinator is no address, its host is unknown or its port in use, or when the
+            processes' numbers do not fit together.
+        TimeoutError: when other processes are missing.
     """
+    address = None if coordinator is None else Address.parse(coordinator)
+    if address is not None and processes is not None and process_id is not None:
+        _check_numbers(processes, process_id)
+        Meeting(address, processes, process_id, say=_say, seconds=_WAIT_SECONDS).wait()
+    else:
+        _say(f"this process waits for the others, {_WAIT_SECONDS} s at most")
     try:
-        jax.distributed.initialize(coordinator, processes, process_id)
+        jax.distributed.initialize(
+            coordinator, processes, process_id, initialization_timeout=_WAIT_SECONDS
+        )
     except ValueError as error:
         raise ValueError(
             f"cannot find out which processes train together ({error}); give --coordinator "
             "HOST:PORT, --processes and --process-id, or start the command by srun, on a TPU pod "
             "or as an indexed job of Kubernetes."
         ) from error
+
+
+def _check_numbers(processes: int, process_id: int) -> None:
+    if processes < 1:
+        raise ValueError(f"expected at least one process, got --processes {processes}.")
+    if not 0 <= process_id < processes:
+        raise ValueError(
+            f"expected a --process-id within 0 … {processes - 1} for --processes {processes}, got "
+            f"{process_id}; count from 0."
+        )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def is_main() -> bool:

@@ -12,18 +12,22 @@ from jaxsched.train.distributed.make_driver import check_divisible, make_driver
 from jaxsched.train.step.micro_batches import num_micro_batches
 
 
-def choose_driver(
+def split_over_devices(
     experiment: Experiment, plan: Plan, image_shape: tuple[int, int, int], device: Any = None
-) -> Driver:
-    """Makes the experiment's driver, over devices that can split all batches of the plan.
+) -> tuple[Driver, tuple[int, ...]]:
+    """Returns the experiment's driver, and all batch sizes that a run may use, which it can split.
 
     Args:
         experiment: names the driver and may fix the number of devices.
         plan: the experiment's plan.
         image_shape: height, width, channels.
         device: the device to use instead of the first, for an experiment that takes one.
+
+    Raises:
+        ValueError: when there are fewer devices, or when a batch size cannot be divided over the
+            devices, their micro-batches and the examples that are normalised together.
     """
-    return make_driver(
+    driver = make_driver(
         experiment.driver,
         experiment.num_devices,
         batch_sizes=plan.batch_sizes,
@@ -31,15 +35,11 @@ def choose_driver(
         fits=partial(_can_split, experiment, plan.batch_sizes),
         device=device,
     )
+    return driver, _checked_batch_sizes(experiment, plan, driver.num_shards)
 
 
-def checked_batch_sizes(experiment: Experiment, plan: Plan, num_devices: int) -> tuple[int, ...]:
-    """Returns all batch sizes that a run may use, after checking that each can be split.
-
-    Raises:
-        ValueError: when a batch size cannot be divided over the devices, their micro-batches and
-            the examples that are normalised together.
-    """
+def _checked_batch_sizes(experiment: Experiment, plan: Plan, num_devices: int) -> tuple[int, ...]:
+    """All batch sizes that a run may use; raises a ValueError for one that cannot be split."""
     group = experiment.model.batch_group
     sizes = experiment.batch_sizes(plan, math.lcm(num_devices, group or 1))
     check_divisible(sizes, num_devices, group)

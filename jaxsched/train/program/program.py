@@ -18,7 +18,7 @@ from jaxsched.plan import Plan
 from jaxsched.plan.clock import SegmentArrays
 from jaxsched.train.input_pipeline.base import Preprocess
 from jaxsched.train.input_pipeline.place import place_data
-from jaxsched.train.program.batch_split import checked_batch_sizes, choose_driver
+from jaxsched.train.program.batch_split import split_over_devices
 from jaxsched.train.program.batch_stats import BatchStatsRecomputation
 from jaxsched.train.program.compiler import ProgramCompiler, Updates
 from jaxsched.train.program.executables import Compilation, Executables
@@ -79,8 +79,9 @@ class Program:
         self.plan = experiment.plan(len(dataset.train))
         self._spec = SharedProgramSpec((experiment, *alike), self.plan)
         self._numbers = self._spec.numbers[0]
-        self.driver = choose_driver(experiment, self.plan, dataset.train.image_shape, device)
-        self.batch_sizes = checked_batch_sizes(experiment, self.plan, self.driver.num_shards)
+        self.driver, self.batch_sizes = split_over_devices(
+            experiment, self.plan, dataset.train.image_shape, device
+        )
         self._evaluation_marks = experiment.evaluation_marks(len(dataset.train))
         dtype, axis_name = jnp.dtype(experiment.precision), self.driver.axis_name
         traced = TracedExperiment(
