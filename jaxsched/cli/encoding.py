@@ -5,7 +5,15 @@ import io
 import sys
 from typing import Any
 
-_PLAIN = {"→": "->", "±": "+-", "\N{MULTIPLICATION SIGN}": "x", "…": "...", "²": "^2"}
+_PLAIN = {
+    "→": "->",
+    "±": "+-",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "…": "...",
+    "²": "^2",
+    "│": "|",
+    "─": "-",
+}
 
 
 def replace_unencodable() -> None:
@@ -21,7 +29,12 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     """Replaces the characters that cannot be encoded; "?" for those without a likeness in ASCII."""
     assert isinstance(error, UnicodeEncodeError)
     lost = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(letter, "?") for letter in lost), error.end
+    return "".join(map(_likeness, lost)), error.end
+
+
+def _likeness(letter: str) -> str:
+    is_frame = "\u2500" <= letter <= "\u257f"
+    return _PLAIN.get(letter, "+" if is_frame else "?")
 
 
 def can_draw(stream: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from jaxsched import __version__
 from jaxsched.cli.encoding import replace_unencodable
 from jaxsched.cli.errors import exit_with
+from jaxsched.cli.home import stand_in_home
 from jaxsched.extras import require_extra
 
 _COMMANDS = ("train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe")
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; its exit status is one of those that `_STATUSES` tells."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     replace_unencodable()
+    stand_in_home()
     if arguments[:1] == ["--version"]:
         print(f"jaxsched {__version__}")
         return

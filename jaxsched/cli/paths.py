@@ -7,6 +7,8 @@ from typing import Annotated, TypeAlias
 
 import tyro
 
+from jaxsched.cli.home import has_stand_in
+
 
 def user_path(text: str) -> Path:
     """Returns a path with `~` expanded, which a shell leaves alone in `--workdir=~/runs`.
@@ -14,8 +16,11 @@ def user_path(text: str) -> Path:
     Raises:
         ValueError: when the home folder is not known.
     """
+    path = Path(text)
     try:
-        return Path(text).expanduser()
+        if has_stand_in() and path.parts[:1] == ("~",):
+            raise RuntimeError("the home folder is a stand-in")
+        return path.expanduser()
     except RuntimeError as error:
         raise ValueError(
             f"expected a path, got {text}, whose home folder is not known; write the whole path."

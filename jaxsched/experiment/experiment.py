@@ -15,6 +15,9 @@ from jaxsched.models import Network
 from jaxsched.optim.optimizers import Optimizer
 from jaxsched.plan import Phase, Plan
 
+# File systems take 255, and a record's name adds a digest, a seed and an ending.
+_MAX_NAME_BYTES = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
@@ -96,10 +99,11 @@ class Experiment:
             )
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"Experiment needs a seed within [0, 2**31), got {self.seed}.")
-        if not self.name or not all(letter.isalnum() or letter in "-_." for letter in self.name):
+        if not _is_file_name(self.name):
             raise ValueError(
-                "Experiment needs a name of letters, digits, '-', '_' and '.', because files are "
-                f"named after it, got {self.name!r}."
+                "Experiment needs a name of letters, digits, '-', '_' and '.', not of dots alone "
+                f"and of at most {_MAX_NAME_BYTES} bytes, because files are named after it, got "
+                f"{self.name!r}."
             )
 
         if self.max_device_batch is not None and self.max_device_batch < 1:
@@ -165,6 +169,11 @@ class Experiment:
 
     def evaluation_marks(self, num_examples: int) -> tuple[int, ...]:
         """Returns the numbers of examples seen at which to evaluate."""
+        if self.evaluate_every * num_examples < 1:
+            raise ValueError(
+                "Experiment needs evaluate_every of at least one example, which is 1 / "
+                f"{num_examples} epochs, got {self.evaluate_every}."
+            )
         num_marks = int(self.plan(num_examples).total_epochs / self.evaluate_every)
         return tuple(round(n * self.evaluate_every * num_examples) for n in range(1, num_marks + 1))
 
@@ -172,6 +181,11 @@ class Experiment:
         """Returns eight characters that identify this experiment, whatever its seed."""
         content = describe(dataclasses.replace(self, seed=0))
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _is_file_name(name: str) -> bool:
+    is_spelt = all(letter.isalnum() or letter in "-_." for letter in name)
+    return is_spelt and name.strip(".") != "" and len(name.encode()) <= _MAX_NAME_BYTES
 
 
 def evaluation_steps(plan: Plan, marks: Sequence[int]) -> tuple[int, ...]:

@@ -128,7 +128,8 @@ def refuse_finished(path: Path) -> None:
     """Raises a FileExistsError when the file holds a finished run, which must not be lost."""
     if path.exists() and read_record(path).is_complete:
         raise FileExistsError(
-            f"{path} holds a finished run; move it away to run the experiment again."
+            f"{path} holds a finished run; move it away, with the folder {path.stem} beside it, "
+            "to run the experiment again, or write to another --workdir."
         )
 
 

@@ -80,7 +80,7 @@ class StudyManifest:
         if not path.is_file():
             raise FileNotFoundError(
                 f"expected a study's folder, with {path.name} in it, got {path.parent}; "
-                "`jaxsched bench` writes one."
+                f"{_instead(path)}."
             )
         try:
             return cls(**_from_json(json.loads(path.read_text(encoding="utf-8"))))
@@ -89,6 +89,20 @@ class StudyManifest:
                 f"{path} does not hold a study's manifest ({error!r}); move it away and run "
                 "`jaxsched bench` again, which writes it anew."
             ) from error
+
+
+def _instead(path: Path) -> str:
+    """Says what to report instead of a folder that has no manifest."""
+    folder = path.parent
+    near = [folder.parent, *sorted(found.parent for found in folder.glob(f"*/{path.name}"))]
+    if found := [study for study in near if (study / path.name).is_file()]:
+        return f"give {' or '.join(map(str, found))}"
+    if any(folder.glob("*.jsonl")):
+        return (
+            "it holds runs of `jaxsched train`, which are reported as part of a study: put their "
+            "experiments and seeds into a Study and run `jaxsched bench` on its file"
+        )
+    return "`jaxsched bench` writes one"
 
 
 def _from_json(content: dict[str, Any]) -> dict[str, Any]:
