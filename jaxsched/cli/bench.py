@@ -11,7 +11,7 @@ from rich.console import Console
 
 from jaxsched import bench, tracking
 from jaxsched.cli.options import require_minutes
-from jaxsched.cli.paths import UserPath
+from jaxsched.cli.paths import UserPath, require_folder
 from jaxsched.experiment import Preview, read_source
 from jaxsched.plotting.previews import draw_schedules
 from jaxsched.train import SignalHandler
@@ -60,6 +60,7 @@ class Bench:
         del rest
         source_text = read_source(self.study)
         study, shard = bench.load_study(self.study, self.size), bench.Shard.parse(self.shard)
+        require_folder(self.workdir)
         folder = self.workdir / study.name
         manifest = study.manifest()
         folder.mkdir(parents=True, exist_ok=True)

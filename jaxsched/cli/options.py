@@ -6,18 +6,29 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Annotated, Protocol, TypeAlias, TypeVar
 
 import tyro
 from rich.console import Console
 
-from jaxsched.cli.paths import UserPath
+from jaxsched.cli.paths import UserPath, require_folder
 from jaxsched.experiment import Experiment, load_value, read_source
 from jaxsched.tracking import Progress
 from jaxsched.train import SignalHandler
 from jaxsched.train.population.strategy import StrategyChoice
 
-Options = TypeVar("Options")
+
+class _Options(Protocol):
+    """The options that all commands with a config file have."""
+
+    @property
+    def workdir(self) -> Path:
+        """The folder that the command writes to."""
+        ...
+
+
+Options = TypeVar("Options", bound=_Options)
 
 # The option of the commands that make short runs; `bench` describes it in its own words.
 AtOnce: TypeAlias = Annotated[
@@ -47,7 +58,7 @@ class ExperimentCommand:
     ) -> Options:
         """Parses the options after the config file, among them the fields of its experiment."""
         given = kind(load_value(self.config, "experiment", Experiment))
-        return tyro.cli(
+        options = tyro.cli(
             type(given),
             description=(inspect.getdoc(self) or "").partition("\n")[0],
             default=given,
@@ -55,6 +66,8 @@ class ExperimentCommand:
             prog=f"jaxsched {command} {self.config}",
             config=(tyro.conf.AvoidSubcommands,),
         )
+        require_folder(options.workdir)
+        return options
 
 
 def require_minutes(minutes: float) -> None:

@@ -39,6 +39,25 @@ UserPath: TypeAlias = Annotated[
 ]
 
 
+def require_folder(path: Path) -> None:
+    """Refuses a folder to write to that neither exists nor can be made, before it is worked for.
+
+    Raises:
+        ValueError: when a file is in its place, or it may not be written to.
+    """
+    nearest = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not nearest.is_dir():
+        raise ValueError(
+            f"cannot write to the folder {path}: {nearest} is a file; name another folder, or move "
+            "the file away."
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"cannot write to the folder {path}: {nearest} may not be written to; name another "
+            "folder."
+        )
+
+
 def require_new_file(path: Path, suffixes: Sequence[str]) -> None:
     """Refuses a path that a file cannot be written to, before it is worked for.
 

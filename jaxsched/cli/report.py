@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 
 from jaxsched import bench
-from jaxsched.cli.paths import UserPath
+from jaxsched.cli.paths import UserPath, require_folder
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Report:
         del rest
         if not self.folders:
             raise ValueError("report needs at least one folder that `jaxsched bench` wrote.")
+        for written in self.output, self.tensorboard:
+            if written is not None:
+                require_folder(written)
         groups = bench.by_study(self.folders)
         # All are read first, so that one that cannot be read ends the command before it writes.
         studies = [bench.Results.read(folders) for folders in groups]

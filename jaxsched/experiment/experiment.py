@@ -136,7 +136,17 @@ class Experiment:
             )
 
     def plan(self, num_examples: int) -> Plan:
-        """Returns the plan of this experiment on a training set of `num_examples`."""
+        """Returns the plan of this experiment on a training set of `num_examples`.
+
+        Raises:
+            ValueError: when phases or evaluations do not fit the training set.
+        """
+        if self.evaluate_every * num_examples < 1:
+            raise ValueError(
+                "Experiment needs evaluate_every of at least one example, which is "
+                f"{1 / num_examples:.2g} epochs of {num_examples} examples, got "
+                f"{self.evaluate_every}."
+            )
         return Plan(tuple(self.phases), num_examples)
 
     def batch_sizes(self, plan: Plan, multiple_of: int) -> tuple[int, ...]:
@@ -169,11 +179,6 @@ class Experiment:
 
     def evaluation_marks(self, num_examples: int) -> tuple[int, ...]:
         """Returns the numbers of examples seen at which to evaluate."""
-        if self.evaluate_every * num_examples < 1:
-            raise ValueError(
-                "Experiment needs evaluate_every of at least one example, which is 1 / "
-                f"{num_examples} epochs, got {self.evaluate_every}."
-            )
         num_marks = int(self.plan(num_examples).total_epochs / self.evaluate_every)
         return tuple(round(n * self.evaluate_every * num_examples) for n in range(1, num_marks + 1))
 

@@ -9,6 +9,7 @@ from jaxsched.bench.study.manifest import Published, StudyManifest
 from jaxsched.bench.study.target import MedianBest
 from jaxsched.experiment import Experiment
 from jaxsched.experiment.files import held_instead, load_module
+from jaxsched.experiment.seeds import require_seeds
 from jaxsched.field_types import check_field_types
 from jaxsched.tracking.records import Run
 
@@ -48,15 +49,11 @@ class Study:
     def __post_init__(self):
         check_field_types(self)
         names = [experiment.name for experiment in self.experiments]
-        if not self.experiments or not self.seeds:
-            raise ValueError(
-                "Study needs at least one experiment and one seed, got "
-                f"{len(self.experiments)} and {len(self.seeds)}."
-            )
+        if not self.experiments:
+            raise ValueError("Study needs at least one experiment, got none.")
+        require_seeds("Study", self.seeds)
         if len(set(names)) < len(names):
             raise ValueError(f"Study needs a different name for each experiment, got {names}.")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"Study needs different seeds, got {self.seeds}.")
         for target in (self.target, *self.further_targets):
             if not isinstance(target, MedianBest) and not 0 < target <= 1:
                 raise ValueError(f"Study needs a target accuracy within (0, 1], got {target}.")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jaxsched.experiment import Experiment, held_out, with_value
+from jaxsched.experiment.seeds import require_seeds
+from jaxsched.field_types import check_field_types
 from jaxsched.text import text_of
 from jaxsched.tune.grid.bisection import bisect
 
@@ -78,13 +80,15 @@ class Grid:
     refine: int = 0
 
     def __post_init__(self):
+        check_field_types(self)
         if not self.axes or not all(self.axes.values()):
             raise ValueError(
                 f"Grid needs at least one value of each axis, got {dict(self.axes)}; give values, "
                 "such as weight_decay=(1e-5, 1e-4, 1e-3)."
             )
-        for name, values in {**self.axes, "seeds": self.seeds}.items():
-            if not values or len(set(values)) < len(values):
+        require_seeds("Grid", self.seeds)
+        for name, values in self.axes.items():
+            if len(set(values)) < len(values):
                 raise ValueError(f"Grid needs different {name}, at least one, got {values}.")
         if not self.epochs > 0 or self.refine < 0:
             raise ValueError(

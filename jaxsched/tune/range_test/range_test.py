@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 
 from jaxsched.data import Dataset
 from jaxsched.experiment import Experiment, freeze_hyperparams, hyperparams_at_peak_lr, lr_name
+from jaxsched.experiment.seeds import require_seeds
+from jaxsched.field_types import check_field_types
 from jaxsched.lr_finder.curve import RangeCurve
 from jaxsched.lr_finder.divergence import has_diverged
 from jaxsched.plan import Phase, Plan
@@ -63,11 +66,13 @@ class RangeTest:
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def __post_init__(self):
+        check_field_types(self)
         least = 0.0 if self.axis == "linear" else math.ulp(0.0)
-        most = 1.0 if self.of == "momentum" else math.inf
+        most = 1.0 if self.of == "momentum" else sys.float_info.max
         if not least <= self.low < self.high <= most:
+            bound = "1]" if self.of == "momentum" else "∞)"
             raise ValueError(
-                f"RangeTest needs low < high, within {'(0' if least else '[0'}, {most:g}] for "
+                f"RangeTest needs low < high, within {'(0' if least else '[0'}, {bound} for "
                 f"{self.of} on a {self.axis} axis, got low={self.low}, high={self.high}."
             )
         if self.num_updates < _FEWEST_UPDATES:
@@ -75,8 +80,7 @@ class RangeTest:
                 f"RangeTest needs at least {_FEWEST_UPDATES} updates, because fewer are noise, got "
                 f"num_updates={self.num_updates}; 100 to 500 are usual."
             )
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"RangeTest needs different seeds, at least one, got {self.seeds}.")
+        require_seeds("RangeTest", self.seeds)
 
     def experiment(self, experiment: Experiment, plan: Plan) -> Experiment:
         """Returns the short experiment in which the value is raised.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxsched.experiment import Experiment, lr_name, source_of, with_value, without_stateful
+from jaxsched.field_types import check_field_types
 from jaxsched.lr_finder.suggest import MAXIMUM_RULE, MINIMUM_SHARE, suggest
 from jaxsched.plan import Phase
 from jaxsched.schedules import OneCycle, Schedule
@@ -60,12 +61,18 @@ class Recipe:
     refine: int = 1
 
     def __post_init__(self):
+        check_field_types(self)
         if not all(_LOW_MOMENTUM <= momentum < 1 for momentum in self.momenta):
             raise ValueError(
                 f"Recipe needs momenta within [{_LOW_MOMENTUM}, 1), the highest values of a cycle "
                 f"that falls to {_LOW_MOMENTUM}, got {self.momenta}."
             )
-        source_of(self.one_cycle(1.0))  # raises now rather than after all the runs
+        # These raise now rather than after the runs before them.
+        cycle = self.one_cycle(1.0)
+        source_of(cycle)
+        for name, values in ("weight_decay", self.weight_decays), ("momentum", self.momenta):
+            if values and name in cycle.optimizer.schedules():
+                self.grid(cycle, name, values)
 
     def one_cycle(self, maximum: float) -> Experiment:
         """Returns the experiment with the 1cycle schedules and its own weight decay.
@@ -93,7 +100,7 @@ class Recipe:
     def grid(self, experiment: Experiment, name: str, values: tuple[float, ...]) -> Grid:
         """Returns the grid of short runs at these values."""
         epochs = experiment.phases[0].epochs
-        short = self.epochs or min(epochs, max(1.0, _SHORT * epochs))
+        short = min(epochs, max(1.0, _SHORT * epochs)) if self.epochs is None else self.epochs
         refine = self.refine if name == "weight_decay" else 0
         return Grid(
             experiment=experiment,

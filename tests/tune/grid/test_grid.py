@@ -64,7 +64,7 @@ def test_a_snapshot_is_of_the_middle_values(experiment):
         ({"axes": {}}, "at least one value of each axis, got {}"),
         ({"axes": {"momentum": ()}}, "at least one value of each axis"),
         ({"axes": {"momentum": (0.9, 0.9)}}, r"different momentum, at least one, got \(0.9, 0.9\)"),
-        ({"seeds": (1, 1)}, r"different seeds, at least one, got \(1, 1\)"),
+        ({"seeds": (1, 1)}, r"different seeds, at least one, .* got \(1, 1\)"),
         ({"epochs": 0.0}, "epochs above 0 and refine of at least 0, got epochs=0.0"),
         ({"from_snapshot": 0.0}, "from_snapshot above 0 epochs, or None, got 0.0"),
         ({"axes": {"batch_size": (8, 16)}, "from_snapshot": 1.0}, "leave from_snapshot out"),

@@ -147,8 +147,8 @@ def test_of_a_momentum_the_report_recommends_none(done, tmp_path):
         ({"low": 2.0}, "got low=2.0, high=1.0"),
         ({"of": "momentum", "high": 2.0}, r"within \(0, 1\] for momentum"),
         ({"num_updates": 19}, "at least 20 updates, because fewer are noise, got num_updates=19"),
-        ({"seeds": (1, 1)}, r"different seeds, at least one, got \(1, 1\)"),
-        ({"seeds": ()}, r"different seeds, at least one, got \(\)"),
+        ({"seeds": (1, 1)}, r"different seeds, at least one, .* got \(1, 1\)"),
+        ({"seeds": ()}, r"different seeds, at least one, .* got \(\)"),
     ],
 )
 def test_a_range_that_is_none_is_refused(changes, message):
