@@ -1,12 +1,18 @@
 """The command as a user types it, good and bad."""
 
+import importlib
+import io
 import json
+import pwd
+import sys
+import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from jaxsched.cli import main
+from jaxsched.cli import home, main
 
 CONFIG = """
 import jaxsched as js
@@ -184,3 +190,61 @@ def test_help_of_a_config_lists_every_field(config, capsys):
     output = fails(["train", config, "--help"], capsys, code=0)
     for field in ("--optimizer.lr.peak", "--phases.0.batch-size", "--model.width", "--seed"):
         assert field in output
+
+
+def test_a_run_that_diverges_has_an_exit_status_of_its_own(config, tmp_path, capsys):
+    arguments = f"train {config} --optimizer.lr.peak 1e38 --workdir {tmp_path}".split()
+    assert "diverged at update" in fails(arguments, capsys, code=3)
+
+
+def test_the_exit_statuses_are_in_the_help(capsys):
+    assert "3 the run of `train` diverged" in fails(["--help"], capsys, code=0)
+
+
+COMMANDS = ["train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_terminal_cannot_encode_is_replaced(config, tmp_path, monkeypatch, encoding):
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", out)
+    main(["plot", str(config), "--output", str(tmp_path / "plot.png")])
+    for arguments in (
+        ["--help"],
+        ["train", str(config), "--help"],
+        *([c, "--help"] for c in COMMANDS),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main(arguments)
+        assert exit_.value.code == 0
+    text = out.buffer.getvalue().decode(encoding)
+    assert "0.004 -> 0.0" in text and "+++" in text  # the learning rates, and their curve
+
+
+def test_the_home_folder_is_expanded_and_may_be_missing(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    main(["plot", f"~/{config.name}", "--output=~/plot.png"])
+    assert (tmp_path / "plot.png").exists()
+
+    def nobody(user):
+        raise KeyError(user)
+
+    monkeypatch.setattr(home, "_stand_ins", [])
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.delenv("HOME")
+    main(["plot", str(config), "--output", str(tmp_path / "other.png")])
+    assert (tmp_path / "other.png").exists()
+    output = fails(["train", config, "--workdir=~/runs"], capsys)
+    home._stand_ins[0].cleanup()
+    assert "got ~/runs, whose home folder is not known; write the whole path" in output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_path_is_parsed_in_one_place(command):
+    """A bare `Path` would leave `~` to the shell, which does not expand `--workdir=~/runs`."""
+    module = importlib.import_module(f"jaxsched.cli.{command.replace('-', '_')}")
+    name = command.title().replace("-", "")
+    for cls in (getattr(module, name), getattr(module, f"{name}Options", None)):
+        for hint in typing.get_type_hints(cls, include_extras=True).values() if cls else ():
+            assert Path not in {hint, *typing.get_args(hint)} or "Primitive" in str(hint), hint

@@ -114,10 +114,10 @@ class Meeting:
 
     def _admit(self, connection: socket.socket, present: dict[int, socket.socket]) -> str:
         """Adds a process to those present; returns why it does not fit, "" if it does."""
-        greeting, *numbers = (_receive(connection, 5.0) or "").split()
-        if greeting != _GREETING or len(numbers) != 2:
-            return ""  # something else that looks for open ports
-        processes, process_id = map(int, numbers)
+        greeting = re.fullmatch(rf"{_GREETING} (\d+) (\d+)", _receive(connection, 5.0) or "")
+        if greeting is None:
+            return ""  # something else, which looks for open ports
+        processes, process_id = int(greeting[1]), int(greeting[2])
         if processes != self._processes:
             return (
                 f"process {process_id} was started with --processes {processes} and process 0 with "
