@@ -12,7 +12,8 @@ from rich.console import Console
 from jaxsched import bench, tracking
 from jaxsched.cli.options import require_minutes
 from jaxsched.cli.paths import UserPath, require_folder
-from jaxsched.experiment import Preview, read_source
+from jaxsched.cli.printing import print_line
+from jaxsched.experiment import Preview, misfits, read_source
 from jaxsched.plotting.previews import draw_schedules
 from jaxsched.train import SignalHandler
 from jaxsched.train.population.strategy import StrategyChoice
@@ -95,12 +96,14 @@ class Bench:
 
 
 def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:
-    """Plots the schedules of the experiments that can be previewed."""
+    """Plots the schedules of the experiments that can be previewed; says what is odd in them."""
     previews = {}
     for experiment in study.experiments:
         plan = tracking.plan_for(experiment)
         try:
             previews[experiment.name] = Preview.of(experiment, plan)
+            for sentence in misfits(experiment, plan):
+                print_line(f"{experiment.name}: note: {sentence}", console)
         except ValueError:
             raise
         except Exception as error:

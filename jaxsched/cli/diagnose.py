@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 
 from jaxsched import tracking, tune
-from jaxsched.cli.options import ExperimentCommand
+from jaxsched.cli.options import ExperimentCommand, checked_plan
 from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_plan
 from jaxsched.experiment import Experiment
@@ -27,7 +27,7 @@ class Diagnose(ExperimentCommand):
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Runs the command; `rest` holds its options and fields of its experiment."""
         options = self.parse(rest, DiagnoseOptions, "diagnose")
-        plan = tracking.plan_for(options.experiment)
+        plan = checked_plan(options.experiment)
         experiment = tune.diagnosis_experiment(options.experiment, plan, options.epochs)
         print_plan(experiment, tracking.plan_for(experiment), console)
         with tracking.Progress(console) as progress:

@@ -9,7 +9,7 @@ import tyro
 from rich.console import Console
 
 from jaxsched import tune
-from jaxsched.cli.options import AtOnce, ExperimentCommand, progress_until_signal
+from jaxsched.cli.options import AtOnce, ExperimentCommand, checked_plan, progress_until_signal
 from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_line
 from jaxsched.experiment import Experiment
@@ -27,6 +27,7 @@ class Grid(ExperimentCommand):
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Runs the command; `rest` holds its options and fields of its experiment."""
         options = self.parse(rest, GridOptions, "grid")
+        checked_plan(options.experiment)
         grid = tune.Grid(
             experiment=options.experiment,
             axes=options.axes,

@@ -13,8 +13,9 @@ import tyro
 from rich.console import Console
 
 from jaxsched.cli.paths import UserPath, require_folder
-from jaxsched.experiment import Experiment, load_value, read_source
-from jaxsched.tracking import Progress
+from jaxsched.experiment import Experiment, load_value, read_source, require_computable
+from jaxsched.plan import Plan
+from jaxsched.tracking import Progress, plan_for
 from jaxsched.train import SignalHandler
 from jaxsched.train.population.strategy import StrategyChoice
 
@@ -77,6 +78,13 @@ def require_minutes(minutes: float) -> None:
             f"--checkpoint-minutes needs a time of at least 0 minutes, got {minutes:g}; 0 saves "
             "the run as often as it can."
         )
+
+
+def checked_plan(experiment: Experiment) -> Plan:
+    """Returns the experiment's plan for its own data, once its schedules have been tried."""
+    plan = plan_for(experiment)
+    require_computable(experiment, plan)
+    return plan
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from jaxsched import tracking
 from jaxsched.cli.encoding import can_draw
+from jaxsched.cli.options import checked_plan
 from jaxsched.cli.paths import UserPath, require_new_file
 from jaxsched.cli.printing import print_plan
 from jaxsched.experiment import Experiment, Preview, load_value
@@ -38,7 +38,7 @@ class Plot:
         previews = {}
         for config in self.configs:
             experiment = load_value(config, "experiment", Experiment)
-            plan = tracking.plan_for(experiment)
+            plan = checked_plan(experiment)
             print_plan(experiment, plan, console)
             # Files may share an experiment's name; the name of the file tells them apart then.
             name = config.stem if experiment.name in previews else experiment.name

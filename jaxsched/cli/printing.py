@@ -4,7 +4,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxsched.experiment import Experiment
+from jaxsched.experiment import Experiment, misfits
 from jaxsched.plan import Plan
 from jaxsched.text import first_to_last
 
@@ -15,7 +15,10 @@ def print_line(text: str, console: Console) -> None:
 
 
 def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
-    """Prints the phases in updates, the schedules in epochs, and the stateful transformations."""
+    """Prints the phases in updates, the schedules in epochs, and the stateful transformations.
+
+    Times that look like a mistake are said last, so that they are seen.
+    """
     table = Table(title=f"{experiment.name}: {plan.total_steps:,} updates")
     schedules = experiment.optimizer.schedules()
     lr = schedules.get("lr", schedules.get("learning_rate"))
@@ -40,3 +43,5 @@ def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
     if experiment.batch_growth is not None:
         growth = experiment.batch_growth
         print_line(f"batch_growth = {growth}: later phases are decided during the run", console)
+    for sentence in misfits(experiment, plan):
+        print_line(f"note: {sentence}", console)

@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 
 from jaxsched import tracking, tune
-from jaxsched.cli.options import AtOnce, ExperimentCommand, progress_until_signal
+from jaxsched.cli.options import AtOnce, ExperimentCommand, checked_plan, progress_until_signal
 from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_plan
 from jaxsched.experiment import Experiment
@@ -28,6 +28,7 @@ class RangeTest(ExperimentCommand):
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Runs the command; `rest` holds its options and fields of its experiment."""
         options = self.parse(rest, RangeTestOptions, "range-test")
+        checked_plan(options.experiment)
         runs = tune.RangeTestRuns(
             options.experiment,
             tracking.load(options.experiment.data),

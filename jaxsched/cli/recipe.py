@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 
 from jaxsched import tracking, tune
-from jaxsched.cli.options import AtOnce, ExperimentCommand, progress_until_signal
+from jaxsched.cli.options import AtOnce, ExperimentCommand, checked_plan, progress_until_signal
 from jaxsched.cli.paths import UserPath, require_new_file
 from jaxsched.cli.printing import print_line
 from jaxsched.experiment import Experiment
@@ -34,6 +34,7 @@ class Recipe(ExperimentCommand):
                 f"{options.output} already exists; move it away, or give another --output."
             )
         require_new_file(options.output, [".py"])
+        checked_plan(options.experiment)
         recipe = tune.Recipe(
             experiment=options.experiment,
             test=tune.RangeTest(num_updates=options.updates, seeds=options.seeds),

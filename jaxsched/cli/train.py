@@ -14,7 +14,7 @@ from rich.console import Console
 
 from jaxsched import tracking
 from jaxsched.cli.errors import exit_with
-from jaxsched.cli.options import ExperimentCommand, require_minutes
+from jaxsched.cli.options import ExperimentCommand, checked_plan, require_minutes
 from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_line, print_plan
 from jaxsched.experiment import Experiment, describe
@@ -62,7 +62,7 @@ class Train(ExperimentCommand):
         if options.batch_size == "max":
             experiment = _with_largest_batch(experiment, console)
         require_same("experiment", json.dumps(describe(experiment)))
-        plan = tracking.plan_for(experiment)
+        plan = checked_plan(experiment)
         print_plan(experiment, plan, console)
         path = tracking.record_path(options.workdir, experiment, seed)
         start = ResumeOptions(path.with_suffix(""), options.resume, options.start_from)

@@ -4,6 +4,7 @@ from jaxsched.extras import require_extra
 
 require_extra("jaxsched.experiment", "train", "flax")
 
+from jaxsched.experiment.computable import require_computable as require_computable
 from jaxsched.experiment.diff import differences as differences
 from jaxsched.experiment.experiment import Experiment as Experiment
 from jaxsched.experiment.files import load_module as load_module
@@ -13,6 +14,7 @@ from jaxsched.experiment.freeze import freeze_hyperparams as freeze_hyperparams
 from jaxsched.experiment.freeze import hyperparams_at_peak_lr as hyperparams_at_peak_lr
 from jaxsched.experiment.freeze import lr_name as lr_name
 from jaxsched.experiment.freeze import without_stateful as without_stateful
+from jaxsched.experiment.misfits import misfits as misfits
 from jaxsched.experiment.overrides import with_value as with_value
 from jaxsched.experiment.preview import Preview as Preview
 from jaxsched.experiment.serialize import describe as describe

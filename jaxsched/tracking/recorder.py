@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxsched.data import Dataset, Source
-from jaxsched.experiment import Experiment, describe
+from jaxsched.experiment import Experiment, describe, misfits
 from jaxsched.plan import Plan
 from jaxsched.tracking.environment import environment, peak_memory
 from jaxsched.tracking.records import RecordWriter, Run
@@ -154,6 +154,7 @@ def record_header(
         compile_seconds: the `compile_seconds` of its program; None when it could not be compiled.
         num_devices: the number of devices it runs on; None for all devices of this process.
     """
+    plan = experiment.plan(len(dataset.train))
     return {
         "name": experiment.name,
         "seed": seed,
@@ -161,7 +162,8 @@ def record_header(
         "config": {**describe(experiment), "seed": seed},
         "source": source_text,
         "evaluated_on": dataset.evaluated_on,
-        "total_steps": experiment.plan(len(dataset.train)).total_steps,
+        "total_steps": plan.total_steps,
+        "misfits": list(misfits(experiment, plan)),
         "compile_seconds": compile_seconds,
         "environment": environment(num_devices),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),

@@ -57,6 +57,11 @@ FILES = {
     "phase.py": changed("(js.Phase(epochs=2, batch_size=16),)", "js.Phase(2, 16)"),
     "optax.py": changed("js.SGD(lr, momentum=lr.momentum())", "__import__('optax').sgd(0.1)"),
     "data.py": changed("Subset(Digits(), num_train=64)", "'digits'"),
+    "raises.py": changed("js.SGD(lr, momentum=lr.momentum())", "js.SGD(lambda epoch: 1 / 0)"),
+    "shape.py": changed("js.SGD(lr,", "js.SGD(lambda epoch: (1, 2),"),
+    "factory.py": changed(
+        "js.SGD(lr, momentum=lr.momentum())", "js.FromOptax(__import__('optax').sgd, {'lr': 1.0})"
+    ),
     "part.py": changed("num_train=64", "num_train=2.5"),
     "train/tiny-0-seed0.jsonl": b"",
     "afile": b"",
@@ -101,6 +106,15 @@ CASES = [
     ("train data.py", "Experiment needs data as a Source, got 'digits'", "Digits(…)"),
     ("train part.py", "Experiment needs data.num_train as a whole number, got 2.5"),
     ("bench seeds.py", "Study needs seeds as a tuple of whole numbers, got 5; write seeds=(5,)"),
+    # Functions in it.
+    (
+        "train raises.py",
+        "the schedule lr cannot be computed: ZeroDivisionError",
+        "correct Function(",
+    ),
+    ("grid raises.py --lr 0.1", "the schedule lr cannot be computed: ZeroDivisionError"),
+    ("plot shape.py", "the schedule lr cannot be computed"),
+    ("train factory.py", "the optimizer cannot be built", "correct FromOptax("),
     # Values of the experiment.
     (f"{TRAIN} --phases.0.epochs inf", "finite epochs above 0", "epochs=inf"),
     (f"{TRAIN} --phases.0.epochs nan", "epochs above 0", "epochs=nan"),
@@ -163,7 +177,7 @@ CASES = [
     ("diagnose ok.py --workdir afile", "afile is a file; name another folder"),
     ("range-test ok.py --updates 2.5", "--updates INT"),
     ("range-test ok.py --updates 0", "at least 20 updates"),
-    ("range-test ok.py --high inf", "low < high, within (0, ∞)", "high=inf"),
+    ("range-test ok.py --high inf", "low < high, within (0, inf)", "high=inf"),
     ("range-test ok.py --low nan", "low < high", "low=nan"),
     ("range-test ok.py --seeds -1", "seeds, at least one, within [0, 2**31), got (-1,)"),
     ("range-test ok.py --workdir afile", "afile is a file; name another folder"),

@@ -70,7 +70,7 @@ class RangeTest:
         least = 0.0 if self.axis == "linear" else math.ulp(0.0)
         most = 1.0 if self.of == "momentum" else sys.float_info.max
         if not least <= self.low < self.high <= most:
-            bound = "1]" if self.of == "momentum" else "∞)"
+            bound = "1]" if self.of == "momentum" else "inf)"
             raise ValueError(
                 f"RangeTest needs low < high, within {'(0' if least else '[0'}, {bound} for "
                 f"{self.of} on a {self.axis} axis, got low={self.low}, high={self.high}."

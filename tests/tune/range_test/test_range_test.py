@@ -143,7 +143,7 @@ def test_of_a_momentum_the_report_recommends_none(done, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"low": 0.0}, r"low < high, within \(0, inf\] for lr on a log axis, got low=0.0"),
+        ({"low": 0.0}, r"low < high, within \(0, inf\) for lr on a log axis, got low=0.0"),
         ({"low": 2.0}, "got low=2.0, high=1.0"),
         ({"of": "momentum", "high": 2.0}, r"within \(0, 1\] for momentum"),
         ({"num_updates": 19}, "at least 20 updates, because fewer are noise, got num_updates=19"),
