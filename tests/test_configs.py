@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxsched.data import Cifar10, Digits, ImageFolder, Subset
-from jaxsched.experiment import Experiment
+from jaxsched.experiment import Experiment, misfits
 from jaxsched.experiment.files import load_value
 from jaxsched.train.step.micro_batches import num_micro_batches
 
@@ -51,7 +51,9 @@ def test_it_loads_under_its_own_name_and_its_batches_divide(path):
     experiment = load(path.stem)
     assert experiment.name == path.stem
     group, most = experiment.model.batch_group, experiment.max_device_batch
-    for size in experiment.plan(num_train(experiment)).batch_sizes:
+    plan = experiment.plan(num_train(experiment))
+    assert misfits(experiment, plan) == ()
+    for size in plan.batch_sizes:
         assert size % (group or 1) == 0
         part = size // num_micro_batches(size, most=most, group=group)
         assert part % (group or 1) == 0

@@ -38,7 +38,7 @@ def require_computable(experiment: Experiment, plan: Plan) -> None:
     optimizer = experiment.optimizer
     for name, schedule in optimizer.schedules().items():
         with _named(f"the schedule {name} cannot be computed", schedule):
-            float(plan.schedule(schedule)(0))
+            float(plan.in_updates(schedule)(0))
     with _named("the optimizer cannot be built", optimizer):
         optimizer.transformation(plan, experiment.evaluation_marks(plan.num_examples))
 

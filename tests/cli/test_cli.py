@@ -174,7 +174,9 @@ def test_diagnose_says_whether_the_norm_bounces_and_does_not_run_twice(config, t
 
 def test_stateful_transformations_are_shown_with_the_plan(config, capsys):
     config.write_text(
-        CONFIG.replace("js.SGD(js.OneCycle(0.1, duration=1)", "js.SGD(0.1, abel=js.Abel()")
+        CONFIG.replace("js.SGD(js.OneCycle(0.1, duration=1)", "js.SGD(0.1, abel=js.Abel()").replace(
+            "epochs=1,", "epochs=5,"
+        )
     )
     main(["plot", str(config), "--output", str(config.with_suffix(".png"))])
     assert "abel = Abel(decay_factor=0.1, last_decay='85%'" in capsys.readouterr().out
@@ -193,8 +195,13 @@ def test_help_of_a_config_lists_every_field(config, capsys):
 
 
 def test_a_run_that_diverges_has_an_exit_status_of_its_own(config, tmp_path, capsys):
-    arguments = f"train {config} --optimizer.lr.peak 1e38 --workdir {tmp_path}".split()
-    assert "diverged at update" in fails(arguments, capsys, code=3)
+    """What is odd in its times is said and kept."""
+    changes = "--optimizer.lr.peak 1e38 --optimizer.lr.duration 99"
+    output = fails(f"train {config} {changes} --workdir {tmp_path}".split(), capsys, code=3)
+    assert "note: lr: OneCycle" in output and "diverged at update" in output
+    (record,) = tmp_path.glob("tiny-*.jsonl")
+    (sentence,) = json.loads(record.read_text().splitlines()[0])["misfits"]
+    assert sentence in output
 
 
 def test_the_exit_statuses_are_in_the_help(capsys):
