@@ -13,7 +13,6 @@ from optax.transforms import PartitionState
 
 from jaxsched.transforms import ScaleByAbelState, ScaleByPlateauState
 
-
 _HOLDERS = InjectStatefulHyperparamsState | ScaleByAbelState | ScaleByPlateauState
 _NODES = _HOLDERS | PartitionState
 

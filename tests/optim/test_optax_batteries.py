@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 import pytest
 from optax import contrib
@@ -82,8 +83,8 @@ WRAPPERS = {"abel": abel, "swa": swa, "ema": ema, "swag": swag, "noise": noise}
 
 
 def with_wrapper(wrapper):
-    """A factory of plain SGD in this wrapper."""
-    return lambda learning_rate, **kwargs: wrapper(sgd(learning_rate, momentum=0.9), **kwargs)
+    """A factory of SGD in this wrapper."""
+    return lambda learning_rate: wrapper(sgd(learning_rate, momentum=0.9))
 
 
 OPTIMIZERS = types.SimpleNamespace(
@@ -103,8 +104,6 @@ OPTIMIZERS_UNDER_TEST = [
         *((name, {}) for name in WRAPPERS),
     ]
 ]
-# With a schedule, which inject_hyperparams evaluates before a factory sees it.
-WITH_SCHEDULE = {"learning_rate": js.Warmup(js.Constant(1e-2), duration=3), "nesterov": True}
 
 
 def in_contrib(name, kwargs, wrapper=None, wrapper_kwargs=None):
@@ -117,12 +116,11 @@ def in_contrib(name, kwargs, wrapper=None, wrapper_kwargs=None):
     }
 
 
-SGD_IN_CONTRIB = ("sgd", {"learning_rate": 1e-2})
+SGD_IN_CONTRIB = ("sgd", {"learning_rate": 1e-3, "momentum": 0.9})
 IN_CONTRIB = (
-    in_contrib("sgd", {"learning_rate": 1e-2, "momentum": 0.9}),
     in_contrib("adam", {"learning_rate": 1e-2}),
-    in_contrib(*SGD_IN_CONTRIB, "mechanize", {"weight_decay": 0.0}),
-    in_contrib(*SGD_IN_CONTRIB, "schedule_free", {"learning_rate": 1e-2}),
+    in_contrib("sgd", {"learning_rate": 0.1}, "mechanize", {"weight_decay": 0.0}),
+    in_contrib("sgd", {"learning_rate": 1e-2}, "schedule_free", {"learning_rate": 1e-2}),
     in_contrib(*SGD_IN_CONTRIB, "reduce_on_plateau", {}),
     in_contrib(*SGD_IN_CONTRIB, "abel", {"decay_factor": 0.9}),
     in_contrib(*SGD_IN_CONTRIB, "ema", {"decay": 0.9}),
@@ -149,7 +147,8 @@ def polynomial(init_value, end_value, power, transition_steps, transition_begin=
     return js.Sequence((js.Constant(init_value), decay), (transition_begin,))
 
 
-def cosine(init_value, decay_steps, alpha=0.0):
+def cosine(init_value, decay_steps, alpha=0.0, exponent=1):
+    assert exponent == 1
     return js.Cosine(init_value, decay_steps, end=alpha * init_value)
 
 
@@ -183,13 +182,15 @@ def piecewise_linear(interpolate_type, init_value, boundaries_and_scales=None):
 
 
 def cosine_one_cycle(transition_steps, peak_value, pct_start, div_factor, final_div_factor):
-    return js.OneCycle(
-        peak_value,
-        transition_steps,
-        pct_start=pct_start,
-        div_factor=div_factor,
-        final_div_factor=final_div_factor,
-    )
+    return js.OneCycle(peak_value, transition_steps, pct_start, div_factor, final_div_factor)
+
+
+def linear_one_cycle(
+    transition_steps, peak_value, pct_start, pct_final, div_factor, final_div_factor
+):
+    first = peak_value / div_factor
+    heights = {0: first, pct_start: peak_value, pct_final: first, 1: first / final_div_factor}
+    return js.Interpolate(tuple((share * transition_steps, y) for share, y in heights.items()))
 
 
 SCHEDULES = types.SimpleNamespace(
@@ -202,6 +203,7 @@ SCHEDULES = types.SimpleNamespace(
     sgdr_schedule=sgdr,
     piecewise_interpolate_schedule=piecewise_linear,
     cosine_onecycle_schedule=cosine_one_cycle,
+    linear_onecycle_schedule=linear_one_cycle,
     linear_schedule=js.Linear,
     inject_hyperparams=optax.inject_hyperparams,
     WrappedSchedule=optax.schedules.WrappedSchedule,
@@ -217,6 +219,12 @@ class Jax:
     @staticmethod
     def make_mesh(axis_shapes, axis_names, **kwargs):
         return jax.make_mesh((len(jax.devices()),), axis_names, **kwargs)
+
+
+def parabola(dtype):
+    """`_setup_parabola` of `alias_test`: first parameters, their best values, the objective."""
+    target = jnp.array([1.0, -1.0, 1.0], dtype)
+    return jnp.array([-1.0, 10.0, 1.0], dtype), target, lambda w: jnp.sum((w - target) ** 2)
 
 
 @dataclass(frozen=True)
@@ -236,12 +244,13 @@ class Battery:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-OTHERS_SCALES = "ours have one factor for all boundaries"
+NO_EXPONENT = "our cosine has no exponent"
+NEEDS_DURATION = "ours refuses durations below 0, and is over at once where Optax's never begins"
 BATTERIES = {
     "_src/alias_test.py": Battery(
         ("AliasTest",),
         {"alias": OPTIMIZERS, "_OPTIMIZERS_UNDER_TEST": OPTIMIZERS_UNDER_TEST},
-        slow=("test_optimization",),
+        slow=("test_optimization", "test_state_shape_dtype_shard_stability"),
         left_out={"test_explicit_dtype": "our moments have the dtype of the parameters"},
     ),
     "_src/float64_test.py": Battery(
@@ -279,7 +288,13 @@ BATTERIES = {
             "_MAIN_OPTIMIZERS_UNDER_TEST": IN_CONTRIB,
             "_ALL_OPTIMIZERS_UNDER_TEST": IN_CONTRIB,
         },
-        slow=("test_optimizers0", "test_optimizers1"),
+        slow=(
+            *(f"test_optimizers{digit}" for digit in range(10)),
+            "test_state_shape_dtype_shard_stability",
+            # As in `alias_test`.
+            "test_gradient_accumulation",
+            "test_preserve_dtype",
+        ),
     ),
     "contrib/_complex_valued_test.py": Battery(
         ("ComplexValuedTest",),
@@ -292,7 +307,14 @@ BATTERIES = {
     "contrib/_sam_test.py": Battery(
         ("SAMTest",), {"alias": OPTIMIZERS}, slow=("test_optimization",)
     ),
-    "contrib/_schedule_free_test.py": Battery(("ScheduleFreeTest",), {"alias": OPTIMIZERS}),
+    "contrib/_schedule_free_test.py": Battery(
+        ("ScheduleFreeTest",),
+        {"alias": OPTIMIZERS},
+        left_out={
+            "test_schedule_free_adamw": "1 - b2 is float32 in ours, as in Optax's own Adam under "
+            "inject_hyperparams; the test allows a difference of one part in a million"
+        },
+    ),
     "schedules/_inject_test.py": Battery(
         ("InjectHyperparamsTest", "StatefulTest"), {"schedules": SCHEDULES}
     ),
@@ -320,7 +342,27 @@ BATTERIES = {
             "OneCycleTest",
             "ScheduleAsLearningRateTest",
         ),
-        {"_schedule": SCHEDULES, "alias": OPTIMIZERS},
+        {
+            "_schedule": SCHEDULES,
+            "alias": OPTIMIZERS,
+            "alias_test": types.SimpleNamespace(
+                _OPTIMIZERS_UNDER_TEST=OPTIMIZERS_UNDER_TEST, _setup_parabola=parabola
+            ),
+        },
+        left_out={
+            "test_zero_steps_schedule": NEEDS_DURATION,
+            "test_nonvalid": NEEDS_DURATION,
+            "test_nonpositive_transition_steps": NEEDS_DURATION,
+            "test_raises_when_decay_equals_warmup": "ours is over after the warm-up then",
+            "test_end_value_with_staircase": "our exponential decay has no bound",
+            "test_with_exponent": NO_EXPONENT,
+            "test_zero_peak_value": NO_EXPONENT,
+            "test_monotonicity_and_exponent_ordering": NO_EXPONENT,
+            "test_cos_piecewise": "ours joins points by straight lines or splines",
+            "test_empty_dict": "ours needs two points",
+            "test_no_dict": "ours needs two points",
+            "test_invalid": "is about the arguments' names",
+        },
     ),
     "transforms/_accumulation_test.py": Battery(
         ("AccumulationTest",),
@@ -331,13 +373,16 @@ BATTERIES = {
                 {"opt_name": "swag", "opt_kwargs": {"learning_rate": 0.1}},
             ],
         },
+        slow=("test_multi_steps_mixed_precision",),
     ),
     "transforms/_combining_test.py": Battery(
         ("CombiningTest", "ExtraArgsTest", "PartitionTest", "NamedChainTest"), {"alias": OPTIMIZERS}
     ),
     "transforms/_conditionality_test.py": Battery(("ConditionalityTest",), {"alias": OPTIMIZERS}),
     "transforms/_freezing_test.py": Battery(
-        ("SelectiveTransformTest",), {"alias": OPTIMIZERS}
+        ("SelectiveTransformTest",),
+        {"alias": OPTIMIZERS},
+        left_out={"test_selective_bad_structure": "expects words that newer JAX does not use"},
     ),
     "transforms/_masking_test.py": Battery(
         ("MaskedTest",),
@@ -418,3 +463,15 @@ def settings_of_optax():
     yield
     jax.config.update("jax_numpy_rank_promotion", before)
     jax.config.update("jax_enable_x64", False)
+
+
+@pytest.mark.parametrize("file", BATTERIES)
+def test_each_battery_has_cases(file):
+    if file in MISSING:
+        pytest.skip(MISSING[file])
+    assert NUM_CASES[file] > 0
+
+
+def test_enough_cases_run():
+    """However a newer Optax names and moves its tests; with Optax 0.2.8 there are over 350."""
+    assert sum(NUM_CASES.values()) >= 200
