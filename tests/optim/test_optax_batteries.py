@@ -59,10 +59,6 @@ def plateau(optimizer, factor=0.9):
     return optax.chain(optimizer, js.scale_by_plateau(ALWAYS, factor=factor, min_scale=0.5))
 
 
-def swa(optimizer):
-    return optax.chain(optimizer, js.average_params(ALWAYS))
-
-
 def ema(optimizer, decay=0.9):
     return optax.chain(optimizer, js.average_params(ALWAYS, decay=decay))
 
@@ -79,7 +75,7 @@ def noise(optimizer, decay=0.9):
     return optax.chain(optax.GradientTransformationExtraArgs(estimate.init, update), optimizer)
 
 
-WRAPPERS = {"abel": abel, "swa": swa, "ema": ema, "swag": swag, "noise": noise}
+WRAPPERS = {"abel": abel, "ema": ema, "swag": swag, "noise": noise}
 
 
 def with_wrapper(wrapper):
@@ -250,7 +246,12 @@ BATTERIES = {
     "_src/alias_test.py": Battery(
         ("AliasTest",),
         {"alias": OPTIMIZERS, "_OPTIMIZERS_UNDER_TEST": OPTIMIZERS_UNDER_TEST},
-        slow=("test_optimization", "test_state_shape_dtype_shard_stability"),
+        slow=(
+            "test_optimization",
+            "test_state_shape_dtype_shard_stability",
+            "test_gradient_accumulation",
+            "test_optimizers_can_be_wrapped",  # of contrib's, which are the same, are quick
+        ),
         left_out={"test_explicit_dtype": "our moments have the dtype of the parameters"},
     ),
     "_src/float64_test.py": Battery(
@@ -264,7 +265,7 @@ BATTERIES = {
         },
     ),
     "_src/lookahead_test.py": Battery(
-        ("LookaheadTest",), {"_test_optimizer": lambda step_size: swa(sgd(-step_size, 0.0))}
+        ("LookaheadTest",), {"_test_optimizer": lambda step_size: ema(sgd(-step_size, 0.0))}
     ),
     "_src/sharding_test.py": Battery(
         ("ShardingTest",),
