@@ -69,7 +69,8 @@ def _may_change(state: Any, is_masked: bool) -> bool:
         return any(_may_change(group, is_masked) for group in state.inner_states.values())
     if _is_chain(state):
         return any(_may_change(part, is_masked) for part in _parts(state))
-    return True
+    # A bare array or a dict may be anything that a caller keeps beside the optimizer's state.
+    return isinstance(state, tuple)
 
 
 def _leaves_out(state: Any) -> bool:

@@ -198,6 +198,16 @@ def test_the_part_of_a_state_is_read_wherever_it_stood():
     assert_close(js.averaged_params(state[0], draw_params()), mean_of(iterates))
 
 
+def wrapped_in_a_tuple(tx):
+    """Someone's wrapper whose state is a tuple, but not that of a chain."""
+
+    def update(updates, state, params=None):
+        updates, inner = tx.update(updates, state[0], params)
+        return updates, (inner, state[1] + 1)
+
+    return optax.GradientTransformation(lambda params: (tx.init(params), jnp.zeros(())), update)
+
+
 def right_chains():
     sgd, mask = optax.sgd(0.1), {"kernel": True, "bias": False}
     other = {"kernel": False, "bias": True}
@@ -219,6 +229,7 @@ def right_chains():
         "one mask after another": optax.chain(
             optax.masked(last, mask), optax.masked(optax.sgd(0.2), other)
         ),
+        "in a tuple with an array": wrapped_in_a_tuple(last),
         "groups": optax.chain(
             optax.clip(9.0), optax.partition(groups, {"kernel": "x", "bias": "y"})
         ),
