@@ -115,8 +115,9 @@ def test_flaxs_train_state_is_updated_as_the_error_says():
     state = TrainState.create(apply_fn=None, params={"w": jnp.ones(())}, tx=tx)
     with pytest.raises(TypeError, match=r"call state\.tx\.update\(grads, state\.opt_state, "):
         state.apply_gradients(grads=state.params)
-    for _ in range(3):  # the second and third observe 2.0, which is not better
-        updates, opt_state = state.tx.update(jnp.ones(()), state.opt_state, state.params, value=2.0)
+    grads = {"w": jnp.ones(())}
+    for _ in range(3):  # the second and third observe 2.0; the third has a bad one
+        updates, opt_state = state.tx.update(grads, state.opt_state, state.params, value=2.0)
         params = optax.apply_updates(state.params, updates)
         state = state.replace(params=params, opt_state=opt_state, step=state.step + 1)
     assert float(state.params["w"]) == 1 - 0.5 - 0.5 - 0.25
