@@ -5,13 +5,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import TimeFunction
-from jaxsched.schedules.base import as_float, is_known, require, same_kind
+from jaxsched.schedules.base import as_float, require
 from jaxsched.transforms.base import (
+    as_count,
     holds,
     require_numbers,
     require_params,
@@ -207,13 +207,7 @@ def _last_decay(last_decay_at: ArrayLike | TimeFunction | None) -> TimeFunction 
     if is_bool(last_decay_at):
         require_predicate(last_decay_at, "scale_by_abel", "last_decay_at")
     require_numbers("scale_by_abel", last_decay_at=last_decay_at)
-    update = int(np.asarray(last_decay_at)) if is_known(last_decay_at) else last_decay_at
-
-    def is_last(count: ArrayLike) -> jax.Array:
-        now, then = same_kind(count, update)
-        return now == then
-
-    return is_last
+    return lambda count: jnp.equal(count, as_count(last_decay_at))
 
 
 def _resolve_mask(mask: Mask | None, params: optax.Params) -> Any:

@@ -18,7 +18,7 @@ from jaxsched.transforms.base import (
 from jaxsched.transforms.leaves import (
     accumulator_dtype,
     is_inexact,
-    real_dtype,
+    times,
     updated_params,
 )
 from jaxsched.transforms.placement import passes_updates
@@ -156,7 +156,7 @@ def with_newest(
             return mean
         # The rounding error of this form does not grow with the number of parameters averaged.
         newer = jnp.asarray(w).astype(mean.dtype)
-        return mean + (newer - mean) * share.astype(real_dtype(mean.dtype))
+        return mean + times(newer - mean, share)
 
     return average._replace(
         num_averaged=average.num_averaged + 1,

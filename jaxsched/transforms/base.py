@@ -6,21 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import TimeFunction
+from jaxsched.schedules.base import is_known
 from jaxsched.transforms.boxes import without_variables
-from jaxsched.transforms.leaves import (
-    accumulator_dtype,
-    in_accumulator,
-    is_bool,
-    is_inexact,
-    real_dtype,
-)
+from jaxsched.transforms.leaves import in_accumulator, is_bool, is_inexact, times
 
 State = TypeVar("State")
 
 
-def require_predicate(at: TimeFunction, name: str, argument: str = "at") -> None:
+def require_predicate(at: Any, name: str, argument: str = "at") -> None:
     """Raises `ValueError` if `at` is no predicate over the update count, but a number or a bool."""
     if callable(at):
         return
@@ -68,6 +64,13 @@ def holds(at: TimeFunction, count: jax.Array) -> jax.Array:
     return jnp.asarray(at(count)).astype(jnp.bool_)
 
 
+def as_count(number: ArrayLike) -> jax.Array:
+    """Converts a whole number to int32[], and a larger one to the largest."""
+    if is_known(number):
+        return jnp.int32(min(int(np.asarray(number)), np.iinfo(np.int32).max))
+    return jnp.asarray(number).astype(jnp.int32)
+
+
 def scale_updates(updates: optax.Updates, scale: jax.Array) -> optax.Updates:
     """Multiplies the updates by a float32 scalar; each leaf keeps its dtype.
 
@@ -77,8 +80,7 @@ def scale_updates(updates: optax.Updates, scale: jax.Array) -> optax.Updates:
     def scaled(update: Any) -> Any:
         if not is_inexact(update):
             return update
-        factor = scale.astype(real_dtype(accumulator_dtype(update)))
-        return (in_accumulator(update) * factor).astype(jnp.result_type(update))
+        return times(in_accumulator(update), scale).astype(jnp.result_type(update))
 
     return jax.tree.map(scaled, updates)
 

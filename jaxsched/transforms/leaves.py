@@ -1,5 +1,6 @@
 """Which leaves of a parameter tree are numbers to train, and in what precision they are added."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -35,9 +36,17 @@ def in_accumulator(leaf: Any) -> jax.Array:
     return jnp.asarray(leaf).astype(accumulator_dtype(leaf))
 
 
-def real_dtype(dtype: DTypeLike) -> DTypeLike:
-    """Returns the dtype of the real part of a dtype's numbers."""
-    return jnp.finfo(dtype).dtype
+def by_part(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array:
+    """Returns the function of the arrays; for complex ones that of each part on its own."""
+    if not jnp.iscomplexobj(arrays[0]):
+        return function(*arrays)
+    real, imaginary = [array.real for array in arrays], [array.imag for array in arrays]
+    return jax.lax.complex(function(*real), function(*imaginary))
+
+
+def times(array: jax.Array, factor: jax.Array) -> jax.Array:
+    """Returns an array times a real scalar, in the array's dtype."""
+    return by_part(lambda part: part * factor.astype(part.dtype), array)
 
 
 def updated_params(params: optax.Params, updates: optax.Updates) -> optax.Params:

@@ -53,7 +53,7 @@ def _places(state: Any, kind: type) -> Iterator[tuple[bool, bool]]:
         after = parts[i + 1 :] if _is_chain(state) else []
         for is_masked, changed in _places(part, kind):
             changed = changed or any(_may_change(other, is_masked) for other in after)
-            yield is_masked or isinstance(state, optax.MaskedState), changed
+            yield is_masked or _leaves_out(state), changed
 
 
 def _may_change(state: Any, is_masked: bool) -> bool:
@@ -69,7 +69,15 @@ def _may_change(state: Any, is_masked: bool) -> bool:
         return any(_may_change(group, is_masked) for group in state.inner_states.values())
     if _is_chain(state):
         return any(_may_change(part, is_masked) for part in _parts(state))
-    return True
+    # A bare array or a dict may be anything that a caller keeps beside the optimizer's state.
+    return isinstance(state, tuple)
+
+
+def _leaves_out(state: Any) -> bool:
+    """Returns whether this is the state of a mask that leaves out parameters."""
+    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, optax.MaskedNode))
+    has_gaps = any(isinstance(node, optax.MaskedNode) for node in nodes)
+    return isinstance(state, optax.MaskedState) and has_gaps
 
 
 def _is_chain(state: Any) -> bool:

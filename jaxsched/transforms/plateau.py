@@ -10,8 +10,14 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import TimeFunction
-from jaxsched.schedules.base import as_float, require, same_kind
-from jaxsched.transforms.base import holds, require_numbers, require_predicate, scale_updates
+from jaxsched.schedules.base import as_float, require
+from jaxsched.transforms.base import (
+    as_count,
+    holds,
+    require_numbers,
+    require_predicate,
+    scale_updates,
+)
 
 ThresholdMode: TypeAlias = Literal["rel", "abs"]
 
@@ -115,12 +121,11 @@ def scale_by_plateau(
         better = is_better(value, state.best)
         cooling = state.cooldown_left > 0
         num_bad = jnp.where(better | cooling, 0, state.num_bad + 1)
-        bad, tolerated = same_kind(num_bad, patience)
-        decays = bad > tolerated
+        decays = num_bad > as_count(patience)
         smaller = jnp.maximum(state.scale * as_float(factor), as_float(min_scale))
         takes_step = decays & (state.scale - smaller > as_float(eps))
         rest = state.cooldown_left - cooling.astype(jnp.int32)
-        cooldown_left = jnp.where(decays, jnp.asarray(cooldown).astype(jnp.int32), rest)
+        cooldown_left = jnp.where(decays, as_count(cooldown), rest)
         return state._replace(
             scale=jnp.where(takes_step, smaller, state.scale),
             best=jnp.where(better, value, state.best),

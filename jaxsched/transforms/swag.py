@@ -27,7 +27,7 @@ from jaxsched.transforms.base import (
     require_predicate,
 )
 from jaxsched.transforms.boxes import with_front_axis
-from jaxsched.transforms.leaves import is_inexact, real_dtype, updated_params
+from jaxsched.transforms.leaves import by_part, is_inexact, times, updated_params
 from jaxsched.transforms.placement import passes_updates, require_last
 
 
@@ -107,12 +107,14 @@ def swag(at: TimeFunction, *, rank: int = 20) -> optax.GradientTransformationExt
         def variance(v: jax.Array, mean: jax.Array, w: Any) -> jax.Array:
             if not is_inexact(w):
                 return v
+
             # Welford's form, which equals mean of w² − mean² in exact arithmetic. In float32 that
             # difference has no digits left if the spread is below 1/4000 of the mean, and may be
             # negative; this form never is, since the share is at most 1.
-            squared_deviation = _by_part(jnp.square, _difference(w, mean))
-            real = real_dtype(v.dtype)
-            return (v - v * share.astype(real)) + squared_deviation / jnp.maximum(n, 1).astype(real)
+            def squared_share(deviation: jax.Array) -> jax.Array:
+                return jnp.square(deviation) / jnp.maximum(n, 1).astype(deviation.dtype)
+
+            return (v - times(v, share)) + by_part(squared_share, _difference(w, mean))
 
         def deviations(d: jax.Array, mean: jax.Array, w: Any) -> jax.Array:
             if not is_inexact(w):
@@ -247,12 +249,12 @@ def _draw(state: SwagState, key: jax.Array, scale: jax.Array) -> AverageParamsSt
         normal = jax.random.normal(key, variance.shape, variance.dtype)
         if jnp.iscomplexobj(normal):
             normal *= 2**0.5  # each part of JAX's complex normal numbers has the variance 1/2
-        diagonal = _by_part(lambda v, normal: jnp.sqrt(v / 2) * normal, variance, normal)
+        diagonal = by_part(lambda v, normal: jnp.sqrt(v / 2) * normal, variance, normal)
         # "highest", because accelerators multiply float32 matrices in fewer digits by default.
         low_rank = jnp.tensordot(
             z.astype(deviations.dtype), deviations, axes=1, precision="highest"
         )
-        return mean + scale.astype(mean.dtype) * (diagonal + low_rank)
+        return mean + times(diagonal + low_rank, scale)
 
     keys = optax.tree.split_key_like(diagonal_key, state.average.mean)
     drawn = _map_leaves(draw_leaf, state.average.mean, state.variance, state.deviations, keys)
@@ -262,14 +264,6 @@ def _draw(state: SwagState, key: jax.Array, scale: jax.Array) -> AverageParamsSt
 def _difference(w: Any, mean: jax.Array) -> jax.Array:
     """Returns w − mean in the mean's dtype."""
     return jnp.asarray(w).astype(mean.dtype) - mean
-
-
-def _by_part(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array:
-    """Returns the function of the arrays; for complex ones that of each part on its own."""
-    if not jnp.iscomplexobj(arrays[0]):
-        return function(*arrays)
-    real, imaginary = [array.real for array in arrays], [array.imag for array in arrays]
-    return jax.lax.complex(function(*real), function(*imaginary))
 
 
 def _map_leaves(function: Callable[..., jax.Array], tree: Any, *others: Any) -> Any:
