@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxsched.schedules.base import Time
 from jaxsched.schedules.units import parse_time
@@ -45,7 +46,7 @@ def is_number(value: Any) -> bool:
 
 def is_traced(value: Any) -> bool:
     """Returns whether a value is known only once a program runs."""
-    return isinstance(value, jax.core.Tracer)
+    return isinstance(value, Tracer)
 
 
 class _Kind(NamedTuple):

@@ -71,9 +71,9 @@ def scaled_learning_rate(hyperparameters: Mapping[str, Any]) -> Any:
     return math.prod(hyperparameters[name] for name in factors if name in hyperparameters)
 
 
-def _collect(opt_state: Any) -> dict[str, Any]:
+def _collect(opt_state: Any) -> dict[Any, Any]:
     """Returns the hyper-parameters of a state by name, and those of several groups by label."""
-    found: dict[str, Any] = {}
+    found: dict[Any, Any] = {}
     for name, value in _named_values(opt_state):
         if name in found:
             raise ValueError(
@@ -84,7 +84,7 @@ def _collect(opt_state: Any) -> dict[str, Any]:
     return found
 
 
-def _named_values(opt_state: Any) -> Iterator[tuple[str, Any]]:
+def _named_values(opt_state: Any) -> Iterator[tuple[Any, Any]]:
     """Yields the name and value of every hyper-parameter, outer before inner."""
     for node in _nodes(opt_state, _NODES):
         match node:
