@@ -12,6 +12,7 @@ from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Schedule
 from jaxsched.schedules.base import ScheduleLike, is_known
 from jaxsched.schedules.function import as_schedule
+from jaxsched.transforms.leaves import is_inexact
 
 if TYPE_CHECKING:
     Setting: TypeAlias = ScheduleLike | float
@@ -105,11 +106,11 @@ def _cast_like(reference: Any, tree: Any) -> Any:
     """
 
     def cast(leaf: Any, other: Any) -> Any:
-        if leaf is None or other is None:  # the gradient of a parameter that is not trained
+        # None is the gradient of what is not trained.
+        if leaf is None or other is None or not is_inexact(other):
             return leaf
         dtype = jnp.result_type(other)
-        is_inexact = jnp.issubdtype(dtype, jnp.inexact)
-        return leaf.astype(dtype) if is_inexact and leaf.dtype != dtype else leaf
+        return leaf if jnp.result_type(leaf) == dtype else jnp.asarray(leaf).astype(dtype)
 
     return jax.tree.map(cast, tree, reference, is_leaf=lambda leaf: leaf is None)
 
