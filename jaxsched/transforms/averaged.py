@@ -20,9 +20,9 @@ def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Pa
 
     While nothing is in the mean, it returns `params`. The average is found in any chain, however
     nested; the averages of several groups of parameters, as under `optax.partition`, make one tree.
-    Parameters that a mask kept from averaging are returned as they are, and so are those that are
-    no real or complex numbers, such as a counter or a random key. The state of an `nnx.Optimizer`
-    is read as it stands. Works under `jit`.
+    Parameters that a mask kept from averaging are returned as they are, and so is what is no real
+    or complex number, such as a counter, a random key or a module's function. The state of an
+    `nnx.Optimizer` is read as it stands. Works under `jit`.
 
     Args:
         opt_state: the state of any Optax optimizer with an `average_params` or `swag` in it.
@@ -84,17 +84,17 @@ def read_means(
 
 
 def _in_places_of(mean: optax.Params, leaves: Sequence[tuple[Any, Any]], name: str) -> list[Any]:
-    """Returns the mean's part for each leaf of the parameters, with their paths.
+    """Returns the mean's part for each leaf of the parameters, which come with their paths.
 
-    A masked node may stand for a whole subtree. The places are compared rather than the containers,
-    because NNX's variables and Linen's boxes may be around the one and not around the other.
+    A masked node may stand for a whole subtree, and one stands for a leaf that the mean knows not,
+    such as a function in a module. The places are compared rather than the containers, because
+    NNX's variables and Linen's boxes may be around the one and not around the other.
     """
     held = dict(jax.tree_util.tree_leaves_with_path(mean, is_leaf=_is_masked))
     starts = [[path[:n] for n in range(len(path), -1, -1)] for path, _ in leaves]
     found = [next((start for start in each if start in held), None) for each in starts]
-    places = [place for place in found if place is not None]
-    if len(places) == len(leaves):
-        return [held[place] for place in places]
+    if {place for place, part in held.items() if not _is_masked(part)} <= set(found):
+        return [optax.MaskedNode() if place is None else held[place] for place in found]
     if len(held) == len(leaves):
         return list(held.values())
     raise ValueError(

@@ -276,8 +276,20 @@ def test_mean_that_is_not_finite_is_said(bad):
 
 def test_parameters_of_another_tree_are_refused():
     state = average().init(draw_params())
-    with pytest.raises(ValueError, match="got 1 arrays where the state has 2"):
-        js.averaged_params(state, {"weight": jnp.ones(3)})
+    for other in ({"weight": jnp.ones(3)}, {"kernel": jnp.ones((3, 4))}):
+        with pytest.raises(ValueError, match="got 1 arrays where the state has 2"):
+            js.averaged_params(state, other)
+
+
+def test_module_with_functions_is_read_whole():
+    """As Equinox has it: trained are the arrays of a module, filtered, with None for the rest."""
+    w = draw_params()
+    filtered = {"layer": w, "activation": None}
+    iterates, state = train(optax.chain(optax.sgd(0.1), average()), filtered)
+    module = {"layer": iterates[-1]["layer"], "activation": jax.nn.relu}
+    mean = js.averaged_params(state, module)
+    assert mean["activation"] is jax.nn.relu
+    assert_close(mean["layer"], mean_of([w["layer"] for w in iterates]))
 
 
 def test_boxes_are_told_of_the_axis_of_the_deviations():

@@ -414,6 +414,12 @@ def test_infinity_is_in_no_state():
     w = draw_params()
     with jax.debug_infs(True):
         states = {name: tx.init(w) for name, tx in (OURS | TRANSFORMATIONS).items()}
+        for mode in ("min", "max"):
+            tx = js.scale_by_plateau(ALWAYS, mode=mode)
+            update, state = jax.jit(tx.update), tx.init(w)
+            for _ in range(2):
+                _, state = update(w, state, value=1.0)
+            assert float(state.best) == 1
     assert all(bool(jnp.isfinite(x).all()) for x in jax.tree.leaves(states))
 
 
