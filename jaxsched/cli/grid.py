@@ -36,6 +36,8 @@ class Grid(ExperimentCommand):
             from_snapshot=options.from_snapshot,
             refine=options.refine,
         )
+        for cell in grid.cells():  # before the first of them is trained
+            checked_plan(cell.experiment)
         runs = tune.GridRuns(grid, options.workdir, source_text=self.source_text)
         try:
             with progress_until_signal(console) as (progress, check):

@@ -58,6 +58,7 @@ FILES = {
     "optax.py": changed("js.SGD(lr, momentum=lr.momentum())", "__import__('optax').sgd(0.1)"),
     "data.py": changed("Subset(Digits(), num_train=64)", "'digits'"),
     "raises.py": changed("js.SGD(lr, momentum=lr.momentum())", "js.SGD(lambda epoch: 1 / 0)"),
+    "warm.py": changed("js.SGD(lr,", "js.SGD(js.Warmup(lr, duration=934),"),
     "shape.py": changed("js.SGD(lr,", "js.SGD(lambda epoch: (1, 2),"),
     "factory.py": changed(
         "js.SGD(lr, momentum=lr.momentum())", "js.FromOptax(__import__('optax').sgd, {'lr': 1.0})"
@@ -128,6 +129,13 @@ CASES = [
     (f"{TRAIN} --name a/b", "a name of letters, digits"),
     (f"{TRAIN} --name {LONG}", "at most 200 bytes"),
     (f"{TRAIN} --optimizer.lr.duration xyz", "expected a time", "got 'xyz'"),
+    (f"{TRAIN} --optimizer.lr.peak -1", "SGD needs lr to be", "at least 0"),
+    (f"{TRAIN} --optimizer.lr.peak nan", "OneCycle needs a finite number as peak, got nan"),
+    (f"{TRAIN} --optimizer.lr.duration inf", "finite number as duration, got inf"),
+    (f"{TRAIN} --optimizer.momentum.high 1.5", "SGD needs momentum to be from 0 to", "got 1.5"),
+    (f"{TRAIN} --optimizer.weight-decay.value -1", "SGD needs weight_decay to be", "got -1"),
+    (f"{TRAIN} --phases.0.epochs 1e30", "Plan needs at most 2**31 - 2 updates"),
+    ("train warm.py", "a warm-up must end within the run, which is 2 epochs long"),
     # Options of train.
     (f"{TRAIN} --profile 110 100", "a first update and a later one to stop before, got 110 100"),
     (f"{TRAIN} --profile 8 9", "first update within 0 … 7, which the run makes, got 8 9"),
@@ -185,6 +193,10 @@ CASES = [
     ("grid ok.py --lr 0.1 --refine -1", "refine of at least 0"),
     ("grid ok.py --lr 0.1 --refine 1.5", "--refine INT"),
     ("grid ok.py --lr 0.1 --from-snapshot 0", "from_snapshot above 0 epochs"),
+    ("grid ok.py --lr 0.1 -1", "SGD needs lr to be", "at least 0"),
+    ("grid ok.py --weight-decay 0.1 -1", "SGD needs weight_decay to be", "got -1"),
+    ("grid ok.py --momentum 0.9 1.5", "SGD needs momentum to be from 0 to", "got 1.5"),
+    ("grid ok.py --batch-size 16 99", "no larger than the training set"),
     ("grid ok.py --batch-size 0", "batch_size of at least 1"),
     ("grid ok.py --dropout 0.5", "a network with a field of that name"),
     ("recipe ok.py --output /nope/x.py", "there is no folder /nope"),
@@ -192,6 +204,7 @@ CASES = [
     ("recipe ok.py --output study.py", "study.py already exists"),
     ("recipe ok.py --epochs 0", "epochs above 0"),
     ("recipe ok.py --refine -1", "refine of at least 0"),
+    ("recipe ok.py --weight-decays -1", "SGD needs weight_decay to be", "got -1"),
     ("recipe ok.py --momenta 1.5", "momenta within [0.85, 1)"),
     ("recipe ok.py --updates 0", "at least 20 updates"),
 ]
