@@ -58,7 +58,7 @@ FILES = {
     "optax.py": changed("js.SGD(lr, momentum=lr.momentum())", "__import__('optax').sgd(0.1)"),
     "data.py": changed("Subset(Digits(), num_train=64)", "'digits'"),
     "raises.py": changed("js.SGD(lr, momentum=lr.momentum())", "js.SGD(lambda epoch: 1 / 0)"),
-    "warm.py": changed("js.SGD(lr,", "js.SGD(js.Warmup(lr, duration=934),"),
+    "warm.py": changed("js.SGD(lr,", "js.SGD(js.Warmup(js.Constant(0.1), duration=934),"),
     "shape.py": changed("js.SGD(lr,", "js.SGD(lambda epoch: (1, 2),"),
     "factory.py": changed(
         "js.SGD(lr, momentum=lr.momentum())", "js.FromOptax(__import__('optax').sgd, {'lr': 1.0})"
@@ -115,7 +115,7 @@ CASES = [
     ),
     ("grid raises.py --lr 0.1", "the schedule lr cannot be computed: ZeroDivisionError"),
     ("plot shape.py", "the schedule lr cannot be computed"),
-    ("train factory.py", "the optimizer cannot be built", "correct FromOptax("),
+    ("train factory.py", "FromOptax needs a factory", "missing a required argument"),
     # Values of the experiment.
     (f"{TRAIN} --phases.0.epochs inf", "finite epochs above 0", "epochs=inf"),
     (f"{TRAIN} --phases.0.epochs nan", "epochs above 0", "epochs=nan"),
