@@ -15,7 +15,8 @@ from jax.typing import ArrayLike
 from jaxsched.plan.clock import NEVER, Clock, SegmentArrays, TimeFunction
 from jaxsched.schedules import Schedule
 from jaxsched.schedules.base import Time
-from jaxsched.schedules.units import Duration, as_duration, resolve
+from jaxsched.schedules.resolve import resolve
+from jaxsched.schedules.units import Duration, as_duration
 
 # The traced arithmetic keeps numbers below N in uint32 and needs two bits to spare.
 _MAX_EXAMPLES = 2**30 - 1

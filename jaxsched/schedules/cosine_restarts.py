@@ -5,23 +5,17 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from jaxsched.schedules.arithmetic.blend import blend, require_fall
-from jaxsched.schedules.base import (
-    Number,
-    Schedule,
-    Time,
+from jaxsched.schedules.arithmetic.moment import Moment, Values, is_scalar
+from jaxsched.schedules.arithmetic.times import (
     as_float,
-    as_number,
     done_and_left,
     laps,
-    require,
     same_kind,
-    schedule,
     since,
-    static,
 )
+from jaxsched.schedules.base import Number, Schedule, Time, require, schedule, static
 
 _LATEST = np.iinfo(np.int32).max
 _SMALLEST_GROWTH = 1.001  # keeps the table of cycles to about 15 000 rows
@@ -93,17 +87,25 @@ class CosineRestarts(Schedule):
                 "hardly grow use multiplier=1."
             )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        now, length = self._cycle(t)
-        done, left = done_and_left(now, length)
-        return blend(self.peak, self.end, done, left, "cosine")
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        done, left = self._shares(now)
+        return blend(now.number(self.peak), now.number(self.end), done, left, "cosine")
 
-    def _cycle(self, t: ArrayLike) -> tuple[jax.Array, ArrayLike]:
-        """Returns the time since the current cycle began, and the length of that cycle."""
-        lap, now = laps(t, self.first)
+    def _shares(self, now: Moment) -> tuple[Values, Values]:
+        """Returns the shares of the current cycle that are over and left."""
         if self.multiplier == 1:
-            return now, as_number(self.first)
+            _, now = now.laps(self.first)
+            return now.shares(self.first)
+        if is_scalar(self.first):
+            starts, _ = _cycles(self.multiplier)
+            _, done, left = now.pieces(float(self.first) * starts)
+            return done, left
+        return done_and_left(*self._cycle(now.plain))
+
+    def _cycle(self, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the time in the cycle, and its length, where the first length is traced."""
+        lap, _ = laps(t, self.first)
         starts, lengths = (jnp.asarray(column) for column in _cycles(self.multiplier))
         if jnp.issubdtype(lap.dtype, jnp.integer) and jnp.issubdtype(starts.dtype, jnp.integer):
             # t // first ≥ start is equivalent to t ≥ first · start and cannot overflow.

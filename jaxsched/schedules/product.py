@@ -1,10 +1,9 @@
 """The product of several schedules."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
+import math
 
-from jaxsched.schedules.base import Schedule, ScheduleLike, as_float, schedule
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.base import Schedule, ScheduleLike, schedule
 from jaxsched.schedules.function import as_schedule
 
 
@@ -42,9 +41,6 @@ class Product(Schedule):
         parts = tuple(as_schedule("Product", part) for part in self.parts)
         object.__setattr__(self, "parts", parts)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        value = jnp.ones(jnp.shape(t), jnp.float32)
-        for part in self.parts:
-            value *= as_float(part(t))
-        return value
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        return math.prod((part.at(now) for part in self.parts), start=now.number(1.0))

@@ -1,19 +1,7 @@
 """Several schedules one after another."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
-from jaxsched.schedules.base import (
-    Schedule,
-    ScheduleLike,
-    Time,
-    as_float,
-    require_ascending,
-    same_kind,
-    schedule,
-    since,
-)
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.base import Schedule, ScheduleLike, Time, require_ascending, schedule
 from jaxsched.schedules.function import as_schedule
 
 
@@ -62,10 +50,10 @@ class Sequence(Schedule):
             )
         require_ascending("Sequence", "boundaries", self.boundaries)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        value = as_float(self.parts[0](t))
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        value = self.parts[0].at(now)
         for part, boundary in zip(self.parts[1:], self.boundaries, strict=True):
-            now, then = same_kind(t, boundary)
-            value = jnp.where(now >= then, as_float(part(since(t, boundary))), value)
+            later = part.at(now.since(boundary))
+            value = now.xp.where(now.has_reached(boundary), later, value)
         return value

@@ -1,9 +1,7 @@
 """A schedule on a slower or a faster clock."""
 
-import jax
-from jax.typing import ArrayLike
-
-from jaxsched.schedules.base import Number, Schedule, ScheduleLike, as_float, require, schedule
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.base import Number, Schedule, ScheduleLike, require, schedule
 from jaxsched.schedules.function import as_schedule
 
 
@@ -45,6 +43,6 @@ class Stretch(Schedule):
             "as long use 0.5.",
         )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        return as_float(self.schedule(as_float(t) / as_float(self.factor)))
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        return self.schedule.at(now.stretched(self.factor))

@@ -1,18 +1,12 @@
 """Linear warm-up into any schedule."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
+from jaxsched.schedules.arithmetic.moment import Moment, Values, as_moment
 from jaxsched.schedules.base import (
     Number,
     Schedule,
     ScheduleLike,
     Time,
-    as_float,
-    done_and_left,
     require_duration,
-    same_kind,
     schedule,
 )
 from jaxsched.schedules.function import as_schedule
@@ -58,9 +52,9 @@ class Warmup(Schedule):
         object.__setattr__(self, "schedule", as_schedule("Warmup", self.schedule))
         require_duration("Warmup", self.duration)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        done, left = done_and_left(t, self.duration)
-        ramp = as_float(self.start) * left + as_float(self.schedule(self.duration)) * done
-        now, end = same_kind(t, self.duration)
-        return jnp.where(now < end, ramp, as_float(self.schedule(t)))
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        done, left = now.shares(self.duration)
+        end = self.schedule.at(as_moment(self.duration, now.xp))
+        ramp = now.number(self.start) * left + end * done
+        return now.xp.where(now.has_reached(self.duration), self.schedule.at(now), ramp)
