@@ -44,7 +44,7 @@ def inject_schedules(
     injected = optax.inject_hyperparams(factory, static_args=fixed, hyperparam_dtype=jnp.float32)
     return injected(
         **{
-            name: plan.schedule(value) if isinstance(value, Schedule) else value
+            name: plan.in_updates(value) if isinstance(value, Schedule) else value
             for name, value in arguments.items()
         }
     )

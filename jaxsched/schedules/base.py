@@ -11,6 +11,7 @@ import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jaxsched.schedules.arithmetic.moment import Moment, as_moment, is_scalar
@@ -21,6 +22,7 @@ from jaxsched.schedules.arithmetic.times import is_known as is_known
 from jaxsched.schedules.arithmetic.times import laps as laps
 from jaxsched.schedules.fields import STATIC, check_fields
 from jaxsched.schedules.fields import is_static as is_static
+from jaxsched.schedules.span import Span
 
 T = TypeVar("T", bound=type)
 
@@ -58,20 +60,33 @@ class Schedule:
 
         For numbers of Python or NumPy it is one of NumPy, else a JAX array.
         """
-        on_host = is_known(t) and self._is_known
-        moment = as_moment(t, np if on_host else jnp)
-        value = self.at(moment)
-        if on_host:
-            return cast(Any, np.broadcast_to(np.asarray(value, np.float32), np.shape(t))[()])
-        return jnp.broadcast_to(as_float(value), jnp.shape(t))
+        return self.value_at(as_moment(t, np if is_known(t) and self.is_known else jnp))
+
+    def value_at(self, now: Moment) -> jax.Array:
+        """Returns the value at a time that compares exactly: float32, of the time's shape."""
+        value = self.at(now)
+        if now.xp is np:
+            value = np.float32(value)
+            return cast(Any, np.broadcast_to(value, now.shape) if now.shape else value)
+        return jnp.broadcast_to(as_float(value), now.shape)
 
     def at(self, now: Moment) -> Any:
-        """Returns the value at a time that compares exactly; every jaxsched schedule defines it."""
+        """Returns the formula's value at a time that compares exactly."""
         return self(now.plain)
 
+    def span(self) -> Span:
+        """Returns when the schedule has warmed up, first turns, and ends, where that is known."""
+        return Span()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schedule) and _key(self) == _key(other)
+
+    def __hash__(self) -> int:
+        return hash(_key(self))
+
     @cached_property
-    def _is_known(self) -> bool:
-        """Whether NumPy can compute the value."""
+    def is_known(self) -> bool:
+        """Whether all numbers are known before tracing, so that NumPy can compute the value."""
         fields = dataclasses.fields(cast(Any, self)) if dataclasses.is_dataclass(self) else ()
         values = [getattr(self, f.name) for f in fields if not is_static(f)]
         return type(self).at is not Schedule.at and all(map(_is_plain, values))
@@ -80,8 +95,10 @@ class Schedule:
 def _is_plain(value: Any) -> bool:
     """Returns whether a field holds only numbers of Python or NumPy."""
     if isinstance(value, Schedule):
-        return value._is_known
-    return all(map(_is_plain, value)) if isinstance(value, tuple) else is_scalar(value)
+        return value.is_known
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or is_scalar(value)
 
 
 if TYPE_CHECKING:
@@ -110,9 +127,7 @@ def schedule(cls: T) -> T:
         check_meaning(self)
 
     cls.__post_init__ = post_init
-    # Without `eq`, because arrays do not compare to one bool.
-    cls.__eq__ = lambda self, other: type(other) is cls and _key(self) == _key(other)
-    cls.__hash__ = lambda self: hash(_key(self))
+    # Without `eq`: `Schedule` compares, since arrays do not compare to one bool.
     cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
     _register(cls)
     return cls
@@ -121,11 +136,13 @@ def schedule(cls: T) -> T:
 def _key(value: Any) -> Any:
     """Returns what a schedule or a value of its fields compares and hashes by."""
     if isinstance(value, Schedule):
+        if not dataclasses.is_dataclass(value):
+            return id(value)  # a class of the user's
         fields = dataclasses.fields(cast(Any, value))
         return (type(value), *(_key(getattr(value, field.name)) for field in fields))
     if isinstance(value, tuple):
         return tuple(map(_key, value))
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return id(value)
     if isinstance(value, np.ndarray | jax.Array):
         array = np.asarray(value)

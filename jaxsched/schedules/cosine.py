@@ -3,6 +3,7 @@
 from jaxsched.schedules.arithmetic.blend import blend, require_fall
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import Number, Schedule, Time, require_duration, schedule
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -41,6 +42,10 @@ class Cosine(Schedule):
     def __post_init__(self):
         require_duration("Cosine", self.duration)
         require_fall("Cosine", self.peak, self.end)
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.duration, self.duration)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

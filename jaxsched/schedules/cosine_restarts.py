@@ -1,6 +1,7 @@
 """Cosine decay with warm restarts (SGDR)."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from jaxsched.schedules.arithmetic.times import (
     since,
 )
 from jaxsched.schedules.base import Number, Schedule, Time, require, schedule, static
+from jaxsched.schedules.span import Span, span_of
 
 _LATEST = np.iinfo(np.int32).max
 _SMALLEST_GROWTH = 1.001  # keeps the table of cycles to about 15 000 rows
@@ -86,6 +88,10 @@ class CosineRestarts(Schedule):
                 f"{self.multiplier!r}; cycles that shrink would never end, and for cycles that "
                 "hardly grow use multiplier=1."
             )
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.first, math.inf)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

@@ -1,6 +1,7 @@
 """Cyclical learning rates: triangles of constant or shrinking height."""
 
 import dataclasses
+import math
 from typing import Literal
 
 from jaxsched.schedules.arithmetic.blend import Curve, blend
@@ -8,6 +9,7 @@ from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.arithmetic.powers import powers
 from jaxsched.schedules.arithmetic.times import add
 from jaxsched.schedules.base import Number, Schedule, Time, require, schedule, static
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -73,6 +75,10 @@ class Cyclic(Schedule):
             "would grow without bound.",
         )
 
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(add(self.up, self.up if self.down is None else self.down), math.inf)
+
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""
         xp, up = now.xp, self.up
@@ -109,6 +115,6 @@ class Cyclic(Schedule):
         Example:
             >>> import jaxsched as js
             >>> js.Cyclic(0.1, 1.0, up=4).momentum(high=0.9, low=0.8)(4)
-            Array(0.8, dtype=float32)
+            np.float32(0.8)
         """
         return dataclasses.replace(self, base=high, peak=low, exp_range_of="amplitude")

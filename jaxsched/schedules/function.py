@@ -43,7 +43,8 @@ class Function(Schedule):
         return as_float(self.fn(now.plain))
 
     @property
-    def _is_known(self) -> bool:
+    def is_known(self) -> bool:
+        """See `Schedule.is_known`."""
         return False  # the function may compute with JAX
 
 

@@ -10,6 +10,7 @@ from jaxsched.schedules.arithmetic.blend import blend
 from jaxsched.schedules.arithmetic.moment import Moment, Pieces, Values
 from jaxsched.schedules.arithmetic.times import Number, as_float, is_known, namespace
 from jaxsched.schedules.base import Schedule, require, schedule, static
+from jaxsched.schedules.span import Span, span_of
 
 PointCurve: TypeAlias = Literal["linear", "cosine", "cubic"]
 
@@ -135,7 +136,9 @@ class Interpolate(Schedule):
                 f"Interpolate needs at least two (time, value) points, got {self.points}; for one "
                 "value use Constant."
             )
-        times, _ = self._columns()
+        times, values = self._columns()
+        if any(isinstance(number, str) for number in (*times, *values)):
+            raise ValueError(f"Interpolate needs points that are numbers, got {self.points}.")
         rule = "strictly ascending" if self.curve == "cubic" else "ascending"
         if _is_known(times):
             steps = np.diff(np.asarray(times, np.float64))
@@ -152,6 +155,11 @@ class Interpolate(Schedule):
             times, values = zip(*self.points, strict=True)
             return times, values
         return self.points[:, 0], self.points[:, 1]
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        times, _ = self._columns()
+        return span_of(times[-1], times[-1])
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

@@ -3,6 +3,7 @@
 from jaxsched.schedules.arithmetic.blend import blend
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import Number, Schedule, Time, require_duration, schedule
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -38,6 +39,10 @@ class Linear(Schedule):
 
     def __post_init__(self):
         require_duration("Linear", self.duration)
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.duration, self.duration)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

@@ -3,6 +3,7 @@
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.arithmetic.powers import require_factor, small_powers
 from jaxsched.schedules.base import Number, Schedule, Time, require_ascending, schedule
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -43,6 +44,10 @@ class MultiStep(Schedule):
     def __post_init__(self):
         require_ascending("MultiStep", "milestones", self.milestones)
         require_factor("MultiStep", self.factor)
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.milestones[0], self.milestones[-1]) if self.milestones else Span()
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

@@ -1,5 +1,7 @@
 """The 1cycle policy: the learning rate rises and falls once, and the momentum runs against it."""
 
+from typing import Any, cast
+
 from jaxsched.schedules.arithmetic.blend import Curve
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.arithmetic.times import as_float, as_number, is_known
@@ -13,6 +15,7 @@ from jaxsched.schedules.base import (
     static,
 )
 from jaxsched.schedules.interpolate import interpolate
+from jaxsched.schedules.span import Span, span_of
 
 
 def _interpolate_cycle(
@@ -32,6 +35,12 @@ def _interpolate_cycle(
     else:
         times, heights = (0, turn, end), (first, second, third)
     return interpolate(now.since(0), times, heights, cycle.anneal)
+
+
+def _span(cycle: "OneCycle | OneCycleMomentum") -> Span:
+    if not is_known(cycle.rise, cycle.duration):
+        return Span()
+    return span_of(cast(Any, cycle.rise) * cycle.duration, cycle.duration)
 
 
 def _require_cycle(name: str, cycle: "OneCycle | OneCycleMomentum") -> None:
@@ -95,6 +104,10 @@ class OneCycle(Schedule):
     def __post_init__(self):
         _require_cycle("OneCycle", self)
 
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return _span(self)
+
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""
         peak = now.number(self.peak)
@@ -113,7 +126,7 @@ class OneCycle(Schedule):
         Example:
             >>> import jaxsched as js
             >>> js.OneCycle(0.1, duration=10, rise=0.5).momentum(high=0.95, low=0.8)(5)
-            Array(0.8, dtype=float32)
+            np.float32(0.8)
         """
         return OneCycleMomentum(self.duration, high, low, self.rise, self.anneal, self.three_phase)
 
@@ -169,6 +182,10 @@ class OneCycleMomentum(Schedule):
             message=f"OneCycleMomentum needs low <= high, got low={self.low}, high={self.high}; "
             "swap them.",
         )
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return _span(self)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

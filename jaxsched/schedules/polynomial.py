@@ -10,6 +10,7 @@ from jaxsched.schedules.base import (
     require_duration,
     schedule,
 )
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -52,6 +53,10 @@ class Polynomial(Schedule):
             message=f"Polynomial needs a power above 0, got power={self.power}; at 0 it would "
             "never leave its start: use Constant.",
         )
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.duration, self.duration)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

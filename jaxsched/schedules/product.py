@@ -5,6 +5,7 @@ import math
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import Schedule, ScheduleLike, schedule
 from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.span import Span
 
 
 @schedule
@@ -40,6 +41,13 @@ class Product(Schedule):
             raise ValueError("Product needs at least one part, got none.")
         parts = tuple(as_schedule("Product", part) for part in self.parts)
         object.__setattr__(self, "parts", parts)
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        spans = [part.span() for part in self.parts]
+        ends = [span.end for span in spans if span.end < math.inf]
+        warm, turn = max(span.warm for span in spans), min(span.turn for span in spans)
+        return Span(warm, turn, max(ends, default=math.inf))
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

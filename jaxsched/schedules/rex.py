@@ -10,6 +10,7 @@ from jaxsched.schedules.base import (
     require_duration,
     schedule,
 )
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -55,6 +56,10 @@ class Rex(Schedule):
             message=f"Rex needs alpha within [0, 1), got alpha={self.alpha}; at 1 it would never "
             "fall: use Constant.",
         )
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.duration, self.duration)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

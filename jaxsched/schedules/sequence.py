@@ -1,8 +1,11 @@
 """Several schedules one after another."""
 
-from jaxsched.schedules.arithmetic.moment import Moment, Values
+from typing import Any, cast
+
+from jaxsched.schedules.arithmetic.moment import Moment, Values, is_scalar
 from jaxsched.schedules.base import Schedule, ScheduleLike, Time, require_ascending, schedule
 from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.span import Span
 
 
 @schedule
@@ -49,6 +52,16 @@ class Sequence(Schedule):
                 f"these {len(parts)} parts, got {len(self.boundaries)}: {self.boundaries}."
             )
         require_ascending("Sequence", "boundaries", self.boundaries)
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        if not all(map(is_scalar, self.boundaries)):
+            return Span()
+        first, last = self.parts[0].span(), self.parts[-1].span()
+        if not self.boundaries:
+            return first
+        boundaries = [float(cast(Any, boundary)) for boundary in self.boundaries]
+        return Span(first.warm, min(first.turn, boundaries[0]), boundaries[-1] + last.end)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

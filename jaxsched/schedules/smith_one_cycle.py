@@ -4,6 +4,7 @@ from jaxsched.schedules.arithmetic.blend import blend
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import Number, Schedule, Time, require, require_length, schedule
 from jaxsched.schedules.one_cycle import OneCycleMomentum
+from jaxsched.schedules.span import Span, span_of
 from jaxsched.schedules.units import twice
 
 
@@ -53,6 +54,10 @@ class SmithOneCycle(Schedule):
             f"end, got divisor={self.divisor}; it is base / floor.",
         )
 
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.half, twice(self.half))
+
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""
         xp = now.xp
@@ -75,7 +80,7 @@ class SmithOneCycle(Schedule):
         Example:
             >>> import jaxsched as js
             >>> js.SmithOneCycle(0.1, 1.0, half=100).momentum()(150)
-            Array(0.9, dtype=float32)
+            np.float32(0.9)
             >>> js.SmithOneCycle(0.1, 1.0, half="43%").momentum().duration
             '86 %'
         """

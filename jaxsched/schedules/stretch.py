@@ -1,8 +1,11 @@
 """A schedule on a slower or a faster clock."""
 
-from jaxsched.schedules.arithmetic.moment import Moment, Values
+from typing import Any, cast
+
+from jaxsched.schedules.arithmetic.moment import Moment, Values, is_scalar
 from jaxsched.schedules.base import Number, Schedule, ScheduleLike, require, schedule
 from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.span import Span
 
 
 @schedule
@@ -42,6 +45,13 @@ class Stretch(Schedule):
             message=f"Stretch needs a factor above 0, got factor={self.factor}; to make it half "
             "as long use 0.5.",
         )
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        if not is_scalar(self.factor):
+            return Span()
+        factor = float(cast(Any, self.factor))
+        return Span(*(factor * time for time in self.schedule.span()))
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

@@ -1,10 +1,14 @@
 """Learning rates for stochastic weight averaging (SWA)."""
 
+import math
+from typing import Any, cast
+
 from jaxsched.schedules.arithmetic.blend import blend
 from jaxsched.schedules.arithmetic.moment import Moment, Values
-from jaxsched.schedules.arithmetic.times import as_float, as_number, is_known
+from jaxsched.schedules.arithmetic.times import as_float, as_number, is_known, subtract
 from jaxsched.schedules.base import Number, Schedule, Time, require, require_duration, schedule
 from jaxsched.schedules.interpolate import interpolate
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -44,11 +48,20 @@ class SWAConstant(Schedule):
     def __post_init__(self):
         require_duration("SWAConstant", self.start)
 
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        if not is_known(self.start):
+            return Span()
+        start = cast(Any, self.start)
+        return span_of(0.5 * start, 0.9 * start)
+
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""
         start = as_number(self.start)
         start = start if is_known(start) else as_float(start)
-        return interpolate(now.since(0), (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear")
+        return interpolate(
+            now.since(0), (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear"
+        )
 
 
 @schedule
@@ -102,8 +115,12 @@ class SWACyclic(Schedule):
             "them.",
         )
 
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.cycle, math.inf)
+
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""
         _, in_cycle = now.laps(self.cycle)
-        done, left = in_cycle.since(-as_number(self.update)).shares(self.cycle)
+        done, left = in_cycle.since(subtract(0, self.update)).shares(self.cycle)
         return blend(now.number(self.high), now.number(self.low), done, left, "linear")

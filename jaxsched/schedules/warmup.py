@@ -10,6 +10,7 @@ from jaxsched.schedules.base import (
     schedule,
 )
 from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -32,7 +33,8 @@ class Warmup(Schedule):
             warm-ups of the form "(t + 1) / W" start at peak / (number of warm-up updates).
 
     Raises:
-        ValueError: if the duration is negative, or `schedule` is not callable.
+        ValueError: if the duration is negative, `schedule` is not callable, or it turns down,
+            drops or ends before the warm-up is over, so that its height would never be reached.
 
     Source:
         Goyal et al., "Accurate, large minibatch SGD" (arXiv 1706.02677), section 2.2.
@@ -51,6 +53,22 @@ class Warmup(Schedule):
     def __post_init__(self):
         object.__setattr__(self, "schedule", as_schedule("Warmup", self.schedule))
         require_duration("Warmup", self.duration)
+        self._require_fit()
+
+    def _require_fit(self) -> None:
+        """Raises `ValueError` if the schedule turns or ends before the warm-up is over."""
+        warm, (_, turn, end) = self.span().warm, self.schedule.span()
+        if warm > turn or (warm and warm >= end):
+            happens = f"ends at {end:g}" if end <= warm else f"turns at {turn:g}"
+            raise ValueError(
+                f"Warmup must be over before its schedule turns, got duration={warm:g} for a "
+                f"{type(self.schedule).__name__} that {happens}; shorten the warm-up, or start the "
+                "schedule after it: Sequence((Linear(0, peak, warmup), schedule), (warmup,))."
+            )
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return self.schedule.span()._replace(warm=span_of(0, 0, warm=self.duration).warm)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

@@ -1,10 +1,10 @@
 """Warmup-stable-decay."""
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from jaxsched.schedules.arithmetic.blend import half_wave, require_fall
 from jaxsched.schedules.arithmetic.moment import Moment, Values
-from jaxsched.schedules.arithmetic.times import namespace, subtract
+from jaxsched.schedules.arithmetic.times import is_known, namespace, subtract
 from jaxsched.schedules.base import (
     Number,
     Schedule,
@@ -14,6 +14,7 @@ from jaxsched.schedules.base import (
     schedule,
     static,
 )
+from jaxsched.schedules.span import Span, span_of
 
 Cooldown: TypeAlias = Literal["linear", "1-sqrt", "cosine", "exponential", "1-square"]
 
@@ -98,6 +99,13 @@ class WSD(Schedule):
                 message="WSD with an exponential cool-down never reaches 0, got "
                 f"peak={self.peak} and end={self.end}; pass an end such as peak / 100.",
             )
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        if not is_known(self.duration, self.cooldown):
+            return Span()
+        turn = cast(Any, self.duration) - self.cooldown
+        return span_of(turn, self.duration, warm=self.warmup)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

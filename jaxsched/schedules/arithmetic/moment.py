@@ -12,29 +12,33 @@ A boundary that is traced itself cannot be moved exactly. It is compared as `tim
 
 import abc
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
 from types import ModuleType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from jaxsched.schedules.arithmetic import times
 from jaxsched.schedules.arithmetic.long_division import as_unsigned, divide_product
-from jaxsched.schedules.arithmetic.times import as_float, as_time, is_known, namespace
+from jaxsched.schedules.arithmetic.times import (
+    Time,
+    as_float,
+    as_time,
+    is_known,
+    namespace,
+)
 
 Values: TypeAlias = Any  # an array of NumPy (on the host) or of JAX
 
-# A time such as 0.53 · 1200 = 636.0000000000001 means 636. Float64 has 53 bits, so this forgives
+# A time such as 0.07 · 100 = 7.000000000000001 means 7. Float64 has 53 bits, so this forgives
 # the rounding of a few operations.
 _SLACK = 2.0**-49
 # The longest period, in counts, times its denominator; see `divide_product`.
 _LARGEST_DIVISOR = 2**30
-_LARGEST_DENOMINATOR = 10**6
-_FEW = 8  # so few knots are compared one by one rather than searched
 
 
 def snap(count: Any) -> Any:
@@ -48,8 +52,8 @@ def first_count(count: Any) -> Any:
 
     Example:
         >>> from jaxsched.schedules.arithmetic.moment import first_count
-        >>> float(0.53 * 1200), float(first_count(0.53 * 1200)), float(first_count(636.1))
-        (636.0000000000001, 636.0, 637.0)
+        >>> 0.07 * 100, float(first_count(0.07 * 100)), float(first_count(7.1))
+        (7.000000000000001, 7.0, 8.0)
     """
     return np.ceil(snap(count))
 
@@ -83,50 +87,60 @@ class Moment(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the time."""
+
+    @property
+    @abc.abstractmethod
     def plain(self) -> Values:
         """The time as an array: an integer if it is one, else float32."""
 
     @abc.abstractmethod
-    def laps(self, length: ArrayLike) -> tuple[Values, "Moment"]:
+    def laps(self, length: Time) -> tuple[Values, "Moment"]:
         """Returns the number of whole laps of `length` that are over, and the time in this lap."""
 
     @abc.abstractmethod
-    def _place(self, readings: Any) -> tuple[Values, ...]:
-        """Converts readings of the clock, float64, to arrays of the clock's own kind."""
+    def _suited_to(self, *readings: float) -> "Moment":
+        """Returns this time on a clock whose type can hold these readings."""
+
+    @abc.abstractmethod
+    def _place(self, reading: float) -> tuple[Any, ...]:
+        """Converts a reading, or an array of readings, to numbers of the clock's own kind."""
 
     @abc.abstractmethod
     def _until(self, *place: Values) -> Values:
         """Returns a place minus the clock, accurate near 0; negative once it has come."""
 
     @abc.abstractmethod
-    def _suited_to(self, readings: Any) -> "Moment":
-        """Returns this time on a clock whose type can hold these readings."""
+    def _has_come(self, reading: float) -> Values:
+        """Returns whether the clock is at or after a reading: bool."""
 
     @abc.abstractmethod
-    def _num_reached(self, readings: np.ndarray) -> Values:
+    def _num_come(self, readings: np.ndarray) -> Values:
         """Returns how many of these readings, in ascending order, have come: int."""
 
     def number(self, value: Any) -> Values:
         """Converts a number for the formula: float64 on the host, float32 in JAX."""
         return np.float64(value) if self.xp is np and is_known(value) else as_float(value)
 
-    def has_reached(self, time: ArrayLike) -> Values:
+    def has_reached(self, time: Time) -> Values:
         """Returns whether this time is at or after another one: bool."""
         if not is_scalar(time):
             now, then = times.same_kind(self.plain, time)
             return now >= then
-        return self.num_reached((time,)) > 0
+        reading = self._reading(time)
+        if reading <= self.earliest:
+            return self.xp.ones(self.shape, np.bool_)
+        return self._suited_to(reading)._has_come(reading)
 
     def num_reached(self, milestones: Any) -> Values:
         """Returns how many of these times, in ascending order, have come: int."""
-        if len(milestones) and all(map(is_scalar, milestones)):
-            return self._num_come(self._reading(np.array(milestones, np.float64)))
-        reached = self.xp.zeros_like(self.elapsed, np.int32)
+        reached = self.xp.zeros(self.shape, np.int32)
         for milestone in milestones:
-            reached += self.has_reached(milestone).astype(np.int32)
+            reached = reached + self.has_reached(milestone).astype(np.int32)
         return reached
 
-    def since(self, start: ArrayLike) -> "Moment":
+    def since(self, start: Time) -> "Moment":
         """Returns the time since `start`; 0 before it."""
         if not is_scalar(start):
             return as_moment(times.since(self.plain, start), jnp)
@@ -134,7 +148,7 @@ class Moment(abc.ABC):
         earliest = max(self.earliest, reading)
         return dataclasses.replace(self, offset=reading, earliest=earliest)
 
-    def stretched(self, factor: ArrayLike) -> "Moment":
+    def stretched(self, factor: Time) -> "Moment":
         """Returns the time on a clock that is slower by a factor."""
         if not is_scalar(factor):
             return as_moment(as_float(self.plain) / as_float(factor), jnp)
@@ -143,13 +157,12 @@ class Moment(abc.ABC):
     @property
     def elapsed(self) -> Values:
         """The time as a float, accurate near 0."""
-        clock = self._suited_to(self.offset)
-        elapsed = -clock._until(*clock._place(self.offset))
+        elapsed = -self._until_reading(self.offset)
         if self.earliest > -math.inf:
             elapsed = self.xp.maximum(elapsed, self.number(self.earliest - self.offset))
         return elapsed * self.number(self.scale) if self.scale != 1 else elapsed
 
-    def shares(self, duration: ArrayLike) -> tuple[Values, Values]:
+    def shares(self, duration: Time) -> tuple[Values, Values]:
         """Returns the shares of `duration` that are over and left, both in [0, 1].
 
         The two add up to one, but each is computed by its own division, so that each is accurate
@@ -158,38 +171,45 @@ class Moment(abc.ABC):
         """
         if not is_scalar(duration):
             return times.done_and_left(self.plain, duration)
-        if duration:
-            _, done, left = self.pieces(np.array([0.0, duration]))
-            return done, left
-        zero = self.xp.zeros_like(self.elapsed)
-        return zero + 1, zero
+        xp, one, zero = self.xp, self.number(1), self.number(0)
+        if not duration:
+            return xp.full(self.shape, one), xp.full(self.shape, zero)
+        over = self.has_reached(duration)
+        length, scale = self.number(duration), self.number(self.scale)
+        gone = -self._until_reading(self.offset) * scale
+        to_go = self._until_reading(self._reading(duration)) * scale
+        done = xp.where(over, one, self._share(gone, length))
+        return done, xp.where(over, zero, self._share(to_go, length))
 
     def pieces(self, knots: np.ndarray) -> Pieces:
         """Finds the time between knots that are known and ascend; an empty piece is a jump."""
         xp, readings = self.xp, self._reading(np.asarray(knots, np.float64))
-        clock = self._suited_to(readings)
-        num_reached = self._num_come(readings)
-        index = xp.clip(num_reached - 1, 0, len(readings) - 2)
-        over = num_reached > index + 1
+        clock = self._suited_to(readings[0], readings[-1])
+        num_come = clock._num_come(readings)
+        if self.earliest > -math.inf:
+            num_come = xp.maximum(num_come, int((readings <= self.earliest).sum()))
+        index = xp.clip(num_come - 1, 0, len(readings) - 2)
+        over = num_come > index + 1
         columns = [xp.asarray(column) for column in clock._place(readings)]
         gone = -clock._until(*(column[index] for column in columns))
         to_go = clock._until(*(column[index + 1] for column in columns))
         length = xp.asarray(self.number(np.diff(readings)))[index]
         inside = (length > 0) & ~over
         length = xp.where(length > 0, length, 1)
-        done = xp.where(inside, xp.clip(gone / length, 0, 1), over.astype(length.dtype))
-        left = xp.where(inside, xp.clip(to_go / length, 0, 1), (~over).astype(length.dtype))
+        done = xp.where(inside, self._share(gone, length), over.astype(length.dtype))
+        left = xp.where(inside, self._share(to_go, length), (~over).astype(length.dtype))
         return Pieces(index, done, left)
 
-    def _num_come(self, readings: np.ndarray) -> Values:
-        reached = self._suited_to(readings)._num_reached(readings)
-        if self.earliest == -math.inf:
-            return reached
-        return self.xp.maximum(reached, int((readings <= self.earliest).sum()))
+    def _share(self, time: Values, length: Values) -> Values:
+        return self.xp.minimum(self.xp.maximum(time / length, 0), 1)
+
+    def _until_reading(self, reading: float) -> Values:
+        clock = self._suited_to(reading)
+        return clock._until(*clock._place(reading))
 
     def _reading(self, time: Any) -> Any:
         """Returns the clock's reading at a time that is known, float64."""
-        return self.offset + np.float64(time) / self.scale
+        return self.offset + time / self.scale
 
 
 @dataclass(frozen=True)
@@ -212,6 +232,11 @@ class Count(Moment):
         return namespace(self.whole)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Moment.shape`."""
+        return self.whole.shape
+
+    @property
     def plain(self) -> Values:
         """See `Moment.plain`."""
         if self.parts > 1 or self.scale != 1 or self.offset % 1:
@@ -220,17 +245,17 @@ class Count(Moment):
             return self.whole if not self.offset else self.whole - int(self.offset)
         return times.since(self.whole, int(self.offset))
 
-    def laps(self, length: ArrayLike) -> tuple[Values, Moment]:
+    def laps(self, length: Time) -> tuple[Values, Moment]:
         """See `Moment.laps`."""
         if not is_scalar(length):
             return _laps(self.plain, length)
         # The clock in units of 1 / D: there a lap is M units long, and time 0 is Z units after the
         # whole number `start`.
-        lap = _as_fraction(np.float64(length) / self.scale)
-        start, shift = divmod(_as_fraction(self.offset), 1)
+        start, shift = divmod(self.offset, 1)
+        lap, shift = _as_fraction(length / self.scale), _as_fraction(shift)
         D = math.lcm(lap.denominator, shift.denominator)
         M, Z = int(lap * D), int(shift * D)
-        if M >= _LARGEST_DIVISOR:
+        if not 0 < M < _LARGEST_DIVISOR or D >= _LARGEST_DIVISOR or abs(start) >= self._limit:
             return Reading(self.elapsed.astype(np.float32)).laps(length)
         return self._whole_laps(int(start), D, M, Z)
 
@@ -238,7 +263,7 @@ class Count(Moment):
         xp, integer = self.xp, self.whole.dtype
         # Before time 0 it is time 0 of the first lap.
         begun = self.has_reached(0)
-        whole = xp.where(begun, times.since(self.whole, start), 0).astype(integer)
+        whole = xp.where(begun, self._clipped(integer.type(start)) - start, 0).astype(integer)
         part = xp.where(begun, self.part, 0).astype(integer)
         laps, units = divide_product(as_unsigned(whole), D, M, D)
         of_part, rest = divide_product(as_unsigned(part), D, self.parts, D)
@@ -248,40 +273,52 @@ class Count(Moment):
         now = Count(units % M, rest.astype(integer), self.parts, scale=self.scale / D)
         return laps, now
 
-    def _place(self, readings: Any) -> tuple[Values, ...]:
-        """Returns each reading's whole, its part, and its fraction of a part, in [0, 1)."""
-        counts = snap(readings * np.float64(self.parts))
-        floor = np.floor(counts)
-        whole, part = np.divmod(floor, self.parts)
-        integer = self.whole.dtype
-        return whole.astype(integer), part.astype(integer), self.number(counts - floor)
+    def _place(self, reading: Any) -> tuple[Any, ...]:
+        """Returns the reading's whole, its part, and its fraction of a part, in [0, 1)."""
+        return _place(reading, self.parts, self.whole.dtype)
 
     def _until(self, *place: Values) -> Values:
         whole, part, fraction = place
-        xp, limit = self.xp, np.iinfo(self.whole.dtype).max
-        zero = xp.zeros_like(whole)
-        # Without the clip the difference would overflow at the earliest and the latest times.
-        now = xp.clip(self.whole, xp.maximum(whole, zero) - limit, xp.minimum(whole, zero) + limit)
-        wholes = whole - now
+        wholes = whole - self._clipped(whole)
+        fraction = self.number(fraction)
         if self.parts == 1:
             return self.number(wholes) + fraction
         # Exact in integers where the two are near.
-        near = xp.clip(wholes, -1, 1)
+        near = self.xp.clip(wholes, -1, 1)
         parts = self.number(near * self.parts + (part - self.part)) + fraction
         return self.number(wholes - near) + parts / self.number(self.parts)
 
-    def _num_reached(self, readings: np.ndarray) -> Values:
-        whole, part, _ = self._place(first_count(readings * np.float64(self.parts)) / self.parts)
-        if self.parts == 1 and len(readings) > _FEW:
-            return self.xp.searchsorted(self.xp.asarray(whole), self.whole, side="right")
-        now, whole = _each_with_all(self.whole, whole)
+    def _clipped(self, whole: Values) -> Values:
+        """Returns the clock, clipped so that its difference to `whole` cannot overflow."""
+        if self.xp is np:
+            return self.whole  # all places are below a half of what its 64 bits can hold
+        low, high = (jnp.asarray(f(whole, 0)) for f in (jnp.maximum, jnp.minimum))
+        return jnp.clip(self.whole, low - self._limit, high + self._limit)
+
+    def _has_come(self, reading: float) -> Values:
+        whole, part, fraction = self._place(reading)
+        part = part + (fraction > 0).astype(part.dtype)
         if self.parts == 1:
-            return (now >= whole).sum(-1)
+            return self.whole >= whole + part
+        return (self.whole > whole) | ((self.whole == whole) & (self.part >= part))
+
+    def _num_come(self, readings: np.ndarray) -> Values:
+        whole, part, fraction = self._place(readings)
+        part = part + (fraction > 0).astype(part.dtype)
+        if self.parts == 1:
+            first = self.xp.asarray(whole + part)
+            return self.xp.searchsorted(first, self.whole, side="right")
+        now, whole = _each_with_all(self.whole, whole)
         now_part, part = _each_with_all(self.part, part)
         return ((now > whole) | ((now == whole) & (now_part >= part))).sum(-1)
 
-    def _suited_to(self, readings: Any) -> Moment:
-        if np.all(np.abs(readings) <= np.iinfo(self.whole.dtype).max // 2):
+    @property
+    def _limit(self) -> int:
+        """No place is this late: the largest int32, or a half of the largest int64."""
+        return 2**31 - 1 if self.whole.dtype.itemsize < 8 else 2**62
+
+    def _suited_to(self, *readings: float) -> Moment:
+        if all(abs(reading) < self._limit for reading in readings):
             return self
         # The clock's integers cannot hold these readings.
         value = (self.number(self.whole) + self.number(self.part) / self.parts).astype(np.float32)
@@ -305,11 +342,16 @@ class Reading(Moment):
         return namespace(self.value)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """See `Moment.shape`."""
+        return self.value.shape
+
+    @property
     def plain(self) -> Values:
         """See `Moment.plain`."""
         return as_float(self.elapsed)
 
-    def laps(self, length: ArrayLike) -> tuple[Values, Moment]:
+    def laps(self, length: Time) -> tuple[Values, Moment]:
         """See `Moment.laps`."""
         if not is_scalar(length):
             return _laps(self.plain, length)
@@ -317,32 +359,32 @@ class Reading(Moment):
         lap, now = times.float_laps(now, self.xp.asarray(length, np.float32))
         return lap, Reading(now)
 
-    def _place(self, readings: Any) -> tuple[Values, ...]:
+    def _place(self, reading: Any) -> tuple[Any, ...]:
         """Splits each reading into a whole and a fraction in [0, 1).
 
         Float32 alone would not do: a knot at 77.2 is 4e-6 away from the nearest one, an error that
         would show just before the knot.
         """
-        whole = np.floor(readings)
-        return self.number(whole), self.number(readings - whole)
+        whole = np.floor(reading)
+        return whole, reading - whole
 
     def _until(self, *place: Values) -> Values:
         whole, fraction = place
-        return (whole - self.number(self.value)) + fraction
+        return (self.number(whole) - self.number(self.value)) + self.number(fraction)
 
-    def _num_reached(self, readings: np.ndarray) -> Values:
-        readings = readings.astype(np.float32)
-        if len(readings) > _FEW:
-            return self.xp.searchsorted(self.xp.asarray(readings), self.value, side="right")
-        value, readings = _each_with_all(self.value, readings)
-        return (value >= readings).sum(-1)
+    def _has_come(self, reading: float) -> Values:
+        return self.value >= np.float32(reading)
 
-    def _suited_to(self, readings: Any) -> Moment:
+    def _num_come(self, readings: np.ndarray) -> Values:
+        readings = self.xp.asarray(readings, np.float32)
+        return self.xp.searchsorted(readings, self.value, side="right")
+
+    def _suited_to(self, *readings: float) -> Moment:
         del readings
         return self
 
 
-def as_moment(t: ArrayLike, xp: ModuleType) -> Moment:
+def as_moment(t: Time, xp: ModuleType) -> Moment:
     """Returns a time for formulas that compute with NumPy or `jax.numpy`; see `Schedule`."""
     if xp is jnp:
         time = as_time(t)
@@ -354,7 +396,7 @@ def as_moment(t: ArrayLike, xp: ModuleType) -> Moment:
     return Reading(array.astype(np.float32)[()])
 
 
-def is_scalar(value: Any) -> bool:
+def is_scalar(value: Any) -> TypeGuard[float]:
     """Returns whether a value is one number that is known before tracing."""
     return is_known(value) and np.ndim(value) == 0
 
@@ -364,11 +406,27 @@ def _each_with_all(times: Values, knots: np.ndarray) -> tuple[Values, np.ndarray
     return times[..., None], knots.reshape((1,) * times.ndim + (-1,))
 
 
+def _place(reading: Any, parts: int, integer: np.dtype) -> tuple[Any, ...]:
+    if np.ndim(reading) == 0 and not isinstance(reading, np.float64):
+        return _place_of_one(float(reading), parts, integer)
+    counts = snap(reading * np.float64(parts))
+    floor = np.floor(counts)
+    whole, part = np.divmod(floor, parts)
+    return whole.astype(integer), part.astype(integer), counts - floor
+
+
+@functools.lru_cache(4096)
+def _place_of_one(reading: float, parts: int, integer: np.dtype) -> tuple[Any, ...]:
+    """Remembers the places of boundaries, because a loop asks for the same ones each step."""
+    return _place(np.float64(reading), parts, integer)
+
+
 def _as_fraction(time: float) -> Fraction:
-    """Returns the simplest fraction that is a time but for rounding."""
-    return Fraction(float(snap(time))).limit_denominator(_LARGEST_DENOMINATOR)
+    """Returns the simplest fraction that is a time of at least 0 but for rounding."""
+    largest = int(_LARGEST_DIVISOR / 2 / max(time, 1))
+    return Fraction(float(snap(time))).limit_denominator(max(largest, 1))
 
 
-def _laps(t: Values, length: ArrayLike) -> tuple[Values, Moment]:
+def _laps(t: Values, length: Time) -> tuple[Values, Moment]:
     lap, now = times.laps(t, length)
     return lap, as_moment(now, jnp)

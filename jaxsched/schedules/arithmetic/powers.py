@@ -60,9 +60,9 @@ def powers(factor: ArrayLike, count: Values) -> Values:
         0.367879, and 1/e is 0.367879
     """
     if is_known(factor, count):
-        known = np.float64(factor)
+        known = np.asarray(factor, np.float64)[()]
         log = np.log(known) if known > 0 else np.float64(0)
-        power = np.exp(np.minimum(count * log, _LARGEST_LOG))
+        power = np.exp(np.minimum(np.minimum(count, _LARGEST_COUNT) * log, _LARGEST_LOG))
         return power if known > 0 else np.float64(count <= 0)
     lead, rest = _split_log(factor)
     # The count is split too: `coarse` has its bits above the twelfth, `fine` the twelve below.

@@ -19,14 +19,17 @@ else:
     Time: TypeAlias = float | str
 
 
+_KNOWN = (bool, int, float, np.generic, np.ndarray)
+
+
 def is_known(*values: Any) -> bool:
     """Returns whether all are Python or NumPy numbers, which can be checked before tracing."""
-    return all(isinstance(value, bool | int | float | np.generic | np.ndarray) for value in values)
+    return all([isinstance(value, _KNOWN) for value in values])
 
 
 def namespace(values: Any) -> ModuleType:
     """Returns the module to compute with: NumPy for numbers on the host, else `jax.numpy`."""
-    return np if is_known(values) else jnp
+    return np if isinstance(values, _KNOWN) else jnp
 
 
 def as_number(value: Time) -> ArrayLike:
