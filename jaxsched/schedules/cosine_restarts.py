@@ -25,14 +25,16 @@ _SMALLEST_GROWTH = 1.001  # keeps the table of cycles to about 15 000 rows
 
 @functools.cache
 def _cycles(multiplier: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the starts and lengths of all cycles up to int32's limit, in lengths of the first."""
+    """Returns the starts and lengths of all cycles up to int32's limit, in lengths of the first.
+
+    Both are float64, which holds the sums of whole numbers exactly.
+    """
     starts: list[float] = [0]
     lengths: list[float] = [1]
     while (start := starts[-1] + lengths[-1]) <= _LATEST:
         starts.append(start)
         lengths.append(lengths[-1] * multiplier)
-    whole = isinstance(multiplier, int)
-    return np.asarray(starts, np.int32 if whole else np.float32), np.asarray(lengths, np.float32)
+    return np.asarray(starts, np.float64), np.asarray(lengths, np.float64)
 
 
 @schedule
@@ -104,15 +106,18 @@ class CosineRestarts(Schedule):
             _, now = now.laps(self.first)
             return now.shares(self.first)
         if is_scalar(self.first):
-            starts, _ = _cycles(self.multiplier)
-            _, done, left = now.pieces(float(self.first) * starts)
+            starts, lengths = _cycles(self.multiplier)
+            knots = np.append(starts, starts[-1] + lengths[-1])
+            _, done, left = now.pieces(float(self.first) * knots)
             return done, left
         return done_and_left(*self._cycle(now.plain))
 
     def _cycle(self, t: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns the time in the cycle, and its length, where the first length is traced."""
         lap, _ = laps(t, self.first)
-        starts, lengths = (jnp.asarray(column) for column in _cycles(self.multiplier))
+        starts, lengths = _cycles(self.multiplier)
+        starts = jnp.asarray(starts, np.int32 if isinstance(self.multiplier, int) else np.float32)
+        lengths = jnp.asarray(lengths, np.float32)
         if jnp.issubdtype(lap.dtype, jnp.integer) and jnp.issubdtype(starts.dtype, jnp.integer):
             # t // first ≥ start is equivalent to t ≥ first · start and cannot overflow.
             edges, here = same_kind(starts, lap)

@@ -1,5 +1,7 @@
 """Step decay at given milestones."""
 
+import math
+
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.arithmetic.powers import require_factor, small_powers
 from jaxsched.schedules.base import Number, Schedule, Time, require_ascending, schedule
@@ -47,7 +49,8 @@ class MultiStep(Schedule):
 
     def span(self) -> Span:
         """See `Schedule.span`."""
-        return span_of(self.milestones[0], self.milestones[-1]) if self.milestones else Span()
+        # Dropping during a warm-up is odd, but what remains is still warmed up to.
+        return span_of(math.inf, self.milestones[-1]) if self.milestones else Span()
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

@@ -1,11 +1,8 @@
 """Step decay at regular intervals."""
 
-import math
-
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.arithmetic.powers import powers, require_factor
 from jaxsched.schedules.base import Number, Schedule, Time, require, schedule
-from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -49,10 +46,6 @@ class Step(Schedule):
             "never changes use Constant.",
         )
         require_factor("Step", self.factor)
-
-    def span(self) -> Span:
-        """See `Schedule.span`."""
-        return span_of(self.every, math.inf)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

@@ -58,7 +58,7 @@ class Warmup(Schedule):
     def _require_fit(self) -> None:
         """Raises `ValueError` if the schedule turns or ends before the warm-up is over."""
         warm, (_, turn, end) = self.span().warm, self.schedule.span()
-        if warm > turn or (warm and warm >= end):
+        if warm > turn or (warm and warm >= end >= turn):
             happens = f"ends at {end:g}" if end <= warm else f"turns at {turn:g}"
             raise ValueError(
                 f"Warmup must be over before its schedule turns, got duration={warm:g} for a "

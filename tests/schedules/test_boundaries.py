@@ -127,7 +127,6 @@ FITS = js.Linear(0.1, 0.0, 100)
         (js.WSD(0.1, 100, 20), 80),
         (js.OneCycle(0.1, 100), 30),
         (js.CosineRestarts(0.1, 10), 10),
-        (js.MultiStep(0.1, [30, 60]), 30),
         (js.Stretch(FITS, 0.5), 49),
         (js.Product((FITS, js.Constant(2.0))), 99),
         (js.Sequence((js.Constant(1.0), FITS), (20,)), 20),

@@ -184,7 +184,7 @@ class Moment(abc.ABC):
     def pieces(self, knots: np.ndarray) -> Pieces:
         """Finds the time between knots that are known and ascend; an empty piece is a jump."""
         xp, readings = self.xp, self._reading(np.asarray(knots, np.float64))
-        clock = self._suited_to(readings[0], readings[-1])
+        clock = self._suited_to(readings[0])
         num_come = clock._num_come(readings)
         if self.earliest > -math.inf:
             num_come = xp.maximum(num_come, int((readings <= self.earliest).sum()))
@@ -194,6 +194,10 @@ class Moment(abc.ABC):
         gone = -clock._until(*(column[index] for column in columns))
         to_go = clock._until(*(column[index + 1] for column in columns))
         length = xp.asarray(self.number(np.diff(readings)))[index]
+        if clock._suited_to(readings[-1]) is not clock:
+            # The clock cannot hold the last knots: the piece that it can reach ends at a float.
+            out_of_reach = xp.asarray([clock._suited_to(r) is not clock for r in readings])
+            to_go = xp.where(out_of_reach[index + 1], length - gone, to_go)
         inside = (length > 0) & ~over
         length = xp.where(length > 0, length, 1)
         done = xp.where(inside, self._share(gone, length), over.astype(length.dtype))
@@ -295,30 +299,32 @@ class Count(Moment):
         low, high = (jnp.asarray(f(whole, 0)) for f in (jnp.maximum, jnp.minimum))
         return jnp.clip(self.whole, low - self._limit, high + self._limit)
 
-    def _has_come(self, reading: float) -> Values:
+    def _first_place(self, reading: Any) -> tuple[Any, Any]:
+        """Returns the whole and the part at which a boundary comes."""
         whole, part, fraction = self._place(reading)
         part = part + (fraction > 0).astype(part.dtype)
+        return (whole + part, part) if self.parts == 1 else (whole, part)
+
+    def _has_come(self, reading: float) -> Values:
+        whole, part = self._first_place(reading)
         if self.parts == 1:
-            return self.whole >= whole + part
+            return self.whole >= whole
         return (self.whole > whole) | ((self.whole == whole) & (self.part >= part))
 
     def _num_come(self, readings: np.ndarray) -> Values:
-        whole, part, fraction = self._place(readings)
-        part = part + (fraction > 0).astype(part.dtype)
+        whole, part = self._first_place(readings[readings <= self._limit])
         if self.parts == 1:
-            first = self.xp.asarray(whole + part)
-            return self.xp.searchsorted(first, self.whole, side="right")
+            return self.xp.searchsorted(self.xp.asarray(whole), self.whole, side="right")
         now, whole = _each_with_all(self.whole, whole)
         now_part, part = _each_with_all(self.part, part)
         return ((now > whole) | ((now == whole) & (now_part >= part))).sum(-1)
 
     @property
     def _limit(self) -> int:
-        """No place is this late: the largest int32, or a half of the largest int64."""
-        return 2**31 - 1 if self.whole.dtype.itemsize < 8 else 2**62
+        return _latest(self.whole.dtype)
 
     def _suited_to(self, *readings: float) -> Moment:
-        if all(abs(reading) < self._limit for reading in readings):
+        if all(abs(reading) <= self._limit for reading in readings):
             return self
         # The clock's integers cannot hold these readings.
         value = (self.number(self.whole) + self.number(self.part) / self.parts).astype(np.float32)
@@ -409,10 +415,16 @@ def _each_with_all(times: Values, knots: np.ndarray) -> tuple[Values, np.ndarray
 def _place(reading: Any, parts: int, integer: np.dtype) -> tuple[Any, ...]:
     if np.ndim(reading) == 0 and not isinstance(reading, np.float64):
         return _place_of_one(float(reading), parts, integer)
-    counts = snap(reading * np.float64(parts))
+    latest = np.float64(_latest(integer))
+    counts = snap(np.clip(reading, -latest, latest) * parts)
     floor = np.floor(counts)
     whole, part = np.divmod(floor, parts)
     return whole.astype(integer), part.astype(integer), counts - floor
+
+
+def _latest(integer: np.dtype) -> int:
+    """Returns the last place that a clock can hold: the largest int32, or a half of int64's."""
+    return 2**31 - 1 if integer.itemsize < 8 else 2**62
 
 
 @functools.lru_cache(4096)
