@@ -1,13 +1,11 @@
 """Checks of a scheduler's arguments, which name what to write instead."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxsched.schedules.base import ScheduleLike, is_known, require
-
-T = TypeVar("T")
 
 
 def require_numbers(owner: str, **arguments: Any) -> None:
@@ -43,23 +41,23 @@ def require_choice(owner: str, name: str, value: Any, choices: tuple[str, ...]) 
         )
 
 
-def whole_number(owner: str, name: str, value: T, least: float) -> T | int:
+def whole_number(owner: str, name: str, value: Any, least: int | None = None) -> Any:
     """Returns a known whole number as an int, and a traced one unchanged.
 
     Raises:
         ValueError: if it is not one whole number, or below `least`.
     """
     require_numbers(owner, **{name: value})
+    bound = "" if least is None else f" of at least {least}"
+    message = f"{owner} needs {name} to be a whole number{bound}, got {name}={value}."
     require(
-        lambda value: value >= least and (isinstance(value, int) or value == np.floor(value)),
-        value,
-        message=f"{owner} needs {name} to be a whole number of at least {least}, got "
-        f"{name}={value}.",
+        lambda value: isinstance(value, int) or value == np.floor(value), value, message=message
     )
-    return int(value) if is_known(value) else value  # pyright: ignore[reportArgumentType]
+    require(lambda value: least is None or value >= least, value, message=message)
+    return int(value) if is_known(value) else value
 
 
-def whole_numbers(owner: str, name: str, values: Any, least: float) -> tuple[Any, ...]:
+def whole_numbers(owner: str, name: str, values: Any, least: int | None = None) -> tuple[Any, ...]:
     """Returns a list of whole numbers as a tuple, each as by `whole_number`.
 
     Raises:

@@ -39,7 +39,6 @@ learning rate it rises first. `Cosine` does neither.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, get_args
 
-import numpy as np
 import optax
 from jax.typing import ArrayLike
 
@@ -146,7 +145,7 @@ def MultiStepLR(lr: float, /, milestones: Iterable[int], gamma: float = 0.1) -> 
         MultiStep(value=1.0, milestones=(30, 60), factor=0.1)
     """
     require_numbers("MultiStepLR", lr=lr, gamma=gamma)
-    times = whole_numbers("MultiStepLR", "milestones", milestones, least=-np.inf)
+    times = whole_numbers("MultiStepLR", "milestones", milestones)
     return js.MultiStep(lr, tuple(sorted(time for time in times if time >= 0)), gamma)
 
 

@@ -21,14 +21,15 @@ def find_divergence(losses: ArrayLike, factor: float = 4.0) -> int | None:
     |L_j − L_{j−1}| up to L_{i−9}:
         the first i with L_i not finite, or m_i − b_i > (factor − 1) · max(f_i, 10 c_i) > 0
 
-    With a factor of 4, the loss has risen from its lowest level by 3 times its largest fall so far,
-    or, where it has not fallen, by 30 times its usual change from one update to the next. The rule
-    is the same for a · loss + b with a > 0, so it suits losses of any sign, size and offset, and a
-    few outliers do not matter. It needs 27 losses; before that only one that is not finite counts.
+    In words, for a factor of 4: the loss has risen from its lowest level by more than 3 times its
+    largest fall so far, and by more than 30 times its usual change from one update to the next. The
+    answer is the same for a · loss + b with a > 0, so the rule suits losses of any sign, size and
+    offset; a few outliers do not matter. It needs 27 losses; before that only one that is not
+    finite counts.
 
     Args:
         losses: f64[n], one an update.
-        factor: how far the loss may rise: by (factor − 1) times its largest fall; with `math.inf`
+        factor: how far the loss may rise, by (factor − 1) times its largest fall; with `math.inf`
             only a loss that is not finite counts.
 
     Raises:

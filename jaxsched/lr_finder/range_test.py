@@ -52,8 +52,8 @@ def range_test(
         num_updates: n, at least 20.
         scale: how the values are spaced, "log" or "linear".
         stop_factor: the run has diverged when its loss has risen by (stop_factor − 1) times its
-            largest fall so far, see `find_divergence`; with `math.inf` only when a loss is not
-            finite.
+            largest fall so far, and beyond the noise, see `find_divergence`; with `math.inf` only
+            when a loss is not finite.
 
     Returns:
         The curve, for `js.suggest`.

@@ -138,8 +138,10 @@ def test_counts_are_whole_and_not_too_small(name, parameter):
 
 @pytest.mark.parametrize("name", ["MultiStepLR", "SequentialLR"])
 def test_milestones_are_whole(name):
-    for milestones in ([2.5], np.array([1.5])):
-        with pytest.raises(ValueError, match=f"{name} needs milestones to be a whole number"):
+    bound = {"MultiStepLR": "", "SequentialLR": " of at least 0"}[name]
+    for milestones in ([2.5], np.array([2.5])):
+        needs = f"^{name} needs milestones to be a whole number{bound}, got milestones=2.5"
+        with pytest.raises(ValueError, match=needs):
             call(name, milestones=milestones)
     for no_list in (30, "30"):
         with pytest.raises(ValueError, match=f"{name} needs milestones as a list of whole numbers"):
