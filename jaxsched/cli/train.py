@@ -72,6 +72,7 @@ class Train(ExperimentCommand):
         if options.profile is not None:
             profile = ProfiledUpdates(path.with_suffix(".profile"), *options.profile)
         with contextlib.ExitStack() as stack:
+            status = stack.enter_context(_ErrorStatus())
             progress = stack.enter_context(tracking.Progress(console))
             signals = stack.enter_context(SignalHandler())
             checkpoints = _open(start, experiment, plan, path, driver, profile, stack)
@@ -93,25 +94,39 @@ class Train(ExperimentCommand):
             start_state = start.load(checkpoints, program)
             if profile is not None:
                 stack.enter_context(profile)
-            try:
-                outcome = tracking.record_run(
-                    program,
-                    seed,
-                    path,
-                    source_text=source_text,
-                    on_evaluation=run.evaluation,
-                    on_examples=run.done,
-                    start=start_state,
-                    checkpoint_policy=policy,
-                    profile=profile,
-                )
-            except (ValueError, OSError, MemoryError) as error:
-                exit_with(error, 1)
+            status.has_begun = True
+            outcome = tracking.record_run(
+                program,
+                seed,
+                path,
+                source_text=source_text,
+                on_evaluation=run.evaluation,
+                on_examples=run.done,
+                start=start_state,
+                checkpoint_policy=policy,
+                profile=profile,
+            )
         print_line(f"{outcome.reason or outcome.status}; record in {path}", console)
         if outcome.rows:
             print_line(_cost_summary(program, outcome), console)
         if outcome.status == "diverged":
             sys.exit(3)
+
+
+class _ErrorStatus:
+    """Context manager: ends the command with 1 for an error that comes after the run has begun.
+
+    An error of what is closed last, such as a checkpoint that could not be written, counts too.
+    """
+
+    has_begun = False
+
+    def __enter__(self) -> "_ErrorStatus":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self.has_begun and isinstance(error, ValueError | OSError | MemoryError):
+            exit_with(error, 1)
 
 
 @dataclass(frozen=True)

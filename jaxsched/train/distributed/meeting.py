@@ -7,6 +7,7 @@ one, which answers "go" to all once all are there.
 """
 
 import contextlib
+import os
 import re
 import socket
 import time
@@ -186,9 +187,14 @@ def _listen(port: int) -> socket.socket:
         return socket.create_server(("", port))
     except OSError as error:
         raise ValueError(
-            f"process 0 cannot listen on port {port} of this machine ({error.strerror}); give a "
+            f"process 0 cannot listen on port {port} of this machine ({_reason(error)}); give a "
             "--coordinator with another port to all processes."
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    """The system's own words, without those that Python adds about the address."""
+    return str(error) if error.errno is None else os.strerror(error.errno)
 
 
 def _send(connection: socket.socket, line: str) -> None:
