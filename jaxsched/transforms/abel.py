@@ -9,13 +9,17 @@ import optax
 from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import TimeFunction
-from jaxsched.schedules.base import require
+from jaxsched.schedules.base import as_float, require
 from jaxsched.transforms.base import (
+    as_count,
+    holds,
+    require_numbers,
     require_params,
     require_predicate,
     scale_updates,
     squared_norm,
 )
+from jaxsched.transforms.leaves import is_bool, is_inexact
 
 Mask: TypeAlias = Any | Callable[[optax.Params], Any]
 
@@ -59,7 +63,8 @@ def scale_by_abel(
     |w|² is measured in float32 on the parameters that `update` receives where `at` is true; at the
     first update of an epoch those are the weights at the end of the epoch before. A decay is in
     force from the very update that decides it. Update 0 is never measured: nothing is trained yet.
-    Updates that do not measure cost one multiplication by a scalar.
+    Updates that do not measure cost one multiplication by a scalar. Parameters that are no real or
+    complex numbers, such as a counter or a random key, do not count, and their updates pass.
 
     How to choose: use the base learning rate and the decay factor of a step schedule (the paper:
     0.2 on CIFAR, 0.1 elsewhere). Set `last_decay_at` to 85 % of the training; its place matters
@@ -76,7 +81,8 @@ def scale_by_abel(
         last_decay_at: the update of the unconditional decay, or a predicate that is true at that
             update alone; None for none.
         mask: which parameters count in |w|²: a pytree of bools, of the parameters' structure or a
-            prefix of it, or a function from parameters to such a pytree; None for all.
+            prefix of it, or a function from parameters to such a pytree; None for all. A module of
+            bools, which can be called, is a pytree of bools.
         floor: the lowest scale. The paper has none.
         dead_band: a measurement that differs from the last one by less than this share of it is
             ignored, as if not taken. So jitter is no bounce, while a slow drift adds up until it
@@ -85,8 +91,8 @@ def scale_by_abel(
             that turns into a fall decays. It is the paper's rule if the norm falls first.
 
     Raises:
-        ValueError: if a number is out of its range, `at` is no predicate, the mask selects nothing,
-            or `update` is not given the parameters.
+        ValueError: if a setting is no number or out of its range, `at` is no predicate, the mask
+            selects nothing of a whole tree of parameters, or `update` is not given the parameters.
 
     Source:
         Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682), algorithm 1.
@@ -101,25 +107,26 @@ def scale_by_abel(
         >>> scales
         [1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
     """
-    _require_numbers(decay_factor, last_decay_at, floor, dead_band)
+    _require_settings(decay_factor, last_decay_at, floor, dead_band)
     require_predicate(at, "scale_by_abel")
+    is_last = _last_decay(last_decay_at)
 
     def decay(state: ScaleByAbelState) -> ScaleByAbelState:
-        scale = jnp.maximum(state.scale * decay_factor, floor).astype(jnp.float32)
+        scale = jnp.maximum(state.scale * as_float(decay_factor), as_float(floor))
         return state._replace(scale=scale, num_decays=state.num_decays + 1)
 
     def measure(state: ScaleByAbelState, params: optax.Params) -> ScaleByAbelState:
         """Returns the state after a measurement of these parameters."""
-        squared_norm = _squared_norm(params, mask)
-        change = squared_norm - state.squared_norm
+        measured = squared_norm(_selected(params, mask))
+        change = measured - state.squared_norm
         has_previous = state.num_measurements > 0
-        ignored = has_previous & (jnp.abs(change) < dead_band * state.squared_norm)
+        ignored = has_previous & (jnp.abs(change) < as_float(dead_band) * state.squared_norm)
         # Signs are multiplied, because the product of two small changes may underflow to 0.
         turns = jnp.sign(change) * jnp.sign(state.change) < 0
         is_minimum = turns & ((change > 0) if guard_rising else ~state.reached_minimum)
         is_maximum = turns & state.reached_minimum & ((change < 0) if guard_rising else True)
         new = state._replace(
-            squared_norm=squared_norm,
+            squared_norm=measured,
             change=jnp.where(has_previous, change, 0.0),
             num_measurements=state.num_measurements + 1,
             reached_minimum=(state.reached_minimum | is_minimum) & ~is_maximum,
@@ -147,25 +154,27 @@ def scale_by_abel(
         del extra_args
         params = require_params(params, "scale_by_abel")
         count = state.count
-        measures = at(count) & (count > 0)
+        # Optax's wrappers that reset a state by arithmetic make a number of it.
+        state = state._replace(reached_minimum=jnp.asarray(state.reached_minimum, jnp.bool_))
+        measures = holds(at, count) & (count > 0)
         # A branch, so that only updates that measure pay for the norm.
         state = jax.lax.cond(measures, lambda: measure(state, params), lambda: state)
-        if last_decay_at is not None:
-            last = last_decay_at(count) if callable(last_decay_at) else count == last_decay_at
-            state = _select(last, decay(state), state)
+        if is_last is not None:
+            state = _select(holds(is_last, count), decay(state), state)
         state = state._replace(count=optax.safe_increment(count))
         return scale_updates(updates, state.scale), state
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _require_numbers(
+def _require_settings(
     decay_factor: ArrayLike,
     last_decay_at: ArrayLike | TimeFunction | None,
     floor: ArrayLike,
     dead_band: ArrayLike,
 ) -> None:
-    """Raises `ValueError` if a number is out of its range."""
+    """Raises `ValueError` if a setting is no number, or out of its range."""
+    require_numbers("scale_by_abel", decay_factor=decay_factor, floor=floor, dead_band=dead_band)
     require(
         lambda factor: 0 < factor < 1,
         decay_factor,
@@ -191,29 +200,52 @@ def _require_numbers(
     )
 
 
+def _last_decay(last_decay_at: ArrayLike | TimeFunction | None) -> TimeFunction | None:
+    """Returns the predicate of the unconditional decay; None for none."""
+    if last_decay_at is None or callable(last_decay_at):
+        return last_decay_at
+    if is_bool(last_decay_at):
+        require_predicate(last_decay_at, "scale_by_abel", "last_decay_at")
+    require_numbers("scale_by_abel", last_decay_at=last_decay_at)
+    return lambda count: jnp.equal(count, as_count(last_decay_at))
+
+
 def _resolve_mask(mask: Mask | None, params: optax.Params) -> Any:
     """Returns the mask as a pytree of bools."""
     if mask is None:
         return jax.tree.map(lambda _: True, params)
-    return mask(params) if callable(mask) else mask
+    # A module of bools can be called as well.
+    leaves = jax.tree.leaves(mask)
+    is_pytree = leaves and all(is_bool(leaf) for leaf in leaves)
+    return mask(params) if callable(mask) and not is_pytree else mask
+
+
+def _selected(params: optax.Params, mask: Mask | None) -> list[Any]:
+    """Returns the real and complex parameters that the mask selects."""
+    if not jax.tree.leaves(params):
+        return []  # the mask may be of other parameters, as in a group that has none
+
+    def selection(selected: bool, subtree: Any) -> list[Any]:
+        return jax.tree.leaves(subtree) if selected else []
+
+    chosen = jax.tree.leaves(jax.tree.map(selection, _resolve_mask(mask, params), params))
+    return [leaf for leaf in chosen if is_inexact(leaf)]
 
 
 def _require_selection(params: optax.Params, mask: Mask | None) -> None:
-    """Raises `ValueError` if the mask selects nothing, so that |w|² would always be 0."""
-    if not any(jax.tree.leaves(_resolve_mask(mask, params))):
+    """Raises `ValueError` if a mask selects nothing of a whole tree, so that |w|² is always 0.
+
+    A part of a tree, as under `optax.masked`, may be one that the mask is not about.
+    """
+    nodes = jax.tree.leaves(params, is_leaf=lambda node: isinstance(node, optax.MaskedNode))
+    is_part = any(isinstance(node, optax.MaskedNode) for node in nodes)
+    has_any = any(is_inexact(leaf) for leaf in jax.tree.leaves(params))
+    if mask is not None and has_any and not is_part and not _selected(params, mask):
         raise ValueError(
             "scale_by_abel needs a mask that selects at least one parameter, got none; "
-            "use mask=None for all of them."
+            "use mask=None for all of them. Under optax.inject_hyperparams, which calls every "
+            "function, name mask in static_args."
         )
-
-
-def _squared_norm(params: optax.Params, mask: Mask | None) -> jax.Array:
-    """Returns the sum of squares of the selected parameters, float32."""
-
-    def selection(selected: bool, subtree: Any) -> list[jax.Array]:
-        return jax.tree.leaves(subtree) if selected else []
-
-    return squared_norm(jax.tree.map(selection, _resolve_mask(mask, params), params))
 
 
 def _select(condition: jax.Array, chosen: Any, other: Any) -> Any:

@@ -9,15 +9,29 @@ from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import require
-from jaxsched.transforms.base import find_states, require_params, require_predicate
+from jaxsched.transforms.base import (
+    holds,
+    require_numbers,
+    require_params,
+    require_predicate,
+)
+from jaxsched.transforms.leaves import (
+    accumulator_dtype,
+    is_inexact,
+    times,
+    updated_params,
+)
+from jaxsched.transforms.placement import passes_updates
 
 
+@passes_updates
 class AverageParamsState(NamedTuple):
     """State of `average_params`: one copy of the parameters and two counters."""
 
     count: jax.Array  # int32[], updates done
     num_averaged: jax.Array  # int32[], number of collected parameters in the mean
-    mean: optax.Params  # f32, the parameters' structure and shapes; 0 while nothing is in it
+    # f32, or the parameters' dtype if wider; their structure and shapes; 0 while nothing is in it.
+    mean: optax.Params
 
 
 def average_params(
@@ -36,9 +50,10 @@ def average_params(
             d = min(decay, (1 + n) / (10 + n)),  and 0 for n = 0
 
     The smaller d at the beginning lets the average forget the first parameters early. The mean is
-    float32 whatever the parameters' dtype: in bfloat16 a decay of 0.9999 rounds to 1 and the mean
-    would never move. Memory: one float32 copy of the parameters. Updates that collect nothing
-    compute only `optax.apply_updates`, which the compiler merges with your own.
+    float32, or float64 or complex as the parameters are: in bfloat16 a decay of 0.9999 rounds to 1
+    and the mean would never move. Parameters that are no real or complex numbers, such as a counter
+    or a random key, are not averaged. Memory: one float32 copy of the parameters. Updates that
+    collect nothing compute only `optax.apply_updates`, which the compiler merges with your own.
 
     How to choose: SWA collects the weights at the end of each epoch of the last quarter of
     training, at a constant learning rate that is not too low. EMA collects at every update or every
@@ -52,8 +67,8 @@ def average_params(
         decay: the decay of the exponential average, between 0 and 1; None for equal weights.
 
     Raises:
-        ValueError: if the decay is out of its range, `at` is no predicate, or `update` is not given
-            the parameters.
+        ValueError: if the decay is no number or out of its range, `at` is no predicate, or `update`
+            is not given the parameters.
 
     Source:
         Izmailov et al., "Averaging weights leads to wider optima and better generalization"
@@ -72,6 +87,7 @@ def average_params(
         0.75
     """
     if decay is not None:
+        require_numbers("average_params", decay=decay)
         require(
             lambda decay: 0 < decay < 1,
             decay,
@@ -83,9 +99,10 @@ def average_params(
     def share_of_newest(num_averaged: jax.Array) -> jax.Array:
         if decay is None:
             return equal_share(num_averaged)
-        n = num_averaged.astype(jnp.float32)
+        n = num_averaged.astype(float)
         # This is 1 − d without computing d, because 1 − 0.9999 loses digits in float32.
-        return jnp.where(n == 0, 1.0, jnp.maximum(1 - decay, 9 / (10 + n)))
+        least = jnp.asarray(1 - decay).astype(float)
+        return jnp.where(n == 0, 1.0, jnp.maximum(least, 9 / (10 + n)))
 
     def collect(state: AverageParamsState, newest: optax.Params) -> AverageParamsState:
         """Returns the state with these parameters in the mean."""
@@ -102,8 +119,8 @@ def average_params(
         count = state.count
         # Outside the branch, the compiler merges this with the caller's own `apply_updates`. Inside
         # it, both the parameters and the updates would have to be kept in memory.
-        newest = optax.apply_updates(params, updates)
-        state = jax.lax.cond(at(count), lambda: collect(state, newest), lambda: state)
+        newest = updated_params(params, updates)
+        state = jax.lax.cond(holds(at, count), lambda: collect(state, newest), lambda: state)
         return updates, state._replace(count=optax.safe_increment(count))
 
     return optax.GradientTransformationExtraArgs(empty_average, update)
@@ -115,69 +132,33 @@ def empty_average(params: optax.Params) -> AverageParamsState:
         count=jnp.zeros((), jnp.int32),
         num_averaged=jnp.zeros((), jnp.int32),
         # Zeros rather than the parameters, because a buffer that is held twice cannot be donated.
-        mean=jax.tree.map(lambda w: jnp.zeros_like(w, dtype=jnp.float32), params),
+        mean=zeros_to_add_to(params),
     )
 
 
+def zeros_to_add_to(params: optax.Params) -> optax.Params:
+    """Returns zeros of the parameters' structure and shapes, in the dtypes of sums over them."""
+    return jax.tree.map(lambda w: jnp.zeros_like(w, dtype=accumulator_dtype(w)), params)
+
+
 def equal_share(num_averaged: jax.Array) -> jax.Array:
-    """Returns the share of the newest in a mean of equal weights, f32[]."""
-    return 1 / (num_averaged.astype(jnp.float32) + 1)
+    """Returns the share of the newest in a mean of equal weights: f32[], f64[] where JAX has it."""
+    return 1 / (num_averaged.astype(float) + 1)
 
 
 def with_newest(
     average: AverageParamsState, newest: optax.Params, share: jax.Array
 ) -> AverageParamsState:
     """Returns the average with these parameters in it too, at this share of the mean."""
+
+    def moved(mean: jax.Array, w: Any) -> jax.Array:
+        if not is_inexact(w):
+            return mean
+        # The rounding error of this form does not grow with the number of parameters averaged.
+        newer = jnp.asarray(w).astype(mean.dtype)
+        return mean + times(newer - mean, share)
+
     return average._replace(
         num_averaged=average.num_averaged + 1,
-        # The rounding error of this form does not grow with the number of parameters averaged.
-        mean=jax.tree.map(
-            lambda m, w: m + (w.astype(jnp.float32) - m) * share, average.mean, newest
-        ),
-    )
-
-
-def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Params:
-    """Returns the mean that `average_params` or `swag` keeps in this state.
-
-    While nothing is in the mean, it returns `params`. The average is found in any chain, however
-    nested. Parameters that a mask kept from averaging are returned as they are. Works under `jit`.
-
-    Args:
-        opt_state: the state of any Optax optimizer with one `average_params` or `swag` in it.
-        params: the current parameters.
-
-    Returns:
-        The mean, with the structure, shapes and dtypes of `params`.
-
-    Raises:
-        ValueError: if the state holds no average, or more than one.
-
-    Example:
-        >>> import jax.numpy as jnp, optax, jaxsched as js
-        >>> tx = optax.chain(optax.adam(0.1), js.average_params(js.every(1)))
-        >>> w = jnp.array([1.0, 2.0])
-        >>> js.averaged_params(tx.init(w), w)
-        Array([1., 2.], dtype=float32)
-    """
-
-    found = find_states(opt_state, AverageParamsState)
-    if len(found) != 1:
-        raise ValueError(
-            f"averaged_params needs a state with one average_params in it, got {len(found)}; "
-            "add average_params(at) or swag(at) as the last of the chain, or give it the part of "
-            "the state that you mean."
-        )
-    (average,) = found
-
-    def mean_or_current(mean: Any, current: Any) -> Any:
-        if isinstance(mean, optax.MaskedNode):
-            return current
-        return jnp.where(average.num_averaged > 0, mean.astype(current.dtype), current)
-
-    return jax.tree.map(
-        mean_or_current,
-        average.mean,
-        params,
-        is_leaf=lambda node: isinstance(node, optax.MaskedNode),
+        mean=jax.tree.map(moved, average.mean, newest),
     )

@@ -10,9 +10,11 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from jaxsched.schedules.base import as_float, require
-from jaxsched.transforms.base import find_states, squared_norm
+from jaxsched.transforms.base import find_states, require_numbers, squared_norm
+from jaxsched.transforms.placement import passes_updates
 
 
+@passes_updates
 class EstimateNoiseState(NamedTuple):
     """State of `estimate_noise`: a few scalars."""
 
@@ -75,9 +77,9 @@ def estimate_noise(decay: ArrayLike = 0.95) -> optax.GradientTransformationExtra
         decay: the decay of the running means, from 0 (the last estimate alone) to below 1.
 
     Raises:
-        ValueError: if the decay is out of its range, or `update` is given a norm or a size that is
-            not a scalar, or a batch that is not larger than its small batches. Traced sizes, as
-            under `jit`, cannot be checked.
+        ValueError: if the decay is no number or out of its range, or `update` is given a norm or a
+            size that is not a scalar, or a batch that is not larger than its small batches. Traced
+            sizes, as under `jit`, cannot be checked.
         TypeError: if `update` is not given the norm and the sizes.
 
     Source:
@@ -98,6 +100,7 @@ def estimate_noise(decay: ArrayLike = 0.95) -> optax.GradientTransformationExtra
         >>> float(js.gradient_noise(state).scale)
         8.0
     """
+    require_numbers("estimate_noise", decay=decay)
     require(
         lambda decay: 0 <= decay < 1,
         decay,
@@ -174,7 +177,8 @@ def _require_observation(**given: ArrayLike | None) -> list[jax.Array]:
     if missing := [name for name in given if name not in values]:
         raise TypeError(
             f"estimate_noise needs the keyword arguments {missing}; call tx.update(updates, state, "
-            "params, small_squared_norm=…, small_batch_size=…, batch_size=…)."
+            "params, small_squared_norm=…, small_batch_size=…, batch_size=…), where TrainState's "
+            "apply_gradients of Flax hands none on."
         )
     for name, value in values.items():
         if jnp.shape(value) != ():

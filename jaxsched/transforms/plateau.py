@@ -11,7 +11,13 @@ from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import as_float, require
-from jaxsched.transforms.base import require_predicate, scale_updates
+from jaxsched.transforms.base import (
+    as_count,
+    holds,
+    require_numbers,
+    require_predicate,
+    scale_updates,
+)
 
 ThresholdMode: TypeAlias = Literal["rel", "abs"]
 
@@ -21,7 +27,7 @@ class ScaleByPlateauState(NamedTuple):
 
     count: jax.Array  # int32[], updates done
     scale: jax.Array  # f32[], the factor that the last update used
-    best: jax.Array  # f32[], the best value observed
+    best: jax.Array  # f32[], the best value observed; before it the largest f32 or its negative
     num_bad: jax.Array  # int32[], bad observations since the last improvement or decay
     cooldown_left: jax.Array  # int32[], coming observations that cannot count as bad
 
@@ -74,10 +80,11 @@ def scale_by_plateau(
             learning rate.
 
     Raises:
-        ValueError: if a number is out of its range, a mode is unknown, `at` is no predicate, the
-            value is no scalar, or it is negative in "rel" mode. A share of a negative best value
-            points the wrong way, and torch's rule then never decays: use threshold_mode="abs". A
-            traced value, as under `jit`, cannot be checked; torch's rule is applied.
+        ValueError: if a setting is no number or out of its range, a mode is unknown, `at` is no
+            predicate, the value is no scalar, or it is negative in "rel" mode. A share of a
+            negative best value points the wrong way, and torch's rule then never decays: use
+            threshold_mode="abs". A traced value, as under `jit`, cannot be checked; torch's rule is
+            applied.
         TypeError: if `update` is not given the value.
 
     Source:
@@ -93,18 +100,20 @@ def scale_by_plateau(
         >>> scales
         [1.0, 1.0, 1.0, 1.0, 0.5, 0.5]
     """
-    _require_numbers(factor, threshold, min_scale, eps)
+    _require_settings(factor, threshold, min_scale, eps)
     _require_whole("patience", patience)
     _require_whole("cooldown", cooldown)
     _require_one_of("threshold_mode", threshold_mode, ("rel", "abs"))
     _require_one_of("mode", mode, ("min", "max"))
     require_predicate(at, "scale_by_plateau")
-    # The value that any other improves on, and the sign of an improvement.
-    worst, sign = (jnp.inf, -1) if mode == "min" else (-jnp.inf, 1)
+    # The sign of an improvement, and the value that any other improves on: not infinity, which
+    # `jax_debug_infs` takes for a fault.
+    sign = -1 if mode == "min" else 1
+    worst = -sign * float(jnp.finfo(jnp.float32).max)
 
     def is_better(value: jax.Array, best: jax.Array) -> jax.Array:
         margin = sign * threshold
-        bar = best * (1 + margin) if threshold_mode == "rel" else best + margin
+        bar = best * as_float(1 + margin) if threshold_mode == "rel" else best + as_float(margin)
         return value < bar if mode == "min" else value > bar
 
     def observe(state: ScaleByPlateauState, value: jax.Array) -> ScaleByPlateauState:
@@ -112,15 +121,16 @@ def scale_by_plateau(
         better = is_better(value, state.best)
         cooling = state.cooldown_left > 0
         num_bad = jnp.where(better | cooling, 0, state.num_bad + 1)
-        decays = num_bad > patience
-        smaller = jnp.maximum(state.scale * factor, min_scale).astype(jnp.float32)
-        takes_step = decays & (state.scale - smaller > eps)
-        cooldown_left = jnp.where(decays, cooldown, state.cooldown_left - cooling)
+        decays = num_bad > as_count(patience)
+        smaller = jnp.maximum(state.scale * as_float(factor), as_float(min_scale))
+        takes_step = decays & (state.scale - smaller > as_float(eps))
+        rest = state.cooldown_left - cooling.astype(jnp.int32)
+        cooldown_left = jnp.where(decays, as_count(cooldown), rest)
         return state._replace(
             scale=jnp.where(takes_step, smaller, state.scale),
             best=jnp.where(better, value, state.best),
             num_bad=jnp.where(decays, 0, num_bad),
-            cooldown_left=cooldown_left.astype(jnp.int32),
+            cooldown_left=cooldown_left,
         )
 
     def init(params: optax.Params) -> ScaleByPlateauState:
@@ -144,7 +154,7 @@ def scale_by_plateau(
         del params, extra_args
         value = _require_value(value, threshold_mode)
         count = state.count
-        observes = at(count) & (count > 0)
+        observes = holds(at, count) & (count > 0)
         state = jax.lax.cond(observes, lambda: observe(state, value), lambda: state)
         state = state._replace(count=optax.safe_increment(count))
         return scale_updates(updates, state.scale), state
@@ -152,10 +162,13 @@ def scale_by_plateau(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _require_numbers(
+def _require_settings(
     factor: ArrayLike, threshold: ArrayLike, min_scale: ArrayLike, eps: ArrayLike
 ) -> None:
-    """Raises `ValueError` if a number is out of its range."""
+    """Raises `ValueError` if a setting is no number, or out of its range."""
+    require_numbers(
+        "scale_by_plateau", factor=factor, threshold=threshold, min_scale=min_scale, eps=eps
+    )
     require(
         lambda factor: 0 < factor < 1,
         factor,
@@ -182,8 +195,9 @@ def _require_numbers(
 
 def _require_whole(name: str, number: ArrayLike) -> None:
     """Raises `ValueError` if a number of observations is not a whole number."""
+    require_numbers("scale_by_plateau", **{name: number})
     require(
-        lambda number: number >= 0 and number == int(number),
+        lambda number: number >= 0 and number % 1 == 0,
         number,
         message=f"scale_by_plateau needs {name} to be a whole number of at least 0, got {number}.",
     )
@@ -200,7 +214,10 @@ def _require_value(value: ArrayLike | None, threshold_mode: ThresholdMode) -> ja
     if value is None:
         raise TypeError(
             "scale_by_plateau needs the keyword argument 'value', the last evaluation; "
-            "call tx.update(updates, state, params, value=value)."
+            "call tx.update(updates, state, params, value=value). TrainState.apply_gradients of "
+            "Flax hands none on: call state.tx.update(grads, state.opt_state, state.params, "
+            "value=value) and optax.apply_updates, then state.replace(params=…, opt_state=…, "
+            "step=state.step + 1)."
         )
     if jnp.shape(value) != ():
         raise ValueError(

@@ -1,5 +1,6 @@
 """SWAG: a Gaussian fitted to the weights during training, and samples from it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,22 +11,34 @@ from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import as_float, require
+from jaxsched.transforms.averaged import read_means
 from jaxsched.transforms.averaging import (
     AverageParamsState,
-    averaged_params,
     empty_average,
     equal_share,
     with_newest,
+    zeros_to_add_to,
 )
-from jaxsched.transforms.base import find_states, require_params, require_predicate
+from jaxsched.transforms.base import (
+    find_states,
+    holds,
+    require_numbers,
+    require_params,
+    require_predicate,
+)
+from jaxsched.transforms.boxes import with_front_axis
+from jaxsched.transforms.leaves import by_part, is_inexact, times, updated_params
+from jaxsched.transforms.placement import passes_updates, require_last
 
 
+@passes_updates
 class SwagState(NamedTuple):
     """State of `swag`: the SWA average and rank + 1 more copies of the parameters."""
 
     average: AverageParamsState  # the counters and the mean, as in average_params(at)
-    variance: optax.Params  # f32, the parameters' structure and shapes; 0 while n < 2
-    deviations: optax.Params  # f32[rank, ...] per parameter, a ring buffer; 0 where not filled
+    # In the mean's dtypes; of a complex parameter those of its real and of its imaginary part.
+    variance: optax.Params  # the parameters' structure and shapes; 0 while n < 2
+    deviations: optax.Params  # [rank, ...] per parameter, a ring buffer; 0 where not filled
 
 
 def swag(at: TimeFunction, *, rank: int = 20) -> optax.GradientTransformationExtraArgs:
@@ -41,9 +54,15 @@ def swag(at: TimeFunction, *, rank: int = 20) -> optax.GradientTransformationExt
         variance ← mean of w² − mean², for each parameter on its own
         D ← the last `rank` of the deviations w − mean, each from the mean with that w in it
 
-    All are float32 whatever the parameters' dtype. Memory: 2 + rank float32 copies of the
-    parameters (the mean, the variance, the deviations). Updates that collect nothing compute only
-    `optax.apply_updates`, which the compiler merges with your own.
+    All are float32, or float64 or complex as the parameters are; a complex parameter counts as two
+    real ones. Parameters that are no real or complex numbers, such as a counter or a random key,
+    are not collected. Memory: 2 + rank float32 copies of the parameters (the mean, the variance,
+    the deviations). Updates that collect nothing compute only `optax.apply_updates`, which the
+    compiler merges with your own.
+
+    The deviations lie on the devices as the parameters do, behind an axis `rank` that is whole on
+    each. `optax.tree.map_params` hands them over as copies of the parameters: a partition needs a
+    None in front of the parameter's there.
 
     How to choose: `at` as for SWA, see `average_params`. The paper uses rank 20 and collects once
     an epoch. The learning rate determines how far the parameters wander, and so the spread: use a
@@ -85,28 +104,37 @@ def swag(at: TimeFunction, *, rank: int = 20) -> optax.GradientTransformationExt
         average = with_newest(state.average, newest, share)
 
         # Both functions use the new mean only, so that it can be written in the old one's buffer.
-        def variance(v: jax.Array, mean: jax.Array, w: jax.Array) -> jax.Array:
+        def variance(v: jax.Array, mean: jax.Array, w: Any) -> jax.Array:
+            if not is_inexact(w):
+                return v
+
             # Welford's form, which equals mean of w² − mean² in exact arithmetic. In float32 that
             # difference has no digits left if the spread is below 1/4000 of the mean, and may be
             # negative; this form never is, since the share is at most 1.
-            squared_deviation = jnp.square(w.astype(jnp.float32) - mean)
-            return (v - v * share) + squared_deviation / jnp.maximum(n, 1)
+            def squared_share(deviation: jax.Array) -> jax.Array:
+                return jnp.square(deviation) / jnp.maximum(n, 1).astype(deviation.dtype)
 
-        def deviations(d: jax.Array, mean: jax.Array, w: jax.Array) -> jax.Array:
-            deviation = w.astype(jnp.float32) - mean
-            return jax.lax.dynamic_update_index_in_dim(d, deviation, n % rank, axis=0)
+            return (v - times(v, share)) + by_part(squared_share, _difference(w, mean))
+
+        def deviations(d: jax.Array, mean: jax.Array, w: Any) -> jax.Array:
+            if not is_inexact(w):
+                return d
+            return jax.lax.dynamic_update_index_in_dim(d, _difference(w, mean), n % rank, axis=0)
 
         return SwagState(
             average=average,
             variance=jax.tree.map(variance, state.variance, average.mean, newest),
-            deviations=jax.tree.map(deviations, state.deviations, average.mean, newest),
+            deviations=_map_leaves(deviations, state.deviations, average.mean, newest),
         )
 
     def init(params: optax.Params) -> SwagState:
+        zeros = zeros_to_add_to(params)
+        # Broadcast, so that they are sharded as the parameters are.
+        stacks = jax.tree.map(lambda zero: jnp.broadcast_to(zero, (rank, *zero.shape)), zeros)
         return SwagState(
             average=empty_average(params),
-            variance=jax.tree.map(lambda w: jnp.zeros_like(w, dtype=jnp.float32), params),
-            deviations=jax.tree.map(lambda w: jnp.zeros((rank, *w.shape), jnp.float32), params),
+            variance=zeros,
+            deviations=with_front_axis(stacks),
         )
 
     def update(
@@ -119,8 +147,8 @@ def swag(at: TimeFunction, *, rank: int = 20) -> optax.GradientTransformationExt
         params = require_params(params, "swag")
         count = state.average.count
         # Outside the branch, so that the compiler merges it with the caller's; see averaging.py.
-        newest = optax.apply_updates(params, updates)
-        state = jax.lax.cond(at(count), lambda: collect(state, newest), lambda: state)
+        newest = updated_params(params, updates)
+        state = jax.lax.cond(holds(at, count), lambda: collect(state, newest), lambda: state)
         average = state.average._replace(count=optax.safe_increment(count))
         return updates, state._replace(average=average)
 
@@ -141,9 +169,10 @@ def sample_swag(
         ~ N(mean, scale² · ½ (diag(variance) + D Dᵀ / (K − 1)))
 
     z₂, one number per deviation, is the same for all parameters, so the low-rank part has the
-    covariances between layers too. The state is found in any chain, however nested. With fewer than
-    2 collected there is no spread, and with none the result is `params`. Parameters that a mask
-    kept from collection are returned as they are. Works under `jit`, and under `vmap` over keys.
+    covariances between layers too. The state is found in any chain, however nested; several groups
+    of parameters, as under `optax.partition`, are drawn independently. With fewer than 2 collected
+    there is no spread, and with none the result is `params`. Parameters that were not collected are
+    returned as they are; see `averaged_params`. Works under `jit`, and under `vmap` over keys.
 
     Batch-norm statistics are not sampled: recompute them for each sample before you evaluate it.
     Average the samples' predicted probabilities, not their logits; the paper uses 30 samples.
@@ -151,7 +180,7 @@ def sample_swag(
     initialization; Multi-SWA is the average over the runs' means.
 
     Args:
-        opt_state: the state of any Optax optimizer with one `swag` in it.
+        opt_state: the state of any Optax optimizer with a `swag` in it.
         params: the current parameters.
         key: the random key; the same key gives the same sample.
         scale: the factor of the standard deviation; 1 is the paper's. The authors' code multiplies
@@ -162,7 +191,11 @@ def sample_swag(
         The sample, with the structure, shapes and dtypes of `params`.
 
     Raises:
-        ValueError: if the state holds no SWAG, or more than one, or the scale is negative.
+        ValueError: if the state holds no SWAG, or more than one of the same parameters, the SWAG is
+            followed by transformations that change the updates, or the scale is negative.
+
+    Warns:
+        UserWarning: if the mean or the spread is not finite; not under `jit`.
 
     Source:
         Maddox et al. (arXiv 1902.02476), algorithm 1; for Multi-SWAG Wilson and Izmailov, "Bayesian
@@ -181,41 +214,63 @@ def sample_swag(
         (30, 2)
     """
     found = find_states(opt_state, SwagState)
-    if len(found) != 1:
+    if not found:
         raise ValueError(
-            f"sample_swag needs a state with one swag in it, got {len(found)}; add swag(at) as the "
-            "last of the chain, or give it the part of the state that you mean."
+            "sample_swag needs a state with a swag in it, got 0; add swag(at) as the last of the "
+            "chain."
         )
+    require_last(opt_state, SwagState, "sample_swag")
+    require_numbers("sample_swag", scale=scale)
     require(
         lambda scale: scale >= 0,
         scale,
         message=f"sample_swag needs a scale of at least 0, got scale={scale}; it multiplies the "
         "standard deviation.",
     )
-    (state,) = found
-    mean = jax.tree.map(
-        lambda m, spread: m + as_float(scale) * spread, state.average.mean, _draw(state, key)
-    )
-    # Read like the mean of an average, which takes care of dtypes, masks and an empty mean.
-    return averaged_params(state.average._replace(mean=mean), params)
+    keys = [key] if len(found) == 1 else jax.random.split(key, len(found))
+    # Read like the means of averages, which takes care of dtypes, masks and an empty mean.
+    draws = [_draw(state, key, as_float(scale)) for state, key in zip(found, keys, strict=True)]
+    return read_means(draws, params, "sample_swag")
 
 
-def _draw(state: SwagState, key: jax.Array) -> optax.Params:
-    """Draws the difference of a sample from the mean, at scale 1."""
+def _draw(state: SwagState, key: jax.Array, scale: jax.Array) -> AverageParamsState:
+    """Draws from the Gaussian of a state; the draw takes the mean's place in its average."""
     diagonal_key, low_rank_key = jax.random.split(key)
-    rank = jax.tree.leaves(state.deviations)[0].shape[0]
+    stacks = jax.tree.leaves(state.deviations)
+    rank = stacks[0].shape[0] if stacks else 0
     num_held = jnp.minimum(state.average.num_averaged, rank)
     # The same z for all parameters. Columns that are not filled yet are zero, so theirs is void.
     z = jax.random.normal(low_rank_key, (rank,), jnp.float32)
-    z = z / jnp.sqrt(2.0 * jnp.maximum(num_held - 1, 1))
+    z = z / jnp.sqrt(2.0 * jnp.maximum(num_held - 1, 1).astype(jnp.float32))
 
-    def draw_leaf(key: jax.Array, variance: jax.Array, deviations: jax.Array) -> jax.Array:
-        diagonal = jnp.sqrt(variance / 2) * jax.random.normal(key, variance.shape, jnp.float32)
+    def draw_leaf(
+        mean: jax.Array, variance: jax.Array, deviations: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        normal = jax.random.normal(key, variance.shape, variance.dtype)
+        if jnp.iscomplexobj(normal):
+            normal *= 2**0.5  # each part of JAX's complex normal numbers has the variance 1/2
+        diagonal = by_part(lambda v, normal: jnp.sqrt(v / 2) * normal, variance, normal)
         # "highest", because accelerators multiply float32 matrices in fewer digits by default.
-        return diagonal + jnp.tensordot(z, deviations, axes=1, precision="highest")
+        low_rank = jnp.tensordot(
+            z.astype(deviations.dtype), deviations, axes=1, precision="highest"
+        )
+        return mean + times(diagonal + low_rank, scale)
 
-    keys = optax.tree.split_key_like(diagonal_key, state.variance)
-    return jax.tree.map(draw_leaf, keys, state.variance, state.deviations)
+    keys = optax.tree.split_key_like(diagonal_key, state.average.mean)
+    drawn = _map_leaves(draw_leaf, state.average.mean, state.variance, state.deviations, keys)
+    return state.average._replace(mean=drawn)
+
+
+def _difference(w: Any, mean: jax.Array) -> jax.Array:
+    """Returns w − mean in the mean's dtype."""
+    return jnp.asarray(w).astype(mean.dtype) - mean
+
+
+def _map_leaves(function: Callable[..., jax.Array], tree: Any, *others: Any) -> Any:
+    """Maps the leaves of trees of one structure, but for what their boxes name the axes."""
+    leaves, structure = jax.tree.flatten(tree)
+    columns = [jax.tree.leaves(other) for other in others]
+    return jax.tree.unflatten(structure, map(function, leaves, *columns))
 
 
 def _require_rank(rank: int) -> None:

@@ -1,5 +1,7 @@
 """scale_by_abel against a plain-Python algorithm 1, by hand, and on several devices."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -343,6 +345,86 @@ def test_a_norm_that_is_not_finite_decides_nothing():
 def test_wrong_arguments_are_refused_when_built(options, message):
     with pytest.raises(ValueError, match=message):
         js.scale_by_abel(**({"decay_factor": 0.2, "at": EVERY_UPDATE} | options))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("decay_factor", js.Linear(0.2, 0.5, 9)), ("floor", "0.1"), ("dead_band", None)],
+)
+def test_setting_that_is_no_number_is_refused(name, value):
+    options = {"decay_factor": 0.2, "at": EVERY_UPDATE} | {name: value}
+    with pytest.raises(ValueError, match=f"scale_by_abel needs {name} to be a number, got"):
+        js.scale_by_abel(**options)
+
+
+@pytest.mark.parametrize(
+    ("static", "named"),
+    [((), "at"), (("at",), "last_decay_at"), (("at", "last_decay_at"), "mask")],
+)
+def test_function_that_optax_called_is_refused_with_the_fix(static, named):
+    """Under optax.inject_hyperparams every function is a schedule, unless it is named."""
+    options = {
+        "at": EVERY_UPDATE,
+        "last_decay_at": lambda step: step == 3,
+        "mask": lambda params: jax.tree.map(lambda w: jnp.ndim(w) > 0, params),
+    }
+    build = optax.inject_hyperparams(js.scale_by_abel, static_args=static)
+    w = {"w": jnp.ones(2)}
+    with pytest.raises(ValueError, match=f"name {named} in static_args"):
+        build(0.5, **options).init(w)
+    build = optax.inject_hyperparams(js.scale_by_abel, static_args=("at", "last_decay_at", "mask"))
+    tx = build(0.5, **options)
+    updates, _ = jax.jit(tx.update)(w, tx.init(w), w)
+    np.testing.assert_array_equal(updates["w"], w["w"])
+
+
+def test_mask_that_is_a_module_is_no_function():
+    """As a module of Equinox is: a tree that can be called."""
+
+    @jax.tree_util.register_dataclass
+    @dataclasses.dataclass
+    class Layer:
+        kernel: object
+        bias: object
+
+        def __call__(self, x):
+            raise AssertionError("The mask is a tree.")
+
+    w = Layer(jnp.full((2,), 3.0), jnp.ones(5))
+    tx = js.scale_by_abel(0.5, EVERY_UPDATE, mask=Layer(True, False))
+    _, state = tx.update(w, tx.init(w)._replace(count=jnp.int32(1)), w)
+    assert float(state.squared_norm) == 18
+
+
+def test_mask_of_nothing_is_refused_for_a_whole_tree_only():
+    w = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2), "count": jnp.int32(0)}
+    kernels = {"kernel": True, "bias": False, "count": False}
+    for mask in (False, {"kernel": False, "bias": False, "count": True}, lambda w: False):
+        with pytest.raises(ValueError, match="selects at least one parameter"):
+            js.scale_by_abel(0.2, EVERY_UPDATE, mask=mask).init(w)
+    # The groups of a partition share the mask of kernels, and one group has none of them.
+    tx = optax.partition(
+        {name: js.scale_by_abel(0.2, EVERY_UPDATE, mask=kernels) for name in "ab"},
+        {"kernel": "a", "bias": "b", "count": "b"},
+    )
+    state = tx.init(w)
+    for _ in range(2):
+        _, state = tx.update(w, state, w)
+    norms = [s.inner_state.squared_norm for s in state.inner_states.values()]
+    assert norms == [4, 0]
+    # Without a mask there is nothing to be wrong about it.
+    js.scale_by_abel(0.2, EVERY_UPDATE).init({"count": jnp.int32(0)})
+
+
+def test_lookahead_that_resets_the_state_keeps_the_flag():
+    """It makes a number of the flag: (1 − sync) · current + sync · fresh."""
+    tx = optax.lookahead(js.scale_by_abel(0.5, EVERY_UPDATE), 3, 0.5, reset_state=True)
+    weights = optax.LookaheadParams.init_synced(jnp.ones(2))
+    state, counts = tx.init(weights), []
+    for _ in range(4):
+        _, state = tx.update(jnp.ones(2), state, weights)
+        counts.append(int(state.fast_state.count))
+    assert counts == [1, 2, 0, 1]
 
 
 def test_mask_of_nothing_and_missing_params_are_refused():

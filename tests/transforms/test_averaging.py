@@ -215,6 +215,67 @@ def test_decay_out_of_range_is_refused(decay):
         js.average_params(js.every(1), decay=decay)
 
 
+@pytest.mark.parametrize("decay", [js.Linear(0.9, 0.999, 100), "0.9", True, np.ones(2), 0.9j])
+def test_decay_that_is_no_number_is_refused(decay):
+    for build in (
+        lambda: js.average_params(js.every(1), decay=decay),
+        lambda: js.Averaging(decay=decay),
+    ):
+        with pytest.raises(ValueError, match="average_params needs decay to be a number, got"):
+            build()
+
+
+def test_decay_is_scheduled_by_optax_as_the_error_says():
+    """A decay that is above the one at the beginning gives way to it: 2/11, then 3/12."""
+    schedule = js.Linear(0.15, 0.35, duration=2)
+    with pytest.raises(ValueError, match=r"optax\.inject_hyperparams\(average_params\) takes"):
+        js.average_params(lambda step: True, decay=schedule)
+    tx = optax.inject_hyperparams(js.average_params, static_args="at")(
+        at=lambda step: True, decay=schedule
+    )
+    state, expected = tx.init(jnp.zeros(())), 0.0
+    for w, d in ((2.0, 0.0), (4.0, min(0.25, 2 / 11)), (9.0, min(0.35, 3 / 12))):
+        _, state = jax.jit(tx.update)(jnp.zeros(()), state, jnp.float32(w))
+        expected = d * expected + (1 - d) * w
+    assert float(js.averaged_params(state, jnp.zeros(()))) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("decay", [0.9, np.float64(0.9), np.float32(0.9), "jax"])
+def test_64_bit_parameters_have_a_64_bit_exponential_average(decay):
+    with jax.enable_x64(True):
+        decay = jnp.float64(0.9) if decay == "jax" else decay
+        tx, values = js.average_params(lambda step: True, decay=decay), 1 + 1e-9 * np.arange(100)
+        mean, update = values[0], jax.jit(tx.update)
+        state = tx.init(jnp.float64(1))
+        for n, value in enumerate(values):
+            _, state = update(jnp.float64(0), state, jnp.float64(value))
+            d = min(float(decay), (1 + n) / (10 + n)) if n else 0.0
+            mean = d * mean + (1 - d) * value
+        assert float(js.averaged_params(state, jnp.float64(1))) == pytest.approx(
+            mean, rel=0, abs=1e-14
+        )
+
+
+def test_64_bit_parameters_have_a_64_bit_mean():
+    with jax.enable_x64(True):
+        tx, values = js.average_params(lambda step: True), 1 + 1e-9 * np.arange(100)
+        state = tx.init({"wide": jnp.float64(1), "narrow": jnp.float32(1)})
+        update = jax.jit(tx.update)
+        for value in values:
+            w = {"wide": jnp.float64(value), "narrow": jnp.float32(value)}
+            _, state = update(jax.tree.map(jnp.zeros_like, w), state, w)
+        mean = js.averaged_params(state, w)
+    assert (mean["wide"].dtype, state.mean["narrow"].dtype) == (np.float64, np.float32)
+    assert float(mean["wide"]) == pytest.approx(values.mean(), rel=0, abs=1e-14)
+
+
+def test_predicate_that_was_called_already_is_refused_with_the_fix():
+    """optax.inject_hyperparams takes every function for a schedule, and calls it."""
+    for factory in (js.average_params, js.scale_by_plateau):
+        with pytest.raises(ValueError, match=r"got the bool False.* name at in static_args"):
+            optax.inject_hyperparams(factory)(at=js.every(2)).init(jnp.ones(2))
+
+
 def test_wrong_at_and_missing_params_are_refused():
     with pytest.raises(ValueError, match=r"jaxsched\.every\(5\)"):
         js.average_params(5)

@@ -282,6 +282,11 @@ def test_a_decay_out_of_range_is_refused(decay):
         js.estimate_noise(decay)
 
 
+def test_a_decay_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match=r"estimate_noise needs decay to be a number, got Linear"):
+        js.estimate_noise(js.Linear(0.9, 0.99, 100))
+
+
 @pytest.mark.parametrize("num_found", [0, 2])
 def test_no_estimate_or_two_of_them_are_refused(num_found):
     state = optax.chain(optax.identity(), *[js.estimate_noise()] * num_found).init(jnp.ones(3))

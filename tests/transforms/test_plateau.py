@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax.training.train_state import TrainState
 
 import jaxsched as js
 
@@ -109,6 +110,32 @@ def test_missing_value_is_named():
         tx.update(jnp.ones(()), tx.init(jnp.zeros(())))
 
 
+def test_flaxs_train_state_is_updated_as_the_error_says():
+    tx = optax.chain(optax.sgd(0.5), js.scale_by_plateau(EVERY_UPDATE, factor=0.5, patience=0))
+    state = TrainState.create(apply_fn=None, params={"w": jnp.ones(())}, tx=tx)
+    with pytest.raises(TypeError, match=r"call state\.tx\.update\(grads, state\.opt_state, "):
+        state.apply_gradients(grads=state.params)
+    grads = {"w": jnp.ones(())}
+    for _ in range(3):  # the second and third observe 2.0; the third has a bad one
+        updates, opt_state = state.tx.update(grads, state.opt_state, state.params, value=2.0)
+        params = optax.apply_updates(state.params, updates)
+        state = state.replace(params=params, opt_state=opt_state, step=state.step + 1)
+    assert float(state.params["w"]) == 1 - 0.5 - 0.5 - 0.25
+
+
+def test_any_first_value_is_better_than_none():
+    for mode in ("min", "max"):
+        for value in (0.0, 1e38):
+            state = observe(js.scale_by_plateau(EVERY_UPDATE, mode=mode), [np.nan, value])
+            np.testing.assert_array_equal(state.num_bad, [1, 0])
+            assert float(state.best[-1]) == np.float32(value)
+
+
+def test_patience_without_end_never_decays():
+    tx = js.scale_by_plateau(EVERY_UPDATE, patience=10**12)
+    np.testing.assert_array_equal(observe(tx, [1.0] * 30).scale, 1)
+
+
 @pytest.mark.parametrize("value", [-0.5, np.float32(-0.5), jnp.float32(-0.5)])
 def test_negative_value_in_rel_mode_is_refused_with_the_fix(value):
     tx = js.scale_by_plateau(EVERY_UPDATE)
@@ -133,6 +160,8 @@ def test_value_of_many_examples_is_refused():
     [
         ({"factor": 10.0}, "factor between 0 and 1, got factor=10.0"),
         ({"patience": -1}, "patience to be a whole number"),
+        ({"patience": float("inf")}, "patience to be a whole number"),
+        ({"factor": js.Linear(0.1, 0.5, 9)}, "factor to be a number, got Linear"),
         ({"cooldown": 0.5}, "cooldown to be a whole number"),
         ({"threshold": -1e-4}, "threshold of at least 0"),
         ({"mode": "lower"}, "mode to be one of .* got 'lower'"),

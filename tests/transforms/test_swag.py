@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 import jaxsched as js
 
@@ -219,6 +221,42 @@ def test_needs_memory_for_rank_and_two_copies_of_the_parameters():
     assert 0 <= added - 7 * w.nbytes <= scalars
     assert ours.temp_size_in_bytes <= bare.temp_size_in_bytes + scalars
     assert ours.output_size_in_bytes - ours.alias_size_in_bytes <= scalars
+
+
+def test_complex_parameter_is_drawn_as_two_real_ones():
+    """With the covariance of its real and imaginary part, within 5 standard errors."""
+    num_draws, rng = 20_000, np.random.default_rng(5)
+    samples = rng.normal(size=(6, 2)).astype(np.float32) * [1.0, 3.0] + rng.normal(size=(6, 1))
+    tx = js.swag(ALWAYS, rank=4)
+    state = tx.init(jnp.complex64(0))
+    for real, imaginary in samples:
+        w = jnp.complex64(complex(real, imaginary))
+        _, state = tx.update(jnp.zeros_like(w), state, w)
+    keys = jax.random.split(jax.random.key(0), num_draws)
+    draws = np.asarray(jax.vmap(lambda key: js.sample_swag(state, w, key))(keys))
+    expected = closed_covariance(samples, rank=4)
+    variances = np.diag(expected)
+    standard_error = np.sqrt((np.outer(variances, variances) + expected**2) / num_draws)
+    found = np.cov([draws.real, draws.imag])
+    assert np.all(np.abs(found - expected) < 5 * standard_error)
+    assert abs(expected[0, 1]) > 10 * standard_error[0, 1]
+    off = np.array([draws.real.mean(), draws.imag.mean()]) - samples.mean(axis=0)
+    assert np.all(np.abs(off) < 5 * np.sqrt(variances / num_draws))
+
+
+def test_deviations_lie_where_the_sharded_parameters_lie():
+    """Each of four devices holds a quarter of all 20, and none holds more."""
+    mesh = Mesh(np.array(jax.devices()[:4]), ("rows",))
+    w = jax.device_put(jnp.ones((1024, 8)), NamedSharding(mesh, P("rows")))
+    tx = js.swag(ALWAYS, rank=20)
+    state = tx.init(w)
+    _, after = jax.jit(tx.update)(w, state, w)
+    draw = js.sample_swag(after, w, jax.random.key(0))
+    for deviations in (state.deviations, after.deviations):
+        shards = deviations.addressable_shards
+        assert [shard.data.shape for shard in shards] == [(20, 256, 8)] * 4
+    for copy in (after.average.mean, after.variance, draw):
+        assert copy.sharding.is_equivalent_to(w.sharding, 2)
 
 
 def test_none_and_two_are_refused():

@@ -1,0 +1,126 @@
+"""Reads an average out of an optimizer's state."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.core import Tracer
+
+from jaxsched.transforms.averaging import AverageParamsState
+from jaxsched.transforms.base import find_states
+from jaxsched.transforms.leaves import is_inexact
+from jaxsched.transforms.placement import require_last
+
+
+def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Params:
+    """Returns the mean that `average_params` or `swag` keeps in this state.
+
+    While nothing is in the mean, it returns `params`. The average is found in any chain, however
+    nested; the averages of several groups of parameters, as under `optax.partition`, make one tree.
+    Parameters that a mask kept from averaging are returned as they are, and so is what is no real
+    or complex number, such as a counter, a random key or a module's function. The state of an
+    `nnx.Optimizer` is read as it stands. Works under `jit`.
+
+    Args:
+        opt_state: the state of any Optax optimizer with an `average_params` or `swag` in it.
+        params: the current parameters.
+
+    Returns:
+        The mean, with the structure, shapes and dtypes of `params`.
+
+    Raises:
+        ValueError: if the state holds no average, or more than one of the same parameters, or the
+            average is followed by transformations that change the updates.
+
+    Warns:
+        UserWarning: if the mean is not finite; not under `jit`.
+
+    Example:
+        >>> import jax.numpy as jnp, optax, jaxsched as js
+        >>> tx = optax.chain(optax.adam(0.1), js.average_params(js.every(1)))
+        >>> w = jnp.array([1.0, 2.0])
+        >>> js.averaged_params(tx.init(w), w)
+        Array([1., 2.], dtype=float32)
+    """
+    found = find_states(opt_state, AverageParamsState)
+    if not found:
+        raise ValueError(
+            "averaged_params needs a state with an average_params in it, got 0; "
+            "add average_params(at) or swag(at) as the last of the chain."
+        )
+    require_last(opt_state, AverageParamsState, "averaged_params")
+    return read_means(found, params, "averaged_params")
+
+
+def read_means(
+    averages: Sequence[AverageParamsState], params: optax.Params, name: str
+) -> optax.Params:
+    """Returns the parameters with the means of these averages in the places that each is for."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(params)
+    columns = [_in_places_of(average.mean, leaves, name) for average in averages]
+    read, means = [], {}
+    for i, (path, current) in enumerate(leaves):
+        held = [
+            (column[i], average.num_averaged)
+            for column, average in zip(columns, averages, strict=True)
+            if not _is_masked(column[i])
+        ]
+        if len(held) > 1:
+            raise ValueError(
+                f"{name} needs one average of each parameter, got {len(held)}; give it the part of "
+                "the state that you mean."
+            )
+        if held and is_inexact(current):
+            ((mean, num_averaged),) = held
+            means[jax.tree_util.keystr(path)] = mean
+            mean = jnp.asarray(mean).astype(jnp.result_type(current))
+            current = jnp.where(num_averaged > 0, mean, current)
+        read.append(current)
+    _warn_unless_finite(means, name)
+    return jax.tree.unflatten(structure, read)
+
+
+def _in_places_of(mean: optax.Params, leaves: Sequence[tuple[Any, Any]], name: str) -> list[Any]:
+    """Returns the mean's part for each leaf of the parameters, which come with their paths.
+
+    A masked node may stand for a whole subtree, and one stands for a leaf that the mean knows not,
+    such as a function in a module. The places are compared rather than the containers, because
+    NNX's variables and Linen's boxes may be around the one and not around the other.
+    """
+    held = dict(jax.tree_util.tree_leaves_with_path(mean, is_leaf=_is_masked))
+    starts = [[path[:n] for n in range(len(path), -1, -1)] for path, _ in leaves]
+    found = [next((start for start in each if start in held), None) for each in starts]
+    if {place for place, part in held.items() if not _is_masked(part)} <= set(found):
+        return [optax.MaskedNode() if place is None else held[place] for place in found]
+    if len(held) == len(leaves):
+        return list(held.values())
+    raise ValueError(
+        f"{name} needs the parameters that the average was made of, got {len(leaves)} arrays where "
+        f"the state has {len(held)}; give it the params of the same optimizer."
+    )
+
+
+def _is_masked(node: object) -> bool:
+    return isinstance(node, optax.MaskedNode)
+
+
+def _warn_unless_finite(means: Mapping[str, Any], name: str) -> None:
+    """Warns if a mean is not finite: it never forgets what entered it."""
+    finite = {
+        path: jnp.isfinite(mean).all()
+        for path, mean in means.items()
+        # Of a part that other processes have, this one cannot tell alone.
+        if not isinstance(mean, Tracer) and getattr(mean, "is_fully_addressable", True)
+    }
+    bad = [path for path, is_finite in jax.device_get(finite).items() if not is_finite]
+    if bad:
+        warnings.warn(
+            f"{name} found a mean that is not finite, at {bad[0] or 'the parameters'}: weights "
+            "that were not finite entered it, and it never forgets them. Start a new mean from "
+            "finite weights, and keep such updates out with optax.apply_if_finite around the "
+            "whole chain.",
+            stacklevel=3,
+        )
