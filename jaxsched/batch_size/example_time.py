@@ -6,12 +6,13 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 
 from jaxsched.plan import Phase, Plan
 from jaxsched.schedules import Constant, Product, Schedule
 from jaxsched.schedules import Sequence as OneAfterAnother
+from jaxsched.schedules.arithmetic.moment import Count, first_count
 from jaxsched.text import to_seven_digits
 
 # From examples, int64[n], to a value at each of them, [n].
@@ -21,7 +22,7 @@ ExampleFunction: TypeAlias = Callable[[np.ndarray], np.ndarray]
 MAX_STEP_VALUES = 8
 # A function that changes more often than this is not traced from change to change.
 MAX_CHANGES = 128
-# Schedules are evaluated in blocks of one size, so that JAX compiles each operation once.
+# Functions are evaluated in blocks of one size, so that JAX compiles each operation once.
 _BLOCK = 1024
 _CELLS_PER_EPOCH = 64
 _MAX_CELLS = 64 * _BLOCK
@@ -54,8 +55,7 @@ class StepFunction(NamedTuple):
 class ExampleTimeline:
     """The examples of a run in the order of training, and its schedules as functions of them.
 
-    A trade moves updates to other examples, so what it compares must be a function of examples. The
-    times agree to the last bit with those that the plan's own clock gives to an update.
+    A trade moves updates to other examples, so what it compares must be a function of examples.
     """
 
     def __init__(self, plan: Plan):
@@ -65,26 +65,23 @@ class ExampleTimeline:
             sum(Fraction(phase.epochs) for phase in plan.phases) * plan.num_examples
         )
 
-    def epoch_at(self, examples: ArrayLike) -> np.ndarray:
-        """The time in epochs, float32, of an update that starts at an example.
-
-        Repeats the arithmetic of `Clock.epoch_at` in NumPy, to the last bit.
-        """
-        whole, place = np.divmod(np.asarray(examples, np.int64), self.num_examples)
-        share = place.astype(np.float32) / np.float32(self.num_examples)
-        whole = whole.astype(np.float32)
-        # The sum may round up to an epoch that is not over yet.
-        return np.minimum(whole + share, np.nextafter(whole + 1, whole))
-
     def by_example(self, schedule: Schedule) -> ExampleFunction:
         """A schedule in epochs as a function of examples, float64[n]."""
 
         def values(examples: np.ndarray) -> np.ndarray:
-            clock = self.epoch_at(examples)
-            blocks = np.pad(clock, (0, -len(clock) % _BLOCK), mode="edge").reshape(-1, _BLOCK)
-            return np.concatenate([np.asarray(schedule(b), float) for b in blocks])[: len(clock)]
+            place = np.divmod(np.asarray(examples, np.int64), self.num_examples)
+            if schedule.is_known:
+                return np.asarray(schedule.value_at(Count(*place, self.num_examples)), float)
+            fill = (0, -len(examples) % _BLOCK)
+            blocks = (np.pad(part, fill, mode="edge").reshape(-1, _BLOCK) for part in place)
+            found = [self._with_jax(schedule, *block) for block in zip(*blocks, strict=True)]
+            return np.concatenate(found)[: len(examples)]
 
         return values
+
+    def _with_jax(self, schedule: Schedule, epochs: np.ndarray, places: np.ndarray) -> np.ndarray:
+        moment = Count(jnp.asarray(epochs), jnp.asarray(places), self.num_examples)
+        return np.asarray(schedule.value_at(moment), float)
 
     @cached_property
     def grid(self) -> np.ndarray:
@@ -97,16 +94,14 @@ class ExampleTimeline:
     def batch_size(self) -> StepFunction:
         """The plan's batch size.
 
-        It changes at the first example whose time in float32 is that of the phase's end, because a
-        learning rate with a milestone at the same epoch changes there.
+        It changes at the example nearest to the phase's end, as it does in the plan.
         """
-        starts = [0]
-        for _, end in phase_spans(self.phases[:-1]):
-            end = round(end * self.num_examples)
-            clock = self.epoch_at(end)
-            before = max(starts[-1], end - self.num_examples)
-            starts.append(_first_change(lambda e, c=clock: self.epoch_at(e) >= c, before, end))
+        ends = [end for _, end in phase_spans(self.phases[:-1])]
+        starts = [0, *(round(end * self.num_examples) for end in ends)]
         return StepFunction(np.array(starts), np.array([phase.batch_size for phase in self.phases]))
+
+    def _first_example(self, epochs: float) -> int:
+        return int(first_count(epochs * self.num_examples))
 
     def find_steps(self, function: ExampleFunction) -> StepFunction | None:
         """The function as a step function; None if it changes more than `MAX_CHANGES` times."""
@@ -161,9 +156,10 @@ class ExampleTimeline:
         for start, value in zip(steps.starts, map(to_seven_digits, steps.values), strict=True):
             if not parts or Constant(value) != parts[-1]:
                 parts.append(Constant(value))
-                # `str` of a float32 gives the shortest number that rounds to it.
-                epochs = float(str(self.epoch_at(start)))
-                boundaries.append(int(epochs) if epochs.is_integer() else epochs)
+                # The shortest number at which a schedule changes at this very example.
+                exact = int(start) / self.num_examples
+                rounded = (round(exact, digits or None) for digits in range(18))
+                boundaries.append(next(e for e in rounded if self._first_example(e) == start))
         return OneAfterAnother(tuple(parts), tuple(boundaries[1:])) if len(parts) > 1 else parts[0]
 
 

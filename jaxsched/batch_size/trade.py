@@ -279,7 +279,7 @@ def _require_in_range(reference: Hyperparams, timeline: ExampleTimeline) -> None
         wrong = ~((values >= 0) & (values < limit))
         if wrong.any():
             first = int(np.argmax(wrong))
-            epoch = timeline.epoch_at(timeline.grid[first])
+            epoch = timeline.grid[first] / timeline.num_examples
             raise ValueError(
                 f"trade needs {name} within [0, {limit:g}) throughout, got {values[first]:g} at "
                 f"epoch {epoch:g}."

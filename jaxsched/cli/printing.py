@@ -28,7 +28,7 @@ def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
         counts = (segment.batch_size, updates, segment.start_step)
         ends = ""
         if lr is not None:
-            lr_at = plan.schedule(lr)
+            lr_at = plan.in_updates(lr)
             steps = (segment.start_step, segment.end_step - 1)
             ends = first_to_last(np.array([float(lr_at(step)) for step in steps]))
         table.add_row(str(number), f"{epochs:.5g}", *(f"{count:,}" for count in counts), ends)

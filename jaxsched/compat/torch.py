@@ -7,6 +7,13 @@ called after every update. There is no `last_epoch`, because a function of the s
 resume. Only `ReduceLROnPlateau` is not a function of the step: it is an Optax transformation that
 goes after the learning rate.
 
+A schedule is one learning rate, so every number is one number, and every function one function.
+Where torch takes a list, one entry for each group of parameters, make a schedule a group:
+
+    tx = optax.partition(
+        {name: optax.sgd(js.compat.torch.StepLR(lr, 30)) for name, lr in rates.items()}, labels
+    )
+
 In some corner cases torch's behaviour is of no use, and these functions differ from it:
 
 - Chained schedulers are the product of their factors, so their order does not matter. In torch it
@@ -30,18 +37,25 @@ learning rate it rises first. `Cosine` does neither.
 # ruff: noqa: N802 (the functions have torch's names)
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.typing import ArrayLike
 
 from jaxsched import schedules as js
+from jaxsched.compat.arguments import (
+    require_choice,
+    require_function,
+    require_numbers,
+    schedule_list,
+    whole_number,
+    whole_numbers,
+)
+from jaxsched.compat.torch_shapes import CumulativeProduct, Held, ScaledTriangle, ScaleMode
 from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules import Schedule
 from jaxsched.schedules.arithmetic.blend import Curve
-from jaxsched.schedules.base import ScheduleLike, as_float, laps, require
+from jaxsched.schedules.base import ScheduleLike, require
 from jaxsched.transforms import scale_by_plateau
 
 AnnealStrategy = Literal["cos", "linear"]
@@ -50,10 +64,7 @@ _CURVES: dict[str, Curve] = {"cos": "cosine", "linear": "linear"}
 
 def _curve(owner: str, anneal_strategy: str) -> Curve:
     """Translates torch's annealing strategy; raises `ValueError` if it is unknown."""
-    if anneal_strategy not in _CURVES:
-        raise ValueError(
-            f"{owner} needs an anneal_strategy of 'cos' or 'linear', got {anneal_strategy!r}."
-        )
+    require_choice(owner, "anneal_strategy", anneal_strategy, tuple(_CURVES))
     return _CURVES[anneal_strategy]
 
 
@@ -64,11 +75,16 @@ def LambdaLR(lr: float, /, lr_lambda: Callable[[Any], ArrayLike]) -> Schedule:
         lr: the base learning rate.
         lr_lambda: a function of the step, written with `jax.numpy` where it branches.
 
+    Raises:
+        ValueError: if lr is not one number, or lr_lambda not one function.
+
     Example:
         >>> import jaxsched as js
         >>> js.compat.torch.LambdaLR(0.5, lambda epoch: 1 / (1 + epoch))(1)
         Array(0.25, dtype=float32)
     """
+    require_numbers("LambdaLR", lr=lr)
+    require_function("LambdaLR", "lr_lambda", lr_lambda)
     return js.Product((js.Constant(lr), lr_lambda))
 
 
@@ -85,28 +101,34 @@ def MultiplicativeLR(
             after its end.
 
     Raises:
-        ValueError: if total_steps is below 1.
+        ValueError: if lr is not one number, lr_lambda not one function, or total_steps not a whole
+            number of at least 1.
 
     Example:
         >>> import jaxsched as js
         >>> js.compat.torch.MultiplicativeLR(1.0, lambda epoch: 0.5, total_steps=10)(3)
         Array(0.125, dtype=float32)
     """
-    if total_steps < 1:
-        raise ValueError(f"MultiplicativeLR needs total_steps of at least 1, got {total_steps}.")
-    factors = [1.0, *(lr_lambda(step) for step in range(1, total_steps + 1))]
-    return js.Interpolate(np.stack([np.arange(total_steps + 1.0), lr * np.cumprod(factors)], 1))
+    require_numbers("MultiplicativeLR", lr=lr)
+    require_function("MultiplicativeLR", "lr_lambda", lr_lambda)
+    total_steps = whole_number("MultiplicativeLR", "total_steps", total_steps, least=1)
+    factors = tuple(float(lr_lambda(step)) for step in range(1, total_steps + 1))
+    return CumulativeProduct(lr, factors)
 
 
 def StepLR(lr: float, /, step_size: int, gamma: float = 0.1) -> Schedule:
     """Returns a `Step`.
+
+    Raises:
+        ValueError: if step_size is not a whole number of at least 1, or a number is not one number.
 
     Example:
         >>> import jaxsched as js
         >>> js.compat.torch.StepLR(1.0, 30, gamma=0.5)
         Step(value=1.0, every=30, factor=0.5)
     """
-    return js.Step(lr, step_size, gamma)
+    require_numbers("StepLR", lr=lr, gamma=gamma)
+    return js.Step(lr, whole_number("StepLR", "step_size", step_size, least=1), gamma)
 
 
 def MultiStepLR(lr: float, /, milestones: Iterable[int], gamma: float = 0.1) -> Schedule:
@@ -114,27 +136,34 @@ def MultiStepLR(lr: float, /, milestones: Iterable[int], gamma: float = 0.1) -> 
 
     As in torch, the milestones may be in any order, and those below 0 have no effect.
 
+    Raises:
+        ValueError: if the milestones are not whole numbers, or a number is not one number.
+
     Example:
         >>> import jaxsched as js
         >>> js.compat.torch.MultiStepLR(1.0, [60, 30])
         MultiStep(value=1.0, milestones=(30, 60), factor=0.1)
     """
-    return js.MultiStep(lr, tuple(sorted(m for m in milestones if m >= 0)), gamma)
+    require_numbers("MultiStepLR", lr=lr, gamma=gamma)
+    times = whole_numbers("MultiStepLR", "milestones", milestones)
+    return js.MultiStep(lr, tuple(sorted(time for time in times if time >= 0)), gamma)
 
 
 def ConstantLR(lr: float, /, factor: float = 1.0 / 3, total_iters: int = 5) -> Schedule:
     """Returns a schedule that is lr · factor before step total_iters, and lr from then on.
 
     Raises:
-        ValueError: if the factor is outside [0, 1].
+        ValueError: if the factor is outside [0, 1], total_iters is not a whole number of at least
+            0, or a number is not one number.
 
     Example:
         >>> import jax.numpy as jnp, jaxsched as js
         >>> js.compat.torch.ConstantLR(1.0, 0.5, total_iters=4)(jnp.array([0, 3, 4]))
         Array([0.5, 0.5, 1. ], dtype=float32)
     """
-    if not 0 <= factor <= 1:
-        raise ValueError(f"ConstantLR needs a factor within [0, 1], got factor={factor}.")
+    require_numbers("ConstantLR", lr=lr, factor=factor)
+    total_iters = whole_number("ConstantLR", "total_iters", total_iters, least=0)
+    _require_share("ConstantLR", "factor", factor)
     return js.Sequence((js.Constant(lr * factor), js.Constant(lr)), (total_iters,))
 
 
@@ -148,42 +177,64 @@ def LinearLR(
     """Returns a `Linear` from lr · start_factor to lr · end_factor.
 
     Raises:
-        ValueError: if the start factor is outside (0, 1], or the end factor outside [0, 1].
+        ValueError: if the start factor is outside (0, 1], the end factor outside [0, 1],
+            total_iters is not a whole number of at least 0, or a number is not one number.
 
     Example:
         >>> import jaxsched as js
         >>> js.compat.torch.LinearLR(0.5, start_factor=0.5, total_iters=4)
         Linear(start=0.25, end=0.5, duration=4)
     """
-    if not 0 < start_factor <= 1:
-        raise ValueError(
-            f"LinearLR needs a start_factor within (0, 1], as torch does, got {start_factor}; to "
-            "rise from 0 use Linear or Warmup."
-        )
-    if not 0 <= end_factor <= 1:
-        raise ValueError(f"LinearLR needs an end_factor within [0, 1], got {end_factor}.")
+    require_numbers("LinearLR", lr=lr, start_factor=start_factor, end_factor=end_factor)
+    total_iters = whole_number("LinearLR", "total_iters", total_iters, least=0)
+    require(
+        lambda start_factor: 0 < start_factor <= 1,
+        start_factor,
+        message=f"LinearLR needs a start_factor within (0, 1], as torch does, got {start_factor}; "
+        "to rise from 0 use Linear or Warmup.",
+    )
+    _require_share("LinearLR", "end_factor", end_factor)
     return js.Linear(lr * start_factor, lr * end_factor, total_iters)
+
+
+def _require_share(owner: str, name: str, share: float) -> None:
+    """Raises `ValueError` if a number is outside [0, 1]."""
+    require(
+        lambda share: 0 <= share <= 1,
+        share,
+        message=f"{owner} needs {name} within [0, 1], got {name}={share}.",
+    )
 
 
 def ExponentialLR(lr: float, /, gamma: float) -> Schedule:
     """Returns an `Exponential`.
+
+    Raises:
+        ValueError: if a number is not one number.
 
     Example:
         >>> import jaxsched as js
         >>> js.compat.torch.ExponentialLR(1.0, 0.95)
         Exponential(value=1.0, rate=0.95)
     """
+    require_numbers("ExponentialLR", lr=lr, gamma=gamma)
     return js.Exponential(lr, gamma)
 
 
 def PolynomialLR(lr: float, /, total_iters: int = 5, power: float = 1.0) -> Schedule:
     """Returns a `Polynomial` that ends at zero.
 
+    Raises:
+        ValueError: if total_iters is not a whole number of at least 0, or a number is not one
+            number.
+
     Example:
         >>> import jaxsched as js
         >>> js.compat.torch.PolynomialLR(1.0, 10, power=2.0)
         Polynomial(start=1.0, end=0.0, duration=10, power=2.0)
     """
+    require_numbers("PolynomialLR", lr=lr, power=power)
+    total_iters = whole_number("PolynomialLR", "total_iters", total_iters, least=0)
     return js.Polynomial(lr, 0.0, total_iters, power)
 
 
@@ -192,11 +243,16 @@ def CosineAnnealingLR(lr: float, /, T_max: int, eta_min: float = 0.0) -> Schedul
 
     For a cosine decay that keeps its last value use `Cosine`.
 
+    Raises:
+        ValueError: if T_max is not a whole number of at least 1, or a number is not one number.
+
     Example:
         >>> import jax.numpy as jnp, jaxsched as js
         >>> js.compat.torch.CosineAnnealingLR(1.0, T_max=10)(jnp.array([0, 10, 20]))
         Array([1., 0., 1.], dtype=float32)
     """
+    require_numbers("CosineAnnealingLR", lr=lr, eta_min=eta_min)
+    T_max = whole_number("CosineAnnealingLR", "T_max", T_max, least=1)
     return js.Cyclic(lr, eta_min, up=T_max, curve="cosine")
 
 
@@ -205,12 +261,19 @@ def CosineAnnealingWarmRestarts(
 ) -> Schedule:
     """Returns a `CosineRestarts`.
 
+    Raises:
+        ValueError: if T_0 or T_mult is not a whole number of at least 1, or a number is not one
+            number.
+
     Example:
         >>> import jaxsched as js
         >>> js.compat.torch.CosineAnnealingWarmRestarts(1.0, 10, T_mult=2)
         CosineRestarts(peak=1.0, first=10, multiplier=2, end=0.0)
     """
-    return js.CosineRestarts(lr, T_0, T_mult, eta_min)
+    owner = "CosineAnnealingWarmRestarts"
+    require_numbers(owner, lr=lr, eta_min=eta_min)
+    first = whole_number(owner, "T_0", T_0, least=1)
+    return js.CosineRestarts(lr, first, whole_number(owner, "T_mult", T_mult, least=1), eta_min)
 
 
 def CyclicLR(
@@ -223,7 +286,7 @@ def CyclicLR(
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular",
     gamma: float = 1.0,
     scale_fn: Callable[[Any], ArrayLike] | None = None,
-    scale_mode: Literal["cycle", "iterations"] = "cycle",
+    scale_mode: ScaleMode = "cycle",
     cycle_momentum: bool = True,
     base_momentum: float = 0.8,
     max_momentum: float = 0.9,
@@ -248,35 +311,35 @@ def CyclicLR(
     Returns:
         The learning rate and the momentum, which is None without cycle_momentum.
 
+    Raises:
+        ValueError: if a step size is not a whole number, of at least 1 up and 0 down, a choice is
+            misspelt, scale_fn is not one function, or a number is not one number.
+
     Example:
         >>> import jaxsched as js
         >>> lr, momentum = js.compat.torch.CyclicLR(0.5, 0.5, 1.0, step_size_up=4)
         >>> lr(4), momentum(4)
         (Array(1., dtype=float32), Array(0.8, dtype=float32))
     """
-    down = step_size_up if step_size_down is None else step_size_down
+    require_numbers("CyclicLR", lr=lr, base_lr=base_lr, max_lr=max_lr, gamma=gamma)
+    require_numbers("CyclicLR", base_momentum=base_momentum, max_momentum=max_momentum)
+    up = whole_number("CyclicLR", "step_size_up", step_size_up, least=1)
+    if step_size_down is not None:
+        step_size_down = whole_number("CyclicLR", "step_size_down", step_size_down, least=0)
+    require_choice("CyclicLR", "scale_mode", scale_mode, get_args(ScaleMode))
+    if scale_fn is None:
+        require_choice("CyclicLR", "mode", mode, ("triangular", "triangular2", "exp_range"))
+    else:
+        require_function("CyclicLR", "scale_fn", scale_fn)
 
     def cyclic(base: float, peak: float) -> Schedule:
         if scale_fn is None:
-            return js.Cyclic(base, peak, step_size_up, step_size_down, mode, gamma)
-        scaled = _scaled_triangle(step_size_up, down, scale_fn, scale_mode)
-        return js.Function(lambda t: as_float(base) + as_float(peak - base) * scaled(t))
+            return js.Cyclic(base, peak, up, step_size_down, mode, gamma)
+        down = up if step_size_down is None else step_size_down
+        return ScaledTriangle(base, peak, up, down, scale_fn, scale_mode)
 
     momentum = cyclic(max_momentum, base_momentum) if cycle_momentum else None
     return cyclic(base_lr, max_lr), momentum
-
-
-def _scaled_triangle(
-    up: int, down: int, scale_fn: Callable[[Any], ArrayLike], scale_mode: str
-) -> Callable[[ArrayLike], ArrayLike]:
-    """Returns the triangle from 0 to 1 and back, times the caller's scale."""
-    triangle = js.Cyclic(0.0, 1.0, up, down)
-
-    def scaled(t: ArrayLike) -> ArrayLike:
-        position = laps(t, up + down)[0] + 1 if scale_mode == "cycle" else jnp.asarray(t)
-        return triangle(t) * as_float(scale_fn(position))
-
-    return scaled
 
 
 def OneCycleLR(
@@ -320,7 +383,8 @@ def OneCycleLR(
 
     Raises:
         ValueError: if neither total_steps nor epochs with steps_per_epoch are given, one of them is
-            not positive, or pct_start is outside [0, 1].
+            not a whole number of at least 1, pct_start is outside [0, 1], a div_factor is not above
+            0, the anneal_strategy is misspelt, or a number is not one number.
 
     Example:
         >>> import jaxsched as js
@@ -328,15 +392,18 @@ def OneCycleLR(
         >>> [round(float(lr(t)), 5) for t in (0, 1, 2, 3, 9)]
         [0.04, 0.52, 1.0, 0.95048, 0.0]
     """
-    if total_steps is None:
-        if epochs is None or steps_per_epoch is None:
-            raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch.")
-        total_steps = epochs * steps_per_epoch
-    if total_steps < 1:
-        raise ValueError(f"OneCycleLR needs at least one update, got total_steps={total_steps}.")
-    if not 0 <= pct_start <= 1:
-        raise ValueError(f"OneCycleLR needs pct_start within [0, 1], got pct_start={pct_start}.")
+    require_numbers("OneCycleLR", lr=lr, max_lr=max_lr, pct_start=pct_start)
+    require_numbers("OneCycleLR", base_momentum=base_momentum, max_momentum=max_momentum)
+    _require_share("OneCycleLR", "pct_start", pct_start)
+    for name, factor in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
+        require_numbers("OneCycleLR", **{name: factor})
+        require(
+            lambda factor: factor > 0,
+            factor,
+            message=f"OneCycleLR needs a {name} above 0, got {name}={factor}.",
+        )
     curve = _curve("OneCycleLR", anneal_strategy)
+    total_steps = _total_steps(total_steps, epochs, steps_per_epoch)
     last, turn = total_steps - 1, pct_start * total_steps - 1
 
     def cycle(first: float, second: float, third: float) -> Schedule:
@@ -349,6 +416,20 @@ def OneCycleLR(
     return lrs, cycle(max_momentum, base_momentum, max_momentum) if cycle_momentum else None
 
 
+def _total_steps(total_steps: int | None, epochs: int | None, steps_per_epoch: int | None) -> int:
+    """The number of updates of a 1cycle; raises `ValueError` if it is not known or not whole."""
+    given = {"total_steps": total_steps, "epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    total, epochs, steps_per_epoch = (
+        None if count is None else whole_number("OneCycleLR", name, count, least=1)
+        for name, count in given.items()
+    )
+    if total is not None:
+        return total
+    if epochs is None or steps_per_epoch is None:
+        raise ValueError("OneCycleLR needs total_steps, or epochs and steps_per_epoch.")
+    return epochs * steps_per_epoch
+
+
 def _pieces(points: list[tuple[float, float]], last: int, curve: Curve) -> Schedule:
     """Interpolates through the points up to step `last`, and keeps the value reached there."""
     if points[1][0] <= 0:
@@ -359,7 +440,7 @@ def _pieces(points: list[tuple[float, float]], last: int, curve: Curve) -> Sched
     whole = js.Interpolate(tuple(points[: until + 1]), curve)
     if points[until][0] == last:
         return whole
-    return js.Function(lambda t: whole(jnp.minimum(t, last)))
+    return Held(whole, last)
 
 
 def SequentialLR(
@@ -372,6 +453,10 @@ def SequentialLR(
         schedulers: schedules of this module, built with the same learning rate.
         milestones: the steps at which each scheduler but the first begins.
 
+    Raises:
+        ValueError: if a scheduler is not a schedule, a milestone is not a whole number of at least
+            0, or there are not as many milestones as changes of scheduler, in ascending order.
+
     Example:
         >>> import jaxsched as js
         >>> torch = js.compat.torch
@@ -379,7 +464,9 @@ def SequentialLR(
         >>> torch.SequentialLR(1.0, parts, milestones=[4])(5)
         Array(0.5, dtype=float32)
     """
-    return js.Sequence(tuple(schedulers), tuple(milestones))
+    require_numbers("SequentialLR", lr=lr)
+    parts = schedule_list("SequentialLR", schedulers)
+    return js.Sequence(parts, whole_numbers("SequentialLR", "milestones", milestones, least=0))
 
 
 def ChainedScheduler(lr: float, /, schedulers: Sequence[ScheduleLike]) -> Schedule:
@@ -390,7 +477,8 @@ def ChainedScheduler(lr: float, /, schedulers: Sequence[ScheduleLike]) -> Schedu
         schedulers: schedules of this module.
 
     Raises:
-        ValueError: if lr is not above 0, or there is no scheduler.
+        ValueError: if lr is not one number above 0, there is no scheduler, or one is not a
+            schedule.
 
     Example:
         >>> import jaxsched as js
@@ -399,14 +487,15 @@ def ChainedScheduler(lr: float, /, schedulers: Sequence[ScheduleLike]) -> Schedu
         >>> torch.ChainedScheduler(0.5, parts)(1)
         Array(0.125, dtype=float32)
     """
-    if not lr > 0:
-        raise ValueError(
-            f"ChainedScheduler needs a learning rate above 0, got lr={lr}; a scheduler's factor is "
-            "its value divided by lr."
-        )
-    if not schedulers:
-        raise ValueError("ChainedScheduler needs at least one scheduler, got none.")
-    factors = (js.Product((part, js.Constant(1 / lr))) for part in schedulers)
+    require_numbers("ChainedScheduler", lr=lr)
+    require(
+        lambda lr: lr > 0,
+        lr,
+        message=f"ChainedScheduler needs a learning rate above 0, got lr={lr}; a scheduler's "
+        "factor is its value divided by lr.",
+    )
+    parts = schedule_list("ChainedScheduler", schedulers)
+    factors = (js.Product((part, js.Constant(1 / lr))) for part in parts)
     return js.Product((js.Constant(lr), *factors))
 
 
@@ -425,11 +514,17 @@ def SWALR(
         anneal_epochs: the number of steps from lr to swa_lr.
         anneal_strategy: "cos" or "linear".
 
+    Raises:
+        ValueError: if anneal_epochs is not a whole number of at least 0, the anneal_strategy is
+            misspelt, or a number is not one number.
+
     Example:
         >>> import jax.numpy as jnp, jaxsched as js
         >>> js.compat.torch.SWALR(1.0, 0.5, 2, "linear")(jnp.array([0, 1, 2, 3]))
         Array([1.  , 0.75, 0.5 , 0.5 ], dtype=float32)
     """
+    require_numbers("SWALR", lr=lr, swa_lr=swa_lr)
+    anneal_epochs = whole_number("SWALR", "anneal_epochs", anneal_epochs, least=0)
     curve = _curve("SWALR", anneal_strategy)
     return js.Interpolate(((0, lr), (anneal_epochs, swa_lr)), curve)
 
@@ -475,8 +570,9 @@ def ReduceLROnPlateau(
             the update count, int32[] -> bool[]. Update 0 never observes.
 
     Raises:
-        ValueError: if lr is not above 0, min_lr is negative, not below lr or not one number, eps is
-            negative, or `scale_by_plateau` refuses the rest.
+        ValueError: if lr is not above 0, min_lr is negative or not below lr, eps is negative,
+            patience or cooldown is not a whole number of at least 0, a mode is misspelt, a number
+            is not one number, or `scale_by_plateau` refuses the rest.
 
     Example:
         >>> import jax.numpy as jnp, optax, jaxsched as js
@@ -489,17 +585,18 @@ def ReduceLROnPlateau(
         >>> steps
         [-0.5, -0.5, -0.5, -0.25, -0.25]
     """
+    owner = "ReduceLROnPlateau"
+    require_numbers(owner, lr=lr, factor=factor, threshold=threshold, min_lr=min_lr, eps=eps)
+    patience = whole_number(owner, "patience", patience, least=0)
+    cooldown = whole_number(owner, "cooldown", cooldown, least=0)
+    require_choice(owner, "mode", mode, ("min", "max"))
+    require_choice(owner, "threshold_mode", threshold_mode, ("rel", "abs"))
     require(
         lambda lr: lr > 0,
         lr,
         message=f"ReduceLROnPlateau needs a learning rate above 0, got lr={lr}; min_lr and eps are "
         "divided by it.",
     )
-    if np.ndim(min_lr) > 0:
-        raise ValueError(
-            f"ReduceLROnPlateau needs one number as min_lr, got min_lr={min_lr}; where groups of "
-            "parameters differ, give each its own ReduceLROnPlateau by optax.partition."
-        )
     require(
         lambda min_lr, lr: 0 <= min_lr < lr,
         min_lr,

@@ -53,7 +53,7 @@ class Preview:
         steps = np.unique(np.linspace(0, last, min(plan.total_steps, _MOST_POINTS)).astype(int))
         times = jnp.asarray(steps)
         schedules = experiment.optimizer.schedules()
-        curves = {name: np.asarray(plan.schedule(s)(times)) for name, s in schedules.items()}
+        curves = {name: np.asarray(plan.in_updates(s)(times)) for name, s in schedules.items()}
         sizes = np.array([plan.batch_size_at(int(step)) for step in steps])
         curves["batch_size"] = sizes
         if isinstance(experiment.optimizer, SGD):

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from jaxsched.lr_finder.divergence import find_divergence
+from jaxsched.lr_finder.divergence import find_divergence, require_factor
 from jaxsched.lr_finder.smoothing import centred_mean
 
 Axis: TypeAlias = Literal["log", "linear"]
@@ -42,10 +42,12 @@ class RangeCurve:
         accuracies: f64[n], of the same batches, or None.
         seed: the run's seed, or None.
         axis: how the values are spaced, "log" or "linear". The rules use log values either way.
+        stop_factor: the factor of `find_divergence`; with `math.inf` only a loss that is not finite
+            counts as a divergence.
 
     Raises:
-        ValueError: when the arrays do not fit together, the values do not ascend, or the first loss
-            is not finite.
+        ValueError: when the arrays do not fit together, the values do not ascend, the first loss is
+            not finite, or stop_factor is not above 1.
 
     Example:
         >>> import numpy as np, jaxsched as js
@@ -53,7 +55,7 @@ class RangeCurve:
         >>> losses = 2.3 - 1.5 / (1 + 0.01 / rates) + rates**4
         >>> curve = js.RangeCurve(rates, losses)
         >>> curve.num_looked_at, float(curve.values[curve.diverged_at].round(1))
-        (84, 2.2)
+        (84, 2.8)
         >>> float(curve.values[curve.smoothed.argmin()].round(2))
         0.23
     """
@@ -63,6 +65,7 @@ class RangeCurve:
     accuracies: np.ndarray | None = None
     seed: int | None = None
     axis: Axis = "log"
+    stop_factor: float = 4.0
 
     def __post_init__(self):
         for name in ("values", "losses", "accuracies"):
@@ -76,7 +79,7 @@ class RangeCurve:
     @cached_property
     def diverged_at(self) -> int | None:
         """The first update at which the run has diverged, by `find_divergence`; or None."""
-        return find_divergence(self.losses)
+        return find_divergence(self.losses, self.stop_factor)
 
     @cached_property
     def _looked_at(self) -> tuple[slice, np.ndarray]:
@@ -117,12 +120,15 @@ class RangeCurve:
 
     @property
     def ends_above_start(self) -> bool:
-        """Whether the losses rise above their start for good within the range, or diverge."""
-        return self.looked_at.stop < len(self.losses) or self.diverged_at is not None
+        """Whether the losses rise above their start for good, or the run ended by diverging."""
+        # A run that went on after a divergence may have come back, and then its end counts.
+        ended_diverging = self.diverged_at == len(self.losses) - 1
+        return self.looked_at.stop < len(self.losses) or ended_diverging
 
 
 def _require_fitting(curve: RangeCurve) -> None:
-    """Raises `ValueError` unless the arrays make a curve."""
+    """Raises `ValueError` unless the arrays make a curve, and the other fields fit."""
+    require_factor(curve.stop_factor)
     values, losses, accuracies = curve.values, curve.losses, curve.accuracies
     shapes = [array.shape for array in (values, losses, accuracies) if array is not None]
     if values.ndim != 1 or not len(values) or len(set(shapes)) > 1:

@@ -51,8 +51,9 @@ def range_test(
         high: the last value.
         num_updates: n, at least 20.
         scale: how the values are spaced, "log" or "linear".
-        stop_factor: the run has diverged when the mean of its losses exceeds this many times its
-            lowest value, see `find_divergence`; with `math.inf` only when a loss is not finite.
+        stop_factor: the run has diverged when its loss has risen by (stop_factor − 1) times its
+            largest fall so far, and beyond the noise, see `find_divergence`; with `math.inf` only
+            when a loss is not finite.
 
     Returns:
         The curve, for `js.suggest`.
@@ -82,7 +83,7 @@ def range_test(
         >>> params = jnp.zeros(8)
         >>> curve = js.range_test(step, (params, tx.init(params)), batches, low=1e-4, high=10.0)
         >>> len(curve.losses), f"{js.suggest(curve).maximum:.2g}"
-        (140, '0.04')
+        (155, '0.047')
     """
     _require_range(low, high, num_updates, scale)
     require_factor(stop_factor)
@@ -95,7 +96,9 @@ def range_test(
             f"{low:g}: lower low if the run diverges there, or correct the loss."
         )
     accuracies = metrics[:, 1] if metrics.shape[1] > 1 else None
-    return RangeCurve(values[: len(metrics)], metrics[:, 0], accuracies, axis=scale)
+    return RangeCurve(
+        values[: len(metrics)], metrics[:, 0], accuracies, axis=scale, stop_factor=stop_factor
+    )
 
 
 def _run(

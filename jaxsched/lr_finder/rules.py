@@ -84,7 +84,9 @@ def valley(curve: RangeCurve) -> float | None:
     if trend is None:
         return None
     first = len(trend.losses) // 10
-    lengths = _decreasing_lengths(debiased_mean(trend.losses, _FASTAI_BETA)[first:])
+    means = debiased_mean(trend.losses, _FASTAI_BETA)[first:]
+    # Smaller steps than a billionth of all may be rounding errors, which must not count as falls.
+    lengths = _decreasing_lengths(np.round(1e9 * means / (np.ptp(means) or 1.0)))
     end = int(lengths.argmax())
     longest = int(lengths[end])
     # At a short valley at the start the index is negative, and fastai's would wrap to the end.

@@ -28,14 +28,15 @@ class Trend:
 
     Attributes:
         values: f64[m], above 0.
-        losses: f64[m], before smoothing.
+        losses: f64[m], before smoothing, less the first of them: sums of these keep the digits that
+            a large common offset would take.
         beta: β of the means.
         smoothed: f64[m], the centred means of the losses.
         errors: f64[m], their standard errors: noise / √(effective number of points).
         slopes: f64[m], the slopes of the losses per decade of the value.
         slope_errors: f64[m], their standard errors.
         noise: the standard deviation of a loss around the trend.
-        resolution: the smallest change of the loss that float32 can represent.
+        resolution: the smallest change of the loss that its float type can represent.
         ends_above_start: whether the losses rise above their start for good after the last point.
     """
 
@@ -134,6 +135,7 @@ def find_accuracy_trend(curve: RangeCurve) -> Trend | None:
 def _trend(curve: RangeCurve, losses: np.ndarray) -> Trend | None:
     if len(losses) < MIN_POINTS:
         return None
+    resolution, losses = _resolution(losses), losses - losses[0]
     beta, noise = curve.beta, noise_sd(losses, curve.beta)
     values = curve.values[curve.looked_at]
     slopes, slope_errors = local_slope(np.log10(values), losses, beta)
@@ -146,6 +148,13 @@ def _trend(curve: RangeCurve, losses: np.ndarray) -> Trend | None:
         slopes=slopes,
         slope_errors=noise * slope_errors,
         noise=noise,
-        resolution=float(np.finfo(np.float32).eps * np.abs(losses).max()),
+        resolution=resolution,
         ends_above_start=curve.ends_above_start,
     )
+
+
+def _resolution(losses: np.ndarray) -> float:
+    """The smallest change at the largest loss: in float32 if all losses are float32 numbers."""
+    with np.errstate(over="ignore"):
+        is_single = np.array_equal(losses.astype(np.float32), losses)
+    return float(np.finfo(np.float32 if is_single else np.float64).eps * np.abs(losses).max())

@@ -64,7 +64,7 @@ def inject_schedules(
     return _keep_dtypes(
         injected(
             **{
-                name: plan.schedule(value) if isinstance(value, Schedule) else value
+                name: plan.in_updates(value) if isinstance(value, Schedule) else value
                 for name, value in arguments.items()
             }
         )

@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
+
+from jaxsched.schedules.arithmetic.long_division import divide_product
+from jaxsched.schedules.arithmetic.moment import Count
+from jaxsched.schedules.arithmetic.times import is_known, namespace
 
 TimeFunction: TypeAlias = Callable[[ArrayLike], jax.Array]
 
@@ -43,90 +48,90 @@ class Clock:
     def epoch_at(self, step: ArrayLike) -> jax.Array:
         """Returns the epochs done after `step` updates; see `Plan.epoch_at`."""
         whole, examples = self._epoch_and_example(step)
-        whole = whole.astype(jnp.float32)
+        xp, word = namespace(whole), whole.dtype.type
+        whole = whole.astype(np.float32)
         # The maximum is always N, but computed: XLA replaces a division by a constant N with a
         # multiplication by a rounded 1 / N, and then 80 of 100 examples come before epoch 0.8.
-        N = jnp.maximum(examples, np.uint32(self.num_examples)).astype(jnp.float32)
-        share = examples.astype(jnp.float32) / N
+        N = xp.maximum(examples, word(self.num_examples)).astype(np.float32)
+        share = examples.astype(np.float32) / N
         # The sum may round up to the end of an epoch that is not over yet.
-        return jnp.minimum(whole + share, jnp.nextafter(whole + 1, whole))
+        return xp.minimum(whole + share, xp.nextafter(whole + 1, whole))
+
+    def moment(self, step: ArrayLike) -> Count:
+        """Returns the time after `step` updates, in epochs, as exact as the examples are."""
+        epoch, example = self._epoch_and_example(step)
+        signed = np.dtype(f"int{8 * epoch.dtype.itemsize}")
+        return Count(epoch.astype(signed), example.astype(signed), self.num_examples)
 
     def is_epoch_start(self, step: ArrayLike) -> jax.Array:
         """Returns whether the next update is the first in its epoch; see `Plan.is_epoch_start`."""
-        step = jnp.asarray(step)
+        step = self._as_count(step)
         now, _ = self._epoch_and_example(step)
-        before, _ = self._epoch_and_example(jnp.maximum(step - 1, 0))
+        before, _ = self._epoch_and_example(step - 1)
         return (now > before) | (step == 0)
 
     def has_reached(self, example: int) -> TimeFunction:
         """Returns the predicate that is true at every update at or after this example."""
-        place = self._places([example])[:, 0]
-        return lambda step: _is_at_or_after(self._epoch_and_example(step), place)
+        return partial(self._has_reached, divmod(example, self.num_examples))
 
     def reaches(self, examples: Sequence[int]) -> TimeFunction:
         """Returns the predicate that is true at the first update at or after each example."""
-        places = self._places(examples)
-
-        def is_first(step: ArrayLike) -> jax.Array:
-            step = jnp.asarray(step)
-            now = self._epoch_and_example(step)
-            before = self._epoch_and_example(jnp.maximum(step - 1, 0))
-
-            def is_first_at(epoch: jax.Array, place: jax.Array) -> jax.Array:
-                was_reached = _is_at_or_after(before, (epoch, place)) & (step > 0)
-                return _is_at_or_after(now, (epoch, place)) & ~was_reached
-
-            return jax.vmap(is_first_at)(*places).any(axis=0)
-
-        return is_first
+        places = [divmod(example, self.num_examples) for example in examples]
+        return partial(self._is_first, np.array(places, np.uint32).reshape(-1, 2))
 
     def ends_stretch(self, n: int, first_epoch: int) -> TimeFunction:
         """Returns the predicate that is true at the last update of every n epochs.
 
         Epochs are counted from `first_epoch`; see `Plan.every_epochs`.
         """
+        return partial(self._ends_stretch, n, first_epoch)
 
-        def is_last(step: ArrayLike) -> jax.Array:
-            after = jnp.asarray(step) + 1
-            epoch, _ = self._epoch_and_example(after)
-            return self.is_epoch_start(after) & (
-                (epoch - np.uint32(first_epoch)) % np.uint32(n) == 0
-            )
+    # The predicates are partial applications of methods rather than closures, so they pickle.
 
-        return is_last
+    def _has_reached(self, place: tuple[int, int], step: ArrayLike) -> jax.Array:
+        now = self._epoch_and_example(step)
+        return _is_at_or_after(now, [now[0].dtype.type(number) for number in place])
 
-    def _places(self, examples: Sequence[int]) -> np.ndarray:
-        """Returns each example's epoch and position in it: uint32[2, n]."""
-        places = [divmod(example, self.num_examples) for example in examples]
-        return np.array(places, np.uint32).reshape(-1, 2).T
+    def _is_first(self, places: np.ndarray, step: ArrayLike) -> jax.Array:
+        count = self._as_count(step)
+        now, before = self._epoch_and_example(count), self._epoch_and_example(count - 1)
+        now, before = ([number[..., None] for number in place] for place in (now, before))
+        marks = places.T.reshape(2, *(1,) * count.ndim, -1).astype(now[0].dtype)
+        was_reached = _is_at_or_after(before, marks) & (count > 0)[..., None]
+        return (_is_at_or_after(now, marks) & ~was_reached).any(axis=-1)
+
+    def _ends_stretch(self, n: int, first_epoch: int, step: ArrayLike) -> jax.Array:
+        after = self._as_count(step) + 1
+        epoch, _ = self._epoch_and_example(after)
+        word = epoch.dtype.type
+        return self.is_epoch_start(after) & ((epoch - word(first_epoch)) % word(n) == 0)
+
+    def _as_count(self, step: ArrayLike) -> Any:
+        """Converts an update count to an array: of NumPy if it and the segments are known."""
+        if is_known(step, *self.segments):
+            return np.asarray(step, np.int64)[()]
+        return jnp.asarray(step)
 
     def _epoch_and_example(self, step: ArrayLike) -> tuple[jax.Array, jax.Array]:
         """Returns the epoch in which update `step` starts, and the position in it.
 
-        Both are uint32. The product (updates · B) overflows 32 bits in long runs, so its quotient
-        by N is computed digit by digit, as in long division on paper: B is split into digits of so
-        few bits that a remainder below N times a digit still fits.
+        Both are unsigned. The product (updates · B) overflows 32 bits in long runs, so it is
+        divided by N digit by digit.
         """
-        step = jnp.maximum(jnp.asarray(step), 0)
-        steps, batch_sizes, epochs, places = map(jnp.asarray, self.segments)
-        segment = jnp.searchsorted(steps, step, side="right", method="compare_all") - 1
-        done = (step - steps[segment]).astype(jnp.uint32)
-        batch_size = batch_sizes[segment]
-        N = np.uint32(self.num_examples)
-        # A remainder (below N) shifted by one digit plus a product below N · 2^bits fits in uint32.
-        digit_bits = 31 - self.num_examples.bit_length()
-        num_digits = -(-self.largest_batch.bit_length() // digit_bits)
-        quotient = remainder = jnp.zeros_like(done)
-        for place in reversed(range(num_digits)):
-            digit = (batch_size >> np.uint32(place * digit_bits)) & np.uint32(2**digit_bits - 1)
-            value = (remainder << np.uint32(digit_bits)) + (done % N) * digit
-            quotient = (quotient << np.uint32(digit_bits)) + value // N
-            remainder = value % N
+        count = self._as_count(step)
+        xp, word = namespace(count), np.uint64 if is_known(count) else np.uint32
+        count = xp.maximum(count, 0)
+        steps, *columns = map(xp.asarray, self.segments)
+        batch_sizes, epochs, places = (column.astype(word) for column in columns)
+        steps = steps.astype(count.dtype)
+        segment = (count[..., None] >= steps.reshape((1,) * count.ndim + (-1,))).sum(-1) - 1
+        done = (count - steps[segment]).astype(word)
+        N = self.num_examples
+        quotient, remainder = divide_product(done, batch_sizes[segment], N, self.largest_batch)
         example = places[segment] + remainder
-        epoch = epochs[segment] + (done // N) * batch_size + quotient
-        return epoch + (example >= N), example % N
+        return epochs[segment] + quotient + (example >= N).astype(word), example % word(N)
 
 
-def _is_at_or_after(place: tuple[Any, Any], other: Any) -> jax.Array:
+def _is_at_or_after(place: Any, other: Any) -> Any:
     """Returns whether an (epoch, position) is at or after another one."""
     return (place[0] > other[0]) | ((place[0] == other[0]) & (place[1] >= other[1]))

@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
+import warnings
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
-from typing import NamedTuple
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +15,16 @@ from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import NEVER, Clock, SegmentArrays, TimeFunction
 from jaxsched.schedules import Schedule
+from jaxsched.schedules.arithmetic.moment import first_count
 from jaxsched.schedules.base import Time
-from jaxsched.schedules.units import Duration, as_duration, resolve
+from jaxsched.schedules.resolve import resolve
+from jaxsched.schedules.units import Duration, as_duration
 
 # The traced arithmetic keeps numbers below N in uint32 and needs two bits to spare.
 _MAX_EXAMPLES = 2**30 - 1
+_MAX_STEPS = NEVER - 1
+# A schedule that ends this share of its length after the run is meant to end with it.
+_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,9 @@ class Phase:
     batch_size: int
 
     def __post_init__(self):
-        if not self.epochs > 0 or math.isinf(self.epochs):
-            raise ValueError(f"Phase needs finite epochs above 0, got epochs={self.epochs}.")
-        if int(self.batch_size) != self.batch_size or self.batch_size < 1:
-            raise ValueError(
-                f"Phase needs a whole batch_size of at least 1, got batch_size={self.batch_size}."
-            )
+        if not (_is_real(self.epochs) and 0 < self.epochs < math.inf):
+            raise ValueError(f"Phase needs finite epochs above 0, got epochs={self.epochs!r}.")
+        require_whole("Phase", "batch_size", self.batch_size)
 
 
 class Segment(NamedTuple):
@@ -98,9 +101,14 @@ class Plan:
     num_examples: int
 
     def __post_init__(self):
-        if not self.phases:
+        phases = tuple(self.phases) if isinstance(self.phases, list) else self.phases
+        object.__setattr__(self, "phases", phases)
+        if not (isinstance(phases, tuple) and all(isinstance(p, Phase) for p in phases)):
+            raise ValueError(f"Plan needs a tuple of phases, (Phase(…), …), got {phases!r}.")
+        if not phases:
             raise ValueError("Plan needs at least one phase, got none; give phases=(Phase(…),).")
-        if not 1 <= self.num_examples <= _MAX_EXAMPLES:
+        require_whole("Plan", "num_examples", self.num_examples)
+        if self.num_examples > _MAX_EXAMPLES:
             raise ValueError(
                 "Plan needs 1 to 2**30 - 1 training examples, got "
                 f"num_examples={self.num_examples}."
@@ -115,6 +123,11 @@ class Plan:
             raise ValueError(
                 f"Plan needs phases long enough for one update, got {self.phases} with "
                 f"num_examples={self.num_examples}; give more epochs."
+            )
+        if self.total_steps > _MAX_STEPS:
+            raise ValueError(
+                f"Plan needs at most 2**31 - 2 updates, got {self.total_steps:.6g} from "
+                f"{self.total_epochs:.6g} epochs; give fewer epochs or larger batches."
             )
 
     @cached_property
@@ -140,7 +153,11 @@ class Plan:
     @property
     def total_epochs(self) -> float:
         """The sum of the phases' epochs; the last update may read a little past it."""
-        return float(sum(Fraction(phase.epochs) for phase in self.phases))
+        return float(self._total_epochs)
+
+    @property
+    def _total_epochs(self) -> Fraction:
+        return sum((Fraction(phase.epochs) for phase in self.phases), Fraction(0))
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
@@ -284,14 +301,20 @@ class Plan:
             >>> steps[plan.every_epochs(2, start=15)(steps)]
             Array([169, 189], dtype=int32)
         """
+        require_whole("every_epochs", "n", n)
         ends_stretch = self.clock.ends_stretch(n, self._in_examples(start) // self.num_examples)
         has_started = self.has_reached(start)
-        return lambda step: has_started(step) & ends_stretch(step)
+        return partial(_both, has_started, ends_stretch)
 
     def schedule(self, value_of_epoch: TimeFunction) -> TimeFunction:
         """Converts a schedule in epochs to one in updates, as Optax expects it.
 
-        Times with a unit of their own are resolved, see `resolve`.
+        Times with a unit of their own are resolved, see `resolve`. A boundary comes at the update
+        that `first_step` names, exactly, eagerly and under jit. A schedule that the run cuts off
+        is said in a warning, see `misfits`.
+
+        Raises:
+            ValueError: as `resolve` does.
 
         Example:
             >>> import jaxsched as js
@@ -300,9 +323,23 @@ class Plan:
             >>> [round(float(lr(step)), 6) for step in (249, 250)]
             [1.0, 0.1]
         """
+        is_schedule = isinstance(value_of_epoch, Schedule)
+        if is_schedule and self._outlasts(self.resolve(value_of_epoch).span().end):
+            warnings.warn(self.misfits(value_of_epoch)[0], stacklevel=2)
+        return self.in_updates(value_of_epoch)
+
+    def in_updates(self, value_of_epoch: TimeFunction) -> TimeFunction:
+        """Returns what `schedule` does, for callers that say the misfits in their own way."""
         if isinstance(value_of_epoch, Schedule):
-            value_of_epoch = self.resolve(value_of_epoch)
-        return lambda step: value_of_epoch(self.epoch_at(step))
+            return partial(self._value_at, self.resolve(value_of_epoch))
+        return partial(self._value_of_epoch, value_of_epoch)
+
+    def _value_at(self, schedule: Schedule, step: ArrayLike) -> jax.Array:
+        moment = self.clock.moment(step if schedule.is_known else jnp.asarray(step))
+        return schedule.value_at(moment)
+
+    def _value_of_epoch(self, value_of_epoch: TimeFunction, step: ArrayLike) -> jax.Array:
+        return value_of_epoch(self.epoch_at(step))
 
     def resolve(self, schedule: Schedule) -> Schedule:
         """Returns the schedule with every time converted to epochs.
@@ -312,7 +349,8 @@ class Plan:
         has there.
 
         Raises:
-            ValueError: if a time cannot be read, is negative, or is a fraction of an update.
+            ValueError: if a time cannot be read, is negative, or is a fraction of an update, or if
+                a warm-up does not end within the run.
 
         Example:
             >>> import jaxsched as js
@@ -320,9 +358,55 @@ class Plan:
             >>> plan.resolve(js.Warmup(js.Cosine(0.1, "100%"), duration="25 updates"))
             Warmup(schedule=Cosine(peak=0.1, duration=50.0, end=0.0), duration=2.5, start=0.0)
         """
-        return resolve(schedule, self._in_epochs)
+        resolved = resolve(schedule, lambda time: float(self._in_epochs(time)))
+        warm = resolved.span().warm
+        if warm > self.total_epochs:
+            raise ValueError(
+                f"a warm-up must end within the run, which is {self.total_epochs:g} epochs long, "
+                f"got one of {warm:g} epochs in {schedule!r}; shorten it. Bare numbers are epochs; "
+                "write '500 updates' for updates."
+            )
+        return resolved
 
-    def _in_epochs(self, time: Duration) -> float:
+    def misfits(self, schedule: Schedule) -> tuple[str, ...]:
+        """Returns sentences that say how a schedule does not fit the run; mostly there are none.
+
+        Such a schedule may be meant, for a short trial of a longer recipe for instance. More often
+        updates were given where epochs were meant. A time may have a unit, see `resolve`.
+
+        Raises:
+            ValueError: as `resolve` does.
+
+        Example:
+            >>> import jaxsched as js
+            >>> plan = js.Plan((js.Phase(20, 100),), num_examples=1000)
+            >>> plan.misfits(js.Cosine(0.1, duration=934))
+            ('Cosine goes on until epoch 934, but the run ends at epoch 20.',)
+            >>> plan.misfits(js.Cosine(0.1, duration="100%"))
+            ()
+        """
+        name, end = type(schedule).__name__, self.resolve(schedule).span().end
+        if self._outlasts(end):
+            return (
+                f"{name} goes on until epoch {end:g}, but the run ends at epoch "
+                f"{self.total_epochs:g}.",
+            )
+        if end < self.total_epochs / 2:
+            return (
+                f"{name} is over at epoch {end:g}, and the run goes on to epoch "
+                f"{self.total_epochs:g}.",
+            )
+        return ()
+
+    def _outlasts(self, end: float) -> bool:
+        """Returns whether a schedule with this end is cut off by the end of the run."""
+        return self.total_epochs < end * (1 - _TOLERANCE) and end < math.inf
+
+    def _first_example(self, epochs: Fraction) -> int:
+        """Returns the first example at or after a time, a position in the endless data."""
+        return int(first_count(float(epochs * self.num_examples)))
+
+    def _in_epochs(self, time: Duration) -> Fraction:
         """Converts a time with a unit to epochs."""
         if time.amount < 0 or (time.unit == "update" and time.amount % 1):
             raise ValueError(
@@ -330,18 +414,18 @@ class Plan:
                 f"{time.amount:g} {time.unit}."
             )
         if time.unit == "update":
-            # Computed by the clock itself, so that a change falls exactly on this update.
-            return float(self.epoch_at(int(time.amount)))
-        epochs = {"epoch": 1.0, "example": 1 / self.num_examples, "%": self.total_epochs / 100}
-        return time.amount * epochs[time.unit]
+            return Fraction(self.examples_at(int(time.amount)), self.num_examples)
+        epochs = {
+            "epoch": Fraction(1),
+            "example": Fraction(1, self.num_examples),
+            # Of the whole examples that the run has, so that "100%" is its very end.
+            "%": Fraction(round(self._total_epochs * self.num_examples), 100 * self.num_examples),
+        }
+        return Fraction(time.amount) * epochs[time.unit]
 
     def _in_examples(self, time: Time) -> int:
         """Converts a time to a position in the data; an update's is that of its first example."""
-        duration = as_duration(time)
-        epochs = self._in_epochs(duration)
-        if duration.unit == "update":
-            return self.examples_at(int(duration.amount))
-        return round(epochs * self.num_examples)
+        return self._first_example(self._in_epochs(as_duration(time)))
 
     @cached_property
     def clock(self) -> Clock:
@@ -379,13 +463,34 @@ def every(n: int) -> TimeFunction:
     any shape.
 
     Raises:
-        ValueError: if n is below 1.
+        ValueError: if n is below 1 or not whole. An epoch of 390.625 updates has no fixed length;
+            a `Plan` finds its end: `plan.is_epoch_start`.
 
     Example:
         >>> import jax.numpy as jnp, jaxsched as js
         >>> js.every(2)(jnp.arange(5))
         Array([False, False,  True, False,  True], dtype=bool)
     """
-    if n < 1:
-        raise ValueError(f"every needs a number of updates of at least 1, got n={n}.")
-    return lambda step: (jnp.asarray(step) > 0) & (jnp.asarray(step) % n == 0)
+    advice = "where an epoch is no whole number of updates, use Plan.is_epoch_start."
+    require_whole("every", "n", n, advice)
+    return partial(_is_multiple, int(n))
+
+
+def _is_multiple(n: int, step: ArrayLike) -> jax.Array:
+    step = jnp.asarray(step)
+    return (step > 0) & (step % n == 0)
+
+
+def _both(first: TimeFunction, second: TimeFunction, step: ArrayLike) -> jax.Array:
+    return first(step) & second(step)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating)
+
+
+def require_whole(owner: str, name: str, count: Any, advice: str = "") -> None:
+    """Raises `ValueError` if a count is not a whole number of at least 1."""
+    if not (_is_real(count) and math.isfinite(count) and int(count) == count and count >= 1):
+        end = f"; {advice}" if advice else "."
+        raise ValueError(f"{owner} needs a whole {name} of at least 1, got {name}={count!r}{end}")

@@ -1,10 +1,7 @@
 """A constant value."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
-from jaxsched.schedules.base import Number, Schedule, as_float, schedule
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.base import Number, Schedule, schedule
 
 
 @schedule
@@ -28,6 +25,6 @@ class Constant(Schedule):
 
     value: Number
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        return jnp.broadcast_to(as_float(self.value), jnp.shape(t))
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        return now.number(self.value)

@@ -1,17 +1,9 @@
 """Cosine decay."""
 
-import jax
-from jax.typing import ArrayLike
-
 from jaxsched.schedules.arithmetic.blend import blend, require_fall
-from jaxsched.schedules.base import (
-    Number,
-    Schedule,
-    Time,
-    done_and_left,
-    require_duration,
-    schedule,
-)
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.base import Number, Schedule, Time, require_duration, schedule
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -51,7 +43,11 @@ class Cosine(Schedule):
         require_duration("Cosine", self.duration)
         require_fall("Cosine", self.peak, self.end)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        done, left = done_and_left(t, self.duration)
-        return blend(self.peak, self.end, done, left, "cosine")
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.duration, self.duration)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        done, left = now.shares(self.duration)
+        return blend(now.number(self.peak), now.number(self.end), done, left, "cosine")

@@ -1,27 +1,23 @@
 """Cosine decay with warm restarts (SGDR)."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from jaxsched.schedules.arithmetic.blend import blend, require_fall
-from jaxsched.schedules.base import (
-    Number,
-    Schedule,
-    Time,
+from jaxsched.schedules.arithmetic.moment import Moment, Values, is_scalar
+from jaxsched.schedules.arithmetic.times import (
     as_float,
-    as_number,
     done_and_left,
     laps,
-    require,
     same_kind,
-    schedule,
     since,
-    static,
 )
+from jaxsched.schedules.base import Number, Schedule, Time, require, schedule, static
+from jaxsched.schedules.span import Span, span_of
 
 _LATEST = np.iinfo(np.int32).max
 _SMALLEST_GROWTH = 1.001  # keeps the table of cycles to about 15 000 rows
@@ -29,14 +25,16 @@ _SMALLEST_GROWTH = 1.001  # keeps the table of cycles to about 15 000 rows
 
 @functools.cache
 def _cycles(multiplier: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the starts and lengths of all cycles up to int32's limit, in lengths of the first."""
+    """Returns the starts and lengths of all cycles up to int32's limit, in lengths of the first.
+
+    Both are float64, which holds the sums of whole numbers exactly.
+    """
     starts: list[float] = [0]
     lengths: list[float] = [1]
     while (start := starts[-1] + lengths[-1]) <= _LATEST:
         starts.append(start)
         lengths.append(lengths[-1] * multiplier)
-    whole = isinstance(multiplier, int)
-    return np.asarray(starts, np.int32 if whole else np.float32), np.asarray(lengths, np.float32)
+    return np.asarray(starts, np.float64), np.asarray(lengths, np.float64)
 
 
 @schedule
@@ -93,18 +91,33 @@ class CosineRestarts(Schedule):
                 "hardly grow use multiplier=1."
             )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        now, length = self._cycle(t)
-        done, left = done_and_left(now, length)
-        return blend(self.peak, self.end, done, left, "cosine")
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.first, math.inf)
 
-    def _cycle(self, t: ArrayLike) -> tuple[jax.Array, ArrayLike]:
-        """Returns the time since the current cycle began, and the length of that cycle."""
-        lap, now = laps(t, self.first)
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        done, left = self._shares(now)
+        return blend(now.number(self.peak), now.number(self.end), done, left, "cosine")
+
+    def _shares(self, now: Moment) -> tuple[Values, Values]:
+        """Returns the shares of the current cycle that are over and left."""
         if self.multiplier == 1:
-            return now, as_number(self.first)
-        starts, lengths = (jnp.asarray(column) for column in _cycles(self.multiplier))
+            _, now = now.laps(self.first)
+            return now.shares(self.first)
+        if is_scalar(self.first):
+            starts, lengths = _cycles(self.multiplier)
+            knots = np.append(starts, starts[-1] + lengths[-1])
+            _, done, left = now.pieces(float(self.first) * knots)
+            return done, left
+        return done_and_left(*self._cycle(now.plain))
+
+    def _cycle(self, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the time in the cycle, and its length, where the first length is traced."""
+        lap, _ = laps(t, self.first)
+        starts, lengths = _cycles(self.multiplier)
+        starts = jnp.asarray(starts, np.int32 if isinstance(self.multiplier, int) else np.float32)
+        lengths = jnp.asarray(lengths, np.float32)
         if jnp.issubdtype(lap.dtype, jnp.integer) and jnp.issubdtype(starts.dtype, jnp.integer):
             # t // first ≥ start is equivalent to t ≥ first · start and cannot overflow.
             edges, here = same_kind(starts, lap)

@@ -1,27 +1,15 @@
 """Cyclical learning rates: triangles of constant or shrinking height."""
 
 import dataclasses
+import math
 from typing import Literal
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
 from jaxsched.schedules.arithmetic.blend import Curve, blend
+from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.arithmetic.powers import powers
-from jaxsched.schedules.base import (
-    Number,
-    Schedule,
-    Time,
-    as_float,
-    done_and_left,
-    laps,
-    require,
-    same_kind,
-    schedule,
-    since,
-    static,
-)
+from jaxsched.schedules.arithmetic.times import add
+from jaxsched.schedules.base import Number, Schedule, Time, require, schedule, static
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -87,30 +75,35 @@ class Cyclic(Schedule):
             "would grow without bound.",
         )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        up, down = same_kind(self.up, self.up if self.down is None else self.down)
-        cycle, now = laps(t, up + down)
-        risen, to_rise = done_and_left(now, up)
-        fallen, to_fall = done_and_left(since(now, up), down)
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(add(self.up, self.up if self.down is None else self.down), math.inf)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        xp, up = now.xp, self.up
+        down = up if self.down is None else self.down
+        cycle, in_cycle = now.laps(add(up, down))
+        risen, to_rise = in_cycle.shares(up)
+        fallen, to_fall = in_cycle.since(up).shares(down)
         rising = to_rise > 0
-        above = jnp.where(rising, risen, to_fall)
-        below = jnp.where(rising, to_rise, fallen)
-        base, peak = as_float(self.base), as_float(self.peak)
-        scale = self._scale(t, cycle)
+        above = xp.where(rising, risen, to_fall)
+        below = xp.where(rising, to_rise, fallen)
+        base, peak = now.number(self.base), now.number(self.peak)
+        scale = self._scale(now, cycle)
         if self.mode == "exp_range" and self.exp_range_of == "bounds":
             return scale * blend(base, peak, above, below, self.curve)
         # The value at this cycle's turn.
         turn = base * (1 - scale) + peak * scale
         return blend(base, turn, above, below, self.curve)
 
-    def _scale(self, t: ArrayLike, cycle: jax.Array) -> jax.Array:
+    def _scale(self, now: Moment, cycle: Values) -> Values:
         """Returns the factor of the amplitude, or of both bounds, for the mode."""
         if self.mode == "triangular":
-            return jnp.float32(1.0)
+            return now.number(1.0)
         if self.mode == "triangular2":
             return powers(0.5, cycle)
-        return powers(self.gamma, jnp.maximum(as_float(t), 0.0))
+        return powers(self.gamma, now.xp.maximum(now.elapsed, 0.0))
 
     def momentum(self, high: Number = 0.9, low: Number = 0.8) -> "Cyclic":
         """Returns the momentum for this cycle: lowest where the learning rate is highest.
@@ -122,6 +115,6 @@ class Cyclic(Schedule):
         Example:
             >>> import jaxsched as js
             >>> js.Cyclic(0.1, 1.0, up=4).momentum(high=0.9, low=0.8)(4)
-            Array(0.8, dtype=float32)
+            np.float32(0.8)
         """
         return dataclasses.replace(self, base=high, peak=low, exp_range_of="amplitude")

@@ -1,11 +1,8 @@
 """Exponential decay."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
+from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.arithmetic.powers import powers, require_factor
-from jaxsched.schedules.base import Number, Schedule, as_float, schedule
+from jaxsched.schedules.base import Number, Schedule, schedule
 
 
 @schedule
@@ -40,6 +37,6 @@ class Exponential(Schedule):
     def __post_init__(self):
         require_factor("Exponential", self.rate)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        return as_float(self.value) * powers(self.rate, jnp.maximum(as_float(t), 0.0))
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        return now.number(self.value) * powers(self.rate, now.xp.maximum(now.elapsed, 0.0))

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import Schedule, as_float, schedule, static
 
 
@@ -39,9 +38,14 @@ class Function(Schedule):
         if not callable(self.fn):
             raise ValueError(f"Function needs a function of time, got {self.fn!r}.")
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        return jnp.broadcast_to(as_float(self.fn(t)), jnp.shape(t))
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        return as_float(self.fn(now.plain))
+
+    @property
+    def is_known(self) -> bool:
+        """See `Schedule.is_known`."""
+        return False  # the function may compute with JAX
 
 
 def as_schedule(owner: str, part: Any) -> Schedule:

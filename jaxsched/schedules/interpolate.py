@@ -5,20 +5,12 @@ from typing import Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from jaxsched.schedules.arithmetic.blend import blend
-from jaxsched.schedules.base import (
-    Number,
-    Schedule,
-    as_float,
-    as_time,
-    is_known,
-    require,
-    same_kind,
-    schedule,
-    static,
-)
+from jaxsched.schedules.arithmetic.moment import Moment, Pieces, Values
+from jaxsched.schedules.arithmetic.times import Number, as_float, is_known, namespace
+from jaxsched.schedules.base import Schedule, require, schedule, static
+from jaxsched.schedules.span import Span, span_of
 
 PointCurve: TypeAlias = Literal["linear", "cosine", "cubic"]
 
@@ -30,97 +22,78 @@ def _is_known(numbers: Any) -> bool:
     return isinstance(numbers, np.ndarray) or is_known(*numbers)
 
 
-def _stack(numbers: Any) -> jax.Array:
-    """Converts a tuple or an array of numbers to one float32 array."""
-    if isinstance(numbers, jax.Array) or _is_known(numbers):
+def _stack(numbers: Any) -> Values:
+    """Converts a tuple or an array of numbers to one array: float64 if they are known."""
+    if _is_known(numbers):
+        return np.asarray(numbers, np.float64)
+    if isinstance(numbers, jax.Array):
         return as_float(numbers)
     return jnp.stack([as_float(number) for number in numbers])
 
 
-def _split_times(times: Any) -> tuple[jax.Array, jax.Array]:
-    """Splits times into whole numbers, integers if the times are known, and fractions in [0, 1).
-
-    A single float32 would not do: a knot at 77.2 is 4e-6 away from the nearest one, an error that
-    would show one update before the knot.
-    """
-    if not _is_known(times):
-        times = _stack(times)
-        return times, jnp.zeros_like(times)
-    known = np.asarray(times, np.float64)
-    whole = np.floor(known)
-    return as_time(whole.astype(np.int64)), as_float(known - whole)
-
-
-def _end_slope(
-    length: jax.Array, next_length: jax.Array, rise: jax.Array, next_rise: jax.Array
-) -> jax.Array:
+def _end_slope(length: Values, next_length: Values, rise: Values, next_rise: Values) -> Values:
     """Computes the three-point slope at an end, limited so that the curve stays monotone."""
+    xp = namespace(rise)
     slope = ((2 * length + next_length) * rise - length * next_rise) / (length + next_length)
-    slope = jnp.where(jnp.sign(slope) == jnp.sign(rise), slope, 0.0)
-    turns = jnp.sign(rise) != jnp.sign(next_rise)
-    return jnp.where(turns & (jnp.abs(slope) > 3 * jnp.abs(rise)), 3 * rise, slope)
+    slope = xp.where(xp.sign(slope) == xp.sign(rise), slope, 0.0)
+    turns = xp.sign(rise) != xp.sign(next_rise)
+    return xp.where(turns & (xp.abs(slope) > 3 * xp.abs(rise)), 3 * rise, slope)
 
 
-def _monotone_slopes(lengths: jax.Array, rises: jax.Array) -> jax.Array:
+def _monotone_slopes(lengths: Values, rises: Values) -> Values:
     """Computes the slope at each point from the lengths [n−1] and mean slopes [n−1] of the pieces.
 
     At an inner point it is the weighted harmonic mean of the two neighbours' slopes, and 0 where
     they differ in sign.
     """
+    xp = namespace(rises)
     if len(rises) == 1:
-        return jnp.concatenate([rises, rises])
+        return xp.concatenate([rises, rises])
     before, after = rises[:-1], rises[1:]
     agree = before * after > 0
     to_before = 2 * lengths[1:] + lengths[:-1]
     to_after = lengths[1:] + 2 * lengths[:-1]
     # Where the slopes disagree, any number will do, as long as it keeps the gradient finite.
-    safe_before, safe_after = (jnp.where(agree, rise, 1.0) for rise in (before, after))
+    safe_before, safe_after = (xp.where(agree, rise, 1.0) for rise in (before, after))
     mean = (to_before + to_after) / (to_before / safe_before + to_after / safe_after)
     first = _end_slope(lengths[0], lengths[1], rises[0], rises[1])
     last = _end_slope(lengths[-1], lengths[-2], rises[-1], rises[-2])
-    return jnp.concatenate([first[None], jnp.where(agree, mean, 0.0), last[None]])
+    return xp.concatenate([first[None], xp.where(agree, mean, 0.0), last[None]])
 
 
-def interpolate(t: ArrayLike, times: Any, values: Any, curve: PointCurve) -> jax.Array:
-    """Evaluates the curve through the points (times[i], values[i]) at `t`; at least two points."""
-    whole, rest = _split_times(times)
-    values = _stack(values)
-    t, whole = same_kind(t, whole)
-    knots = as_float(whole) + rest
-    after = jnp.searchsorted(knots, as_float(t), side="right", method="scan_unrolled")
-    piece = jnp.clip(after - 1, 0, len(knots) - 2)
-    done, left = _shares(t, whole, rest, piece)
+def interpolate(now: Moment, times: Any, values: Any, curve: PointCurve) -> Values:
+    """Evaluates the curve through the points (times[i], values[i]); at least two points."""
+    times, xp = _stack(times), now.xp
+    values = xp.asarray(now.number(_stack(values)))
+    piece, done, left = (
+        now.pieces(times) if is_known(times) else _traced_pieces(as_float(now.plain), times)
+    )
     first, last = values[piece], values[piece + 1]
     if curve != "cubic":
         return blend(first, last, done, left, curve)
-    lengths = jnp.diff(knots)
-    slopes = _monotone_slopes(lengths, jnp.diff(values) / lengths)
+    lengths = xp.asarray(now.number(np.diff(times) if is_known(times) else jnp.diff(times)))
+    slopes = _monotone_slopes(lengths, xp.diff(values) / lengths)
     # The cubic Hermite polynomial, written in both shares to be accurate at both ends.
     bend = lengths[piece] * (slopes[piece] * left - slopes[piece + 1] * done)
     return (
-        first * jnp.square(left) * (1 + 2 * done)
-        + last * jnp.square(done) * (1 + 2 * left)
+        first * xp.square(left) * (1 + 2 * done)
+        + last * xp.square(done) * (1 + 2 * left)
         + done * left * bend
     )
 
 
-def _shares(
-    t: jax.Array, whole: jax.Array, rest: jax.Array, piece: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Returns the shares of the piece that are done and left at `t`; an empty piece is a jump."""
-    start, end = whole[piece], whole[piece + 1]
-    over = as_float(as_float(t) >= as_float(end) + rest[piece + 1])
-    # end + 1 overflows if the end is the largest integer; the maximum then takes the end itself.
-    t = jnp.clip(t, start, jnp.maximum(end + 1, end))
-    done = jnp.maximum(as_float(t - start) - rest[piece], 0.0)
-    left = jnp.maximum(as_float(end - t) + rest[piece + 1], 0.0)
-    length = as_float(end - start) + (rest[piece + 1] - rest[piece])
-    some = length > 0
-    length = jnp.where(some, length, 1.0)
-    return (
-        jnp.where(some, jnp.minimum(done / length, 1.0), over),
-        jnp.where(some, jnp.minimum(left / length, 1.0), 1 - over),
-    )
+def _traced_pieces(t: jax.Array, knots: jax.Array) -> Pieces:
+    """Finds a time between knots that are traced; an empty piece is a jump."""
+    after = jnp.searchsorted(knots, t, side="right", method="scan_unrolled")
+    piece = jnp.clip(after - 1, 0, len(knots) - 2)
+    start, end = knots[piece], knots[piece + 1]
+    over = as_float(t >= end)
+    t = jnp.clip(t, start, end)
+    some = end > start
+    length = jnp.where(some, end - start, 1.0)
+    done = jnp.where(some, jnp.minimum((t - start) / length, 1.0), over)
+    left = jnp.where(some, jnp.minimum((end - t) / length, 1.0), 1 - over)
+    return Pieces(piece, done, left)
 
 
 @schedule
@@ -163,7 +136,9 @@ class Interpolate(Schedule):
                 f"Interpolate needs at least two (time, value) points, got {self.points}; for one "
                 "value use Constant."
             )
-        times, _ = self._columns()
+        times, values = self._columns()
+        if any(isinstance(number, str) for number in (*times, *values)):
+            raise ValueError(f"Interpolate needs points that are numbers, got {self.points}.")
         rule = "strictly ascending" if self.curve == "cubic" else "ascending"
         if _is_known(times):
             steps = np.diff(np.asarray(times, np.float64))
@@ -181,7 +156,12 @@ class Interpolate(Schedule):
             return times, values
         return self.points[:, 0], self.points[:, 1]
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        times, _ = self._columns()
+        return span_of(times[-1], times[-1])
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
         times, values = self._columns()
-        return interpolate(t, times, values, self.curve)
+        return interpolate(now, times, values, self.curve)

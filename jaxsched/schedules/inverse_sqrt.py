@@ -2,11 +2,9 @@
 
 from typing import Literal
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
-from jaxsched.schedules.base import Number, Schedule, Time, as_float, require, schedule, static
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.arithmetic.times import as_number
+from jaxsched.schedules.base import Number, Schedule, Time, require, schedule, static
 
 
 @schedule
@@ -53,8 +51,9 @@ class InverseSqrt(Schedule):
             message=f"InverseSqrt needs a timescale above 0, got timescale={self.timescale}.",
         )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        now, timescale = jnp.maximum(as_float(t), 0.0), as_float(self.timescale)
-        times = 1 + now / timescale if self.form == "shifted" else jnp.maximum(now / timescale, 1)
-        return as_float(self.peak) / jnp.sqrt(times)
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        xp = now.xp
+        times = xp.maximum(now.elapsed, 0.0) / now.number(as_number(self.timescale))
+        times = 1 + times if self.form == "shifted" else xp.maximum(times, 1)
+        return now.number(self.peak) / xp.sqrt(times)

@@ -1,17 +1,9 @@
 """Linear decay or rise."""
 
-import jax
-from jax.typing import ArrayLike
-
 from jaxsched.schedules.arithmetic.blend import blend
-from jaxsched.schedules.base import (
-    Number,
-    Schedule,
-    Time,
-    done_and_left,
-    require_duration,
-    schedule,
-)
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.base import Number, Schedule, Time, require_duration, schedule
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -48,7 +40,11 @@ class Linear(Schedule):
     def __post_init__(self):
         require_duration("Linear", self.duration)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        done, left = done_and_left(t, self.duration)
-        return blend(self.start, self.end, done, left, "linear")
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.duration, self.duration)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        done, left = now.shares(self.duration)
+        return blend(now.number(self.start), now.number(self.end), done, left, "linear")

@@ -1,19 +1,11 @@
 """Step decay at given milestones."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
+import math
 
-from jaxsched.schedules.arithmetic.powers import first_powers, require_factor
-from jaxsched.schedules.base import (
-    Number,
-    Schedule,
-    Time,
-    as_float,
-    require_ascending,
-    same_kind,
-    schedule,
-)
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.arithmetic.powers import require_factor, small_powers
+from jaxsched.schedules.base import Number, Schedule, Time, require_ascending, schedule
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -55,10 +47,12 @@ class MultiStep(Schedule):
         require_ascending("MultiStep", "milestones", self.milestones)
         require_factor("MultiStep", self.factor)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        passed = jnp.zeros(jnp.shape(t), jnp.int32)
-        for milestone in self.milestones:
-            now, then = same_kind(t, milestone)
-            passed += (now >= then).astype(jnp.int32)
-        return as_float(self.value) * first_powers(self.factor, len(self.milestones))[passed]
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        # Dropping during a warm-up is odd, but what remains is still warmed up to.
+        return span_of(math.inf, self.milestones[-1]) if self.milestones else Span()
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        passed = now.num_reached(self.milestones)
+        return now.number(self.value) * small_powers(self.factor, passed, len(self.milestones))

@@ -1,47 +1,51 @@
 """The 1cycle policy: the learning rate rises and falls once, and the momentum runs against it."""
 
-import jax
-from jax.typing import ArrayLike
+from typing import Any, cast
 
 from jaxsched.schedules.arithmetic.blend import Curve
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.arithmetic.times import as_float, as_number, is_known
 from jaxsched.schedules.base import (
     Number,
     Schedule,
     Time,
-    as_float,
-    as_number,
-    is_known,
     require,
-    require_duration,
+    require_length,
     schedule,
-    since,
     static,
 )
 from jaxsched.schedules.interpolate import interpolate
+from jaxsched.schedules.span import Span, span_of
 
 
 def _interpolate_cycle(
-    t: ArrayLike,
+    now: Moment,
     cycle: "OneCycle | OneCycleMomentum",
-    values: tuple[ArrayLike, ArrayLike, ArrayLike],
-) -> jax.Array:
+    values: tuple[Values, Values, Values],
+) -> Values:
     """Goes from the first value to the second and on to the third, at the cycle's turning times.
 
     With three phases the first value comes again before the third.
     """
-    first, second, third = map(as_float, values)
+    first, second, third = values
     rise, end = cycle.rise, as_number(cycle.duration)
     turn = rise * end if is_known(rise, end) else as_float(rise) * as_float(end)
     if cycle.three_phase:
         times, heights = (0, turn, 2 * turn, end), (first, second, first, third)
     else:
         times, heights = (0, turn, end), (first, second, third)
-    return interpolate(since(t, 0), times, heights, cycle.anneal)
+    return interpolate(now.since(0), times, heights, cycle.anneal)
+
+
+def _span(cycle: "OneCycle | OneCycleMomentum") -> Span:
+    if not is_known(cycle.rise, cycle.duration):
+        return Span()
+    return span_of(cast(Any, cycle.rise) * cycle.duration, cycle.duration)
 
 
 def _require_cycle(name: str, cycle: "OneCycle | OneCycleMomentum") -> None:
     """Raises `ValueError` if the cycle does not fit into its duration."""
-    require_duration(name, cycle.duration)
+    require_length(name, "duration", cycle.duration)
     most = 0.5 if cycle.three_phase else 1
     require(
         lambda rise: (rise >= 0) & (rise <= most),
@@ -75,7 +79,7 @@ class OneCycle(Schedule):
             paper; then `rise` is at most ½.
 
     Raises:
-        ValueError: if the duration is negative, or `rise` is outside [0, 1] ([0, ½] with three
+        ValueError: if the duration is not above 0, or `rise` is outside [0, 1] ([0, ½] with three
             phases).
 
     Source:
@@ -100,11 +104,17 @@ class OneCycle(Schedule):
     def __post_init__(self):
         _require_cycle("OneCycle", self)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        first = as_float(self.peak) / as_float(self.div_factor)
-        values = (first, self.peak, first / as_float(self.final_div_factor))
-        return _interpolate_cycle(t, self, values)
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return _span(self)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        peak = now.number(self.peak)
+        first = peak / now.number(self.div_factor)
+        return _interpolate_cycle(
+            now, self, (first, peak, first / now.number(self.final_div_factor))
+        )
 
     def momentum(self, high: Number = 0.95, low: Number = 0.85) -> "OneCycleMomentum":
         """Returns the momentum for this cycle: lowest where the learning rate is highest.
@@ -116,7 +126,7 @@ class OneCycle(Schedule):
         Example:
             >>> import jaxsched as js
             >>> js.OneCycle(0.1, duration=10, rise=0.5).momentum(high=0.95, low=0.8)(5)
-            Array(0.8, dtype=float32)
+            np.float32(0.8)
         """
         return OneCycleMomentum(self.duration, high, low, self.rise, self.anneal, self.three_phase)
 
@@ -143,7 +153,7 @@ class OneCycleMomentum(Schedule):
         three_phase: whether the learning rate's cycle has three phases.
 
     Raises:
-        ValueError: if the duration is negative, `rise` is outside [0, 1] ([0, ½] with three
+        ValueError: if the duration is not above 0, `rise` is outside [0, 1] ([0, ½] with three
             phases), or `low` is above `high`.
 
     Source:
@@ -173,7 +183,11 @@ class OneCycleMomentum(Schedule):
             "swap them.",
         )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        values = (self.high, self.low, self.high)
-        return _interpolate_cycle(t, self, values)
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return _span(self)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        high, low = now.number(self.high), now.number(self.low)
+        return _interpolate_cycle(now, self, (high, low, high))

@@ -1,20 +1,16 @@
 """Polynomial decay."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
 from jaxsched.schedules.arithmetic.blend import blend
+from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import (
     Number,
     Schedule,
     Time,
-    as_float,
-    done_and_left,
     require,
     require_duration,
     schedule,
 )
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -58,15 +54,19 @@ class Polynomial(Schedule):
             "never leave its start: use Constant.",
         )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        done, left = done_and_left(t, self.duration)
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.duration, self.duration)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        xp, power = now.xp, now.number(self.power)
+        done, left = now.shares(self.duration)
         # The inner `where` keeps the gradient with respect to the power finite at the end.
         some = left > 0
-        power = as_float(self.power)
-        remaining = jnp.where(some, jnp.where(some, left, 1.0) ** power, 0.0)
+        remaining = xp.where(some, xp.where(some, left, 1.0) ** power, 0.0)
         # 1 − remaining has few accurate digits while little is gone; expm1 has them all.
         early = done < 0.5
-        little = -jnp.expm1(power * jnp.log1p(-jnp.where(early, done, 0.0)))
-        gone = jnp.where(early, little, 1 - remaining)
-        return blend(self.start, self.end, gone, remaining, "linear")
+        little = -xp.expm1(power * xp.log1p(-xp.where(early, done, 0.0)))
+        gone = xp.where(early, little, 1 - remaining)
+        return blend(now.number(self.start), now.number(self.end), gone, remaining, "linear")

@@ -1,10 +1,7 @@
 """Power-law decay under a ceiling."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
-from jaxsched.schedules.base import Number, Schedule, as_float, require, schedule
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.base import Number, Schedule, require, schedule
 
 
 @schedule
@@ -55,9 +52,11 @@ class Power(Schedule):
             message=f"Power needs an amplitude of at least 0, got amplitude={self.amplitude}.",
         )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        now, peak = as_float(t), as_float(self.peak)
-        begun = now > 0
-        power = as_float(self.amplitude) * jnp.where(begun, now, 1.0) ** as_float(self.exponent)
-        return jnp.where(begun, jnp.minimum(peak, power), peak)
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        xp, elapsed, peak = now.xp, now.elapsed, now.number(self.peak)
+        begun = elapsed > 0
+        power = now.number(self.amplitude) * xp.where(begun, elapsed, 1.0) ** now.number(
+            self.exponent
+        )
+        return xp.where(begun, xp.minimum(peak, power), peak)

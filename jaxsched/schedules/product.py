@@ -1,11 +1,11 @@
 """The product of several schedules."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
+import math
 
-from jaxsched.schedules.base import Schedule, ScheduleLike, as_float, schedule
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.base import Schedule, ScheduleLike, schedule
 from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.span import Span
 
 
 @schedule
@@ -42,9 +42,13 @@ class Product(Schedule):
         parts = tuple(as_schedule("Product", part) for part in self.parts)
         object.__setattr__(self, "parts", parts)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        value = jnp.ones(jnp.shape(t), jnp.float32)
-        for part in self.parts:
-            value *= as_float(part(t))
-        return value
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        spans = [part.span() for part in self.parts]
+        ends = [span.end for span in spans if span.end < math.inf]
+        warm, turn = max(span.warm for span in spans), min(span.turn for span in spans)
+        return Span(warm, turn, max(ends, default=math.inf))
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        return math.prod((part.at(now) for part in self.parts), start=now.number(1.0))

@@ -1,19 +1,16 @@
 """REX: reflected exponential decay."""
 
-import jax
-from jax.typing import ArrayLike
-
 from jaxsched.schedules.arithmetic.blend import require_fall
+from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import (
     Number,
     Schedule,
     Time,
-    as_float,
-    done_and_left,
     require,
     require_duration,
     schedule,
 )
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -60,8 +57,12 @@ class Rex(Schedule):
             "fall: use Constant.",
         )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        _, left = done_and_left(t, self.duration)
-        alpha, end = as_float(self.alpha), as_float(self.end)
-        return end + (as_float(self.peak) - end) * left / ((1 - alpha) + alpha * left)
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.duration, self.duration)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        _, left = now.shares(self.duration)
+        alpha, end = now.number(self.alpha), now.number(self.end)
+        return end + (now.number(self.peak) - end) * left / ((1 - alpha) + alpha * left)

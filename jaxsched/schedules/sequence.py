@@ -1,20 +1,11 @@
 """Several schedules one after another."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
+from typing import Any, cast
 
-from jaxsched.schedules.base import (
-    Schedule,
-    ScheduleLike,
-    Time,
-    as_float,
-    require_ascending,
-    same_kind,
-    schedule,
-    since,
-)
+from jaxsched.schedules.arithmetic.moment import Moment, Values, is_scalar
+from jaxsched.schedules.base import Schedule, ScheduleLike, Time, require_ascending, schedule
 from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.span import Span
 
 
 @schedule
@@ -62,10 +53,20 @@ class Sequence(Schedule):
             )
         require_ascending("Sequence", "boundaries", self.boundaries)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        value = as_float(self.parts[0](t))
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        if not all(map(is_scalar, self.boundaries)):
+            return Span()
+        first, last = self.parts[0].span(), self.parts[-1].span()
+        if not self.boundaries:
+            return first
+        boundaries = [float(cast(Any, boundary)) for boundary in self.boundaries]
+        return Span(first.warm, min(first.turn, boundaries[0]), boundaries[-1] + last.end)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        value = self.parts[0].at(now)
         for part, boundary in zip(self.parts[1:], self.boundaries, strict=True):
-            now, then = same_kind(t, boundary)
-            value = jnp.where(now >= then, as_float(part(since(t, boundary))), value)
+            later = part.at(now.since(boundary))
+            value = now.xp.where(now.has_reached(boundary), later, value)
         return value

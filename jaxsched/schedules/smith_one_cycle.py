@@ -1,22 +1,10 @@
 """The 1cycle policy in the shape that its author ran."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
 from jaxsched.schedules.arithmetic.blend import blend
-from jaxsched.schedules.base import (
-    Number,
-    Schedule,
-    Time,
-    as_float,
-    done_and_left,
-    require,
-    require_duration,
-    schedule,
-    since,
-)
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.base import Number, Schedule, Time, require, require_length, schedule
 from jaxsched.schedules.one_cycle import OneCycleMomentum
+from jaxsched.schedules.span import Span, span_of
 from jaxsched.schedules.units import twice
 
 
@@ -40,7 +28,7 @@ class SmithOneCycle(Schedule):
         divisor: base / floor; 1000 in the logs, 100 in the paper's figure 8a.
 
     Raises:
-        ValueError: if `half` is negative, or `divisor` is below 1.
+        ValueError: if `half` is not above 0, or `divisor` is below 1.
 
     Source:
         The logs in github.com/lnsmith54/hyperParam1, of Smith, "A disciplined approach to neural
@@ -58,7 +46,7 @@ class SmithOneCycle(Schedule):
     divisor: Number = 1000.0
 
     def __post_init__(self):
-        require_duration("SmithOneCycle", self.half)
+        require_length("SmithOneCycle", "half", self.half)
         require(
             lambda divisor: divisor >= 1,
             self.divisor,
@@ -66,13 +54,18 @@ class SmithOneCycle(Schedule):
             f"end, got divisor={self.divisor}; it is base / floor.",
         )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        risen, to_rise = done_and_left(t, self.half)
-        _, to_fall = done_and_left(since(t, self.half), self.half)
-        base, peak = as_float(self.base), as_float(self.peak)
-        down = jnp.maximum(base / as_float(self.divisor), peak * to_fall)
-        return jnp.where(to_rise > 0, blend(base, peak, risen, to_rise, "linear"), down)
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.half, twice(self.half))
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        xp = now.xp
+        risen, to_rise = now.shares(self.half)
+        _, to_fall = now.since(self.half).shares(self.half)
+        base, peak = now.number(self.base), now.number(self.peak)
+        down = xp.maximum(base / now.number(self.divisor), peak * to_fall)
+        return xp.where(to_rise > 0, blend(base, peak, risen, to_rise, "linear"), down)
 
     def momentum(self, high: Number = 0.95, low: Number = 0.85) -> OneCycleMomentum:
         """Returns the momentum for this cycle: `low` at the peak, and `high` from 2 · half on.
@@ -87,7 +80,7 @@ class SmithOneCycle(Schedule):
         Example:
             >>> import jaxsched as js
             >>> js.SmithOneCycle(0.1, 1.0, half=100).momentum()(150)
-            Array(0.9, dtype=float32)
+            np.float32(0.9)
             >>> js.SmithOneCycle(0.1, 1.0, half="43%").momentum().duration
             '86 %'
         """

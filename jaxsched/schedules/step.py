@@ -1,10 +1,8 @@
 """Step decay at regular intervals."""
 
-import jax
-from jax.typing import ArrayLike
-
+from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.arithmetic.powers import powers, require_factor
-from jaxsched.schedules.base import Number, Schedule, Time, as_float, laps, require, schedule
+from jaxsched.schedules.base import Number, Schedule, Time, require, schedule
 
 
 @schedule
@@ -49,7 +47,7 @@ class Step(Schedule):
         )
         require_factor("Step", self.factor)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        over, _ = laps(t, self.every)
-        return as_float(self.value) * powers(self.factor, over)
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        over, _ = now.laps(self.every)
+        return now.number(self.value) * powers(self.factor, over)

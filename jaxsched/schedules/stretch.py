@@ -1,10 +1,11 @@
 """A schedule on a slower or a faster clock."""
 
-import jax
-from jax.typing import ArrayLike
+from typing import Any, cast
 
-from jaxsched.schedules.base import Number, Schedule, ScheduleLike, as_float, require, schedule
+from jaxsched.schedules.arithmetic.moment import Moment, Values, is_scalar
+from jaxsched.schedules.base import Number, Schedule, ScheduleLike, require, schedule
 from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.span import Span
 
 
 @schedule
@@ -45,6 +46,13 @@ class Stretch(Schedule):
             "as long use 0.5.",
         )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        return as_float(self.schedule(as_float(t) / as_float(self.factor)))
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        if not is_scalar(self.factor):
+            return Span()
+        factor = float(cast(Any, self.factor))
+        return Span(*(factor * time for time in self.schedule.span()))
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        return self.schedule.at(now.stretched(self.factor))

@@ -1,25 +1,14 @@
 """Learning rates for stochastic weight averaging (SWA)."""
 
-import jax
-from jax.typing import ArrayLike
+import math
+from typing import Any, cast
 
 from jaxsched.schedules.arithmetic.blend import blend
-from jaxsched.schedules.base import (
-    Number,
-    Schedule,
-    Time,
-    as_float,
-    as_number,
-    done_and_left,
-    is_known,
-    laps,
-    require,
-    require_duration,
-    same_kind,
-    schedule,
-    since,
-)
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.arithmetic.times import as_float, as_number, is_known, subtract
+from jaxsched.schedules.base import Number, Schedule, Time, require, require_duration, schedule
 from jaxsched.schedules.interpolate import interpolate
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -59,11 +48,20 @@ class SWAConstant(Schedule):
     def __post_init__(self):
         require_duration("SWAConstant", self.start)
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        if not is_known(self.start):
+            return Span()
+        start = cast(Any, self.start)
+        return span_of(0.5 * start, 0.9 * start)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
         start = as_number(self.start)
         start = start if is_known(start) else as_float(start)
-        return interpolate(since(t, 0), (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear")
+        return interpolate(
+            now.since(0), (0.5 * start, 0.9 * start), (self.peak, self.swa), "linear"
+        )
 
 
 @schedule
@@ -117,9 +115,12 @@ class SWACyclic(Schedule):
             "them.",
         )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        _, now = laps(t, self.cycle)
-        now, update = same_kind(now, self.update)
-        done, left = done_and_left(now + update, self.cycle)
-        return blend(self.high, self.low, done, left, "linear")
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return span_of(self.cycle, math.inf)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        _, in_cycle = now.laps(self.cycle)
+        done, left = in_cycle.since(subtract(0, self.update)).shares(self.cycle)
+        return blend(now.number(self.high), now.number(self.low), done, left, "linear")

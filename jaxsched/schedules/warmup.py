@@ -1,21 +1,16 @@
 """Linear warm-up into any schedule."""
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
-
+from jaxsched.schedules.arithmetic.moment import Moment, Values, as_moment
 from jaxsched.schedules.base import (
     Number,
     Schedule,
     ScheduleLike,
     Time,
-    as_float,
-    done_and_left,
     require_duration,
-    same_kind,
     schedule,
 )
 from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.span import Span, span_of
 
 
 @schedule
@@ -38,7 +33,8 @@ class Warmup(Schedule):
             warm-ups of the form "(t + 1) / W" start at peak / (number of warm-up updates).
 
     Raises:
-        ValueError: if the duration is negative, or `schedule` is not callable.
+        ValueError: if the duration is negative, `schedule` is not callable, or it turns down,
+            drops or ends before the warm-up is over, so that its height would never be reached.
 
     Source:
         Goyal et al., "Accurate, large minibatch SGD" (arXiv 1706.02677), section 2.2.
@@ -57,10 +53,26 @@ class Warmup(Schedule):
     def __post_init__(self):
         object.__setattr__(self, "schedule", as_schedule("Warmup", self.schedule))
         require_duration("Warmup", self.duration)
+        self._require_fit()
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        done, left = done_and_left(t, self.duration)
-        ramp = as_float(self.start) * left + as_float(self.schedule(self.duration)) * done
-        now, end = same_kind(t, self.duration)
-        return jnp.where(now < end, ramp, as_float(self.schedule(t)))
+    def _require_fit(self) -> None:
+        """Raises `ValueError` if the schedule turns or ends before the warm-up is over."""
+        warm, (_, turn, end) = self.span().warm, self.schedule.span()
+        if warm > turn or (warm and warm >= end >= turn):
+            happens = f"ends at {end:g}" if end <= warm else f"turns at {turn:g}"
+            raise ValueError(
+                f"Warmup must be over before its schedule turns, got duration={warm:g} for a "
+                f"{type(self.schedule).__name__} that {happens}; shorten the warm-up, or start the "
+                "schedule after it: Sequence((Linear(0, peak, warmup), schedule), (warmup,))."
+            )
+
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        return self.schedule.span()._replace(warm=span_of(0, 0, warm=self.duration).warm)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        done, left = now.shares(self.duration)
+        end = self.schedule.at(as_moment(self.duration, now.xp))
+        ramp = now.number(self.start) * left + end * done
+        return now.xp.where(now.has_reached(self.duration), self.schedule.at(now), ramp)

@@ -1,35 +1,31 @@
 """Warmup-stable-decay."""
 
-from typing import Literal, TypeAlias
-
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
+from typing import Any, Literal, TypeAlias, cast
 
 from jaxsched.schedules.arithmetic.blend import half_wave, require_fall
+from jaxsched.schedules.arithmetic.moment import Moment, Values
+from jaxsched.schedules.arithmetic.times import is_known, namespace, subtract
 from jaxsched.schedules.base import (
     Number,
     Schedule,
     Time,
-    as_float,
-    done_and_left,
     require,
     require_duration,
-    same_kind,
     schedule,
-    since,
     static,
 )
+from jaxsched.schedules.span import Span, span_of
 
 Cooldown: TypeAlias = Literal["linear", "1-sqrt", "cosine", "exponential", "1-square"]
 
 
-def _remaining(shape: Cooldown, done: jax.Array, left: jax.Array) -> jax.Array:
+def _remaining(shape: Cooldown, done: Values, left: Values) -> Values:
     """Computes the share of peak − end that remains, written so that it is accurate near 0."""
     if shape == "1-sqrt":
         # The inner `where` keeps the gradient finite at the beginning of the cool-down.
-        root = jnp.sqrt(jnp.where(done > 0, done, 1.0))
-        return jnp.where(done > 0, left / (1 + root), 1.0)
+        xp = namespace(done)
+        root = xp.sqrt(xp.where(done > 0, done, 1.0))
+        return xp.where(done > 0, left / (1 + root), 1.0)
     if shape == "1-square":
         return left * (1 + done)
     return half_wave(left) if shape == "cosine" else left
@@ -104,14 +100,22 @@ class WSD(Schedule):
                 f"peak={self.peak} and end={self.end}; pass an end such as peak / 100.",
             )
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        peak, end = as_float(self.peak), as_float(self.end)
-        warm, to_warm = done_and_left(t, self.warmup)
-        duration, cooldown = same_kind(self.duration, self.cooldown)
-        done, left = done_and_left(since(t, duration - cooldown), cooldown)
+    def span(self) -> Span:
+        """See `Schedule.span`."""
+        if not is_known(self.duration, self.cooldown):
+            return Span()
+        turn = cast(Any, self.duration) - self.cooldown
+        return span_of(turn, self.duration, warm=self.warmup)
+
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        peak, end = now.number(self.peak), now.number(self.end)
+        warm, to_warm = now.shares(self.warmup)
+        cooled = now.since(subtract(self.duration, self.cooldown))
+        done, left = cooled.shares(self.cooldown)
         if self.shape == "exponential":
             cool = peak * (end / peak) ** done
         else:
             cool = end + (peak - end) * _remaining(self.shape, done, left)
-        return jnp.where(to_warm > 0, as_float(self.start) * to_warm + peak * warm, cool)
+        start = now.number(self.start)
+        return now.xp.where(to_warm > 0, start * to_warm + peak * warm, cool)

@@ -3,6 +3,7 @@
 import bisect
 import math
 import re
+from fractions import Fraction
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jaxsched as js
-from jaxsched.batch_size.example_time import ExampleTimeline
 
 MOST_STEPS = 4096  # one shape for all plans, so that each operation compiles once
 
@@ -30,13 +30,6 @@ def sizes_and_examples(plan):
     steps = range(plan.total_steps)
     sizes = np.array([plan.batch_size_at(step) for step in steps])
     return sizes, np.array([plan.examples_at(step) for step in steps])
-
-
-def clock(example, num_examples):
-    """The time of the update that starts at an example, as `Plan.epoch_at` describes it."""
-    whole, place = divmod(int(example), num_examples)
-    time = np.float32(whole) + np.float32(place) / np.float32(num_examples)
-    return float(min(time, np.nextafter(np.float32(whole + 1), np.float32(whole))))
 
 
 # --- Published counts ------------------------------------------------------------------------
@@ -190,7 +183,7 @@ def test_the_noise_of_every_update_is_the_references(reference, mode, rule):
     sizes, examples = sizes_and_examples(traded.plan)
 
     power = 1 if rule == "sgd" else 0.5
-    before = [formula(clock(e, N)) * (N / first) ** power for e in examples]
+    before = [formula(e / N) * (N / first) ** power for e in examples]
     after = by_plan(traded.plan, traded.lr) * (N / sizes) ** power
     np.testing.assert_allclose(after, before, rtol=2e-6, atol=1e-12)
 
@@ -241,7 +234,8 @@ def test_batch_size_and_lr_change_at_the_first_update_past_the_milestone(
     )
     sizes, examples = sizes_and_examples(traded.plan)
     cap = max(N // 5, 20)
-    passed = [sum(clock(e, N) >= float(np.float32(m)) for m in milestones) for e in examples]
+    exact = [Fraction(share, 1000) * N for share in thousandths]
+    passed = [sum(e >= example for example in exact) for e in examples]
     ideal = [batch_size * 5**n for n in passed]
     np.testing.assert_array_equal(sizes, np.minimum(ideal, cap))
     expected = [0.1 * size / want for size, want in zip(sizes, ideal, strict=True)]
@@ -393,17 +387,6 @@ def test_the_table_shows_the_ideal_sizes_and_the_updates_saved():
     assert all(row[-3] == row[-2] for row in rows)
     assert rows[-1][:4] == ["160 → 200", "5120", "16000", "0.032"]
     assert last == ["78125 updates before, 29142 after: 2.7 times fewer."]
-
-
-# --- The clock -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("N", [7, 997, 50_000, 1_281_167, 14_197_122])
-def test_the_clock_is_that_of_the_plan(N):
-    plan = js.Plan((js.Phase(100, max(1, N // 300)),), N)
-    steps = np.unique(np.linspace(0, plan.total_steps - 1, 500).astype(int))
-    ours = ExampleTimeline(plan).epoch_at(np.array([plan.examples_at(int(step)) for step in steps]))
-    np.testing.assert_array_equal(ours, plan.epoch_at(jnp.asarray(steps)))
 
 
 # --- Refusals --------------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 import collections
 import importlib.util
+import itertools
 import json
 import pathlib
 import random
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -62,6 +64,67 @@ def check(trace):
 def test_every_recorded_trace(name):
     for trace in TRACES[name]:
         check(trace)
+
+
+# torch's formulas in float64 and whole numbers, at step sizes whose reciprocals are not exact.
+
+
+def triangle(t, up, down):
+    now = t % (up + down)
+    return np.where(now < up, now / up, (up + down - now) / down)
+
+
+def cosine(t, length):
+    return (1 + np.cos(np.pi * t / length)) / 2
+
+
+def one_cycle(t, ends, rates):
+    """Half waves between rates; each but the first is reached at its end."""
+    done = [np.clip((t - a) / (b - a), 0, 1) for a, b in itertools.pairwise([0, *ends])]
+    pieces = zip(done, itertools.pairwise(rates), strict=True)
+    steps = [(b - a) * (1 - cosine(share, 1)) for share, (a, b) in pieces]
+    return rates[0] + sum(steps)
+
+
+def long_schedules(n):
+    """Schedules with a size of n, each with its formula."""
+    torch, t = js.compat.torch, np.arange(4096)
+    count, share, turn = t // n, np.minimum(t / n, 1), 0.3 * n - 1
+    by_cycle = FUNCTIONS["by cycle"]
+    parts = [torch.ExponentialLR(0.1, 0.99), torch.StepLR(0.1, n, 0.5)]
+    three = torch.OneCycleLR(0.1, 1.0, n, three_phase=True)[0]
+    factors = torch.MultiplicativeLR(0.1, lambda step: 0.99, total_steps=n)
+    return [
+        (torch.StepLR(0.1, n, 0.97), 0.1 * 0.97**count),
+        (torch.MultiStepLR(0.1, range(n, 4096, n), 0.97), 0.1 * 0.97**count),
+        (torch.ConstantLR(0.1, 0.5, n), np.where(t < n, 0.05, 0.1)),
+        (torch.LinearLR(0.1, 0.2, 1.0, n), 0.1 * (0.2 + 0.8 * share)),
+        (torch.PolynomialLR(0.1, n, 2.0), 0.1 * (1 - share) ** 2),
+        (factors, 0.1 * 0.99 ** np.minimum(t, n)),
+        (torch.CosineAnnealingLR(0.1, n), 0.1 * cosine(t, n)),
+        (torch.CosineAnnealingWarmRestarts(0.1, n), 0.1 * cosine(t % n, n)),
+        (torch.SWALR(0.1, 0.05, n), 0.05 + 0.05 * cosine(share, 1)),
+        (torch.CyclicLR(0.1, 0.1, 1.0, n, 2 * n)[0], 0.1 + 0.9 * triangle(t, n, 2 * n)),
+        (
+            torch.CyclicLR(0.1, 0.1, 1.0, n, scale_fn=by_cycle)[0],
+            0.1 + 0.9 * triangle(t, n, n) / (1 + t // (2 * n)),
+        ),
+        (
+            torch.SequentialLR(0.1, parts, [n]),
+            np.where(t < n, 0.1 * 0.99**t, 0.1 * 0.5 ** (count - 1.0)),
+        ),
+        (torch.ChainedScheduler(0.1, parts), 0.1 * 0.99**t * 0.5**count),
+        (torch.OneCycleLR(0.1, 1.0, n)[0], one_cycle(t, [turn, n - 1], [0.04, 1.0, 4e-6])),
+        (three, one_cycle(t, [turn, 2 * turn, n - 1], [0.04, 1.0, 0.04, 4e-6])),
+    ]
+
+
+@pytest.mark.parametrize("size", [115, 390])
+def test_every_step_of_a_long_run_is_torchs_eager_and_jitted(size):
+    steps = np.arange(4096)
+    for schedule, expected in long_schedules(size):
+        for values in (schedule(steps), jax.jit(schedule)(steps)):
+            np.testing.assert_allclose(values, expected, 2e-6, 1e-9, err_msg=repr(schedule)[:300])
 
 
 def test_every_class_has_traces():
@@ -191,7 +254,7 @@ def test_no_momentum_without_cycle_momentum():
         (lambda torch: torch.LinearLR(1.0, end_factor=2.0), "end_factor within"),
         (lambda torch: torch.ConstantLR(1.0, factor=2.0), "factor within"),
         (lambda torch: torch.OneCycleLR(1.0, 1.0), "total_steps, or epochs and steps_per_epoch"),
-        (lambda torch: torch.OneCycleLR(1.0, 1.0, total_steps=0), "at least one update"),
+        (lambda torch: torch.OneCycleLR(1.0, 1.0, total_steps=0), "at least 1, got total_steps=0"),
         (lambda torch: torch.OneCycleLR(1.0, 1.0, 10, pct_start=2.0), "within"),
         (lambda torch: torch.OneCycleLR(1.0, 1.0, 10, anneal_strategy="sin"), "'cos' or 'linear'"),
         (lambda torch: torch.SWALR(1.0, 0.1, anneal_strategy="sin"), "'cos' or 'linear'"),
@@ -199,7 +262,7 @@ def test_no_momentum_without_cycle_momentum():
         (lambda torch: torch.ChainedScheduler(0.0, [torch.StepLR(0.0, 1)]), "above 0"),
         (lambda torch: torch.SequentialLR(1.0, [torch.StepLR(1.0, 1)], [3]), "0 for these 1"),
         (lambda torch: torch.MultiplicativeLR(1.0, abs, total_steps=0), "at least 1"),
-        (lambda torch: torch.StepLR(1.0, 0), "every=0"),
+        (lambda torch: torch.StepLR(1.0, 0), "step_size=0"),
     ],
 )
 def test_impossible_arguments_are_refused(build, told):

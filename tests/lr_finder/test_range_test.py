@@ -126,6 +126,56 @@ def test_a_diverging_run_stops_and_its_end_is_where_the_rule_says():
     assert np.isfinite(longer.losses[:-1]).all() and not np.isfinite(longer.losses[-1])
 
 
+def descent_of_a_noisy_slope(scale, offset):
+    """A loss that falls for ever, such as an unbounded log-likelihood, with noise of 1/8."""
+
+    def step(state, batch, lr):
+        return state - lr, scale * (state + batch.mean()) + offset
+
+    batches = np.random.default_rng(5).normal(size=(200, 64)).astype(np.float32)
+    return step, jnp.float32(0), batches
+
+
+def test_a_falling_loss_is_followed_to_the_end_wherever_it_starts():
+    """Near 0, a rule of ratios stops this run after 13 updates."""
+    for offset in (0, 5, -5):
+        curve = js.range_test(*descent_of_a_noisy_slope(1, offset), high=1.0)
+        assert len(curve.losses) == 200 and curve.diverged_at is None
+        suggestions = js.suggest(curve)
+        assert suggestions.maximum is None
+        assert "highest learning rate, 1, for 1 of 1 seeds: raise high" in str(suggestions)
+
+
+def test_a_factor_of_infinity_switches_the_rule_off_for_the_suggestions_too():
+    def spike(state, batch, lr):
+        """Falls for ever, but for ten updates that a run of another kind would not survive."""
+        count, w = state
+        return (count + 1, w - lr), w + batch.mean() + 300 * ((count >= 60) & (count < 70))
+
+    _, _, batches = descent_of_a_noisy_slope(1, 0)
+    state = (jnp.int32(0), jnp.float32(0))
+    stopped = js.range_test(spike, state, batches, high=1.0)
+    assert stopped.diverged_at == len(stopped.losses) - 1 == 64
+    whole = js.range_test(spike, state, batches, high=1.0, stop_factor=float("inf"))
+    assert len(whole.losses) == 200 and whole.diverged_at is None
+    assert js.suggest(whole).maximum is None and "raise high" in str(js.suggest(whole))
+
+
+def test_the_stop_does_not_depend_on_the_unit_or_the_zero_of_the_loss():
+    def moved(scale, offset):
+        def in_other_units(state, batch, lr):
+            state, loss = step(state, batch, lr)
+            return state, scale * loss + offset
+
+        return js.range_test(in_other_units, start(), BATCHES, low=1e-3, high=1e4, num_updates=400)
+
+    reference = moved(1, 0)
+    assert reference.diverged_at == len(reference.losses) - 1 < 300
+    for scale, offset in ((1, -100), (0.125, -2.5), (1024, 1e6)):
+        curve = moved(scale, offset)
+        assert curve.diverged_at == reference.diverged_at == len(curve.losses) - 1
+
+
 def test_too_few_batches_are_refused_and_a_cycle_of_them_is_not():
     with pytest.raises(ValueError, match=r"needs 100 batches, one an update, got 30; .*cycle"):
         js.range_test(step, start(), BATCHES[:30], high=0.1, num_updates=100)

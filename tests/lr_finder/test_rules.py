@@ -110,23 +110,53 @@ def test_valley_is_fastais(seed, noise):
     assert valley(curve) == fastai_valley(rates[first:], means[first:])
 
 
+SHAPES = {
+    "fall and rise": fall(-2.0, 0.4) + RATES**2,
+    "cliff": fall(-0.5, 0.1) + np.exp((X - 0.2) / 0.06),
+    "falls for ever": -np.cumsum(RATES) / 10,
+    "flat, then diverges": np.exp(X / 0.12),
+    "hardly falls": fall(-2.0, 0.4) / 10 + RATES**3,
+}
+
+
 @given(
     st.integers(0, 2**32 - 1),
+    st.sampled_from(sorted(SHAPES)),
+    st.sampled_from([0.0, 0.02, 0.1]),
     st.floats(1e-3, 1e3),
-    st.sampled_from([0.25, 2.0, 16.0]),
-    st.sampled_from([0.0, 1.0, -4.0]),
+    st.sampled_from([2.0**-20, 0.25, 16.0]),
+    st.sampled_from([0.0, 1.0, -4.0, 2.0**16]),
 )
 @settings(max_examples=40, deadline=None)
-def test_rules_scale_with_the_units_of_learning_rate_and_loss(seed, rate_unit, loss_unit, offset):
+def test_rules_scale_with_the_units_of_learning_rate_and_loss(
+    seed, shape, noise, rate_unit, loss_unit, offset
+):
     """lr → c · lr multiplies every answer by c; loss → a · loss + b changes none."""
-    drawn = np.random.default_rng(seed).normal(0, 0.1, len(X))
-    losses = (fall(-2.0, 0.4) + RATES**2 + drawn)[::7]
+    drawn = np.random.default_rng(seed).normal(0, noise, len(X))
+    losses = (np.minimum(SHAPES[shape], 1e3) + drawn)[::7]
     # A grid of the losses that a and b keep exactly, so that no tie is broken by rounding.
-    losses = np.round(losses * 2**20) / 2**20
+    losses = np.round(losses * 2**15) / 2**15
     curve = js.RangeCurve(RATES[::7], losses)
     moved = js.RangeCurve(rate_unit * RATES[::7], loss_unit * losses + offset)
+    assert curve.diverged_at == moved.diverged_at
     for name, rule in RULES.items():
         was, now = rule(curve), rule(moved)
         assert (was is None) == (now is None), name
         if was is not None:
             assert now == pytest.approx(rate_unit * was, rel=1e-9), name
+
+
+@pytest.mark.parametrize(("unit", "zero"), [(1e-6, 0.3), (1e6, -7e8), (0.7, 1e6), (3.0, -1.0)])
+def test_suggestions_do_not_depend_on_the_unit_or_the_zero_of_the_loss(unit, zero):
+    """The same where the loss is rounded in its new unit, with noise and without."""
+    for seed, sd in ((0, 0.1), (1, 0.1), (2, 0.0)):
+        noise = np.random.default_rng(seed).normal(0, sd, len(X))
+        for losses in SHAPES.values():
+            given = (np.minimum(losses, 1e3) + noise)[::7]
+            was, now = (
+                js.suggest(js.RangeCurve(RATES[::7], series))
+                for series in (given, unit * given + zero)
+            )
+            for name, suggestion in was.by_rule.items():
+                assert now.by_rule[name].values == suggestion.values, name
+            assert len(now.statements) == len(was.statements)

@@ -2,11 +2,11 @@
 
 from typing import Literal, TypeAlias
 
-import jax
-import jax.numpy as jnp
-from jax.typing import ArrayLike
+import numpy as np
 
-from jaxsched.schedules.base import Number, as_float, require
+from jaxsched.schedules.arithmetic.moment import Values
+from jaxsched.schedules.arithmetic.times import Number, namespace
+from jaxsched.schedules.base import require
 
 Curve: TypeAlias = Literal["linear", "cosine"]
 
@@ -22,14 +22,13 @@ def require_fall(owner: str, peak: Number, end: Number) -> None:
     )
 
 
-def half_wave(share: jax.Array) -> jax.Array:
+def half_wave(share: Values) -> Values:
     """Computes ½(1 − cos(π · share)), accurate near share = 0."""
-    return jnp.square(jnp.sin(jnp.float32(0.5 * jnp.pi) * share))
+    xp = namespace(share)
+    return xp.square(xp.sin(0.5 * np.pi * share))
 
 
-def blend(
-    first: ArrayLike, last: ArrayLike, done: jax.Array, left: jax.Array, curve: Curve
-) -> jax.Array:
+def blend(first: Values, last: Values, done: Values, left: Values, curve: Curve) -> Values:
     """Goes from `first` (at done = 0) to `last` (at left = 0) along `curve`.
 
     Args:
@@ -41,4 +40,4 @@ def blend(
     """
     if curve == "cosine":
         done, left = half_wave(done), half_wave(left)
-    return as_float(first) * left + as_float(last) * done
+    return first * left + last * done

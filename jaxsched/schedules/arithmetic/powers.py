@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxsched.schedules.base import Number, as_float, is_known, require
+from jaxsched.schedules.arithmetic.moment import Values
+from jaxsched.schedules.arithmetic.times import Number, as_float, is_known
+from jaxsched.schedules.base import require
 
 # A learning rate below e^-64 is nothing; growing powers stop at e^64 so that they stay finite.
 _LARGEST_LOG = 64.0
@@ -37,15 +39,15 @@ def _split_log(factor: ArrayLike) -> tuple[jax.Array, jax.Array]:
     return lead, log - lead
 
 
-def first_powers(factor: ArrayLike, count: int) -> jax.Array:
-    """Returns factor^0, factor^1, …, factor^count: float32 of shape [count + 1]."""
+def small_powers(factor: ArrayLike, count: Values, largest: int) -> Values:
+    """Computes factor^count, for a count from 0 to `largest`, by multiplication."""
     if is_known(factor):
-        known = np.full(count, factor, np.float64)
-        return as_float(np.concatenate([np.ones(1), np.cumprod(known)]))
-    return jnp.concatenate([jnp.ones(1), jnp.cumprod(jnp.full(count, as_float(factor)))])
+        table = np.concatenate([np.ones(1), np.cumprod(np.full(largest, factor, np.float64))])
+        return (table if is_known(count) else as_float(table))[count]
+    return jnp.concatenate([jnp.ones(1), jnp.cumprod(jnp.full(largest, as_float(factor)))])[count]
 
 
-def powers(factor: ArrayLike, count: ArrayLike) -> jax.Array:
+def powers(factor: ArrayLike, count: Values) -> Values:
     """Computes factor^count for count ≥ 0 in float32, within a few units in the last place.
 
     `factor ** count` in float32 has a relative error of count · 6e-8, because the factor's rounding
@@ -57,6 +59,11 @@ def powers(factor: ArrayLike, count: ArrayLike) -> jax.Array:
         >>> print(f"{float(powers(0.999_999_9, 10_000_000)):.6f}, and 1/e is {np.exp(-1):.6f}")
         0.367879, and 1/e is 0.367879
     """
+    if is_known(factor, count):
+        known = np.asarray(factor, np.float64)[()]
+        log = np.log(known) if known > 0 else np.float64(0)
+        power = np.exp(np.minimum(np.minimum(count, _LARGEST_COUNT) * log, _LARGEST_LOG))
+        return power if known > 0 else np.float64(count <= 0)
     lead, rest = _split_log(factor)
     # The count is split too: `coarse` has its bits above the twelfth, `fine` the twelve below.
     count = jnp.minimum(as_float(count), _LARGEST_COUNT)

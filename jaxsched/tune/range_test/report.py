@@ -72,8 +72,8 @@ def draw_range(name: str, test: RangeTest, suggestions: Suggestions, path: Path)
     # The range of the losses before they diverge; a divergence would flatten all the rest.
     tops = [curve.looked_at_losses.max() for curve in suggestions.curves if curve.num_looked_at]
     bottoms = [curve.smoothed.min() for curve in suggestions.curves if curve.num_looked_at]
-    if tops:
-        loss.set_ylim(min(bottoms) - 0.15 * (max(tops) - min(bottoms)), 1.1 * max(tops))
+    if tops and (height := max(tops) - min(bottoms)) > 0:
+        loss.set_ylim(min(bottoms) - 0.15 * height, max(tops) + 0.1 * height)
     for axis, label in ((loss, "loss of the batch"), (accuracy, "accuracy of the batch, %")):
         plain(axis).set(xlabel=_LABELS[test.of], ylabel=label)
         if test.axis == "log":
