@@ -267,8 +267,8 @@ def test_times_with_a_unit_are_resolved_in_the_chain():
 
 NONSENSE = [
     (lambda: js.SGD(-0.1), "SGD needs lr to be finite and at least 0, got -0.1"),
-    (lambda: js.SGD(float("nan")), "SGD needs lr to be finite and at least 0, got nan"),
-    (lambda: js.AdamW(float("inf")), "AdamW needs lr to be finite and at least 0, got inf"),
+    (lambda: js.SGD(float("nan")), "SGD needs lr to be a finite number, .* got nan"),
+    (lambda: js.AdamW(float("inf")), "AdamW needs lr to be a finite number, .* got inf"),
     (lambda: js.SGD(js.Constant(-0.1)), "SGD needs lr to be finite and at least 0, got -0.1"),
     (lambda: js.SGD(0.1, momentum=1), "SGD needs momentum to be from 0 to below 1, got 1"),
     (lambda: js.SGD(0.1, momentum=-0.1), "SGD needs momentum to be from 0 to below 1, got -0.1"),
@@ -278,12 +278,12 @@ NONSENSE = [
     (lambda: js.Adam(0.1, eps=0.0), "Adam needs eps above 0, got 0.0"),
     (lambda: js.Adam(0.1, eps=float("nan")), "Adam needs eps to be a finite number, got nan"),
     (lambda: js.Adam(0.1, eps="small"), "Adam needs eps to be a finite number, got 'small'"),
-    (lambda: js.SGD("fast"), "SGD needs lr to be a number, a schedule or a function of epochs"),
-    (lambda: js.SGD(None), "SGD needs lr to be a number, a schedule or a function of epochs"),
-    (lambda: js.SGD(True), "SGD needs lr to be a number, a schedule or a function of epochs"),
-    (lambda: js.SGD([0.1]), "SGD needs lr to be a number, a schedule or a function of epochs"),
-    (lambda: js.SGD(jnp.ones(2)), "SGD needs lr to be a number, a schedule or a function of"),
-    (lambda: js.SGD(js.Cosine), "SGD needs lr to be a number, a schedule or a function of epochs"),
+    (lambda: js.SGD("fast"), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(None), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(True), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD([0.1]), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(jnp.ones(2)), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(js.Cosine), "SGD needs lr to be a finite number, a schedule or a"),
     (lambda: js.SGD(0.1, nesterov="yes"), "SGD needs nesterov to be True or False, got 'yes'"),
     (lambda: js.SGD(0.1, coupling="L2"), "SGD needs coupling to be one of .* got 'L2'"),
     (lambda: js.SGD(0.1, abel=True), "SGD needs abel to be None or of the class Abel, got True|"
@@ -313,7 +313,6 @@ RUN = js.Plan((js.Phase(epochs=10, batch_size=10),), num_examples=100)
     [
         (js.SGD(js.Linear(-0.1, 0.0, 9)), "SGD needs lr .*, got -0.1 at epoch 0 from Linear"),
         (js.SGD(js.Linear(0.1, -0.1, "100%")), "SGD needs lr to be finite and at least 0 in the"),
-        (js.SGD(js.MultiStep(1.0, (5,), 1e39)), "SGD needs lr .* got inf at epoch 5 from"),
         (js.SGD(lambda epoch: 0.1 - epoch), "SGD needs lr .* from Function"),
         (js.SGD(0.1, js.Linear(0.9, 1.1, 10)), "SGD needs momentum to be from 0 to 1 in the"),
         (js.SGD(0.1, weight_decay=js.Linear(0, -1, 10)), "SGD needs weight_decay"),
