@@ -107,7 +107,7 @@ def MultiplicativeLR(
     Example:
         >>> import jaxsched as js
         >>> js.compat.torch.MultiplicativeLR(1.0, lambda epoch: 0.5, total_steps=10)(3)
-        Array(0.125, dtype=float32)
+        np.float32(0.125)
     """
     require_numbers("MultiplicativeLR", lr=lr)
     require_function("MultiplicativeLR", "lr_lambda", lr_lambda)
@@ -319,7 +319,7 @@ def CyclicLR(
         >>> import jaxsched as js
         >>> lr, momentum = js.compat.torch.CyclicLR(0.5, 0.5, 1.0, step_size_up=4)
         >>> lr(4), momentum(4)
-        (Array(1., dtype=float32), Array(0.8, dtype=float32))
+        (np.float32(1.0), np.float32(0.8))
     """
     require_numbers("CyclicLR", lr=lr, base_lr=base_lr, max_lr=max_lr, gamma=gamma)
     require_numbers("CyclicLR", base_momentum=base_momentum, max_momentum=max_momentum)
@@ -462,7 +462,7 @@ def SequentialLR(
         >>> torch = js.compat.torch
         >>> parts = [torch.ConstantLR(1.0, 0.5, 2), torch.ExponentialLR(1.0, 0.5)]
         >>> torch.SequentialLR(1.0, parts, milestones=[4])(5)
-        Array(0.5, dtype=float32)
+        np.float32(0.5)
     """
     require_numbers("SequentialLR", lr=lr)
     parts = schedule_list("SequentialLR", schedulers)
@@ -485,7 +485,7 @@ def ChainedScheduler(lr: float, /, schedulers: Sequence[ScheduleLike]) -> Schedu
         >>> torch = js.compat.torch
         >>> parts = [torch.ConstantLR(0.5, 0.5, 2), torch.ExponentialLR(0.5, 0.5)]
         >>> torch.ChainedScheduler(0.5, parts)(1)
-        Array(0.125, dtype=float32)
+        np.float32(0.125)
     """
     require_numbers("ChainedScheduler", lr=lr)
     require(

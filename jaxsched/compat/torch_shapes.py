@@ -4,22 +4,13 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
 from jaxsched.schedules import Cyclic, Schedule
-from jaxsched.schedules.base import (
-    Number,
-    Time,
-    as_float,
-    as_time,
-    laps,
-    same_kind,
-    schedule,
-    static,
-)
+from jaxsched.schedules.arithmetic.moment import Moment, Values, as_moment
+from jaxsched.schedules.arithmetic.times import add
+from jaxsched.schedules.base import Number, Time, as_float, schedule, static
 
 ScaleMode = Literal["cycle", "iterations"]
 
@@ -38,7 +29,7 @@ class CumulativeProduct(Schedule):
     Example:
         >>> from jaxsched.compat.torch_shapes import CumulativeProduct
         >>> CumulativeProduct(1.0, (0.5, 0.25))(2)
-        Array(0.125, dtype=float32)
+        np.float32(0.125)
     """
 
     value: Number
@@ -48,10 +39,10 @@ class CumulativeProduct(Schedule):
     def _products(self) -> np.ndarray:
         return np.cumprod([1.0, *self.factors])
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        step = jnp.clip(as_time(t), 0, len(self.factors)).astype(jnp.int32)
-        return as_float(self.value * self._products)[step]
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        step = now.xp.clip(now.plain, 0, len(self.factors)).astype(np.int32)
+        return (now.number(self._products) * now.number(self.value))[step]
 
 
 @schedule
@@ -84,13 +75,18 @@ class ScaledTriangle(Schedule):
     scale: Callable[[Any], ArrayLike] = static()
     scale_mode: ScaleMode = static()
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        up, down = same_kind(self.up, self.down)
-        position = laps(t, up + down)[0] + 1 if self.scale_mode == "cycle" else jnp.asarray(t)
-        share = Cyclic(0.0, 1.0, up, down)(t) * as_float(self.scale(position))
-        base, peak = as_float(self.base), as_float(self.peak)
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        cycle, _ = now.laps(add(self.up, self.down))
+        position = cycle + 1 if self.scale_mode == "cycle" else now.plain
+        share = Cyclic(0.0, 1.0, self.up, self.down).at(now) * as_float(self.scale(position))
+        base, peak = now.number(self.base), now.number(self.peak)
         return base + (peak - base) * share
+
+    @property
+    def is_known(self) -> bool:
+        """See `Schedule.is_known`."""
+        return False  # `scale` may compute with JAX
 
 
 @schedule
@@ -105,12 +101,13 @@ class Held(Schedule):
         >>> import jaxsched as js
         >>> from jaxsched.compat.torch_shapes import Held
         >>> Held(js.Linear(1.0, 0.0, 4), last=3)(9)
-        Array(0.25, dtype=float32)
+        np.float32(0.25)
     """
 
     schedule: Schedule
     last: Time
 
-    def __call__(self, t: ArrayLike) -> jax.Array:
-        """Returns the value at time `t`: float32, of the shape of `t`."""
-        return as_float(self.schedule(jnp.minimum(*same_kind(t, self.last))))
+    def at(self, now: Moment) -> Values:
+        """See `Schedule.at`."""
+        last = self.schedule.at(as_moment(self.last, now.xp))
+        return now.xp.where(now.has_reached(self.last), last, self.schedule.at(now))

@@ -1,7 +1,7 @@
 """The checks that follow from a field's type, the same for every schedule."""
 
 import dataclasses
-from typing import Any, Literal, cast, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 
@@ -72,5 +72,6 @@ def _check_number(owner: str, name: str, value: Any) -> None:
     # Not a list of what is a number, because tracers, shapes and the like stand for numbers too.
     if value is None or isinstance(value, tuple | dict | set | bytes) or callable(value):
         raise ValueError(f"{owner} needs a number as {name}, got {value!r}.")
-    if is_known(value) and not np.all(np.isfinite(cast(Any, value))):
+    # A Python integer is finite, and may be too long for NumPy.
+    if is_known(value) and not isinstance(value, int) and not np.all(np.isfinite(value)):
         raise ValueError(f"{owner} needs a finite number as {name}, got {value}.")

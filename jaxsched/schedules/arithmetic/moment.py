@@ -244,9 +244,11 @@ class Count(Moment):
     def plain(self) -> Values:
         """See `Moment.plain`."""
         if self.parts > 1 or self.scale != 1 or self.offset % 1:
-            return as_float(self.elapsed)
+            return self.elapsed.astype(np.float32)
         if self.earliest == -math.inf:
             return self.whole if not self.offset else self.whole - int(self.offset)
+        if self.xp is np:
+            return np.maximum(self.whole, math.ceil(self.earliest)) - int(self.offset)
         return times.since(self.whole, int(self.offset))
 
     def laps(self, length: Time) -> tuple[Values, Moment]:
@@ -355,7 +357,7 @@ class Reading(Moment):
     @property
     def plain(self) -> Values:
         """See `Moment.plain`."""
-        return as_float(self.elapsed)
+        return self.elapsed.astype(np.float32)
 
     def laps(self, length: Time) -> tuple[Values, Moment]:
         """See `Moment.laps`."""
