@@ -1,14 +1,19 @@
 """Builds an optimizer's Optax chain from settings that are schedules."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import optax
 
+from jaxsched.optim.fields import is_number, is_traced
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Schedule
 from jaxsched.schedules.base import ScheduleLike, is_known
+from jaxsched.schedules.function import as_schedule
+from jaxsched.transforms.leaves import is_inexact
 
 if TYPE_CHECKING:
     Setting: TypeAlias = ScheduleLike | float
@@ -24,6 +29,24 @@ Coupling: TypeAlias = Literal["l2", "times_lr", "independent"]
 Link: TypeAlias = tuple[str, optax.GradientTransformation]
 
 ZERO = Constant(0.0)
+
+
+def as_setting(owner: str, name: str, value: Any) -> Schedule:
+    """Returns a number as a `Constant`, a schedule unchanged, and another function as a `Function`.
+
+    Raises:
+        ValueError: if the value is anything else.
+    """
+    if is_traced(value) and is_number(value):
+        return Constant(value)
+    if is_number(value) and math.isfinite(value):
+        return Constant(float(value))
+    if callable(value) and not isinstance(value, type):
+        return as_schedule(owner, value)
+    raise ValueError(
+        f"{owner} needs {name} to be a finite number, a schedule or a function of epochs, got "
+        f"{value!r}."
+    )
 
 
 def is_zero(schedule: Setting) -> bool:
@@ -42,12 +65,58 @@ def inject_schedules(
     """
     fixed = [name for name, value in arguments.items() if not isinstance(value, Schedule | float)]
     injected = optax.inject_hyperparams(factory, static_args=fixed, hyperparam_dtype=jnp.float32)
-    return injected(
-        **{
-            name: plan.in_updates(value) if isinstance(value, Schedule) else value
-            for name, value in arguments.items()
-        }
+    return _keep_dtypes(
+        injected(
+            **{
+                name: plan.in_updates(value) if isinstance(value, Schedule) else value
+                for name, value in arguments.items()
+            }
+        )
     )
+
+
+def _keep_dtypes(
+    tx: optax.GradientTransformationExtraArgs,
+) -> optax.GradientTransformationExtraArgs:
+    """Returns the transformation with updates and a state that keep their dtypes.
+
+    A float32 hyper-parameter makes float32 of all that it multiplies. Its products are rounded to
+    the dtypes that came in; else a bfloat16 state would double at the first update, and the second
+    one would compile anew.
+    """
+
+    def init(params: optax.Params) -> optax.OptState:
+        with jax.numpy_dtype_promotion("standard"):
+            return tx.init(params)
+
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        # Strict promotion would forbid these products, and Optax's own Adam, which counts in int32.
+        with jax.numpy_dtype_promotion("standard"):
+            new_updates, new_state = tx.update(updates, state, params, **extra_args)
+        return _cast_like(updates, new_updates), _cast_like(state, new_state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _cast_like(reference: Any, tree: Any) -> Any:
+    """Casts every leaf that has a floating-point dtype in the reference to that dtype.
+
+    An integer parameter keeps its floating-point updates, as with Optax: rounded they would be 0.
+    """
+
+    def cast(leaf: Any, other: Any) -> Any:
+        # None is the gradient of what is not trained.
+        if leaf is None or other is None or not is_inexact(other):
+            return leaf
+        dtype = jnp.result_type(other)
+        return leaf if jnp.result_type(leaf) == dtype else jnp.asarray(leaf).astype(dtype)
+
+    return jax.tree.map(cast, tree, reference, is_leaf=lambda leaf: leaf is None)
 
 
 def couple_weight_decay(
@@ -60,9 +129,6 @@ def couple_weight_decay(
     """Arranges moments, weight decay and learning rate in the order that the coupling implies.
 
     A weight decay that is the constant 0 has no link.
-
-    Raises:
-        ValueError: if the coupling is unknown.
     """
     scale = [
         ("learning_rate", inject_schedules(optax.scale_by_learning_rate, plan, learning_rate=lr))
@@ -81,6 +147,4 @@ def couple_weight_decay(
         "times_lr": [*moments, *decay, *scale],
         "independent": [*moments, *scale, *decay],
     }
-    if coupling not in orders:
-        raise ValueError(f"coupling must be one of {list(orders)}, got {coupling!r}.")
     return orders[coupling]

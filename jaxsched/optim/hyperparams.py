@@ -2,34 +2,41 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from types import UnionType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import ArrayLike
 from optax import InjectStatefulHyperparamsState
+from optax.transforms import PartitionState
 
 from jaxsched.transforms import ScaleByAbelState, ScaleByPlateauState
-from jaxsched.transforms.base import find_states
+
+_HOLDERS = InjectStatefulHyperparamsState | ScaleByAbelState | ScaleByPlateauState
+_NODES = _HOLDERS | PartitionState
 
 
-def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:
+def hyperparams(opt_state: optax.OptState) -> dict[str, Any]:
     """Returns the hyper-parameters that the update which made this state used, by name.
 
-    They are found wherever `optax.inject_hyperparams` keeps them, in any chain, however nested. The
-    scales of `scale_by_abel` and `scale_by_plateau`, which multiply the learning rate, are called
-    `abel_scale` and `plateau_scale`. A fresh state holds the values of the first update.
+    They are found wherever `optax.inject_hyperparams` keeps them, in any chain, however nested, and
+    so in the state of `SGD`, `Adam`, `AdamW` and `FromOptax`. The scales of `scale_by_abel` and
+    `scale_by_plateau`, which multiply the learning rate, are called `abel_scale` and
+    `plateau_scale`. A fresh state holds the values of the first update.
+
+    Where `optax.partition` has several groups of parameters with hyper-parameters, there is a
+    dictionary of them for each group, by its label: `hyperparams(state)["head"]["learning_rate"]`.
 
     Args:
-        opt_state: the state of any Optax optimizer.
+        opt_state: the state of any Optax optimizer, or a Flax `nnx.Optimizer`.
 
     Returns:
         Values such as `learning_rate`, `momentum` and `weight_decay`, each f32[].
 
     Raises:
-        ValueError: if a name is found twice, for instance for two groups of parameters; pass the
-            part of the state that you mean.
+        ValueError: if the state holds no hyper-parameters, or one name is found twice without
+            labels that tell them apart; pass the part of the state that you mean.
 
     Example:
         >>> import optax, jaxsched as js
@@ -37,15 +44,14 @@ def hyperparams(opt_state: optax.OptState) -> dict[str, jax.Array]:
         >>> float(js.hyperparams(tx.init(0.0))["learning_rate"])
         0.5
     """
-    found: dict[str, jax.Array] = {}
-    for name, value in _named_values(opt_state):
-        if name in found:
-            raise ValueError(
-                f"hyperparams expects each name once in the state, got {name!r} twice; "
-                "give it the part of the state that you mean."
-            )
-        found[name] = jnp.asarray(value)
-    return found
+    if not _nodes(opt_state, _HOLDERS):
+        raise ValueError(
+            "hyperparams expects the state of an optimizer that keeps its hyper-parameters there, "
+            f"got {type(opt_state).__name__} without any; build the optimizer by "
+            "optax.inject_hyperparams(optax.sgd)(learning_rate=…) or jaxsched.SGD(…), or evaluate "
+            "its schedule at the update count."
+        )
+    return _collect(opt_state)
 
 
 def scaled_learning_rate(hyperparameters: Mapping[str, Any]) -> Any:
@@ -65,18 +71,42 @@ def scaled_learning_rate(hyperparameters: Mapping[str, Any]) -> Any:
     return math.prod(hyperparameters[name] for name in factors if name in hyperparameters)
 
 
-def _named_values(opt_state: optax.OptState) -> Iterator[tuple[str, ArrayLike]]:
-    """Yields the name and value of every hyper-parameter in the state."""
-    for state in _injected_states(opt_state):
-        yield from state.hyperparams.items()
-    for abel in find_states(opt_state, ScaleByAbelState):
-        yield "abel_scale", abel.scale
-    for plateau in find_states(opt_state, ScaleByPlateauState):
-        yield "plateau_scale", plateau.scale
+def _collect(opt_state: Any) -> dict[Any, Any]:
+    """Returns the hyper-parameters of a state by name, and those of several groups by label."""
+    found: dict[Any, Any] = {}
+    for name, value in _named_values(opt_state):
+        if name in found:
+            raise ValueError(
+                f"hyperparams expects each name once in the state, got {name!r} twice; "
+                "give it the part of the state that you mean."
+            )
+        found[name] = value
+    return found
 
 
-def _injected_states(opt_state: Any) -> Iterator[InjectStatefulHyperparamsState]:
-    """Yields every state of an `inject_hyperparams`, outer before inner."""
-    for state in find_states(opt_state, InjectStatefulHyperparamsState):
-        yield state
-        yield from _injected_states(state.inner_state)
+def _named_values(opt_state: Any) -> Iterator[tuple[Any, Any]]:
+    """Yields the name and value of every hyper-parameter, outer before inner."""
+    for node in _nodes(opt_state, _NODES):
+        match node:
+            case InjectStatefulHyperparamsState():
+                for name, value in node.hyperparams.items():
+                    yield name, jnp.asarray(value)
+                yield from _named_values(node.inner_state)
+            case ScaleByAbelState():
+                yield "abel_scale", jnp.asarray(node.scale)
+            case ScaleByPlateauState():
+                yield "plateau_scale", jnp.asarray(node.scale)
+            case PartitionState():
+                groups = {label: _collect(state) for label, state in node.inner_states.items()}
+                groups = {label: found for label, found in groups.items() if found}
+                # One group alone is the trained part of a model whose rest is frozen.
+                yield from (groups if len(groups) > 1 else next(iter(groups.values()), {})).items()
+
+
+def _nodes(opt_state: Any, kinds: UnionType) -> list[Any]:
+    """Returns the outermost nodes of these classes in a state."""
+
+    def is_node(node: object) -> bool:
+        return isinstance(node, kinds)
+
+    return [node for node in jax.tree.leaves(opt_state, is_leaf=is_node) if is_node(node)]

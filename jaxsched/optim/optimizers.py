@@ -1,6 +1,7 @@
 """Optimizer specs: SGD, Adam, AdamW or any Optax optimizer, with schedules in epochs."""
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +16,17 @@ from jaxsched.optim.chain import (
     Coupling,
     Link,
     Setting,
+    as_setting,
     couple_weight_decay,
     inject_schedules,
     is_zero,
 )
+from jaxsched.optim.fields import is_known_number, is_traced, require_fields
 from jaxsched.optim.hyperparams import hyperparams
+from jaxsched.optim.ranges import require_in_range, require_schedules_in_range
 from jaxsched.optim.stateful import Abel, Averaging, NoiseEstimate, Plateau, Swag
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Product, Schedule
-from jaxsched.schedules.function import as_schedule
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class Optimizer:
         abel: decays the learning rate when the weight norm bounces.
         plateau: decays the learning rate when evaluations stop improving.
         averaging: keeps a mean of the weights, or a Gaussian.
+
+    Raises:
+        ValueError: if a field has the wrong type or a number is out of its range.
     """
 
     noise: NoiseEstimate | None = field(default=None, kw_only=True)
@@ -51,12 +57,13 @@ class Optimizer:
     averaging: Averaging | Swag | None = field(default=None, kw_only=True)
 
     def __post_init__(self):
+        owner = type(self).__name__
         for attribute in dataclasses.fields(self):
             if attribute.type is Setting:
-                value = getattr(self, attribute.name)
-                if isinstance(value, int | float):
-                    value = Constant(float(value))
-                object.__setattr__(self, attribute.name, as_schedule(type(self).__name__, value))
+                value = as_setting(owner, attribute.name, getattr(self, attribute.name))
+                object.__setattr__(self, attribute.name, value)
+        require_fields(self)
+        require_in_range(owner, self.schedules())
 
     def transformation(
         self, plan: Plan, evaluation_marks: Sequence[int] = ()
@@ -69,8 +76,10 @@ class Optimizer:
                 evaluates; `plateau` observes at the first update that starts at or after each.
 
         Raises:
-            ValueError: if a time does not fit into the run.
+            ValueError: if a time does not fit into the run, or a schedule leaves its range: a
+                learning rate or a weight decay below 0, a momentum above 1.
         """
+        require_schedules_in_range(type(self).__name__, self.schedules(), plan)
         # The order and the names are API: checkpoints hold them.
         links = self.links(plan)
         if self.noise is not None:
@@ -261,6 +270,11 @@ class Adam(Optimizer):
     weight_decay: Setting = ZERO
     coupling: Coupling = "l2"
 
+    def __post_init__(self):
+        super().__post_init__()
+        if not is_traced(self.eps) and self.eps <= 0:
+            raise ValueError(f"{type(self).__name__} needs eps above 0, got {self.eps}.")
+
     def links(self, plan: Plan) -> list[Link]:
         """Builds the chain up to the learning rate; see `Optimizer.links`."""
 
@@ -302,6 +316,10 @@ class FromOptax(Optimizer):
         factory: the function that makes the transformation, such as `optax.lion`.
         arguments: its keyword arguments; each `Schedule` among them is a function of epochs.
 
+    Raises:
+        ValueError: if the factory cannot be called with these arguments, or one of them that has a
+            name of `SGD`'s or `Adam`'s, or is called `learning_rate`, is out of its range.
+
     Example:
         >>> import optax, jaxsched as js
         >>> lion = js.FromOptax(optax.lion, {"learning_rate": js.Cosine(1e-4, 10), "b1": 0.95})
@@ -312,6 +330,22 @@ class FromOptax(Optimizer):
 
     factory: Callable[..., optax.GradientTransformation]
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        try:
+            inspect.signature(self.factory).bind(**self.arguments)
+        except TypeError as error:
+            raise ValueError(
+                "FromOptax needs a factory such as optax.lion and its keyword arguments, got "
+                f"{self.factory!r} and {self.arguments!r}: {error}."
+            ) from None
+        super().__post_init__()
+        if self.arguments.get("learning_rate") is not None:
+            as_setting("FromOptax", "learning_rate", self.arguments["learning_rate"])
+        require_in_range("FromOptax", self.arguments)
+        for name, value in self.arguments.items():
+            if is_known_number(value) and math.isnan(value):
+                raise ValueError(f"FromOptax needs {name} to be a number, got {value}.")
 
     def links(self, plan: Plan) -> list[Link]:
         """Builds the factory's transformation, named `optimizer`; see `Optimizer.links`."""

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxsched.optim.fields import require_fields
 from jaxsched.plan import Plan, every
 from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import Time
@@ -46,6 +47,7 @@ class NoiseEstimate:
     decay: float = 0.95
 
     def __post_init__(self):
+        require_fields(self)
         estimate_noise(self.decay)  # checks the number
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
@@ -93,6 +95,7 @@ class Abel:
     stop_after: float = 5.0
 
     def __post_init__(self):
+        require_fields(self)
         self._scale_by_abel(at=every(1), last_decay_at=None)  # checks the numbers
         if self.stop_after < 0:
             raise ValueError(f"Abel needs stop_after of at least 0 epochs, got {self.stop_after}.")
@@ -169,6 +172,7 @@ class Plateau:
     eps: float = 1e-8
 
     def __post_init__(self):
+        require_fields(self)
         self._scale_by_plateau(at=every(1))  # checks the numbers
 
     @property
@@ -203,6 +207,7 @@ class CollectedWeights:
     statistics_examples: int = 10_000
 
     def __post_init__(self):
+        require_fields(self)
         amount, unit = self._interval
         if unit not in ("epoch", "update") or amount < 1 or amount % 1:
             raise ValueError(

@@ -35,7 +35,7 @@ def test_every_config_comes_back_equal_and_in_lines_that_fit(path):
 
 def test_functions_mappings_and_text_with_quotes_come_back():
     optimizer = js.FromOptax(
-        optax.lion, {"learning_rate": js.Cosine(1e-4, "10 epochs"), "b1": 0.95, "nothing": None}
+        optax.lion, {"learning_rate": js.Cosine(1e-4, "10 epochs"), "b1": 0.95, "mask": None}
     )
     for value in (optimizer, 'a "quoted" \\ text', (1,), (), [1, 2], {"a": (True,)}):
         assert evaluated(*source_of(value)) == value

@@ -111,12 +111,103 @@ def test_vanilla_sgd_keeps_no_buffer():
     assert all(leaf.size == 1 for leaf in jax.tree.leaves(state))
 
 
-def test_hyperparams_stay_float32_for_bfloat16_weights():
-    tx = js.SGD(0.1, momentum=0.9).transformation(PLAN)
-    w = jnp.ones((), jnp.bfloat16)
-    _, state = tx.update(w, tx.init(w), w)
-    assert all(value.dtype == jnp.float32 for value in js.hyperparams(state).values())
-    assert float(js.hyperparams(state)["learning_rate"]) == np.float32(0.1)
+DTYPES = ["bfloat16", "float16", "float32", "complex64", "float64", "complex128"]
+# Every hyper-parameter has a schedule, or its link.
+BUSY = {
+    "sgd": js.SGD(DROP, js.Linear(0.8, 0.9, 10), js.Cosine(0.1, 10), nesterov=True),
+    "decoupled": js.SGD(DROP, momentum=0.9, weight_decay=0.1, coupling="independent"),
+    "adamw": js.AdamW(DROP, b1=js.Linear(0.8, 0.9, 10)),
+    "lion": js.FromOptax(optax.lion, {"learning_rate": DROP, "b2": 0.95}),
+}
+
+
+@pytest.mark.parametrize("name", BUSY)
+def test_updates_and_state_keep_their_dtypes(name):
+    """`lax.scan` refuses a state whose dtypes change, and the strict rules any mixture."""
+    tx = BUSY[name].transformation(PLAN)
+    for dtype in DTYPES:
+        with jax.enable_x64(dtype in DTYPES[-2:]), jax.numpy_dtype_promotion("strict"):
+            w = {"a": jnp.ones(2, dtype), "b": jnp.ones((), dtype)}
+            state, updates = jax.lax.scan(
+                lambda state, w: tx.update(w, state, w)[::-1],
+                tx.init(w),
+                jax.tree.map(lambda w: jnp.stack([w, w]), w),
+            )
+            assert {u.dtype for u in jax.tree.leaves(updates)} == {jnp.dtype(dtype)}
+            report = js.hyperparams(state)
+            assert {value.dtype for value in report.values()} == {jnp.dtype(jnp.float32)}
+            assert float(report["learning_rate"]) == np.float32(0.1)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (js.SGD(0.1, momentum=0.9), optax.sgd(0.1, momentum=0.9)),
+        (js.AdamW(0.1, weight_decay=0.1), optax.adamw(0.1, weight_decay=0.1)),
+    ],
+    ids=["sgd", "adamw"],
+)
+def test_a_bfloat16_run_is_like_optax_in_float32(ours, theirs):
+    """Up to bfloat16's three digits, in one program and without a larger state."""
+    tx = ours.transformation(PLAN)
+    gradients = np.random.default_rng(2).normal(size=(5, 100))
+    w = jnp.ones(100, jnp.bfloat16)
+    exact = jnp.ones(100, jnp.float32)
+    state, expected = tx.init(w), theirs.init(exact)
+    num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    update, reference = jax.jit(tx.update), jax.jit(theirs.update)
+    for g in gradients:
+        updates, state = update(jnp.asarray(g, w.dtype), state, w)
+        w = optax.apply_updates(w, updates)
+        updates, expected = reference(jnp.asarray(g, jnp.float32), expected, exact)
+        exact = optax.apply_updates(exact, updates)
+    np.testing.assert_allclose(np.float32(w), exact, atol=0.03)
+    assert update._cache_size() == 1
+    assert sum(leaf.nbytes for leaf in jax.tree.leaves(state)) == num_bytes
+
+
+@pytest.mark.parametrize("name", BUSY)
+def test_odd_leaves_are_what_optax_makes_of_them(name):
+    """Leaves that are no arrays, whole numbers, and None where nothing is trained."""
+    tx, theirs = BUSY[name].transformation(PLAN), optax.sgd(0.1, momentum=0.9)
+    params = {"int": jnp.int32(3), "float": 1.0, "wide": np.ones(2), "none": None}
+    update = jax.jit(tx.update)
+    updates, state = update(params, tx.init(params), params)
+    updates, state = update(updates, state, params)
+    expected, _ = theirs.update(params, theirs.init(params), params)
+    assert [u.dtype for u in jax.tree.leaves(updates)] == [
+        u.dtype for u in jax.tree.leaves(expected)
+    ]
+
+
+def test_a_key_in_the_state_passes():
+    arguments = {"learning_rate": 0.5, "eta": 0.0, "key": jax.random.key(0)}
+    tx = js.FromOptax(optax.noisy_sgd, arguments).transformation(PLAN)
+    updates, _ = tx.update(jnp.ones(2), tx.init(jnp.zeros(2)))
+    np.testing.assert_array_equal(updates, [-0.5, -0.5])
+
+
+def test_layers_of_flax_nnx_are_trained_and_their_hyperparams_read():
+    from flax import nnx
+
+    model = nnx.Linear(2, 1, rngs=nnx.Rngs(0))
+    before = np.asarray(model.kernel[...])
+    optimizer = nnx.Optimizer(model, js.SGD(0.5).transformation(PLAN), wrt=nnx.Param)
+    gradients = nnx.grad(lambda model: model(jnp.ones((1, 2))).sum())(model)
+    optimizer.update(model, gradients)
+    np.testing.assert_allclose(model.kernel[...], before - 0.5, rtol=1e-6)
+    for state in (optimizer, optimizer.opt_state):
+        assert {name: float(value) for name, value in js.hyperparams(state).items()} == {
+            "learning_rate": 0.5
+        }
+
+
+def test_only_gradients_of_inexact_leaves_are_given_as_equinox_does():
+    tx = js.SGD(0.5, momentum=0.9).transformation(PLAN)
+    model = {"w": jnp.ones(2), "activation": None, "key": None}  # eqx.filter(model, is_inexact)
+    updates, _ = jax.jit(tx.update)(model, tx.init(model), model)
+    assert updates["activation"] is None
+    np.testing.assert_allclose(updates["w"], [-0.5, -0.5])
 
 
 def test_hyperparams_found_in_a_nested_chain_and_refused_when_ambiguous():
@@ -128,12 +219,45 @@ def test_hyperparams_found_in_a_nested_chain_and_refused_when_ambiguous():
         js.hyperparams(optax.chain(inner, inner).init(jnp.zeros(())))
 
 
+def test_hyperparams_of_groups_are_by_label():
+    head, body = js.SGD(0.5, abel=js.Abel()), js.SGD(js.Cosine(0.25, 10), momentum=0.75)
+    transformations = {
+        "head": head.transformation(PLAN),
+        "body": body.transformation(PLAN),
+        "frozen": optax.set_to_zero(),
+    }
+    params = {"head": jnp.ones(2), "body": jnp.ones(3), "frozen": jnp.ones(1)}
+    state = optax.partition(transformations, {name: name for name in params}).init(params)
+    assert js.hyperparams(state) == {
+        "head": {"learning_rate": 0.5, "abel_scale": 1.0},
+        "body": {"learning_rate": 0.25, "momentum": 0.75},
+    }
+    # Beside what is frozen, one group has no need of its label.
+    labels = {"head": "head", "body": "frozen", "frozen": "frozen"}
+    transformations.pop("body")
+    state = optax.partition(transformations, labels).init(params)
+    assert js.hyperparams(state) == {"learning_rate": 0.5, "abel_scale": 1.0}
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [
+        optax.sgd(0.1),
+        optax.chain(optax.clip(1.0), js.average_params(js.every(1))),
+        optax.partition({"a": optax.sgd(0.1)}, "a"),
+    ],
+)
+def test_hyperparams_that_are_not_in_the_state_are_not_silently_none(tx):
+    with pytest.raises(ValueError, match=r"without any; build the optimizer by"):
+        js.hyperparams(tx.init(jnp.zeros(())))
+
+
 def test_a_setting_may_be_a_number_or_any_function_of_epochs():
     schedules = js.SGD(lambda epoch: 1 / (1 + epoch), momentum=0.9).schedules()
     assert schedules["momentum"] == js.Constant(0.9)
     assert float(schedules["lr"](3)) == 0.25
-    with pytest.raises(ValueError, match=r"SGD needs a schedule or a function of time, got '0.1'"):
-        js.SGD("0.1")
+    # Numbers of NumPy and JAX are Python's, whose digests records have.
+    assert js.SGD(np.float32(0.5), jnp.float32(0.25)) == js.SGD(0.5, 0.25)
 
 
 def test_times_with_a_unit_are_resolved_in_the_chain():
@@ -141,6 +265,86 @@ def test_times_with_a_unit_are_resolved_in_the_chain():
     assert [report["learning_rate"] for report in reports] == pytest.approx([1, 1, 0.1, 0.1])
 
 
-def test_unknown_coupling_is_refused():
-    with pytest.raises(ValueError, match=r"must be one of .* got 'L2'"):
-        js.SGD(0.1, weight_decay=0.1, coupling="L2").transformation(PLAN)
+NONSENSE = [
+    (lambda: js.SGD(-0.1), "SGD needs lr to be finite and at least 0, got -0.1"),
+    (lambda: js.SGD(float("nan")), "SGD needs lr to be a finite number, .* got nan"),
+    (lambda: js.AdamW(float("inf")), "AdamW needs lr to be a finite number, .* got inf"),
+    (lambda: js.SGD(js.Constant(-0.1)), "SGD needs lr to be finite and at least 0, got -0.1"),
+    (lambda: js.SGD(0.1, momentum=1), "SGD needs momentum to be from 0 to below 1, got 1"),
+    (lambda: js.SGD(0.1, momentum=-0.1), "SGD needs momentum to be from 0 to below 1, got -0.1"),
+    (lambda: js.SGD(0.1, weight_decay=-1e-4), "SGD needs weight_decay to be finite and at least 0"),
+    (lambda: js.Adam(0.1, b1=1.0), "Adam needs b1 to be from 0 to below 1, got 1.0"),
+    (lambda: js.AdamW(0.1, b2=-0.5), "AdamW needs b2 to be from 0 to below 1, got -0.5"),
+    (lambda: js.Adam(0.1, eps=0.0), "Adam needs eps above 0, got 0.0"),
+    (lambda: js.Adam(0.1, eps=float("nan")), "Adam needs eps to be a finite number, got nan"),
+    (lambda: js.Adam(0.1, eps="small"), "Adam needs eps to be a finite number, got 'small'"),
+    (lambda: js.SGD("fast"), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(None), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(True), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD([0.1]), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(jnp.ones(2)), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(js.Cosine), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(0.1, nesterov="yes"), "SGD needs nesterov to be True or False, got 'yes'"),
+    (lambda: js.SGD(0.1, coupling="L2"), "SGD needs coupling to be one of .* got 'L2'"),
+    (lambda: js.SGD(0.1, abel=True), "SGD needs abel to be None or of the class Abel, got True|"
+     "SGD needs abel to be of the class Abel or None, got True"),
+    (lambda: js.FromOptax("adam"), "FromOptax needs a factory such as optax.lion"),
+    (lambda: js.FromOptax(optax.lion, [0.1]), "FromOptax needs a factory such as optax.lion"),
+    (lambda: js.FromOptax(optax.lion, {"lr": 0.1}), "FromOptax needs a factory .* argument"),
+    (lambda: js.FromOptax(optax.lion, {"learning_rate": -0.1}), "FromOptax needs learning_rate to"),
+    (lambda: js.FromOptax(optax.lion, {"learning_rate": np.float32(-1)}), "needs learning_rate to"),
+    (lambda: js.FromOptax(optax.lion, {"learning_rate": "fast"}), "needs learning_rate to be a"),
+    (lambda: js.FromOptax(optax.sgd, {"learning_rate": 0.1, "momentum": float("nan")}), "momentum"),
+    (lambda: js.FromOptax(optax.lars, {"learning_rate": 0.1, "eps": float("nan")}), "eps"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "message"), NONSENSE)
+def test_nonsense_is_refused_by_name_when_built(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+RUN = js.Plan((js.Phase(epochs=10, batch_size=10),), num_examples=100)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (js.SGD(js.Linear(-0.1, 0.0, 9)), "SGD needs lr .*, got -0.1 at epoch 0 from Linear"),
+        (js.SGD(js.Linear(0.1, -0.1, "100%")), "SGD needs lr to be finite and at least 0 in the"),
+        (js.SGD(lambda epoch: 0.1 - epoch), "SGD needs lr .* from Function"),
+        (js.SGD(0.1, js.Linear(0.9, 1.1, 10)), "SGD needs momentum to be from 0 to 1 in the"),
+        (js.SGD(0.1, weight_decay=js.Linear(0, -1, 10)), "SGD needs weight_decay"),
+        (js.AdamW(0.1, b1=js.Linear(0.9, 1.0, 9)), "AdamW needs b1 to be from 0 to below 1 in"),
+        (js.FromOptax(optax.lion, {"learning_rate": js.Linear(-1, 0, 9)}), "FromOptax needs learn"),
+    ],
+)
+def test_a_schedule_that_leaves_its_range_is_refused_before_the_run(optimizer, message):
+    with pytest.raises(ValueError, match=message):
+        optimizer.transformation(RUN)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        js.SGD(js.Linear(0.1, 0.0, 10), js.Linear(0.7, 1.0, 9), weight_decay=0),
+        js.SGD(0, 0, 0),
+        js.SGD(js.Product((js.Constant(-1.0), js.Constant(-0.1)))),
+        js.Adam(js.OneCycle(0.1, "100%"), b1=0, b2=0),
+        js.FromOptax(optax.lars, {"learning_rate": lambda step: 0.1, "eps": 0.0}),
+        js.FromOptax(optax.clip_by_global_norm, {"max_norm": float("inf")}),
+        js.FromOptax(optax.adafactor, {"learning_rate": None}),
+    ],
+)
+def test_odd_numbers_with_a_sense_are_taken(optimizer):
+    optimizer.transformation(RUN).init(jnp.ones(2))
+
+
+def test_traced_numbers_are_taken_and_their_schedules_not_looked_at():
+    @jax.jit
+    def first_update(peak, momentum):
+        tx = js.SGD(js.Cosine(peak, 10), momentum).transformation(RUN)
+        return tx.update(jnp.float32(1.0), tx.init(jnp.float32(0.0)))[0]
+
+    assert float(first_update(0.5, 0.9)) == -0.5

@@ -146,8 +146,8 @@ def test_nothing_compiles_during_a_run(program):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_at_its_update(experiment):
-    # The learning rate is 0.01 for the first five updates (80 examples) and infinite after them.
-    lr = js.MultiStep(0.01, milestones=(0.8,), factor=float("inf"))
+    # The learning rate is 0.01 for the first five updates (80 examples) and enormous after them.
+    lr = js.MultiStep(0.01, milestones=(0.8,), factor=1e38)
     hot = dataclasses.replace(
         experiment,
         optimizer=js.SGD(lr),
@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_update(experiment):
     )
     outcome, rows = run(Program(hot, hot.data.load()), seed=0)
     assert outcome.status == "diverged"
-    # Update 5 makes infinite weights; update 6 is the first to compute a loss with them.
+    # Update 5 makes weights whose products overflow; update 6 is the first to compute a loss with them.
     assert outcome.reason == "diverged at update 6: the training loss is not finite"
     assert [row.step for row in rows] == [4]
     assert int(outcome.state.step) == 7

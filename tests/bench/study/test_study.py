@@ -31,7 +31,7 @@ base = Experiment(
     augment=Augment(pad=0, flip=False),
     num_devices=1,
 )
-hot = dataclasses.replace(base, name="hot", optimizer=js.SGD(float("inf")))
+hot = dataclasses.replace(base, name="hot", optimizer=js.SGD(1e30))
 study = Study(name="pair", experiments=(base, hot), seeds=(0, 7), target=0.3)
 
 
