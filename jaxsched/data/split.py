@@ -6,14 +6,15 @@ from fractions import Fraction
 import numpy as np
 
 from jaxsched.data.dataset import Images
+from jaxsched.data.fields import is_number
 
 
 def check_share(owner: str, validation: float) -> None:
     """Raises `ValueError` unless `validation` is a share that can be held out."""
-    if not 0 <= validation < 1:
+    if not is_number(validation) or not 0 <= validation < 1:
         raise ValueError(
             f"{owner} needs validation, the share of the training examples to hold out, within "
-            f"[0, 1), got validation={validation}; 0.1 holds out a tenth."
+            f"[0, 1), got validation={validation!r}; 0.1 holds out a tenth."
         )
 
 
