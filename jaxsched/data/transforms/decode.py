@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def read_square(
 
 
 class UnknownRangeError(ValueError):
-    """Raised for samples of 32 bits, whose darkest and brightest values no format fixes."""
+    """Raised for samples whose darkest and brightest values no format fixes."""
 
 
 def _advice(error: Exception) -> str:
@@ -98,7 +98,7 @@ def _square(
     width, height = reversed(image.size) if orientation in _QUARTER_TURNS else image.size
     left, top, right, bottom = box = choose_box(width, height, size, crop, random)
     scale = _set_jpeg_scale(image, box, size)
-    image = to_8_bits(image).convert("RGB")
+    image = convert(image, "RGB")
     # ImageOps.exif_transpose would also write the other tags anew, and fail at a malformed one.
     if orientation in _TURNS:
         image = image.transpose(Transpose[_TURNS[orientation]])
@@ -118,27 +118,36 @@ def _set_jpeg_scale(image: "Image", box: Box, size: int) -> float:
     return wide / drafted[1][2] if drafted else 1.0
 
 
-def to_8_bits(image: "Image") -> "Image":
-    """Returns an image with at most 8 bits a channel, and without its transparent colour.
+def convert(image: "Image", mode: Literal["L", "RGB", "RGBA"]) -> "Image":
+    """Converts a decoded image of any mode to 8 bits a channel; 16 or 12 bits are scaled.
 
     Args:
-        image: a decoded image of any mode.
+        image: an image that Pillow has decoded from a file.
+        mode: the mode to convert to, by Pillow's name.
 
     Raises:
         UnknownRangeError: when its samples are floats or integers of 32 bits.
 
     Example:
+        >>> import io
         >>> import numpy as np
         >>> from PIL import Image
-        >>> from jaxsched.data.transforms.decode import to_8_bits
-        >>> deep = Image.fromarray(np.array([[0, 65535]], np.uint16))
-        >>> np.asarray(to_8_bits(deep))
+        >>> from jaxsched.data.transforms.decode import convert
+        >>> file = io.BytesIO()
+        >>> Image.fromarray(np.array([[0, 65535]], np.uint16)).save(file, "PNG")
+        >>> np.asarray(convert(Image.open(file), "L"))
         array([[  0, 255]], dtype=uint8)
     """
+    if mode != "RGBA":
+        # It would be dropped anyway, by `convert` with a warning.
+        image.info.pop("transparency", None)
+    return _to_8_bits(image).convert(mode)
+
+
+def _to_8_bits(image: "Image") -> "Image":
+    """Scales the samples of an image that has more than 8 bits a channel."""
     from PIL.Image import fromarray
 
-    # It would be dropped anyway, by `convert` with a warning.
-    image.info.pop("transparency", None)
     if not image.mode.startswith(("I", "F")):
         return image
     bits = _sample_bits(image)
@@ -155,6 +164,6 @@ def _sample_bits(image: "Image") -> int:
     if image.mode == "I" and image.format in ("PNG", "PPM"):
         return 16  # in 32, of which the format fills 16
     raise UnknownRangeError(
-        f"its samples are {'floats' if image.mode == 'F' else 'integers of 32 bits'}, and which "
-        "value is white is not known; save it with 8 or 16 bits a sample."
+        f"its samples are {'floats' if image.mode == 'F' else 'signed or 32-bit integers'}, and "
+        "which value is white is not known; save it with 8 or 16 bits a sample."
     )

@@ -191,7 +191,7 @@ def test_other_deep_images_are_scaled_to_8_bits(tmp_path, suffix):
     ("dtype", "suffix", "kind"),
     [
         (np.float32, "tiff", "floats"),
-        (np.int32, "tiff", "integers of 32 bits"),
+        (np.int32, "tiff", "signed or 32-bit integers"),
         (np.float32, "pfm", "floats"),
     ],
 )
