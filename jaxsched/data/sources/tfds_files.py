@@ -3,12 +3,12 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from jaxsched.data.fields import check_folder, check_text, find_folder
-from jaxsched.data.transforms.decode import convert
+from jaxsched.data.transforms.decode import Mode, convert
 from jaxsched.extras import require_extra
 
 
@@ -162,8 +162,9 @@ class PreparedSplit:
             with Image.open(io.BytesIO(content)) as image:
                 image.load()
                 # TFDS's own decoder would keep the low 8 bits of 16, and a palette's numbers.
-                mode = self._mode or ("L" if image.mode in ("1", "L", "I", "I;16") else "RGB")
-                pixels = np.asarray(convert(image, mode))
+                grey = image.mode in ("1", "L", "I", "I;16")
+                usual: Mode = "L" if grey else "RGB"
+                pixels = np.asarray(convert(image, self._mode or usual))
         except Exception as error:  # Pillow's decoders raise many types.
             raise ValueError(
                 f"{self.where}: the image of example {number} cannot be decoded ({error})."
@@ -185,7 +186,7 @@ def _keys(info: Any) -> tuple[str, str]:
     return keys
 
 
-def _image_mode(info: Any, key: str) -> Literal["L", "RGB", "RGBA"] | None:
+def _image_mode(info: Any, key: str) -> Mode | None:
     """Pillow's name of what the set's images are; None if their channels may vary.
 
     Raises:
@@ -197,7 +198,7 @@ def _image_mode(info: Any, key: str) -> Literal["L", "RGB", "RGBA"] | None:
             f"{info.full_name} has images of {np.dtype(feature.np_dtype)}, and which value is "
             "white is not known; expected uint8 or uint16. Choose a set of ordinary images."
         )
-    modes: dict[int, Literal["L", "RGB", "RGBA"]] = {1: "L", 3: "RGB", 4: "RGBA"}
+    modes: dict[int, Mode] = {1: "L", 3: "RGB", 4: "RGBA"}
     return modes.get(feature.shape[-1]) if len(feature.shape) == 3 else None
 
 

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from jaxsched.data.transforms.crop import Box, RandomResizedCrop, choose_box, re
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+# Pillow's names of grey, colour, and colour with transparency, of 8 bits each.
+Mode: TypeAlias = Literal["L", "RGB", "RGBA"]
 
 # A JPEG is decoded at no less than this many times the resolution of the result.
 _OVERSAMPLING = 2
@@ -118,7 +121,7 @@ def _set_jpeg_scale(image: "Image", box: Box, size: int) -> float:
     return wide / drafted[1][2] if drafted else 1.0
 
 
-def convert(image: "Image", mode: Literal["L", "RGB", "RGBA"]) -> "Image":
+def convert(image: "Image", mode: Mode) -> "Image":
     """Converts a decoded image of any mode to 8 bits a channel; 16 or 12 bits are scaled.
 
     Args:
