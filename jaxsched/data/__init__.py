@@ -6,6 +6,7 @@ from jaxsched.data.dataset import Source as Source
 from jaxsched.data.dataset import StreamedImages as StreamedImages
 from jaxsched.data.dataset import channel_statistics as channel_statistics
 from jaxsched.data.loader import BatchReader as BatchReader
+from jaxsched.data.read_workers import ReadWorkers as ReadWorkers
 from jaxsched.data.shuffle import epoch_order as epoch_order
 from jaxsched.data.sources.cifar import Cifar10 as Cifar10
 from jaxsched.data.sources.cifar import Cifar100 as Cifar100

@@ -164,7 +164,8 @@ class PreparedSplit:
                 # TFDS's own decoder would keep the low 8 bits of 16, and a palette's numbers.
                 grey = image.mode in ("1", "L", "I", "I;16")
                 usual: Mode = "L" if grey else "RGB"
-                pixels = np.asarray(convert(image, self._mode or usual))
+                mode: Mode = usual if self._mode is None else self._mode
+                pixels = np.asarray(convert(image, mode))
         except Exception as error:  # Pillow's decoders raise many types.
             raise ValueError(
                 f"{self.where}: the image of example {number} cannot be decoded ({error})."

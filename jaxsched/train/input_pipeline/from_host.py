@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsched.data import BatchReader, StreamedImages
+from jaxsched.data import BatchReader, ReadWorkers, StreamedImages
 from jaxsched.train.distributed.driver import Driver, TakeShard
 from jaxsched.train.input_pipeline.base import (
     BatchRows,
@@ -33,7 +33,7 @@ class FromHostTraining:
         records: the training examples.
         shuffle: the order of the examples.
         preprocess: augments and normalises them.
-        workers: processes that read and decode; 0 does it in threads.
+        workers: read and decode.
     """
 
     split: tuple[int, ...] = (1, 2, 3, 4)  # all but the seed
@@ -44,7 +44,7 @@ class FromHostTraining:
         records: StreamedImages,
         shuffle: EpochShuffle,
         preprocess: Preprocess,
-        workers: int,
+        workers: ReadWorkers,
     ):
         self._driver, self._records, self._workers = driver, records, workers
         self._shuffle, self._preprocess = shuffle, preprocess
@@ -151,7 +151,7 @@ class FromHostEvaluation:
         records: the test examples.
         batch_size: the size of each batch.
         preprocess: normalises the images.
-        workers: processes that read and decode; 0 does it in threads.
+        workers: read and decode.
     """
 
     split: tuple[int, ...] = (0, 1, 2)
@@ -162,7 +162,7 @@ class FromHostEvaluation:
         records: StreamedImages,
         batch_size: int,
         preprocess: Preprocess,
-        workers: int,
+        workers: ReadWorkers,
     ):
         self._driver, self._records, self._workers = driver, records, workers
         self._batch_size, self._preprocess = batch_size, preprocess
