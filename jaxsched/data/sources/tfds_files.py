@@ -115,7 +115,7 @@ class PreparedSplit:
     def __init__(self, builder: Any, split: str):
         self.where = f"{builder.name}, split {split!r}, in {builder.data_path}"
         self._image_key, self._label_key = _keys(builder.info)
-        self._mode = _image_mode(builder.info, self._image_key)
+        self._mode: Mode | None = _image_mode(builder.info, self._image_key)
         self.class_names = tuple(builder.info.features[self._label_key].names)
         self._examples = _open_split(builder, split, self._image_key, self.where)
 
