@@ -1,5 +1,6 @@
 """Image data sets: their sources, the order of the examples, and augmentation."""
 
+from jaxsched.data.check import find_unreadable as find_unreadable
 from jaxsched.data.dataset import Dataset as Dataset
 from jaxsched.data.dataset import Images as Images
 from jaxsched.data.dataset import Source as Source

@@ -15,8 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from jaxsched.data import BatchReader, Digits, ReadWorkers, Streamed, StreamedImages, Subset, loader
-
+from jaxsched.data import (
+    BatchReader,
+    Digits,
+    ReadWorkers,
+    Streamed,
+    StreamedImages,
+    Subset,
+    find_unreadable,
+    loader,
+)
 
 class Numbers(StreamedImages):
     """Each image holds its example's index and a number drawn from its generator."""
@@ -309,3 +317,23 @@ def test_streamed_images_are_those_of_the_source_and_of_its_subset():
     image, label = part.train.read(59, None)
     np.testing.assert_array_equal(image, whole.train.images[59])
     assert label == whole.train.labels[59]
+
+
+def test_every_example_that_cannot_be_read_is_listed():
+    """In order, with the number of those that were read, as a bar shows it."""
+
+    class Half(Numbers):
+        def read(self, example, random):
+            assert random is None
+            if example % 2:
+                raise (ValueError(f"file {example}") if example % 3 else KeyError())
+            return super().read(example, random)
+
+    half, counts = Half(), []
+    with ReadWorkers([half]) as workers:
+        errors = find_unreadable(half, workers, on_read=counts.append)
+        some = find_unreadable(half, workers, np.array([8, 5]))
+    assert sum(counts) == 1000 and len(counts) > 5
+    odd = range(1, 1000, 2)
+    assert errors == [f"file {n}" if n % 3 else f"example {n}: KeyError" for n in odd]
+    assert some == ["file 5"]
