@@ -26,6 +26,7 @@ from jaxsched.data import (
     loader,
 )
 
+
 class Numbers(StreamedImages):
     """Each image holds its example's index and a number drawn from its generator."""
 
