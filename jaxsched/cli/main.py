@@ -11,9 +11,11 @@ from typing import Any
 from jaxsched import __version__
 from jaxsched.extras import require_extra
 
-_COMMANDS = ("train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe")
+_COMMANDS = (
+    "train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe", "check-data",
+)  # fmt: skip
 # After their config file come fields of its experiment, which are unknown until it is loaded.
-_TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe")
+_TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe", "check-data")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jaxsched.data.dataset import Dataset, Images, Source, StreamedImages
+from jaxsched.data.fields import check_kind
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,9 @@ class Streamed(Source):
     Attributes:
         source: the source of the examples.
 
+    Raises:
+        ValueError: when `source` is none.
+
     Example:
         >>> from jaxsched.data import Digits, Images, Streamed
         >>> isinstance(Streamed(Digits()).load().train, Images)
@@ -24,6 +28,9 @@ class Streamed(Source):
     """
 
     source: Source
+
+    def __post_init__(self):
+        check_kind("Streamed", "source", self.source, Source)
 
     def load(self) -> Dataset:
         """Loads the source; its images are streamed from host memory."""
