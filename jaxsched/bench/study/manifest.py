@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxsched.bench.study.target import MedianBest
+from jaxsched.output import make_folder, require_file_name, write_text
+from jaxsched.text import visible
 from jaxsched.tracking.records import Run
 
 
@@ -66,8 +68,8 @@ class StudyManifest:
 
     def write(self, path: Path) -> None:
         """Writes the manifest as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        make_folder(path.parent)
+        write_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "StudyManifest":
@@ -75,7 +77,7 @@ class StudyManifest:
 
         Raises:
             FileNotFoundError: if the file does not exist.
-            ValueError: if it is not a study's manifest.
+            ValueError: if it is not a study's manifest, or a name in it leads to another folder.
         """
         if not path.is_file():
             raise FileNotFoundError(
@@ -84,7 +86,7 @@ class StudyManifest:
             )
         try:
             return cls(**_from_json(json.loads(path.read_text(encoding="utf-8"))))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path} does not hold a study's manifest ({error!r}); move it away and run "
                 "`jaxsched bench` again, which writes it anew."
@@ -92,11 +94,34 @@ class StudyManifest:
 
 
 def _from_json(content: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a manifest, which may be that of others: everything is checked."""
     target = content["target"]
-    return {
+    found = {
         **content,
         "runs": tuple(Run(**run) for run in content["runs"]),
         "target": MedianBest(**target) if isinstance(target, dict) else target,
         "further_targets": tuple(content["further_targets"]),
-        "published": {name: Published(**entry) for name, entry in content["published"].items()},
+        "published": {
+            name: Published(_share(entry["accuracy"]), visible(entry["source"]))
+            for name, entry in content["published"].items()
+        },
     }
+    # Folders are named after the study and its experiments, files after the runs.
+    require_file_name("a study", found["name"])
+    for run in found["runs"]:
+        require_file_name("an experiment", run.name)
+        if not isinstance(run.seed, int) or not run.file_name:
+            raise ValueError(f"expected a whole number as seed, got {run.seed!r}")
+    names = [run.name for run in found["runs"]]
+    for name in (found["baseline"], target["baseline"] if isinstance(target, dict) else names[0]):
+        if name not in names:
+            raise ValueError(f"expected an experiment of the study as baseline, got {name!r}")
+    for share in (*found["further_targets"], *(() if isinstance(target, dict) else (target,))):
+        _share(share)
+    return found
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"expected an accuracy within [0, 1], got {value!r:.40}")
+    return value

@@ -3,10 +3,12 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxsched.data.dataset import Dataset, Source, StreamedImages
+from jaxsched.data.fingerprint import files_digest
 from jaxsched.data.transforms.crop import RandomResizedCrop
 from jaxsched.data.transforms.decode import read_square
 from jaxsched.extras import require_extra
@@ -93,6 +95,15 @@ class _Files(StreamedImages):
         label = self._labels[example]
         path = self._folder / self._classes[label] / os.fsdecode(self._names[example])
         return read_square(path, self._size, self._crop, random), label
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `StreamedImages.fingerprint`; a digest of the files' classes, names and sizes."""
+        names = (
+            os.path.join(self._classes[label], os.fsdecode(name))
+            for label, name in zip(self._labels, self._names, strict=True)
+        )
+        found = files_digest(((name, self._folder / name) for name in names), len(self))
+        return {**super().fingerprint(), "digest": found}
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

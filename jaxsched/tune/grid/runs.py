@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxsched.tracking import Progress, Record, plan_for, read_record, record_path
+from jaxsched.output import require_file_name
+from jaxsched.tracking import Progress, Record, plan_for, read_records, record_path
 from jaxsched.train import Member
 from jaxsched.train.population.strategy import StrategyChoice
 from jaxsched.tune.execution.runner import Runner
@@ -41,7 +42,7 @@ class GridRuns:
 
     def __init__(self, grid: Grid, folder: Path, *, source_text: str):
         self.grid, self.cells = grid, grid.cells()
-        self.folder = folder / grid.experiment.name
+        self.folder = folder / require_file_name("an experiment", grid.experiment.name)
         self._source_text, self._records = source_text, self.folder / "records"
         for cell in self.cells:
             plan_for(cell.experiment)
@@ -95,6 +96,11 @@ class GridRuns:
         cells = [CellRuns(cell, self._finished(cell)) for cell in self.cells]
         return [runs for runs in cells if runs.records]
 
+    def unreadable(self) -> list[str]:
+        """Returns for each record that cannot be read the reason, with its path."""
+        members = self._members(self.cells)
+        return read_records(self.path(Cell({}, m.experiment), m.seed) for m in members)[1]
+
     def results(self) -> list[Result]:
         """Returns the results of the cells that have finished runs."""
         return [cell_result(runs.cell.values, runs.records) for runs in self.runs()]
@@ -107,8 +113,7 @@ class GridRuns:
         return [Member(cell.experiment, seed) for seed in self.grid.seeds for cell in cells]
 
     def _finished(self, cell: Cell) -> list[Record]:
-        paths = [self.path(cell, seed) for seed in self.grid.seeds]
-        records = [read_record(path) for path in paths if path.exists()]
+        records, _ = read_records(self.path(cell, seed) for seed in self.grid.seeds)
         return [record for record in records if record.is_complete]
 
     def _cell(self, result: Result) -> Cell:
