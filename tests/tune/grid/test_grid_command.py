@@ -83,7 +83,7 @@ def test_a_grid_of_nothing_names_what_to_give(config, tmp_path, capsys):
     assert "at least one value of each axis, got {}" in capsys.readouterr().err
 
 
-def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_path):
+def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_path, lines):
     """Records made by hand: one cell done, one cut off, one diverged, none of them held out."""
     axes = {"momentum": (0.0, 0.5, 0.9)}
     runs = GridRuns(Grid(experiment=experiment, axes=axes), tmp_path, source_text="")
@@ -91,13 +91,12 @@ def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_pa
     with pytest.raises(ValueError, match="has no finished run; run the grid first"):
         write_grid_report(runs)
     for cell, status in zip(runs.cells, ("finished", None, "diverged"), strict=True):
-        header = {"name": cell.experiment.name, "seed": 0, "evaluated_on": "test"}
+        header = lines.header(cell.experiment.name, 0)
         path = runs.path(cell, 0)
         with RecordWriter(path, header) as writer:
-            row = {"epoch": 1.0, "test_loss": 0.5, "test_accuracy": 0.75, "train_seconds": 2.0}
-            writer.evaluation(row)
+            writer.evaluation(lines.row(4, test_loss=0.5, test_accuracy=0.75))
             if status is not None:
-                writer.end(status=status)
+                writer.end(status=status, reason="")
     report = write_grid_report(runs)
     assert report.table.row_count == 2
     assert report.statements[0] == "Best: momentum 0, with loss 0.5 (n=1)."
