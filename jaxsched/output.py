@@ -82,7 +82,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        file = next((part for part in (folder, *folder.parents) if part.is_file()), None)
+        file = next((part for part in (folder, *folder.parents) if os.path.isfile(part)), None)
         if file is not None:
             reason = f"{file} is a file; move it away, or use another folder"
         elif isinstance(error, FileNotFoundError | FileExistsError):
@@ -124,7 +124,7 @@ def require_file_name(what: str, name: str) -> str:
 
 def refuse_link(path: Path) -> None:
     """Raises an OSError when a path to write to is a symbolic link, whose target would be lost."""
-    if path.is_symlink():
+    if os.path.islink(path):  # which, unlike pathlib's, is no error for a name that is too long
         raise OSError(
             f"{path} is a symbolic link to {os.readlink(path)}, and no file is written through a "
             "link; remove the link, or use another folder."
@@ -138,4 +138,4 @@ def explain(error: OSError) -> str:
 
 
 def _kept(path: Path) -> str:
-    return " The file that was there before is kept." if path.exists() else ""
+    return " The file that was there before is kept." if os.path.exists(path) else ""

@@ -1,7 +1,7 @@
 """The manifest of a study: what a report needs beside the records. Imports no JAX."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class StudyManifest:
                 "`jaxsched bench` writes one."
             )
         try:
-            return cls(**_from_json(json.loads(path.read_text(encoding="utf-8"))))
+            return cls(**_from_json(json.loads(path.read_text(encoding="utf-8-sig"))))
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path} does not hold a study's manifest ({error!r}); move it away and run "
@@ -94,31 +94,39 @@ class StudyManifest:
 
 
 def _from_json(content: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a manifest, which may be that of others: everything is checked."""
+    """The fields of a manifest. It may be that of others, so that everything is checked."""
+    runs = tuple(_run(**run) for run in content["runs"])
+    names = [run.name for run in runs]
     target = content["target"]
-    found = {
+    return {
         **content,
-        "runs": tuple(Run(**run) for run in content["runs"]),
-        "target": MedianBest(**target) if isinstance(target, dict) else target,
-        "further_targets": tuple(content["further_targets"]),
+        "name": require_file_name("a study", content["name"]),
+        "runs": runs,
+        "target": _rule(names, **target) if isinstance(target, dict) else _share(target),
+        "further_targets": tuple(map(_share, content["further_targets"])),
+        "baseline": _one_of(names, content["baseline"]),
         "published": {
             name: Published(_share(entry["accuracy"]), visible(entry["source"]))
             for name, entry in content["published"].items()
         },
     }
-    # Folders are named after the study and its experiments, files after the runs.
-    require_file_name("a study", found["name"])
-    for run in found["runs"]:
-        require_file_name("an experiment", run.name)
-        if not isinstance(run.seed, int) or not run.file_name:
-            raise ValueError(f"expected a whole number as seed, got {run.seed!r}")
-    names = [run.name for run in found["runs"]]
-    for name in (found["baseline"], target["baseline"] if isinstance(target, dict) else names[0]):
-        if name not in names:
-            raise ValueError(f"expected an experiment of the study as baseline, got {name!r}")
-    for share in (*found["further_targets"], *(() if isinstance(target, dict) else (target,))):
-        _share(share)
-    return found
+
+
+def _run(name: str, digest: str, seed: int) -> Run:
+    run = Run(require_file_name("an experiment", name), digest, seed)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not run.file_name:
+        raise ValueError(f"expected a whole number as seed, got {seed!r}")
+    return run
+
+
+def _rule(names: Sequence[str], baseline: str) -> MedianBest:
+    return MedianBest(_one_of(names, baseline))
+
+
+def _one_of(names: Sequence[str], name: str) -> str:
+    if name not in names:
+        raise ValueError(f"expected an experiment of the study as baseline, got {name!r}")
+    return name
 
 
 def _share(value: Any) -> float:
