@@ -143,7 +143,10 @@ def change(folder, **changes):
         ({"name": ["x"]}, "does not hold a study's manifest"),
         ({"runs": [{"name": "..", "digest": "0" * 8, "seed": 0}]}, "an experiment needs a name"),
         ({"runs": [{"name": "a", "digest": "/../x", "seed": 0}]}, "needs a name of letters"),
-        ({"runs": [{"name": "a", "digest": "0", "seed": "../.."}]}, "expected a whole number as seed"),
+        (
+            {"runs": [{"name": "a", "digest": "0", "seed": "../.."}]},
+            "expected a whole number as seed",
+        ),
         ({"runs": []}, "expected an experiment of the study as baseline"),
         ({"target": "high"}, "expected an accuracy"),
         ({"target": 10**400}, "expected an accuracy"),

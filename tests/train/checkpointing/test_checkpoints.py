@@ -93,7 +93,7 @@ def assert_is(snapshot, step):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir() if path.name != "lock")
+    return sorted(path.name for path in folder.iterdir() if path.stem != "lock")
 
 
 @pytest.mark.parametrize("num_devices", [1, 4])

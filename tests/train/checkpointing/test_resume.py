@@ -1,7 +1,9 @@
 """Runs that real signals interrupt and that are resumed, against the uninterrupted run."""
 
+import contextlib
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -185,7 +187,9 @@ def test_fifty_kills(folder, uninterrupted, like):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_saves_the_run_and_ends_it(folder, uninterrupted, like, number, code):
     process = start(folder, f"signal{number}")
     try:
@@ -199,6 +203,41 @@ def test_a_signal_saves_the_run_and_ends_it(folder, uninterrupted, like, number,
     assert "Traceback" not in output
     finish(start(folder, f"signal{number}", "--resume", minutes=10))
     assert_same_end(folder, f"signal{number}", like)
+
+
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # now the process is told when the terminal is closed
+from jaxsched.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_costs_nothing(folder, uninterrupted, like):
+    """From then on every line that is written to it is an error."""
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    arguments = ["train", str(folder / "long.py"), "--workdir", str(folder / "closed")]
+    command = [sys.executable, "-c", ON_TERMINAL, *arguments]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    deadline = time.monotonic() + 240
+    try:
+        while not any("evaluation" in p.read_text() for p in (folder / "closed").glob("*.jsonl")):
+            with contextlib.suppress(BlockingIOError):
+                os.read(ours, 65536)  # or the process would wait for a reader
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        os.close(ours)
+        assert process.wait(timeout=120) == 129
+    finally:
+        process.kill()
+    (run,) = runs(folder, "closed")
+    assert 0 < max(saved_steps(run)) < TOTAL_STEPS
+    finish(start(folder, "closed", "--resume", minutes=10))
+    assert_same_end(folder, "closed", like)
 
 
 @pytest.mark.slow
@@ -311,10 +350,10 @@ def test_a_run_that_saved_nothing_starts_anew_and_names_the_nearest_one(small, t
     (tmp_path / "small-torn-seed0.jsonl").write_text('{"kind": "run", "conf')
     (tmp_path / "small-torn-seed0").mkdir()
     (tmp_path / "small-other-seed0.jsonl").write_text("[]\n")
-    small("--optimizer.lr.value", "0.2", "--phases.0.epochs", "1", "--resume")
+    small("--optimizer.lr.value", "0.2", "--resume")
     said = " ".join(capsys.readouterr().out.split())
-    changes = "phases.0.epochs: 4 -> 1; optimizer.lr.value: 0.05 -> 0.2"
-    assert f"nearest run, {record.stem}, differs in: {changes}. To go on from it" in said
+    change = "optimizer.lr.value: 0.05 -> 0.2"
+    assert f"nearest run, {record.stem}, differs in: {change}. To go on from it" in said
     # Without its record a run still has its checkpoints, which are not overwritten.
     record.unlink()
     assert "go on from them with --resume, or move the folder" in refused(small, capsys=capsys)
