@@ -158,7 +158,12 @@ def _config(record: Path) -> Any:
 def _require_same_examples(plan: Plan, step: int, content: Mapping[str, Any]) -> None:
     """Raises a ValueError unless the plan's updates up to `step` take as many examples as saved."""
     ours = (plan.examples_at(step), plan.num_examples)
-    theirs = (content["examples"], content["num_examples"])
+    last = content["rows"][-1] if content["rows"] else {}
+    # Snapshots of grids once had nothing but their rows, of which the last is of this update.
+    theirs = (
+        content.get("examples", last.get("examples")),
+        content.get("num_examples", round(last["examples"] / last["epoch"]) if last else None),
+    )
     if ours != theirs or step >= plan.total_steps:
         raise ValueError(
             f"the checkpoint was made after {step} updates and {theirs[0]} examples of a set of "

@@ -145,7 +145,7 @@ def change(folder, **changes):
         ({"runs": [{"name": "a", "digest": "/../x", "seed": 0}]}, "needs a name of letters"),
         (
             {"runs": [{"name": "a", "digest": "0", "seed": "../.."}]},
-            "expected a whole number as seed",
+            "a whole number as seed",
         ),
         ({"runs": []}, "expected an experiment of the study as baseline"),
         ({"target": "high"}, "expected an accuracy"),

@@ -69,9 +69,7 @@ def test_a_file_system_without_locks_is_named_with_the_remedy(tmp_path, monkeypa
         raise OSError(number, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(
-        OSError, match=rf"in the folder {tmp_path}: No locks.*another disk, or have"
-    ):
+    with pytest.raises(OSError, match=rf"in the folder {tmp_path}: No locks.*another disk, or"):
         user(tmp_path)
 
 

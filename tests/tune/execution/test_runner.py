@@ -169,12 +169,11 @@ def test_a_second_command_in_one_folder_is_refused_and_nothing_is_lost(
     # `train` and `bench` claim single records in the same way.
     path = Runner(tmp_path, source_text="", progress=progress).path(members[1])
     with (
-        RecordWriter(path, lines.header()) as writer,
+        RecordWriter(path, lines.header()),
         pytest.raises(BlockingIOError, match=rf"writes {path}; wait for it"),
     ):
         run(members[1:2], tmp_path, progress)
-    writer_lines = read_record(path)
-    assert writer_lines.header["name"] == "a" and not writer_lines.evaluations
+    assert read_record(path).header["name"] == "a" and not read_record(path).evaluations
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         [path.name, Runner(tmp_path, source_text="", progress=progress).path(members[0]).name]
     )
