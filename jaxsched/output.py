@@ -15,6 +15,7 @@ from pathlib import Path
 
 _LONGEST = 255  # bytes of a name, in all usual file systems
 _REMEDIES = {
+    errno.ENOENT: "make its folder first",
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "make room in your quota",
     errno.EFBIG: "raise the limit of file sizes (ulimit -f)",

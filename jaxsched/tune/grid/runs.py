@@ -98,8 +98,8 @@ class GridRuns:
 
     def unreadable(self) -> list[str]:
         """Returns for each record that cannot be read the reason, with its path."""
-        members = self._members(self.cells)
-        return read_records(self.path(Cell({}, m.experiment), m.seed) for m in members)[1]
+        paths = [self.path(cell, seed) for cell in self.cells for seed in self.grid.seeds]
+        return read_records(paths)[1]
 
     def results(self) -> list[Result]:
         """Returns the results of the cells that have finished runs."""
