@@ -41,9 +41,7 @@ def take(path: Path) -> FileLock | None:
     """
     lock = _acquired(path, blocking=False)
     if lock is not None:
-        # It only serves a message, for which nothing has to fail.
-        with contextlib.suppress(OSError):
-            _holder_path(path).write_text(f"{os.getpid()} {socket.gethostname()}")
+        _name_holder(path)
     return lock
 
 
@@ -96,6 +94,14 @@ def holder(path: Path) -> str:
     except (OSError, ValueError):  # not there, or not yet written
         return "another process"
     return f"process {process}" if host == socket.gethostname() else f"process {process} on {host}"
+
+
+def _name_holder(path: Path) -> None:
+    # It only serves a message, for which nothing has to fail.
+    with contextlib.suppress(OSError):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with open(os.open(_holder_path(path), flags, 0o666), "w") as file:
+            file.write(f"{os.getpid()} {socket.gethostname()}")
 
 
 def _holder_path(path: Path) -> Path:

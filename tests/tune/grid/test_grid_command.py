@@ -107,6 +107,25 @@ def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_pa
     assert np.ptp(imread(runs.folder / "grid.png")) > 0.9
 
 
+def test_n_counts_the_values_of_a_mean_and_a_damaged_record_is_named(experiment, tmp_path, lines):
+    grid = Grid(experiment=experiment, axes={"momentum": (0.5, 0.9)}, seeds=(0, 1, 2))
+    runs = GridRuns(grid, tmp_path, source_text="")
+    cell, other = runs.cells
+    for seed, status in enumerate(("finished", "diverged", "diverged")):
+        with RecordWriter(
+            runs.path(cell, seed), lines.header(cell.experiment.name, seed)
+        ) as writer:
+            writer.evaluation(lines.row(4, test_accuracy=0.0938))
+            writer.end(status=status, reason="")
+    runs.path(other, 0).write_text('{"kind": "run"}\n')
+    report = write_grid_report(runs)
+    assert "| 0.5 | 2 diverged | 9.38 (n=1) | 3 |" in report.markdown
+    assert report.statements[-1].startswith(f"A record is left out: {runs.path(other, 0)}, line 1")
+    assert (
+        report.statements[-1] in json.loads((runs.folder / "grid.json").read_text())["statements"]
+    )
+
+
 def test_runs_from_a_snapshot_lie_apart_from_those_from_scratch(experiment, tmp_path):
     axes = {"momentum": (0.5, 0.9)}
     scratch = Grid(experiment=experiment, axes=axes, epochs=4.0)
