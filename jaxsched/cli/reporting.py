@@ -22,7 +22,7 @@ def reported(report: Callable[[], None]) -> Iterator[None]:
     except BaseException:
         try:
             report()
-        except (ValueError, OSError) as second:
+        except Exception as second:
             print(f"no report: {second}", file=sys.stderr)
         raise
     report()

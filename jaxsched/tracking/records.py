@@ -25,8 +25,8 @@ class Record:
     """The content of a run's record.
 
     Attributes:
-        header: the experiment's name, digest and config, the seed, the source text and the
-            environment.
+        header: the experiment's name, digest and config, the seed, the fingerprint of the data, the
+            source text and the environment.
         evaluations: the rows, in order; see `jaxsched.train.Evaluation`.
         end: the status and the reason; None when the run was cut off.
     """

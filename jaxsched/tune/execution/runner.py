@@ -11,7 +11,6 @@ from jaxsched.tracking import (
     Progress,
     RecordWriter,
     RunProgress,
-    claim_runs,
     load,
     peak_memory,
     plan_for,
@@ -62,22 +61,21 @@ class Runner:
         return record_path(self._folder, member.experiment, member.seed)
 
     def run(self, members: Sequence[Member]) -> None:
-        """Makes the runs that are missing. Meanwhile no other command makes runs in this folder.
+        """Makes the runs that are missing.
 
         A run whose record cannot be read is not made, so that nothing of its file is lost; the
         reason is shown.
 
         Raises:
-            BlockingIOError: when another process makes runs in this folder.
+            BlockingIOError: when another process makes one of the runs.
             ValueError: when the members cannot run by the chosen strategy, or runs were made with
                 other data.
         """
-        with claim_runs(self._folder):
-            missing = [member for member in members if self._is_missing(member)]
-            plans = [plan_for(member.experiment) for member in missing]
-            self._progress.start(sum(plan.examples_at(plan.total_steps) for plan in plans))
-            for family in sorted(families(missing), key=self._differs_from_snapshot):
-                self._run_family(family)
+        missing = [member for member in members if self._is_missing(member)]
+        plans = [plan_for(member.experiment) for member in missing]
+        self._progress.start(sum(plan.examples_at(plan.total_steps) for plan in plans))
+        for family in sorted(families(missing), key=self._differs_from_snapshot):
+            self._run_family(family)
 
     def _is_missing(self, member: Member) -> bool:
         path = self.path(member)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxsched.output import require_file_name
-from jaxsched.tracking import Progress, Record, plan_for, read_records, record_path
+from jaxsched.tracking import Progress, Record, claim_runs, plan_for, read_records, record_path
 from jaxsched.train import Member
 from jaxsched.train.population.strategy import StrategyChoice
 from jaxsched.tune.execution.runner import Runner
@@ -69,7 +69,9 @@ class GridRuns:
             check: is called about once a second; an exception from it ends the runs.
 
         Raises:
-            ValueError: when the runs cannot be made by the chosen strategy.
+            BlockingIOError: when another process makes runs in this folder.
+            ValueError: when the runs cannot be made by the chosen strategy, or were made with other
+                data.
         """
         if self.grid.compares_time and choice not in ("auto", "in_turn", 1):
             raise ValueError(
@@ -84,12 +86,15 @@ class GridRuns:
             check=check,
             snapshots=self._snapshots,
         )
-        runner.run(self._members(self.cells))
-        for _ in range(self.grid.refine):
-            advised = rank_cells(self.results()).advised
-            added = [] if advised is None else self.grid.refined(self.cells, self._cell(advised))
-            self.cells += added
-            runner.run(self._members(added))
+        # Held from the first run to the last, so that no other command starts between two of them.
+        with claim_runs(self._records):
+            runner.run(self._members(self.cells))
+            for _ in range(self.grid.refine):
+                advised = rank_cells(self.results()).advised
+                best = None if advised is None else self._cell(advised)
+                added = [] if best is None else self.grid.refined(self.cells, best)
+                self.cells += added
+                runner.run(self._members(added))
 
     def runs(self) -> list[CellRuns]:
         """Returns the cells that have finished runs, each with the records of those."""

@@ -107,6 +107,20 @@ def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_pa
     assert np.ptp(imread(runs.folder / "grid.png")) > 0.9
 
 
+def test_a_second_grid_in_one_folder_is_refused_and_nothing_is_lost(experiment, tmp_path, progress):
+    grid = Grid(experiment=experiment, axes={"momentum": (0.5,)}, epochs=0.5)
+    runs, refused = GridRuns(grid, tmp_path, source_text=""), []
+
+    def check():
+        with pytest.raises(BlockingIOError, match=f"makes runs in {runs.folder}") as error:
+            GridRuns(grid, tmp_path, source_text="").run(progress)
+        refused.append(error)
+
+    runs.run(progress, choice="in_turn", check=check)
+    ((_, (record,)),) = runs.runs()
+    assert refused and record.is_complete and len(record.evaluations) == 4
+
+
 def test_n_counts_the_values_of_a_mean_and_a_damaged_record_is_named(experiment, tmp_path, lines):
     grid = Grid(experiment=experiment, axes={"momentum": (0.5, 0.9)}, seeds=(0, 1, 2))
     runs = GridRuns(grid, tmp_path, source_text="")
