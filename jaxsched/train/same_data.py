@@ -10,6 +10,17 @@ from jaxsched.experiment.diff import differences
 DATA_KEY = "data"
 
 
+def data_changes(made: Mapping[str, Any], dataset: Dataset) -> str:
+    """Returns in what the data differ from those of a record or checkpoint; "" if in nothing.
+
+    Args:
+        made: its header or its JSON. One from before fingerprints differs in nothing.
+        dataset: the data of now.
+    """
+    before = made.get(DATA_KEY, dataset.fingerprint)
+    return "; ".join(differences(before, dataset.fingerprint))
+
+
 def require_same_data(what: object, made: Mapping[str, Any], dataset: Dataset) -> None:
     """Refuses to go on from, or to count, what was made with other data.
 
@@ -31,11 +42,8 @@ def require_same_data(what: object, made: Mapping[str, Any], dataset: Dataset) -
         ...     print(str(error).partition(";")[0])
         run.jsonl was made with other data: train.examples: 80 -> 79
     """
-    before = made.get(DATA_KEY)
-    if before is None or before == dataset.fingerprint:
-        return
-    changes = "; ".join(differences(before, dataset.fingerprint))
-    raise ValueError(
-        f"{what} was made with other data: {changes}. Put the data back as they were, or use "
-        "another folder to start anew."
-    )
+    if changes := data_changes(made, dataset):
+        raise ValueError(
+            f"{what} was made with other data: {changes}. Put the data back as they were, or use "
+            "another folder to start anew."
+        )

@@ -193,8 +193,13 @@ class Checkpoints:
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self.close()
+        except OSError as second:
+            if error is None:
+                raise
+            error.add_note(str(second))  # which must not hide what ended the block
 
     def _write(
         self,

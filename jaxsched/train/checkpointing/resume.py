@@ -23,7 +23,7 @@ from jaxsched.train.checkpointing.orbax_io import DamagedError, saved_steps
 from jaxsched.train.checkpointing.run_state import RunState, plan_so_far
 from jaxsched.train.distributed.multihost import broadcast_from_main
 from jaxsched.train.program.program import Program
-from jaxsched.train.same_data import DATA_KEY, require_same_data
+from jaxsched.train.same_data import DATA_KEY, data_changes, require_same_data
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ class ResumeOptions:
         if self.start_from is not None:
             step, content = read_content(self.start_from)
             _require_same_examples(plan_so_far(experiment, plan, content), step, content)
-            return ""
+            # Another experiment may have other data, which the user should know.
+            changes = data_changes(content, dataset)
+            return f"{self.start_from} was made with other data: {changes}." if changes else ""
         if not self.resume:
             return ""
         # A job may be stopped before its first checkpoint, and its command is then given again.
