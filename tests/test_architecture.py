@@ -12,12 +12,13 @@ import jaxsched
 ROOT = Path(jaxsched.__file__).parent
 
 # The library's parts, from the bottom up; each may import the ones before it.
-LIBRARY = ("extras", "text", "schedules", "plan", "transforms", "optim", "batch_size")
+LIBRARY = ("extras", "output", "text", "schedules", "plan", "transforms", "optim", "batch_size")
 # What the trainer adds.
 TRAINER = (*LIBRARY, "models", "data", "experiment", "train")
 # What each part may import from the package, apart from itself.
 ALLOWED = {
     "extras": (),
+    "output": (),
     "text": (),
     "schedules": (),
     "plan": ("schedules",),

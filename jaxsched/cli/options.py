@@ -70,7 +70,7 @@ def exit_on_signal(signals: SignalHandler) -> None:
     The signal handler itself must not raise: it may run within a callback of Python's garbage
     collector, which swallows a KeyboardInterrupt.
     """
-    if signals.received == signal.SIGTERM:
-        sys.exit(128 + signal.SIGTERM)
-    if signals.received is not None:
+    if signals.received == signal.SIGINT:
         raise KeyboardInterrupt
+    if signals.received is not None:
+        sys.exit(128 + signals.received)

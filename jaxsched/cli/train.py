@@ -14,6 +14,7 @@ from rich.console import Console
 from jaxsched import tracking
 from jaxsched.cli.options import ExperimentCommand
 from jaxsched.cli.printing import print_line, print_plan
+from jaxsched.data import Dataset
 from jaxsched.experiment import Experiment, describe
 from jaxsched.plan import Plan
 from jaxsched.train import (
@@ -61,10 +62,10 @@ class Train(ExperimentCommand):
         with contextlib.ExitStack() as stack:
             progress = stack.enter_context(tracking.Progress(console))
             signals = stack.enter_context(SignalHandler())
-            checkpoints = _open(start, experiment, plan, path, stack)
+            data = tracking.load(experiment.data)
+            checkpoints = _open(start, experiment, plan, path, data, stack, progress)
             progress.start(plan.examples_at(plan.total_steps))
             progress.show(f"{experiment.name}: compiling")
-            data = tracking.load(experiment.data)
             program = Program(experiment, data, read_workers=options.read_workers)
             every_seconds = 60 * options.checkpoint_minutes
             run = progress.run(f"{experiment.name}, seed {seed}")
@@ -93,6 +94,7 @@ class Train(ExperimentCommand):
                     keep_before_last_decay=True,
                 ),
                 profile=profile,
+                is_claimed=True,
             )
         print_line(f"{outcome.reason or outcome.status}; record in {path}", console)
         if outcome.rows:
@@ -171,17 +173,28 @@ def _open(
     experiment: Experiment,
     plan: Plan,
     record: Path,
+    data: Dataset,
     stack: contextlib.ExitStack,
+    progress: tracking.Progress,
 ) -> Checkpoints | None:
-    """Opens the run's checkpoints on the main process, once all processes may start."""
+    """Opens the run's checkpoints on the main process, once all processes may start.
+
+    The main process also holds the claim on the record, until the stack is closed.
+    """
     driver = make_driver(experiment.driver, experiment.num_devices)
     require_same("experiment", json.dumps(describe(experiment)))
+    require_same("data", json.dumps(data.fingerprint))
     opened = []
 
     def check() -> None:
-        tracking.refuse_finished(record)
-        start.check(experiment, plan, record)
-        opened.append(stack.enter_context(Checkpoints(start.folder)))
+        with contextlib.ExitStack() as opening:
+            opening.enter_context(tracking.claim_record(record))
+            tracking.refuse_finished(record)
+            said = start.check(experiment, plan, record, data)
+            opened.append(opening.enter_context(Checkpoints(start.folder)))
+            stack.push(opening.pop_all())
+        if said:
+            progress.say(said)
 
     broadcast_from_main(driver, check)
     return opened[0] if opened else None

@@ -9,6 +9,7 @@ from jaxsched.bench.study.manifest import Published, StudyManifest
 from jaxsched.bench.study.target import MedianBest
 from jaxsched.experiment import Experiment
 from jaxsched.experiment.files import load_module
+from jaxsched.output import require_file_name
 from jaxsched.tracking.records import Run
 
 
@@ -30,8 +31,8 @@ class Study:
         published: the published accuracies, by an experiment's name.
 
     Raises:
-        ValueError: if names or seeds repeat, if there is nothing to run, if a name belongs to no
-            experiment, or if a target is not within (0, 1].
+        ValueError: if the name is none of a folder, if names or seeds repeat, if there is nothing
+            to run, if a name belongs to no experiment, or if a target is not within (0, 1].
 
     Example: `experiments/studies/quickstart.py`.
     """
@@ -45,6 +46,7 @@ class Study:
     published: Mapping[str, Published] = field(default_factory=dict)
 
     def __post_init__(self):
+        require_file_name("Study", self.name)
         names = [experiment.name for experiment in self.experiments]
         if not self.experiments or not self.seeds:
             raise ValueError(

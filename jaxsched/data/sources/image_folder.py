@@ -4,6 +4,7 @@ import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from jaxsched.data.fields import (
     check_yes_or_no,
     find_folder,
 )
+from jaxsched.data.fingerprint import files_digest
 from jaxsched.data.sources.image_files import (
     describe_files,
     image_suffixes,
@@ -123,6 +125,15 @@ class _Files(StreamedImages):
         label = self._labels[example]
         path = self._folder / self._classes[label] / os.fsdecode(self._names[example])
         return read_square(path, self._size, self._crop, random), label
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `StreamedImages.fingerprint`; a digest of the files' classes, names and sizes."""
+        names = (
+            os.path.join(self._classes[label], os.fsdecode(name))
+            for label, name in zip(self._labels, self._names, strict=True)
+        )
+        found = files_digest(((name, self._folder / name) for name in names), len(self))
+        return {**super().fingerprint(), "digest": found}
 
 
 def _classes(folder: Path) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A source whose images stay in host memory and go to the devices batch by batch."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -60,3 +61,7 @@ class _InMemory(StreamedImages):
         """See `StreamedImages.read`."""
         del random
         return self._images.images[example], self._images.labels[example]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `StreamedImages.fingerprint`; it is the same as without `Streamed`."""
+        return self._images.fingerprint()

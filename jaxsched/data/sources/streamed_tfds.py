@@ -1,6 +1,7 @@
 """A data set of TensorFlow Datasets that is too large for host memory."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,10 @@ class _Prepared(StreamedImages):
         height, width = image.shape[:2]
         box = choose_box(width, height, self._size, self._crop, random)
         return resize_box(to_pillow(image), box, self._size), np.int32(label)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `StreamedImages.fingerprint`; a digest of the set's version, split and files."""
+        return {**super().fingerprint(), "digest": self._split.digest()}
 
 
 def _spread(dataset: StreamedImages, count: int) -> np.ndarray:

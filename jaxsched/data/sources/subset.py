@@ -1,6 +1,7 @@
 """A subset of the training examples of another source."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -71,3 +72,7 @@ class _First(StreamedImages):
     def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
         """See `StreamedImages.read`."""
         return self._whole.read(example, random)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `StreamedImages.fingerprint`."""
+        return {**self._whole.fingerprint(), "examples": self._count}

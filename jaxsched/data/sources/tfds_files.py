@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxsched.data.fields import check_folder, check_text, find_folder
+from jaxsched.data.fingerprint import digest, files_digest
 from jaxsched.data.transforms.decode import Mode, convert
 from jaxsched.extras import require_extra
 
@@ -114,6 +115,7 @@ class PreparedSplit:
 
     def __init__(self, builder: Any, split: str):
         self.where = f"{builder.name}, split {split!r}, in {builder.data_path}"
+        self._name, self._folder = f"{builder.info.full_name} {split}", Path(builder.data_path)
         self._image_key, self._label_key = _keys(builder.info)
         self._mode: Mode | None = _image_mode(builder.info, self._image_key)
         self.class_names = tuple(builder.info.features[self._label_key].names)
@@ -121,6 +123,12 @@ class PreparedSplit:
 
     def __len__(self) -> int:
         return len(self._examples)
+
+    def digest(self) -> str:
+        """Returns what identifies the split: the set's version, its name, and its files' sizes."""
+        paths = sorted(self._folder.glob("*record*"))
+        found = files_digest(((path.name, path) for path in paths), len(paths))
+        return digest((self._name.encode(), found.encode()))
 
     def decode(self, number: int) -> tuple[np.ndarray, int]:
         """Decodes an example to its image, uint8[H, W, C], and label."""
