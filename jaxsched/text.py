@@ -7,9 +7,12 @@ to_seven_digits       a float32 without its rounding error
 first_to_last         how a quantity changes
 mean_and_sd           a share's mean ± standard deviation, in per cent
 aligned_columns       a table for a terminal
+visible               a text of others, without characters that command a terminal
+markdown_text         a text of others in Markdown
 markdown_rows         a table in Markdown
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -133,6 +136,40 @@ def aligned_columns(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def visible(text: str) -> str:
+    """Writes characters that command a terminal, or that no file can hold, as their escapes.
+
+    These are control characters but newlines and tabs, marks that change the direction of writing,
+    and halves of surrogate pairs.
+
+    Example:
+        >>> from jaxsched.text import visible
+        >>> print(visible(f"red: {chr(27)}[31m"))
+        red: \\x1b[31m
+    """
+    if text.isprintable():
+        return text
+    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+_COMMANDS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def markdown_text(text: str) -> str:
+    """Writes a text of others on one line of Markdown, in which it is no tag, link or column.
+
+    Example:
+        >>> from jaxsched.text import markdown_text
+        >>> markdown_text("<b>p < 0.05</b>")
+        '&lt;b>p < 0.05&lt;/b>'
+    """
+    line = " ".join(text.split("\n")).replace("|", "\\|").replace("](", "]\\(")
+    # A "<" before a number is no tag.
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", line)
+
+
 def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
     """Writes rows of cells as a Markdown table, with a newline after each row.
 
@@ -150,4 +187,5 @@ def markdown_rows(rows: Sequence[Sequence[str]]) -> str:
     """
     heading, *body = rows
     rule = ("---", *["---:"] * (len(heading) - 1))
-    return "".join(f"| {' | '.join(row)} |\n" for row in [heading, rule, *body])
+    lines = [map(markdown_text, heading), rule, *(map(markdown_text, row) for row in body)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

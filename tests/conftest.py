@@ -3,6 +3,7 @@
 The experiment crosses epochs and changes its batch size; `program` is it, compiled.
 """
 
+import datetime
 import os
 import tempfile
 from pathlib import Path
@@ -58,3 +59,29 @@ def experiment():
 @pytest.fixture(scope="session")
 def program(experiment):
     return Program(experiment, experiment.data.load())
+
+
+class RecordLines:
+    """Makes the content of a record's lines, with every field that a record has to have."""
+
+    def header(self, name="a", seed=3, **changes):
+        header = {
+            "name": name, "seed": seed, "digest": "0" * 8, "config": {"optimizer": {"type": "SGD"}},
+            "source": "", "evaluated_on": "test", "environment": {}, "command": "jaxsched train",
+            "started": datetime.datetime.now(datetime.UTC).isoformat(),
+        }  # fmt: skip
+        return {**header, **changes}
+
+    def row(self, step, **changes):
+        row = {
+            "step": step, "examples": 32 * step, "epoch": step / 10, "train_seconds": step / 20,
+            "evaluation_seconds": 0.1, "batch_size": 32, "learning_rate": 0.1, "momentum": 0.9,
+            "weight_decay": 0.0, "train_loss": 1.0, "train_accuracy": 0.5, "test_loss": 1.0,
+            "test_accuracy": 0.5,
+        }  # fmt: skip
+        return {**row, **changes}
+
+
+@pytest.fixture(scope="session")
+def lines():
+    return RecordLines()

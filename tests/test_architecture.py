@@ -13,13 +13,15 @@ ROOT = Path(jaxsched.__file__).parent
 
 # The library's parts, from the bottom up; each may import the ones before it.
 LIBRARY = (
-    "extras", "text", "field_types", "schedules", "plan", "transforms", "optim", "batch_size",
+    "extras", "output", "text", "field_types",
+    "schedules", "plan", "transforms", "optim", "batch_size",
 )  # fmt: skip
 # What the trainer adds.
 TRAINER = (*LIBRARY, "models", "data", "experiment", "train")
 # What each part may import from the package, apart from itself.
 ALLOWED = {
     "extras": (),
+    "output": (),
     "text": (),
     "field_types": (),
     "schedules": (),

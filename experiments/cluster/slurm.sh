@@ -15,6 +15,22 @@
 #SBATCH --requeue
 #SBATCH --open-mode=append
 
+if [[ ! -f ${1:-} ]]; then
+  echo "error: expected CONFIG [OPTIONS] with a config file, got '${1:-}'" >&2
+  exit 2
+fi
+# The signal before the end goes to the processes of srun alone; one that comes here, too, is of
+# scancel, after which the job must not come back, or of a preemption that puts it back by itself.
+ended_by_slurm=
+trap 'ended_by_slurm=yes' TERM
+
 # Since Slurm 22.05, srun asks for one core a task unless told.
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
-srun .venv/bin/jaxsched train "$@" --distributed ${SLURM_RESTART_COUNT:+--resume}
+status=0
+srun .venv/bin/jaxsched train "$@" --distributed ${SLURM_RESTART_COUNT:+--resume} || status=$?
+
+# 128 + SIGTERM: the run was saved because its time was over.
+if [[ $status -eq 143 && -z $ended_by_slurm ]]; then
+  scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$status"

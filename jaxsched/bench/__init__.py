@@ -31,6 +31,8 @@ from jaxsched.bench.statistics import performance_profile as performance_profile
 from jaxsched.bench.statistics import reached_curve as reached_curve
 from jaxsched.bench.statistics import summarise as summarise
 from jaxsched.bench.statistics import times_to_target as times_to_target
+from jaxsched.bench.study.find_records import FoundRecords as FoundRecords
+from jaxsched.bench.study.find_records import find_records as find_records
 from jaxsched.bench.study.manifest import Published as Published
 from jaxsched.bench.study.manifest import StudyManifest as StudyManifest
 from jaxsched.bench.study.manifest import published_in as published_in

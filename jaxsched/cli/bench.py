@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from filelock import FileLock
 from rich.console import Console
 
 from jaxsched import bench, tracking
 from jaxsched.cli.options import require_minutes
 from jaxsched.cli.paths import UserPath, require_folder
 from jaxsched.cli.printing import print_line
+from jaxsched.cli.reporting import reported
 from jaxsched.experiment import Preview, misfits, read_source
 from jaxsched.plotting.previews import draw_schedules
 from jaxsched.train import SignalHandler
+from jaxsched.train.checkpointing.file_lock import waiting
 from jaxsched.train.population.strategy import StrategyChoice
 
 
@@ -64,35 +65,46 @@ class Bench:
         require_folder(self.workdir)
         folder = self.workdir / study.name
         manifest = study.manifest()
-        folder.mkdir(parents=True, exist_ok=True)
         # Other processes may write to this folder at the same time.
-        reporting = FileLock(folder / ".report.lock")
-        with reporting:
+        reporting = folder / ".report.lock"
+        with waiting(reporting):
             manifest.write(folder / bench.MANIFEST_FILE)
             _draw_schedules(study, folder / "schedules.png", console)
         records_folder = folder / bench.RECORDS_FOLDER
-        try:
-            with tracking.Progress(console) as progress, SignalHandler() as signals:
-                bench.run_study(
-                    study,
-                    records_folder,
-                    source_text=source_text,
-                    progress=progress,
-                    shard=shard,
-                    signals=signals,
-                    every_seconds=60 * self.checkpoint_minutes,
-                    at_once=self.at_once,
-                )
-        finally:
-            with reporting:
-                records = bench.study_records(study, records_folder)
-                _report(manifest, records, folder, console)
-        failed = sum(record.status == tracking.FAILED for record in records)
-        if failed:
-            print(
-                f"{failed} of {len(manifest.runs)} runs failed; the same command tries them again"
+
+        def report() -> None:
+            with waiting(reporting):
+                _report(manifest, bench.find_records(manifest, [records_folder]), folder, console)
+
+        with (
+            reported(report),
+            tracking.Progress(console) as progress,
+            SignalHandler() as signals,
+        ):
+            bench.run_study(
+                study,
+                records_folder,
+                source_text=source_text,
+                progress=progress,
+                shard=shard,
+                signals=signals,
+                every_seconds=60 * self.checkpoint_minutes,
+                at_once=self.at_once,
             )
-            sys.exit(1)
+        _exit_if_failed(manifest, records_folder)
+
+
+def _exit_if_failed(manifest: bench.StudyManifest, records_folder: Path) -> None:
+    """Exits with 1 if runs died of an error, or have records that cannot be read."""
+    paths = [records_folder / run.file_name for run in manifest.runs]
+    records, unreadable = tracking.read_records(paths)
+    failed = sum(record.status == tracking.FAILED for record in records)
+    if failed:
+        print(f"{failed} of {len(paths)} runs failed; the same command tries them again")
+    if unreadable:
+        print(f"{len(unreadable)} of {len(paths)} runs have records that cannot be read")
+    if failed or unreadable:
+        sys.exit(1)
 
 
 def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:
@@ -116,16 +128,13 @@ def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:
 
 
 def _report(
-    manifest: bench.StudyManifest,
-    records: Sequence[tracking.Record],
-    folder: Path,
-    console: Console,
+    manifest: bench.StudyManifest, found: bench.FoundRecords, folder: Path, console: Console
 ) -> None:
     """Reports the runs that have finished, also when the study was interrupted."""
-    if not records:
+    if not found.records:
         return
     try:
-        results = bench.Results.of(manifest, records)
+        results = bench.Results.of(manifest, *found)
     except ValueError as error:  # no target yet, which must not hide what ended the study
         console.print(str(error), markup=False)
     else:

@@ -12,6 +12,7 @@ from jaxsched import tune
 from jaxsched.cli.options import AtOnce, ExperimentCommand, checked_plan, progress_until_signal
 from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_line
+from jaxsched.cli.reporting import reported
 from jaxsched.experiment import Experiment
 
 
@@ -39,16 +40,20 @@ class Grid(ExperimentCommand):
         for cell in grid.cells():  # before the first of them is trained
             checked_plan(cell.experiment)
         runs = tune.GridRuns(grid, options.workdir, source_text=self.source_text)
-        try:
-            with progress_until_signal(console) as (progress, check):
-                runs.run(progress, choice=options.at_once, check=check)
-        finally:
-            if runs.runs():
-                report = tune.write_grid_report(runs)
-                console.print(report.table)
-                for statement in report.statements:
-                    print_line(statement, console)
-                print_line(f"table, plot and records in {runs.folder}", console)
+        with (
+            reported(lambda: _report(runs, console)),
+            progress_until_signal(console) as (progress, check),
+        ):
+            runs.run(progress, choice=options.at_once, check=check)
+
+
+def _report(runs: tune.GridRuns, console: Console) -> None:
+    if runs.runs():
+        report = tune.write_grid_report(runs)
+        console.print(report.table)
+        for statement in report.statements:
+            print_line(statement, console)
+        print_line(f"table, plot and records in {runs.folder}", console)
 
 
 @dataclass(frozen=True)

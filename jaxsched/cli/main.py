@@ -17,9 +17,11 @@ from jaxsched.cli.errors import exit_with
 from jaxsched.cli.home import stand_in_home
 from jaxsched.extras import require_extra
 
-_COMMANDS = ("train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe")
+_COMMANDS = (
+    "train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe", "check-data",
+)  # fmt: skip
 # After their config file come fields of its experiment, which are unknown until it is loaded.
-_TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe")
+_TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe", "check-data")
 _STATUSES = (
     "Exit status: 0 done; 1 a run failed; 2 bad input, and nothing was trained; 3 the run of "
     "`train` diverged; 143 or 130 stopped by SIGTERM or Ctrl-C and saved, so that the same command "

@@ -6,8 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Protocol, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import tyro
 from rich.console import Console
@@ -19,17 +18,7 @@ from jaxsched.tracking import Progress, plan_for
 from jaxsched.train import SignalHandler
 from jaxsched.train.population.strategy import StrategyChoice
 
-
-class _Options(Protocol):
-    """The options that all commands with a config file have."""
-
-    @property
-    def workdir(self) -> Path:
-        """The folder that the command writes to."""
-        ...
-
-
-Options = TypeVar("Options", bound=_Options)
+Options = TypeVar("Options")
 
 # The option of the commands that make short runs; `bench` describes it in its own words.
 AtOnce: TypeAlias = Annotated[
@@ -67,7 +56,9 @@ class ExperimentCommand:
             prog=f"jaxsched {command} {self.config}",
             config=(tyro.conf.AvoidSubcommands,),
         )
-        require_folder(options.workdir)
+        # Only a command that writes has a folder to write to.
+        if (workdir := getattr(options, "workdir", None)) is not None:
+            require_folder(workdir)
         return options
 
 
@@ -100,7 +91,7 @@ def exit_on_signal(signals: SignalHandler) -> None:
     The signal handler itself must not raise: it may run within a callback of Python's garbage
     collector, which swallows a KeyboardInterrupt.
     """
-    if signals.received == signal.SIGTERM:
-        sys.exit(128 + signal.SIGTERM)
-    if signals.received is not None:
+    if signals.received == signal.SIGINT:
         raise KeyboardInterrupt
+    if signals.received is not None:
+        sys.exit(128 + signals.received)

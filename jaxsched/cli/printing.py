@@ -6,12 +6,12 @@ from rich.table import Table
 
 from jaxsched.experiment import Experiment, misfits
 from jaxsched.plan import Plan
-from jaxsched.text import first_to_last
+from jaxsched.text import first_to_last, visible
 
 
 def print_line(text: str, console: Console) -> None:
     """Prints a line as it is: brackets are no markup, and a long line is not wrapped."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:

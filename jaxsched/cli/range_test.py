@@ -13,6 +13,7 @@ from jaxsched import tracking, tune
 from jaxsched.cli.options import AtOnce, ExperimentCommand, checked_plan, progress_until_signal
 from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_plan
+from jaxsched.cli.reporting import reported
 from jaxsched.experiment import Experiment
 
 
@@ -37,14 +38,18 @@ class RangeTest(ExperimentCommand):
             source_text=self.source_text,
         )
         print_plan(runs.experiment, tracking.plan_for(runs.experiment), console)
-        try:
-            with progress_until_signal(console) as (progress, check):
-                runs.run(progress, choice=options.at_once, check=check)
-        finally:
-            if curves := list(runs.curves.values()):
-                name = options.experiment.name
-                print(tune.write_range_report(name, runs.test, curves, runs.folder))
-                print(f"curves, table and plot in {runs.folder}")
+        name = options.experiment.name
+        with (
+            reported(lambda: _report(name, runs)),
+            progress_until_signal(console) as (progress, check),
+        ):
+            runs.run(progress, choice=options.at_once, check=check)
+
+
+def _report(name: str, runs: tune.RangeTestRuns) -> None:
+    if curves := list(runs.curves.values()):
+        print(tune.write_range_report(name, runs.test, curves, runs.folder))
+        print(f"curves, table and plot in {runs.folder}")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from jaxsched import tracking, tune
 from jaxsched.cli.options import AtOnce, ExperimentCommand, checked_plan, progress_until_signal
 from jaxsched.cli.paths import UserPath, require_new_file
 from jaxsched.cli.printing import print_line
+from jaxsched.cli.reporting import reported
 from jaxsched.experiment import Experiment
 
 
@@ -29,10 +30,7 @@ class Recipe(ExperimentCommand):
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Runs the command; `rest` holds its options and fields of its experiment."""
         options = self.parse(rest, RecipeOptions, "recipe")
-        if options.output.exists():
-            raise FileExistsError(
-                f"{options.output} already exists; move it away, or give another --output."
-            )
+        tune.refuse_existing(options.output)
         require_new_file(options.output, [".py"])
         checked_plan(options.experiment)
         recipe = tune.Recipe(
@@ -52,14 +50,16 @@ class Recipe(ExperimentCommand):
                 choice=options.at_once,
                 check=check,
             )
-            try:
+            with reported(lambda: _print_reasons(runs, console)):
                 experiment = runs.find()
-            finally:
-                for reason in runs.reasons:
-                    print_line(f"{reason.title}\n\n{reason.text}\n", console)
         tune.write_recipe(experiment, runs.reasons, _origin(), options.output)
         written = f"written to {options.output}; train it by: jaxsched train {options.output}"
         print_line(written, console)
+
+
+def _print_reasons(runs: tune.RecipeRuns, console: Console) -> None:
+    for reason in runs.reasons:
+        print_line(f"{reason.title}\n\n{reason.text}\n", console)
 
 
 @dataclass(frozen=True)

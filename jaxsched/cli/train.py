@@ -17,6 +17,7 @@ from jaxsched.cli.errors import exit_with
 from jaxsched.cli.options import ExperimentCommand, checked_plan, require_minutes
 from jaxsched.cli.paths import UserPath
 from jaxsched.cli.printing import print_line, print_plan
+from jaxsched.data import Dataset
 from jaxsched.experiment import Experiment, describe
 from jaxsched.plan import Plan
 from jaxsched.train import (
@@ -75,7 +76,9 @@ class Train(ExperimentCommand):
             status = stack.enter_context(_ErrorStatus())
             progress = stack.enter_context(tracking.Progress(console))
             signals = stack.enter_context(SignalHandler())
-            checkpoints = _open(start, experiment, plan, path, driver, profile, stack)
+            checkpoints = _open(
+                start, experiment, plan, path, data, driver, profile, stack, progress
+            )
             progress.start(plan.examples_at(plan.total_steps))
             progress.show(f"{experiment.name}: compiling")
             program = Program(experiment, data, read_workers=options.read_workers)
@@ -105,6 +108,7 @@ class Train(ExperimentCommand):
                 start=start_state,
                 checkpoint_policy=policy,
                 profile=profile,
+                is_claimed=True,
             )
         print_line(f"{outcome.reason or outcome.status}; record in {path}", console)
         if outcome.rows:
@@ -216,19 +220,31 @@ def _open(
     experiment: Experiment,
     plan: Plan,
     record: Path,
+    data: Dataset,
     driver: Driver,
     profile: ProfiledUpdates | None,
     stack: contextlib.ExitStack,
+    progress: tracking.Progress,
 ) -> Checkpoints | None:
-    """Opens the run's checkpoints on the main process, once all processes may start."""
+    """Opens the run's checkpoints on the main process, once all processes may start.
+
+    The main process also holds the claim on the record, until the stack is closed.
+    """
+    require_same("data", json.dumps(data.fingerprint))
     opened = []
 
     def check() -> None:
-        tracking.refuse_finished(record)
-        start.check(experiment, plan, record)
+        first = start.first_step()  # refuses what is no checkpoint before a file is made
         if profile is not None:
-            profile.require_within(start.first_step(), plan.total_steps)
-        opened.append(stack.enter_context(Checkpoints(start.folder)))
+            profile.require_within(first, plan.total_steps)
+        with contextlib.ExitStack() as opening:
+            opening.enter_context(tracking.claim_record(record))
+            tracking.refuse_finished(record)
+            said = start.check(experiment, plan, record, data)
+            opened.append(opening.enter_context(Checkpoints(start.folder)))
+            stack.push(opening.pop_all())
+        if said:
+            progress.say(said)
 
     broadcast_from_main(driver, check)
     return opened[0] if opened else None

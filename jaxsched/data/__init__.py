@@ -1,11 +1,13 @@
 """Image data sets: their sources, the order of the examples, and augmentation."""
 
+from jaxsched.data.check import find_unreadable as find_unreadable
 from jaxsched.data.dataset import Dataset as Dataset
 from jaxsched.data.dataset import Images as Images
 from jaxsched.data.dataset import Source as Source
 from jaxsched.data.dataset import StreamedImages as StreamedImages
 from jaxsched.data.dataset import channel_statistics as channel_statistics
 from jaxsched.data.loader import BatchReader as BatchReader
+from jaxsched.data.read_workers import ReadWorkers as ReadWorkers
 from jaxsched.data.shuffle import epoch_order as epoch_order
 from jaxsched.data.sources.cifar import Cifar10 as Cifar10
 from jaxsched.data.sources.cifar import Cifar100 as Cifar100

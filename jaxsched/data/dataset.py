@@ -1,8 +1,12 @@
 """Loaded data sets, and the base class of their sources."""
 
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from jaxsched.data.fingerprint import digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +55,11 @@ class Images:
         """Height, width and channels."""
         return self.images.shape[1:]
 
+    def fingerprint(self) -> dict[str, Any]:
+        """Returns what identifies the examples: their number, shape, and a digest of the arrays."""
+        found = digest((self.images, self.labels))
+        return {"examples": len(self), "shape": list(self.image_shape), "digest": found}
+
 
 class StreamedImages:
     """One split of a data set whose images are read and decoded one by one, as they are needed.
@@ -82,6 +91,14 @@ class StreamedImages:
             ValueError: when it cannot be read; names the file or the example.
         """
         raise NotImplementedError
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Returns what identifies the examples as far as it is cheap to tell, as JSON.
+
+        A subclass adds what changes with its content, such as a digest of its files' names and
+        sizes. The examples themselves need not be read.
+        """
+        return {"examples": len(self), "shape": list(self.image_shape)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +161,18 @@ class Dataset:
     def num_classes(self) -> int:
         """The number of classes, with or without examples."""
         return len(self.class_names)
+
+    @functools.cached_property
+    def fingerprint(self) -> dict[str, Any]:
+        """What identifies the data, as JSON: a run goes on, and is compared, with the same only.
+
+        It does not depend on the folder that the data lie in.
+        """
+        return {
+            "classes": self.num_classes,
+            "train": self.train.fingerprint(),
+            "test": self.test.fingerprint(),
+        }
 
 
 class Source:

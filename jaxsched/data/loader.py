@@ -1,16 +1,24 @@
 """Batches of streamed images, read and decoded ahead of their use."""
 
-import gc
+import math
+import os
+from collections import deque
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from concurrent.futures import BrokenExecutor, Future, wait
+from contextlib import contextmanager
+from multiprocessing.shared_memory import SharedMemory
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxsched.data.dataset import StreamedImages
-from jaxsched.extras import require_extra
+from jaxsched.data.read_workers import ReadWorkers
 
-# How many batches all workers together read ahead, and so how many wait in host memory.
+# How many batches are read ahead at least, and so how many wait in host memory.
 _BATCHES_AHEAD = 16
+# A worker reads so many examples at a time: few, so that all workers share a batch, and that the
+# end of a reader need not wait long; but not one, as each request costs a tenth of a millisecond.
+_EXAMPLES_AT_A_TIME = 16
 
 
 class HostBatch(NamedTuple):
@@ -32,14 +40,14 @@ class BatchReader:
             nothing is random.
         batch_size: examples a batch.
         seed: the run's seed.
-        workers: the number of processes to read in. They import the main script again, so it needs
-            an `if __name__ == "__main__"`. 0 reads in threads of this process, which is enough if
-            decoding is cheap: only the decoding itself runs in several threads at once.
+        workers: who reads; they live on when the reader is closed. A number starts so many
+            processes for this reader alone, or threads for 0.
 
     Raises:
         ValueError: when the examples make no whole number of batches; while reading, when an
             example cannot be read.
         RuntimeError: while reading, when a worker was killed.
+        OSError: while reading, when the memory that processes share is full.
 
     Example:
         >>> import numpy as np
@@ -58,52 +66,57 @@ class BatchReader:
         *,
         batch_size: int,
         seed: int,
-        workers: int = 0,
+        workers: ReadWorkers | int = 0,
     ):
         if len(examples) % batch_size:
             raise ValueError(
                 f"BatchReader needs a multiple of batch_size={batch_size} examples, got "
                 f"{len(examples)}; leave some out or repeat some."
             )
-        # Imported here, because data in memory needs no Grain.
-        require_extra("BatchReader", "train", "grain", "absl")
-        import grain
-        from absl import flags
-
-        batches = grain.MapDataset.source(_Requests(dataset, examples, epochs, seed)).batch(
-            batch_size
-        )
-        ahead = max(2, _BATCHES_AHEAD // max(1, workers))
-        options = grain.ReadOptions(num_threads=ahead, prefetch_buffer_size=ahead)
-        batches = batches.to_iter_dataset(options)
-        if workers:
-            if not flags.FLAGS.is_parsed():
-                flags.FLAGS.mark_as_parsed()  # Grain reads its own flags; the defaults will do
-            # Each worker makes whole batches, so the number of workers changes no batch.
-            batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
-        self._iterator: Any = iter(batches)
+        self._dataset, self._seed, self._batch_size = dataset, seed, batch_size
+        self._examples, self._epochs = examples, epochs
+        self._own_workers = not isinstance(workers, ReadWorkers)
+        if not isinstance(workers, ReadWorkers):
+            workers = ReadWorkers([dataset], workers)
         self._workers = workers
+        # Every worker has a next request to go on with.
+        busy = 2 * self._workers.processes * _EXAMPLES_AT_A_TIME
+        self._most_ahead = max(_BATCHES_AHEAD, math.ceil(busy / batch_size))
+        self._requested = 0  # examples
+        self._ahead: deque[_Request] = deque()
+        self._free: list[_SharedBlock] = []
 
     def start(self) -> None:
         """Begins to read before the first batch is requested."""
-        self._iterator.start_prefetch()
+        while len(self._ahead) < self._most_ahead and self._requested < len(self._examples):
+            self._ahead.append(self._request(self._requested))
+            self._requested += self._batch_size
 
     def __iter__(self) -> Iterator[HostBatch]:
-        for batch in self._iterator:
-            # A worker's batch lies in memory shared with it; the copy lets the worker reuse that.
-            yield HostBatch(*map(np.array, batch) if self._workers else batch)
-        self.close()
+        try:
+            while True:
+                self.start()
+                if not self._ahead:
+                    return
+                yield self._finish(self._ahead.popleft())
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Stops reading. Iterating to the end does so too; a second call does nothing."""
-        if self._iterator is None:
-            return
-        self._iterator.close()
-        self._iterator = None
-        if self._workers:
-            # Grain's iterators refer to each other in a cycle and hold each worker's last batch in
-            # shared memory, which would stay allocated until the next garbage collection.
-            gc.collect()
+        for request in self._ahead:
+            for part in request.parts:
+                part.cancel()
+        for request in self._ahead:
+            wait(request.parts)
+            self._recycle(request)
+        self._ahead.clear()
+        self._requested = len(self._examples)
+        for block in self._free:
+            block.free()
+        self._free.clear()
+        if self._own_workers:
+            self._workers.close()
 
     def __enter__(self) -> "BatchReader":
         return self
@@ -111,21 +124,136 @@ class BatchReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _request(self, first: int) -> "_Request":
+        """Requests the batch that begins with this example."""
+        shape = (self._batch_size, *self._dataset.image_shape)
+        if not self._workers.processes:
+            target: np.ndarray | _SharedBlock = np.empty(shape, np.uint8)
+        else:
+            target = self._free.pop() if self._free else _SharedBlock(shape)
+        parts = []
+        for start in range(0, self._batch_size, _EXAMPLES_AT_A_TIME):
+            end = min(start + _EXAMPLES_AT_A_TIME, self._batch_size)
+            here = slice(first + start, first + end)
+            epochs = None if self._epochs is None else self._epochs[here]
+            parts.append(
+                self._workers.submit(
+                    _read_part,
+                    self._dataset,
+                    self._examples[here],
+                    epochs,
+                    self._seed,
+                    target.place if isinstance(target, _SharedBlock) else target,
+                    start,
+                )
+            )
+        return _Request(target, parts)
 
-class _Requests:
-    """The examples to read, as a sequence for Grain."""
+    def _finish(self, request: "_Request") -> HostBatch:
+        """Waits for a batch."""
+        try:
+            labels = np.concatenate([part.result() for part in request.parts])
+        except BrokenExecutor as error:
+            raise RuntimeError(
+                "A process that reads data ended unexpectedly. If it says nothing above, it was "
+                "killed, mostly because the memory was full; use fewer of --read-workers."
+            ) from error
+        finally:
+            wait(request.parts)
+            if isinstance(request.target, _SharedBlock):
+                images = request.target.copy()
+            else:
+                images = request.target
+            self._recycle(request)
+        return HostBatch(images, labels)
 
-    def __init__(
-        self, dataset: StreamedImages, examples: np.ndarray, epochs: np.ndarray | None, seed: int
-    ):
-        self._dataset, self._examples, self._epochs = dataset, examples, epochs
-        self._seed = seed
+    def _recycle(self, request: "_Request") -> None:
+        if isinstance(request.target, _SharedBlock):
+            self._free.append(request.target)
 
-    def __len__(self) -> int:
-        return len(self._examples)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.int32]:
-        example, random = int(self._examples[index]), None
-        if self._epochs is not None:
-            random = np.random.default_rng((self._seed, int(self._epochs[index]), example))
-        return self._dataset.read(example, random)
+class _Place(NamedTuple):
+    """Where a worker process writes images."""
+
+    name: str  # of the shared memory
+    shape: tuple[int, ...]  # of the whole batch
+
+    @contextmanager
+    def open(self) -> Iterator[np.ndarray]:
+        """Yields the batch's images."""
+        memory = SharedMemory(self.name)
+        try:
+            yield np.ndarray(self.shape, np.uint8, memory.buf)
+        finally:
+            memory.close()
+
+
+class _SharedBlock:
+    """Memory for the images of a batch that worker processes write to."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self._memory = SharedMemory(create=True, size=math.prod(shape))
+        self.place = _Place(self._memory.name, shape)
+        try:
+            self._reserve()
+        except OSError as error:
+            self.free()
+            raise OSError(
+                f"The memory that processes share has no room for a batch of "
+                f"{math.prod(shape) / 1e6:,.0f} MB ({error.strerror}): start the container with "
+                "more of it (docker run --shm-size=8g), or leave --read-workers out."
+            ) from error
+
+    def _reserve(self) -> None:
+        """Takes the memory now: if it were full later, the worker that writes would be killed."""
+        path = f"/dev/shm/{self._memory.name}"
+        if os.path.exists(path):  # on Linux
+            descriptor = os.open(path, os.O_RDWR)
+            try:
+                os.posix_fallocate(descriptor, 0, self._memory.size)
+            finally:
+                os.close(descriptor)
+
+    def copy(self) -> np.ndarray:
+        """Returns the images in memory of this process alone."""
+        return np.ndarray(self.place.shape, np.uint8, self._memory.buf).copy()
+
+    def free(self) -> None:
+        """Gives the memory back."""
+        self._memory.close()
+        self._memory.unlink()
+
+
+class _Request(NamedTuple):
+    """A batch that is being read, in parts."""
+
+    target: np.ndarray | _SharedBlock
+    parts: list[Future[np.ndarray]]  # the labels of each
+
+
+def _read_part(
+    dataset: StreamedImages,
+    examples: np.ndarray,
+    epochs: np.ndarray | None,
+    seed: int,
+    target: np.ndarray | _Place,
+    first: int,
+) -> np.ndarray:
+    """Reads examples, writes their images to a batch from `first` on, and returns their labels."""
+    if isinstance(target, _Place):
+        with target.open() as images:
+            return _read_part(dataset, examples, epochs, seed, images, first)
+    labels = np.empty(len(examples), np.int32)
+    for number, example in enumerate(map(int, examples)):
+        random = None
+        if epochs is not None:
+            random = np.random.default_rng((seed, int(epochs[number]), example))
+        image, labels[number] = dataset.read(example, random)
+        if image.dtype != np.uint8 or image.shape != target.shape[1:]:
+            raise ValueError(
+                f"{type(dataset).__name__}.read({example}) returned an image of "
+                f"{image.dtype}{list(image.shape)}; expected uint8{list(target.shape[1:])}, the "
+                "split's image_shape."
+            )
+        target[first + number] = image
+    return labels

@@ -6,14 +6,15 @@ from fractions import Fraction
 import numpy as np
 
 from jaxsched.data.dataset import Images
+from jaxsched.data.fields import is_number
 
 
 def check_share(owner: str, validation: float) -> None:
     """Raises `ValueError` unless `validation` is a share that can be held out."""
-    if not 0 <= validation < 1:
+    if not is_number(validation) or not 0 <= validation < 1:
         raise ValueError(
             f"{owner} needs validation, the share of the training examples to hold out, within "
-            f"[0, 1), got validation={validation}; 0.1 holds out a tenth."
+            f"[0, 1), got validation={validation!r}; 0.1 holds out a tenth."
         )
 
 
@@ -44,7 +45,9 @@ def last_of_each_class(labels: np.ndarray, share: float | Fraction) -> np.ndarra
     return marked
 
 
-def evaluation_split(train: Images, test: Images, validation: float) -> tuple[Images, Images, str]:
+def evaluation_split(
+    train: Images, test: Images | None, validation: float
+) -> tuple[Images, Images, str]:
     """Chooses the examples to train on and to evaluate on, and names the latter.
 
     With `validation` = 0 these are the two splits unchanged. Otherwise the last ⌈validation · n⌉
@@ -52,7 +55,7 @@ def evaluation_split(train: Images, test: Images, validation: float) -> tuple[Im
 
     Args:
         train: the source's training split.
-        test: the source's test split.
+        test: the source's test split; may be None where it is unused.
         validation: the share to hold out, in [0, 1).
 
     Returns:
@@ -70,7 +73,7 @@ def evaluation_split(train: Images, test: Images, validation: float) -> tuple[Im
         >>> len(kept), len(held_out), name
         (8, 2, 'validation')
     """
-    if validation == 0:
+    if validation == 0 and test is not None:
         return train, test, "test"
     held = last_of_each_class(train.labels, validation)
     emptied = np.setdiff1d(train.labels[held], train.labels[~held])

@@ -13,7 +13,8 @@ def describe(value: Any) -> Any:
     """Returns the value as JSON: a dataclass becomes its fields and, under "type", its class name.
 
     The names of classes and fields are part of records and of experiments' digests: to rename one
-    makes other runs of the recorded ones.
+    makes other runs of the recorded ones. A field that was added later has the metadata
+    {"described": "unless default"}: at its default it is left out, so that older digests stay.
 
     Example:
         >>> import jaxsched as js
@@ -22,7 +23,7 @@ def describe(value: Any) -> Any:
         {'type': 'Phase', 'epochs': 5, 'batch_size': 64}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {f.name: describe(getattr(value, f.name)) for f in _described_fields(value)}
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(key): describe(entry) for key, entry in value.items()}
@@ -33,6 +34,15 @@ def describe(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no infinity
     return _describe_function(value) if callable(value) else value
+
+
+def _described_fields(value: Any) -> list[dataclasses.Field]:
+    """Returns the fields of a dataclass that its description holds."""
+    return [
+        f
+        for f in dataclasses.fields(value)
+        if f.metadata.get("described") != "unless default" or getattr(value, f.name) != f.default
+    ]
 
 
 def _describe_function(function: Any) -> str:

@@ -1,5 +1,6 @@
 """Builds an optimizer's Optax chain from settings that are schedules."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -36,12 +37,15 @@ def as_setting(owner: str, name: str, value: Any) -> Schedule:
     Raises:
         ValueError: if the value is anything else.
     """
-    if is_number(value):
-        return Constant(value if is_traced(value) else float(value))
+    if is_traced(value) and is_number(value):
+        return Constant(value)
+    if is_number(value) and math.isfinite(value):
+        return Constant(float(value))
     if callable(value) and not isinstance(value, type):
         return as_schedule(owner, value)
     raise ValueError(
-        f"{owner} needs {name} to be a number, a schedule or a function of epochs, got {value!r}."
+        f"{owner} needs {name} to be a finite number, a schedule or a function of epochs, got "
+        f"{value!r}."
     )
 
 

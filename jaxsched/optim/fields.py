@@ -49,6 +49,11 @@ def is_traced(value: Any) -> bool:
     return isinstance(value, Tracer)
 
 
+def is_known_number(value: Any) -> bool:
+    """Returns whether a value is one real number that is known before a program runs."""
+    return is_number(value) and not is_traced(value)
+
+
 class _Kind(NamedTuple):
     """One of the things that a field may hold."""
 
@@ -101,4 +106,4 @@ def _kind(option: Any) -> _Kind:
         return _Kind(lambda value: isinstance(value, str) and value in choices, f"one of {choices}")
     if isinstance(option, type):
         return _Kind(lambda value: isinstance(value, option), f"of the class {option.__name__}")
-    return _Kind(lambda _: True, "anything")  # a function, or a type parameter of another kind
+    return _Kind(lambda _: True, "anything")  # a function, or a container of anything

@@ -21,7 +21,7 @@ from jaxsched.optim.chain import (
     inject_schedules,
     is_zero,
 )
-from jaxsched.optim.fields import is_traced, require_fields
+from jaxsched.optim.fields import is_known_number, is_traced, require_fields
 from jaxsched.optim.hyperparams import hyperparams
 from jaxsched.optim.ranges import require_in_range, require_schedules_in_range
 from jaxsched.optim.stateful import Abel, Averaging, NoiseEstimate, Plateau, Swag
@@ -332,7 +332,6 @@ class FromOptax(Optimizer):
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        super().__post_init__()
         try:
             inspect.signature(self.factory).bind(**self.arguments)
         except TypeError as error:
@@ -340,9 +339,12 @@ class FromOptax(Optimizer):
                 "FromOptax needs a factory such as optax.lion and its keyword arguments, got "
                 f"{self.factory!r} and {self.arguments!r}: {error}."
             ) from None
+        super().__post_init__()
+        if self.arguments.get("learning_rate") is not None:
+            as_setting("FromOptax", "learning_rate", self.arguments["learning_rate"])
         require_in_range("FromOptax", self.arguments)
         for name, value in self.arguments.items():
-            if isinstance(value, float) and math.isnan(value):
+            if is_known_number(value) and math.isnan(value):
                 raise ValueError(f"FromOptax needs {name} to be a number, got {value}.")
 
     def links(self, plan: Plan) -> list[Link]:

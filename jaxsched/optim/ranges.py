@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxsched.optim.fields import is_traced
+from jaxsched.optim.fields import is_known_number, is_traced
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Schedule
 
@@ -43,7 +43,7 @@ def require_in_range(owner: str, values: Mapping[str, Any]) -> None:
     """
     for name, value in values.items():
         number = value.value if isinstance(value, Constant) else value
-        if name in _RANGES and isinstance(number, int | float):
+        if name in _RANGES and is_known_number(number):
             allowed = _RANGES[name]
             if not allowed.holds(np.asarray(number)):
                 raise ValueError(f"{owner} needs {name} to be {allowed.words}, got {number}.")
@@ -52,21 +52,26 @@ def require_in_range(owner: str, values: Mapping[str, Any]) -> None:
 def require_schedules_in_range(owner: str, schedules: Mapping[str, Schedule], plan: Plan) -> None:
     """Raises `ValueError` if a schedule leaves the range that its name implies during a run.
 
-    Its values at up to 257 updates are looked at, eagerly, so before the run compiles. A schedule
-    with traced numbers is not checked.
+    Its values at up to 257 updates are looked at, by NumPy where a schedule can, so before anything
+    compiles. A schedule with traced numbers is not checked.
 
     Args:
         owner: the class whose schedules they are.
         schedules: the schedules in epochs, by name.
         plan: the run's plan.
     """
+    varying = {
+        name: schedule
+        for name, schedule in schedules.items()
+        if name in _RANGES and not isinstance(schedule, Constant)
+    }
+    if not varying:
+        return
     steps = np.linspace(0, plan.total_steps - 1, _NUM_UPDATES).astype(int)
     # Not by the plan's clock, which may be traced.
     examples = np.array([plan.examples_at(int(step)) for step in steps])
-    epochs = (examples / plan.num_examples).astype(np.float32)
-    for name, schedule in schedules.items():
-        if name not in _RANGES or isinstance(schedule, Constant):
-            continue
+    epochs = examples / plan.num_examples
+    for name, schedule in varying.items():
         values, allowed = _values(plan.resolve(schedule), epochs), _RANGES_IN_SCHEDULES[name]
         if values is None:
             continue
@@ -85,13 +90,7 @@ def _values(schedule: Schedule, times: np.ndarray) -> np.ndarray | None:
         return None
     try:
         with jax.ensure_compile_time_eval():
-            return np.broadcast_to(np.asarray(_evaluate(schedule, times)), times.shape)
+            return np.broadcast_to(np.asarray(schedule(times)), times.shape)
     except Exception:
         # A function of the user's own, for single or traced times only; the run evaluates it so.
         return None
-
-
-@jax.jit
-def _evaluate(schedule: Schedule, times: jax.Array) -> jax.Array:
-    """Evaluates a schedule; it compiles once for all schedules of one form."""
-    return schedule(times)

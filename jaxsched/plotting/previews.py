@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxsched.experiment import Preview
 from jaxsched.extras import require_extra
-from jaxsched.plotting.style import curve_style, plain
+from jaxsched.plotting.style import curve_style, plain, save_figure
 from jaxsched.text import title
 
 
@@ -38,7 +38,7 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
     axes[-1, 1].set_xlabel("epochs")
     lines = axes[0, 0].get_lines()
     figure.legend(lines, list(previews), loc="outside upper center", ncols=4, frameon=False)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def image_suffixes() -> list[str]:

@@ -4,10 +4,14 @@ Curves are numbered from 0: the number alone decides how a curve looks, so that 
 the same in all plots of a study.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from jaxsched.output import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; their black is left for the
 # target.
@@ -37,3 +41,13 @@ def plain(axis: "Axes") -> "Axes":
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.25, linewidth=0.6)
     return axis
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Writes a figure as an image, in the format of the path's suffix.
+
+    Raises:
+        OSError: when it cannot be written; a file that was there before is kept.
+    """
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=150)

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from jaxsched.text import visible
 from jaxsched.train import Evaluation
 
 # The time left is estimated from the speed over so many seconds: long enough to hold compilations
@@ -34,7 +35,7 @@ class Progress:
     def __init__(self, console: Console):
         self._console = console
         self._bar = Bar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[accuracy]} ETA"),
@@ -68,7 +69,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Prints a line above the bar."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
     def run(self, label: str, *, begun: int = 0) -> "RunProgress":
         """Shows a run, or several at once, of which `begun` units of work are done already."""

@@ -13,7 +13,8 @@ from jaxsched.data import Dataset, Source
 from jaxsched.experiment import Experiment, describe, misfits
 from jaxsched.plan import Plan
 from jaxsched.tracking.environment import environment, peak_memory
-from jaxsched.tracking.records import RecordWriter, Run
+from jaxsched.tracking.record_writer import RecordWriter
+from jaxsched.tracking.records import Run
 from jaxsched.train import (
     CheckpointPolicy,
     Evaluation,
@@ -24,6 +25,7 @@ from jaxsched.train import (
     broadcast_from_main,
     train,
 )
+from jaxsched.train.same_data import DATA_KEY
 
 
 @functools.lru_cache(maxsize=2)
@@ -55,6 +57,7 @@ def record_run(
     checkpoint_policy: CheckpointPolicy | None = None,
     profile: ProfiledUpdates | None = None,
     at_once: int = 1,
+    is_claimed: bool = False,
 ) -> Outcome:
     """Trains with this seed and writes the record.
 
@@ -74,8 +77,10 @@ def record_run(
         profile: see `train`.
         at_once: how many runs this process makes at the same time; more than one are noted in the
             record, because they share the machine.
+        is_claimed: whether the caller holds the claim on the record, see `claim_record`.
 
     Raises:
+        BlockingIOError: when another process writes the record.
         FileExistsError: when `path` holds a finished run.
         Preempted: when a signal ended the run, after it was saved.
     """
@@ -106,7 +111,8 @@ def record_run(
             on_evaluation(row)
 
         def begin() -> None:
-            writers.append(stack.enter_context(RecordWriter(path, header)))
+            writer = RecordWriter(path, header, is_claimed=is_claimed)
+            writers.append(stack.enter_context(writer))
 
         broadcast_from_main(program.driver, begin)
 
@@ -160,6 +166,7 @@ def record_header(
         "seed": seed,
         "digest": experiment.digest(),
         "config": {**describe(experiment), "seed": seed},
+        DATA_KEY: dataset.fingerprint,
         "source": source_text,
         "evaluated_on": dataset.evaluated_on,
         "total_steps": plan.total_steps,

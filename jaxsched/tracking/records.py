@@ -1,13 +1,23 @@
-"""Records: a JSON-lines file for each run, from which all tables and plots are made."""
+"""Records: a JSON-lines file for each run, from which all tables and plots are made.
+
+Each line has a checksum over itself and all lines before it, so that none can be changed, left out,
+doubled or moved unnoticed. Imports no JAX.
+"""
 
 import json
-import os
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxsched.output import require_file_name
+from jaxsched.text import visible
+from jaxsched.tracking.fields import check_fields
+
 FAILED = "failed"
+# The number of the records' format. Those before 2 have neither a number nor checksums.
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -15,8 +25,8 @@ class Record:
     """The content of a run's record.
 
     Attributes:
-        header: the experiment's name, digest and config, the seed, the source text and the
-            environment.
+        header: the experiment's name, digest and config, the seed, the fingerprint of the data, the
+            source text and the environment.
         evaluations: the rows, in order; see `jaxsched.train.Evaluation`.
         end: the status and the reason; None when the run was cut off.
     """
@@ -46,123 +56,162 @@ class Record:
         return self.end is not None
 
 
-class RecordWriter:
-    """Writes a record line by line. Each line is on disk before the run continues.
-
-    The record of a run that was cut off or failed is overwritten; that of a run that came to its
-    end is never changed. An error within the `with` block, unless it is an OSError, ends the run:
-    it becomes the last line.
-
-    Args:
-        path: the path of the record, whose folder is made.
-        header: the first line.
-
-    Raises:
-        FileExistsError: when the file holds a finished run.
-        OSError: when a line cannot be written.
-    """
-
-    def __init__(self, path: Path, header: Mapping[str, Any]):
-        refuse_finished(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._ended = False
-        # Unbuffered: closing a buffered file would try to write a line that failed once more.
-        self._file = path.open("wb", buffering=0)
-        self._write("run", header)
-
-    def evaluation(self, row: Mapping[str, Any]) -> None:
-        """Appends a row."""
-        self._write("evaluation", row)
-
-    def end(self, **result: Any) -> None:
-        """Appends the last line. Without it the run counts as cut off."""
-        self._write("end", result)
-        self._ended = True
-
-    def fail(self, error: Exception) -> None:
-        """Appends the last line of a run that an error ended."""
-        self.end(status=FAILED, reason=format_error(error))
-
-    def __enter__(self) -> "RecordWriter":
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        with self._file:
-            # Ctrl-C and preemption, which are no Exceptions, only interrupt a run. After an OSError
-            # the line could probably not be written.
-            if isinstance(error, Exception) and not isinstance(error, OSError) and not self._ended:
-                self.fail(error)
-
-    def _write(self, kind: str, content: Mapping[str, Any]) -> None:
-        line = (json.dumps({"kind": kind, **content}) + "\n").encode()
-        try:
-            # An unbuffered write to a disk that is almost full writes a part without an error.
-            written = self._file.write(line)
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise OSError(self._failure(error)) from error
-        if written < len(line):
-            raise OSError(self._failure("the disk is full"))
-
-    def _failure(self, cause: object) -> str:
-        return (
-            f"cannot write to {self._path}: {cause}. The lines before are kept; make room and run "
-            "the same command again."
-        )
-
-
-def format_error(error: Exception) -> str:
-    """Returns the type of an error and the first line of its message.
-
-    Example:
-        >>> from jaxsched.tracking.records import format_error
-        >>> format_error(MemoryError("no room\\nfor it"))
-        'MemoryError: no room'
-    """
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def is_complete(path: Path) -> bool:
+    """Returns whether a file holds a finished run, which is not made again."""
+    return path.exists() and read_record(path).is_complete
 
 
 def refuse_finished(path: Path) -> None:
     """Raises a FileExistsError when the file holds a finished run, which must not be lost."""
-    if path.exists() and read_record(path).is_complete:
+    if is_complete(path):
         raise FileExistsError(
             f"{path} holds a finished run; move it away, with the folder {path.stem} beside it, "
             "to run the experiment again, or write to another --workdir."
         )
 
 
+def read_records(paths: Iterable[Path]) -> tuple[list[Record], list[str]]:
+    """Reads the records among these paths that exist.
+
+    Returns:
+        The records that can be read, and for each of the others the reason, with its path.
+    """
+    records, reasons = [], []
+    for path in paths:
+        try:
+            if path.exists():
+                records.append(read_record(path))
+        except (ValueError, OSError) as error:
+            reasons.append(str(error))
+    return records, reasons
+
+
 def read_record(path: Path) -> Record:
     """Reads a record. A last line that was cut off in the middle is left out.
 
+    An editor's marks do not matter: a byte order mark, empty lines and the ends of lines.
+
     Raises:
-        ValueError: when the file is no record or is damaged; the message names the line.
+        ValueError: when the file is no record, is damaged, or lacks a field; the message names the
+            line.
+        OSError: when it cannot be read.
     """
-    lines = path.read_text(encoding="utf-8").split("\n")
-    entries, kinds = [], []
-    for number, line in enumerate(lines[:-1], start=1):  # after the last newline: "" or a torn line
-        try:
-            entry = json.loads(line)
-            kinds.append(entry["kind"])
-            entries.append(entry)
-        except (json.JSONDecodeError, TypeError, KeyError) as error:
-            raise ValueError(
-                f"{path}, line {number}: expected a record's line, JSON with a 'kind', got "
-                f"{line[:40]!r}; move the file away to run the experiment again."
-            ) from error
+    lines = _lines(path)
+    kinds = [line.content["kind"] for line in lines]
     has_end = kinds[-1:] == ["end"]
-    rows = entries[1:-1] if has_end else entries[1:]
-    if kinds[:1] not in ([], ["run"]) or any(row.get("kind") != "evaluation" for row in rows):
+    between = kinds[1:-1] if has_end else kinds[1:]
+    if kinds[:1] not in ([], ["run"]) or any(kind != "evaluation" for kind in between):
+        shown = f"{kinds[:5]} and {len(kinds) - 5} more" if len(kinds) > 5 else str(kinds)
         raise ValueError(
-            f"{path}: expected a line 'run', lines 'evaluation' and a line 'end', got {kinds}; "
+            f"{path}: expected a line 'run', lines 'evaluation' and a line 'end', got {shown}; "
             "move the file away to run the experiment again."
         )
+    _require_readable_format(path, lines)
+    _require_checksums(path, lines)
+    _require_fields(path, lines)
+    contents = [_visible(line.content) for line in lines]
+    rows = contents[1:-1] if has_end else contents[1:]
     return Record(
-        header=entries[0] if entries else {},
+        header=contents[0] if contents else {},
         evaluations=tuple(rows),
-        end=entries[-1] if has_end else None,
+        end=contents[-1] if has_end else None,
     )
+
+
+def checksum(entry: Mapping[str, Any], before: int) -> int:
+    """Returns the checksum of a line.
+
+    Args:
+        entry: the content of the line, without its checksum.
+        before: the checksum of the line before; 0 for the first.
+    """
+    return zlib.crc32(json.dumps(entry).encode(), before)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of a record, as it was read."""
+
+    number: int  # counted from 1
+    content: dict[str, Any]
+    crc32: int | None  # None in records from before checksums
+
+
+def _lines(path: Path) -> list[_Line]:
+    try:
+        texts = path.read_bytes().decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: expected a record in UTF-8 ({error.reason} at byte {error.start}); save it "
+            "as UTF-8, or move the file away to run the experiment again."
+        ) from error
+    lines = []
+    for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            continue
+        try:
+            content = json.loads(text)
+            crc32 = content.pop("crc32", None)
+            content["kind"].split()  # which only a text has
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            if number == len(texts):  # only a line that was cut off has no newline
+                break
+            raise ValueError(
+                f"{path}, line {number}: expected a record's line, JSON with a 'kind', got "
+                f"{text[:40]!r}; move the file away to run the experiment again."
+            ) from error
+        lines.append(_Line(number, content, crc32))
+    return lines
+
+
+def _require_readable_format(path: Path, lines: Sequence[_Line]) -> None:
+    number = lines[0].content.get("format", 1) if lines else FORMAT
+    if number not in range(1, FORMAT + 1):
+        raise ValueError(
+            f"{path}: expected a record of format {FORMAT} or older, got format {number!r:.20}; "
+            "update jaxsched to read it."
+        )
+
+
+def _require_checksums(path: Path, lines: Sequence[_Line]) -> None:
+    """Raises a ValueError unless each line is where it was written, with what was written."""
+    is_old = not lines or "format" not in lines[0].content
+    if is_old and all(line.crc32 is None for line in lines):
+        return
+    expected = 0
+    for line in lines:
+        expected = checksum(line.content, expected)
+        if line.crc32 != expected:
+            raise ValueError(
+                f"{path}, line {line.number}: it differs from what was written, or a line before "
+                "it was left out, doubled or moved; restore the file from a copy, or move it away "
+                "to run the experiment again."
+            )
+
+
+def _require_fields(path: Path, lines: Sequence[_Line]) -> None:
+    step = 0
+    for line in lines:
+        try:
+            check_fields(line.content["kind"], line.content)
+            if line.content["kind"] == "evaluation":
+                if line.content["step"] <= step:
+                    raise ValueError(f"expected a step after {step}, got {line.content['step']}")
+                step = line.content["step"]
+        except ValueError as error:
+            raise ValueError(
+                f"{path}, line {line.number}: {error}; move the file away to run the experiment "
+                "again."
+            ) from error
+
+
+def _visible(value: Any) -> Any:
+    """The JSON without characters that command a terminal: a record may be another's."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, dict):
+        return {visible(name): _visible(entry) for name, entry in value.items()}
+    return [_visible(entry) for entry in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -181,5 +230,10 @@ class Run:
 
     @property
     def file_name(self) -> str:
-        """The file name of the run's record."""
-        return f"{self.name}-{self.digest}-seed{self.seed}.jsonl"
+        """The file name of the run's record; it cannot lead to another folder.
+
+        Raises:
+            ValueError: when the name leads to another folder, or is too long for a file system.
+        """
+        name = f"{self.name}-{self.digest}-seed{self.seed}.jsonl"
+        return require_file_name(f"the record of the experiment {self.name[:40]!r}", name)

@@ -33,16 +33,13 @@ def require_predicate(at: Any, name: str, argument: str = "at") -> None:
 
 
 def require_numbers(name: str, **arguments: Any) -> None:
-    """Raises `ValueError` if an argument is no number, such as a schedule or a text.
-
-    `jaxsched.schedules.base.require` looks at the size of numbers that are known.
-    """
+    """Raises `ValueError` if an argument is no number, such as a schedule or a text."""
     numbers = (int, float, np.number, np.ndarray, jax.Array)
     for argument, value in arguments.items():
         if isinstance(value, bool) or not isinstance(value, numbers) or jnp.shape(value) != ():
             fix = (
-                f"; optax.inject_hyperparams makes numbers of schedules: with {name} in it, and "
-                "its predicates in static_args"
+                f"; optax.inject_hyperparams({name}) takes schedules, with all other functions "
+                "named in static_args"
                 if callable(value)
                 else ""
             )

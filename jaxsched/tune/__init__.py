@@ -18,6 +18,7 @@ from jaxsched.tune.range_test.range_test import MOMENTUM_RANGE as MOMENTUM_RANGE
 from jaxsched.tune.range_test.range_test import RangeTest as RangeTest
 from jaxsched.tune.range_test.range_test import RangeTestRuns as RangeTestRuns
 from jaxsched.tune.range_test.report import write_range_report as write_range_report
+from jaxsched.tune.recipe.config_writer import refuse_existing as refuse_existing
 from jaxsched.tune.recipe.config_writer import write_recipe as write_recipe
 from jaxsched.tune.recipe.recipe import Recipe as Recipe
 from jaxsched.tune.recipe.recipe import RecipeRuns as RecipeRuns

@@ -1,17 +1,30 @@
 """Batches against the examples themselves, read by threads and by other processes."""
 
-import gc
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
+from getpass import getuser
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFile
 
-from jaxsched.data import BatchReader, Digits, Streamed, StreamedImages, Subset
+from jaxsched.data import (
+    BatchReader,
+    Digits,
+    ReadWorkers,
+    Streamed,
+    StreamedImages,
+    Subset,
+    find_unreadable,
+    loader,
+)
 
 
 class Numbers(StreamedImages):
@@ -88,13 +101,74 @@ def test_workers_change_nothing():
             assert type(read) is np.ndarray  # not the memory that is shared with a worker
 
 
-def test_memory_shared_with_workers_is_freed_with_the_reader():
-    gc.disable()  # or it may go by chance
-    try:
-        assert len(batches(Numbers(), workers=1)) == 6
-        assert "SharedMemoryArray" not in {type(thing).__name__ for thing in gc.get_objects()}
-    finally:
-        gc.enable()
+class Settings(Numbers):
+    """Its labels tell which process reads, and what is set there in Pillow."""
+
+    def read(self, example, random):
+        known = "TEST" in Image.OPEN and Image.EXTENSION[".test"] == "TEST"
+        told = (os.getpid(), Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES, known)
+        return super().read(example, random)[0], np.int32(told[example])
+
+
+class OddShape(Numbers):
+    """Its images are not what it says."""
+
+    def read(self, example, random):
+        return np.zeros((2, 1), np.uint8), np.int32(0)
+
+
+class Opener(ImageFile.ImageFile):
+    """Opens a format that Pillow does not know."""
+
+
+def recognise(prefix):
+    return prefix.startswith(b"TEST")
+
+
+def shared_memory():
+    """What processes share at this moment; another test may run beside."""
+    return {path for path in Path("/dev/shm").glob("psm_*") if path.owner() == getuser()}
+
+
+@pytest.fixture
+def set_in_pillow(monkeypatch):
+    for name in ("OPEN", "EXTENSION"):
+        monkeypatch.setattr(Image, name, dict(getattr(Image, name)))
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 12345)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    Image.register_open("TEST", Opener, recognise)
+    Image.register_extension("TEST", ".test")
+
+
+def test_processes_outlive_readers_and_have_the_settings_of_pillow(set_in_pillow):
+    """And what they share with this process is freed with each reader, not with them."""
+    numbers, settings = Numbers(), Settings()
+    with ReadWorkers([numbers, settings], processes=1) as workers:
+        told = [batches(settings, np.arange(4), None, workers=workers) for _ in range(2)]
+        others = batches(numbers, workers=workers)
+        for thread in batches(numbers), others:
+            np.testing.assert_array_equal(joined(thread)[0], joined(others)[0])
+        (child,) = multiprocessing.active_children()
+        for ((_, labels),) in told:
+            assert labels.tolist() == [child.pid, 12345, 1, 1]
+        before = shared_memory()
+        with BatchReader(
+            numbers, EXAMPLES, EPOCHS, batch_size=4, seed=0, workers=workers
+        ) as reader:
+            reader.start()
+            assert len(shared_memory() - before) >= 6
+        assert not shared_memory() - before
+        # A reader that is broken leaves the others whole.
+        with pytest.raises(ValueError, match=r"read\(0\) returned an image .*\[2, 1\]; expected"):
+            batches(OddShape(), np.arange(4), None)
+    assert not child.is_alive()
+
+
+def test_memory_that_does_not_fit_is_an_error_that_names_the_fix():
+    """Rather than a killed process."""
+    with pytest.raises(OSError, match=r"no room for a batch of 1,000,000 MB .*--shm-size"):
+        loader._SharedBlock((10**6, 10**6))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -104,8 +178,67 @@ def test_an_example_that_cannot_be_read_is_named(workers):
 
 
 def test_a_worker_that_is_killed_is_an_error_and_no_hang():
-    with pytest.raises(RuntimeError, match="terminated unexpectedly with exit code -9"):
+    with pytest.raises(RuntimeError, match=r"ended unexpectedly.*use fewer of --read-workers"):
         batches(Fatal(), np.arange(40), np.zeros(40, int), workers=1)
+
+
+@pytest.mark.parametrize("workers", [-1, 1.5])
+def test_a_number_of_workers_that_makes_no_sense_is_refused(workers):
+    with pytest.raises(ValueError, match=f"at least 0, got processes={workers}"):
+        batches(Numbers(), workers=workers)
+
+
+@pytest.mark.slow
+def test_processes_outlive_signals_to_all_but_not_their_parent(tmp_path):
+    """SLURM's SIGTERM and Ctrl-C reach every process; the first one saves and ends the others."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import multiprocessing, time
+            from jaxsched.data import Digits, ReadWorkers, Streamed
+
+            if __name__ == "__main__":
+                train = Streamed(Digits()).load().train
+                workers = ReadWorkers([train], 1)
+                print(workers.submit(len, train).result())
+                print(multiprocessing.active_children()[0].pid, flush=True)
+                input()
+                print(workers.submit(len, train).result(), flush=True)
+                input()
+            """
+        )
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdin is not None and parent.stdout is not None
+        assert parent.stdout.readline() == "1493\n"
+        child = int(parent.stdout.readline())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(child, number)
+        parent.stdin.write("\n")
+        parent.stdin.flush()
+        assert parent.stdout.readline() == "1493\n"
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not is_running(child)
+
+
+def is_running(process):
+    """Neither gone nor a zombie that nobody waits for."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def test_reading_starts_ahead_and_ends_early():
@@ -152,7 +285,6 @@ def test_a_script_with_workers_ends_silently(tmp_path):
                             break
                     reader.close()
                 assert not multiprocessing.active_children()
-                multiprocessing.Event().wait(0.5)  # Grain frees in a thread of its own
                 print(count)
             """
         )
@@ -186,3 +318,23 @@ def test_streamed_images_are_those_of_the_source_and_of_its_subset():
     image, label = part.train.read(59, None)
     np.testing.assert_array_equal(image, whole.train.images[59])
     assert label == whole.train.labels[59]
+
+
+def test_every_example_that_cannot_be_read_is_listed():
+    """In order, with the number of those that were read, as a bar shows it."""
+
+    class Half(Numbers):
+        def read(self, example, random):
+            assert random is None
+            if example % 2:
+                raise (ValueError(f"file {example}") if example % 3 else KeyError())
+            return super().read(example, random)
+
+    half, counts = Half(), []
+    with ReadWorkers([half]) as workers:
+        errors = find_unreadable(half, workers, on_read=counts.append)
+        some = find_unreadable(half, workers, np.array([8, 5]))
+    assert sum(counts) == 1000 and len(counts) > 5
+    odd = range(1, 1000, 2)
+    assert errors == [f"file {n}" if n % 3 else f"example {n}: KeyError" for n in odd]
+    assert some == ["file 5"]

@@ -17,10 +17,11 @@ import itertools
 import os
 import types
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -399,22 +400,24 @@ def load(file: str, battery: Battery) -> dict[str, type]:
     if not path.exists():
         raise LookupError(f"this Optax has no {file}")
     body = ast.parse(path.read_text()).body
-    # The values take effect between the names at the top and the first test case, whose decorators
-    # read them.
-    first = next(i for i, node in enumerate(body) if is_test_case(node))
+    first = next((i for i, node in enumerate(body) if is_test_case(node)), len(body))
     module = types.ModuleType(f"ours_in_{path.stem}")
-    environment = dict(os.environ)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of optimizers that are then replaced
+    # One of the files sets XLA_FLAGS, and some build optimizers that warn and are then replaced.
+    with mock.patch.dict(os.environ), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         run(body[:first], path, module)
-    os.environ.clear()
-    os.environ.update(environment)  # one of the files sets XLA_FLAGS
-    missing = [name for name in battery.put_in if not hasattr(module, name)]
-    if missing:
-        raise LookupError(f"{file} of this Optax has no {missing}")
+    require_names(file, module, battery.put_in)
+    # Here, because the decorators of the test cases read the names at the top.
     vars(module).update(battery.put_in)
     run(body[first:], path, module)
+    require_names(file, module, battery.classes)
     return {name: getattr(module, name) for name in battery.classes}
+
+
+def require_names(file: str, module: types.ModuleType, names: Iterable[str]) -> None:
+    missing = [name for name in names if not hasattr(module, name)]
+    if missing:
+        raise LookupError(f"{file} of this Optax has no {missing}")
 
 
 def is_test_case(node: ast.stmt) -> bool:
@@ -433,7 +436,7 @@ def collect(file: str, battery: Battery) -> dict[str, type]:
     """Loads a battery's test cases, marks their tests, and counts those that run."""
     try:
         classes = load(file, battery)
-    except LookupError as error:
+    except (ImportError, LookupError) as error:
         MISSING[file] = str(error)
         return {}
     NUM_CASES[file] = 0

@@ -118,20 +118,15 @@ BUSY = {
     "decoupled": js.SGD(DROP, momentum=0.9, weight_decay=0.1, coupling="independent"),
     "adamw": js.AdamW(DROP, b1=js.Linear(0.8, 0.9, 10)),
     "lion": js.FromOptax(optax.lion, {"learning_rate": DROP, "b2": 0.95}),
-    # Its state has a key.
-    "noisy": js.FromOptax(
-        optax.noisy_sgd, {"learning_rate": DROP, "eta": 0.0, "key": jax.random.key(0)}
-    ),
 }
 
 
 @pytest.mark.parametrize("name", BUSY)
-@pytest.mark.parametrize("promotion", ["standard", "strict"])
-def test_updates_and_state_keep_their_dtypes(name, promotion):
-    """`lax.scan` refuses a state whose dtypes change. Float64 is tried in 64-bit mode."""
+def test_updates_and_state_keep_their_dtypes(name):
+    """`lax.scan` refuses a state whose dtypes change, and the strict rules any mixture."""
     tx = BUSY[name].transformation(PLAN)
     for dtype in DTYPES:
-        with jax.enable_x64(dtype in DTYPES[-2:]), jax.numpy_dtype_promotion(promotion):
+        with jax.enable_x64(dtype in DTYPES[-2:]), jax.numpy_dtype_promotion("strict"):
             w = {"a": jnp.ones(2, dtype), "b": jnp.ones((), dtype)}
             state, updates = jax.lax.scan(
                 lambda state, w: tx.update(w, state, w)[::-1],
@@ -171,7 +166,7 @@ def test_a_bfloat16_run_is_like_optax_in_float32(ours, theirs):
     assert sum(leaf.nbytes for leaf in jax.tree.leaves(state)) == num_bytes
 
 
-@pytest.mark.parametrize("name", [name for name in BUSY if name != "noisy"])  # no whole noise
+@pytest.mark.parametrize("name", BUSY)
 def test_odd_leaves_are_what_optax_makes_of_them(name):
     """Leaves that are no arrays, whole numbers, and None where nothing is trained."""
     tx, theirs = BUSY[name].transformation(PLAN), optax.sgd(0.1, momentum=0.9)
@@ -183,6 +178,13 @@ def test_odd_leaves_are_what_optax_makes_of_them(name):
     assert [u.dtype for u in jax.tree.leaves(updates)] == [
         u.dtype for u in jax.tree.leaves(expected)
     ]
+
+
+def test_a_key_in_the_state_passes():
+    arguments = {"learning_rate": 0.5, "eta": 0.0, "key": jax.random.key(0)}
+    tx = js.FromOptax(optax.noisy_sgd, arguments).transformation(PLAN)
+    updates, _ = tx.update(jnp.ones(2), tx.init(jnp.zeros(2)))
+    np.testing.assert_array_equal(updates, [-0.5, -0.5])
 
 
 def test_layers_of_flax_nnx_are_trained_and_their_hyperparams_read():
@@ -265,8 +267,8 @@ def test_times_with_a_unit_are_resolved_in_the_chain():
 
 NONSENSE = [
     (lambda: js.SGD(-0.1), "SGD needs lr to be finite and at least 0, got -0.1"),
-    (lambda: js.SGD(float("nan")), "SGD needs lr to be finite and at least 0, got nan"),
-    (lambda: js.AdamW(float("inf")), "AdamW needs lr to be finite and at least 0, got inf"),
+    (lambda: js.SGD(float("nan")), "SGD needs lr to be a finite number, .* got nan"),
+    (lambda: js.AdamW(float("inf")), "AdamW needs lr to be a finite number, .* got inf"),
     (lambda: js.SGD(js.Constant(-0.1)), "SGD needs lr to be finite and at least 0, got -0.1"),
     (lambda: js.SGD(0.1, momentum=1), "SGD needs momentum to be from 0 to below 1, got 1"),
     (lambda: js.SGD(0.1, momentum=-0.1), "SGD needs momentum to be from 0 to below 1, got -0.1"),
@@ -276,19 +278,22 @@ NONSENSE = [
     (lambda: js.Adam(0.1, eps=0.0), "Adam needs eps above 0, got 0.0"),
     (lambda: js.Adam(0.1, eps=float("nan")), "Adam needs eps to be a finite number, got nan"),
     (lambda: js.Adam(0.1, eps="small"), "Adam needs eps to be a finite number, got 'small'"),
-    (lambda: js.SGD("fast"), "SGD needs lr to be a number, a schedule or a function of epochs"),
-    (lambda: js.SGD(None), "SGD needs lr to be a number, a schedule or a function of epochs"),
-    (lambda: js.SGD(True), "SGD needs lr to be a number, a schedule or a function of epochs"),
-    (lambda: js.SGD([0.1]), "SGD needs lr to be a number, a schedule or a function of epochs"),
-    (lambda: js.SGD(jnp.ones(2)), "SGD needs lr to be a number, a schedule or a function of"),
-    (lambda: js.SGD(js.Cosine), "SGD needs lr to be a number, a schedule or a function of epochs"),
+    (lambda: js.SGD("fast"), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(None), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(True), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD([0.1]), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(jnp.ones(2)), "SGD needs lr to be a finite number, a schedule or a"),
+    (lambda: js.SGD(js.Cosine), "SGD needs lr to be a finite number, a schedule or a"),
     (lambda: js.SGD(0.1, nesterov="yes"), "SGD needs nesterov to be True or False, got 'yes'"),
     (lambda: js.SGD(0.1, coupling="L2"), "SGD needs coupling to be one of .* got 'L2'"),
     (lambda: js.SGD(0.1, abel=True), "SGD needs abel to be None or of the class Abel, got True|"
      "SGD needs abel to be of the class Abel or None, got True"),
     (lambda: js.FromOptax("adam"), "FromOptax needs a factory such as optax.lion"),
+    (lambda: js.FromOptax(optax.lion, [0.1]), "FromOptax needs a factory such as optax.lion"),
     (lambda: js.FromOptax(optax.lion, {"lr": 0.1}), "FromOptax needs a factory .* argument"),
     (lambda: js.FromOptax(optax.lion, {"learning_rate": -0.1}), "FromOptax needs learning_rate to"),
+    (lambda: js.FromOptax(optax.lion, {"learning_rate": np.float32(-1)}), "needs learning_rate to"),
+    (lambda: js.FromOptax(optax.lion, {"learning_rate": "fast"}), "needs learning_rate to be a"),
     (lambda: js.FromOptax(optax.sgd, {"learning_rate": 0.1, "momentum": float("nan")}), "momentum"),
     (lambda: js.FromOptax(optax.lars, {"learning_rate": 0.1, "eps": float("nan")}), "eps"),
 ]  # fmt: skip
@@ -308,7 +313,6 @@ RUN = js.Plan((js.Phase(epochs=10, batch_size=10),), num_examples=100)
     [
         (js.SGD(js.Linear(-0.1, 0.0, 9)), "SGD needs lr .*, got -0.1 at epoch 0 from Linear"),
         (js.SGD(js.Linear(0.1, -0.1, "100%")), "SGD needs lr to be finite and at least 0 in the"),
-        (js.SGD(js.MultiStep(1.0, (5,), 1e39)), "SGD needs lr .* got inf at epoch 5 from"),
         (js.SGD(lambda epoch: 0.1 - epoch), "SGD needs lr .* from Function"),
         (js.SGD(0.1, js.Linear(0.9, 1.1, 10)), "SGD needs momentum to be from 0 to 1 in the"),
         (js.SGD(0.1, weight_decay=js.Linear(0, -1, 10)), "SGD needs weight_decay"),

@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_update(experiment):
     )
     outcome, rows = run(Program(hot, hot.data.load()), seed=0)
     assert outcome.status == "diverged"
-    # Update 5 makes weights whose products overflow; update 6 is the first to compute a loss with them.
+    # Update 5 makes weights whose products overflow; update 6 is the first to use them.
     assert outcome.reason == "diverged at update 6: the training loss is not finite"
     assert [row.step for row in rows] == [4]
     assert int(outcome.state.step) == 7

@@ -43,7 +43,7 @@ def assert_close(ours, theirs):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), ours, theirs)
 
 
-def nnx_run(tx, num_updates=3):
+def nnx_run(tx, num_updates=2):
     """A model and its optimizer after updates, and the kernels after each."""
     model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
     optimizer, kernels = nnx.Optimizer(model, tx, wrt=nnx.Param), []
@@ -58,17 +58,17 @@ def test_state_of_an_nnx_optimizer_is_read_with_variables_and_without():
     tx = optax.chain(optax.sgd(0.1), js.scale_by_abel(0.5, js.every(1)), js.swag(ALWAYS, rank=2))
     model, optimizer, kernels = nnx_run(tx)
     state, params = optimizer.opt_state, nnx.state(model, nnx.Param)
-    samples = []
     for opt_state in (state, nnx.as_pure(state)):
         for w in (params, nnx.as_pure(params)):
             mean = js.averaged_params(opt_state, w)
             assert jax.tree.structure(mean) == jax.tree.structure(w)
-            np.testing.assert_allclose(
-                jax.tree.leaves(mean)[1], np.mean(kernels, axis=0), rtol=1e-5
-            )
-            samples.append(jax.tree.leaves(js.sample_swag(opt_state, w, KEY)))
-    for sample in samples[1:]:
-        jax.tree.map(np.testing.assert_array_equal, sample, samples[0])
+            kernel = jax.tree.leaves(mean)[1]
+            np.testing.assert_allclose(kernel, np.mean(kernels, axis=0), rtol=1e-5)
+    samples = [
+        js.sample_swag(state, params, KEY),
+        js.sample_swag(nnx.as_pure(state), nnx.as_pure(params), KEY),
+    ]
+    jax.tree.map(np.testing.assert_array_equal, *map(jax.tree.leaves, samples))
     nnx.update(model, js.averaged_params(state, params))  # what one does with it
     np.testing.assert_allclose(model.kernel[...], np.mean(kernels, axis=0), rtol=1e-5)
 

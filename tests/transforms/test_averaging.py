@@ -228,7 +228,7 @@ def test_decay_that_is_no_number_is_refused(decay):
 def test_decay_is_scheduled_by_optax_as_the_error_says():
     """A decay that is above the one at the beginning gives way to it: 2/11, then 3/12."""
     schedule = js.Linear(0.15, 0.35, duration=2)
-    with pytest.raises(ValueError, match=r"optax\.inject_hyperparams makes numbers of schedules"):
+    with pytest.raises(ValueError, match=r"optax\.inject_hyperparams\(average_params\) takes"):
         js.average_params(lambda step: True, decay=schedule)
     tx = optax.inject_hyperparams(js.average_params, static_args="at")(
         at=lambda step: True, decay=schedule

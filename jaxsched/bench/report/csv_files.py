@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import first_at_target
+from jaxsched.output import replacing
 from jaxsched.tracking.records import Record
 
 _NAMES = ("study", "experiment", "seed")
@@ -72,10 +73,17 @@ def write_evaluations(results: Results, path: Path) -> None:
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow({column: _cell(value) for column, value in row.items()})
+
+
+def _cell(value: Any) -> Any:
+    """The value, so marked that no spreadsheet takes a text of others for a formula."""
+    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if is_formula else value
 
 
 def _names(results: Results, record: Record) -> dict[str, Any]:

@@ -105,5 +105,11 @@ def lowest_accuracy(results: Results) -> float:
 
 
 def column(name: str) -> Value:
-    """Returns a function that reads this column from a row."""
-    return lambda row: cast("float | None", row.get(name))
+    """Returns a function that reads this column from a row; None if it is not a finite number."""
+
+    def value(row: Mapping[str, Any]) -> float | None:
+        found = row.get(name)
+        # A number that is not finite is text in a record, such as "inf".
+        return None if isinstance(found, str) else cast("float | None", found)
+
+    return value

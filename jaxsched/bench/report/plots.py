@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from jaxsched.bench.report.curves import TIME_AXES, column, curve_of, lowest_accuracy
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import TimeAxis
-from jaxsched.plotting.style import curve_style, plain
+from jaxsched.plotting.style import curve_style, plain, save_figure
 from jaxsched.tracking.records import Record
 
 
@@ -42,7 +42,7 @@ def draw_accuracy(results: Results, path: Path) -> None:
     figure.suptitle(results.manifest.name)
     # Outside the axes: inside, it might cover a curve in any corner.
     figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def _draw_experiment(

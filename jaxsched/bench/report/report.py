@@ -9,24 +9,28 @@ from jaxsched.bench.report.page import write_page
 from jaxsched.bench.report.plots import draw_accuracy
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.report.tables import markdown_table, terminal_table, write_json
+from jaxsched.output import make_folder, write_text
 
 
 def write_report(results: Results, folder: Path) -> Table:
     """Writes a study's report: a page, a plot, tables and CSV files.
 
     The files are `report.html`, `accuracy.png`, `summary.md`, `summary.json`, `runs.csv` and
-    `evaluations.csv`. Existing ones are replaced.
+    `evaluations.csv`. Existing ones are replaced, each as a whole.
 
     Args:
         results: the results of a study, of which some runs may be missing.
         folder: where to write; it is created if it does not exist.
 
+    Raises:
+        OSError: when a file cannot be written; the one that was there before is kept.
+
     Returns:
         The table of results, to be printed in the terminal.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_json(results, folder / "summary.json")
-    (folder / "summary.md").write_text(markdown_table(results), encoding="utf-8")
+    write_text(folder / "summary.md", markdown_table(results))
     write_runs(results, folder / "runs.csv")
     write_evaluations(results, folder / "evaluations.csv")
     draw_accuracy(results, folder / "accuracy.png")

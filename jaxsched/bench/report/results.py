@@ -19,9 +19,10 @@ from jaxsched.bench.statistics import (
     summarise,
     times_to_target,
 )
+from jaxsched.bench.study.find_records import find_records
 from jaxsched.bench.study.manifest import StudyManifest
 from jaxsched.bench.study.target import Target, resolve_target
-from jaxsched.tracking.records import Record, read_record
+from jaxsched.tracking.records import Record
 
 MANIFEST_FILE = "study.json"
 RECORDS_FOLDER = "records"
@@ -60,13 +61,16 @@ class Results:
         return [record for record in self.records if record.name == name]
 
     @classmethod
-    def of(cls, manifest: StudyManifest, records: Sequence[Record]) -> "Results":
+    def of(
+        cls, manifest: StudyManifest, records: Sequence[Record], cautions: Sequence[str] = ()
+    ) -> "Results":
         """Computes the results.
 
         Args:
             manifest: the study's manifest.
             records: the records of its runs, in any order. Runs that were cut off and runs of
                 other experiments are left out.
+            cautions: those about the records' files, see `find_records`; they become caveats.
 
         Raises:
             ValueError: if none of the study's runs has finished, or none of the target's baseline.
@@ -80,6 +84,7 @@ class Results:
             raise ValueError(
                 f"none of the {len(runs)} runs of {manifest.name} has a finished record among the "
                 f"{len(records)} that were read; run `jaxsched bench` on its file first."
+                f"{''.join(f' {caution}' for caution in cautions)}"
             )
         target = resolve_target(manifest.target, results)
         return cls(
@@ -91,7 +96,7 @@ class Results:
             by_steps=tuple(compare_times(results, manifest.baseline, target.accuracy, "step")),
             significantly_above=_significantly_above(results, target.accuracy),
             profile=_profile(results, (target.accuracy, *manifest.further_targets)),
-            caveats=tuple(caveats(manifest, results, target)),
+            caveats=(*cautions, *caveats(manifest, results, target)),
         )
 
     @classmethod
@@ -104,8 +109,7 @@ class Results:
 
         Raises:
             FileNotFoundError: if a folder has no manifest.
-            ValueError: if the folders are not of the same study, a record is damaged, or `of`
-                raises.
+            ValueError: if the folders are not of the same study, or `of` raises.
         """
         first, *others = [StudyManifest.read(folder / MANIFEST_FILE) for folder in folders]
         for folder, manifest in zip(folders[1:], others, strict=True):
@@ -114,9 +118,9 @@ class Results:
                     f"{folder} holds another study, or other runs of {first.name}, than "
                     f"{folders[0]}; give the folders of one study, made from one file."
                 )
-        paths = [path for folder in folders for path in _record_paths(folder)]
+        found = find_records(first, [folder / RECORDS_FOLDER for folder in folders])
         # Reversed, because `of` prefers the later of two records.
-        return cls.of(first, [read_record(path) for path in reversed(paths)])
+        return cls.of(first, found.records[::-1], found.cautions)
 
 
 def by_study(folders: Sequence[Path]) -> list[list[Path]]:
@@ -160,7 +164,3 @@ def _profile(records: Sequence[Record], targets: Sequence[float]) -> Performance
             for name, runs in _by_name(records).items()
         }
     )
-
-
-def _record_paths(folder: Path) -> list[Path]:
-    return sorted((folder / RECORDS_FOLDER).glob("*.jsonl"))

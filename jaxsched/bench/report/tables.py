@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import Comparison, Summary, p_in_words
-from jaxsched.text import markdown_rows, mean_and_sd
+from jaxsched.output import write_text
+from jaxsched.text import markdown_rows, markdown_text, mean_and_sd
 
 _COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
 _AVERAGED = "averaged, %"  # only if an experiment averages its weights
@@ -17,21 +19,22 @@ _PUBLISHED = "published, %"  # only if a number is published
 
 def terminal_table(results: Results) -> Table:
     """Returns the table of results for the terminal, with the caveats below."""
-    table = Table(title=_title(results), caption="\n".join(results.caveats))
+    # As `Text`, because names, reasons and caveats may hold brackets, which are no markup.
+    table = Table(title=Text(_title(results)), caption=Text("\n".join(results.caveats)))
     # Without intervals, for which a terminal is too narrow.
     columns, *rows = summary_cells(results, intervals=False)
     for column in columns:
-        table.add_column(column, justify="right" if column else "left")
+        table.add_column(Text(column), justify="right" if column else "left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table
 
 
 def markdown_table(results: Results) -> str:
     """Returns the report in Markdown: a title, the caveats, the table and the comparisons."""
     parts = [
-        f"{_title(results)}\n",
-        "".join(f"- {caveat}\n" for caveat in results.caveats),
+        f"{markdown_text(_title(results))}\n",
+        "".join(f"- {markdown_text(caveat)}\n" for caveat in results.caveats),
         markdown_summaries(results),
         markdown_comparisons(results) if results.by_accuracy else "",
     ]
@@ -64,7 +67,7 @@ def write_json(results: Results, path: Path) -> None:
         "profile": None if results.profile is None else dataclasses.asdict(results.profile),
         "caveats": results.caveats,
     }
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _title(results: Results) -> str:
@@ -111,7 +114,7 @@ def _summary_row(summary: Summary, intervals: bool) -> tuple[str, ...]:
         number(summary.examples, ",.0f"),
         number(summary.seconds, ".1f"),
         f"{summary.reached}/{summary.seeds}{losses}",
-        f"{mean_and_sd(summary.accuracy_mean, summary.accuracy_sd)} (n={summary.seeds})",
+        f"{mean_and_sd(summary.accuracy_mean, summary.accuracy_sd)} (n={summary.accuracy_n})",
     )
 
 

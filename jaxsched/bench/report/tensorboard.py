@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxsched.bench.report.results import Results
 from jaxsched.extras import require_extra
+from jaxsched.output import make_folder, replacing
 from jaxsched.tracking.records import Record
 
 # TensorBoard reads any file with `tfevents` in its name. Ours has no time in it, so that a second
@@ -57,7 +58,7 @@ def write_event_files(results: Results, folder: Path) -> None:
 
     for record, differing in zip(results.records, _differing(results.records), strict=True):
         run = folder / results.manifest.name / record.name / f"seed{record.header['seed']}"
-        run.mkdir(parents=True, exist_ok=True)
+        make_folder(run)
         started = datetime.datetime.fromisoformat(record.header["started"]).timestamp()
         # The first of the three declares the table's columns, but only those of this run. Without
         # it TensorBoard collects the columns of all runs.
@@ -67,10 +68,11 @@ def write_event_files(results: Results, folder: Path) -> None:
             {"wall_time": started, "summary": entries},
             *_points(record, started),
         ]
-        writer = RecordWriter(str(run / _FILE))
-        for event in events:
-            writer.write(Event(**event).SerializeToString())
-        writer.close()
+        with replacing(run / _FILE) as beside:
+            writer = RecordWriter(str(beside))
+            for event in events:
+                writer.write(Event(**event).SerializeToString())
+            writer.close()
 
 
 def _points(record: Record, started: float) -> Iterator[dict[str, Any]]:

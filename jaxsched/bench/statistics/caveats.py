@@ -1,11 +1,13 @@
 """Caveats: what a reader of a study must know before its numbers."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxsched.bench.statistics.time_to_target import first_at_target
 from jaxsched.bench.study.manifest import StudyManifest
 from jaxsched.bench.study.target import MedianBest, Target
+from jaxsched.experiment.diff import differences
 from jaxsched.tracking.records import Record
 
 # A run that is at the target at its k-th evaluation may have been there up to 1/k of that time
@@ -50,18 +52,39 @@ def caveats(manifest: StudyManifest, records: Sequence[Record], target: Target) 
         *_coarse_times(results, target),
         *_died_runs(results, target),
         *_target_by_rule(manifest, target),
+        *_different_data(results),
         *_different_environments(results),
     ]
+
+
+def _different_data(results: Sequence[Record]) -> Iterator[str]:
+    """Runs whose source of data is the same have to have the same data."""
+    by_source: dict[str, list[Record]] = {}
+    for record in results:
+        source = json.dumps(record.header.get("config", {}).get("data"), sort_keys=True)
+        by_source.setdefault(source, []).append(record)
+    for records in by_source.values():
+        known = [record for record in records if "data" in record.header]
+        others = [r for r in known if r.header["data"] != known[0].header["data"]]
+        if others:
+            changes = "; ".join(differences(known[0].header["data"], others[0].header["data"]))
+            yield (
+                f"Runs were made with different data and cannot be compared: {_named(others)} with "
+                f"other data than {_named(known[:1])} ({changes})."
+            )
+        if 0 < len(known) < len(records):
+            yield (
+                f"{len(records) - len(known)} of {len(records)} runs are from before records named "
+                "their data; whether it is that of the others is not known."
+            )
 
 
 def _missing_runs(manifest: StudyManifest, results: Sequence[Record]) -> Iterator[str]:
     finished = {(record.name, record.header.get("seed")) for record in results}
     missing = [run for run in manifest.runs if (run.name, run.seed) not in finished]
     if missing:
-        names = ", ".join(f"{run.name} seed {run.seed}" for run in missing[:_MOST_NAMED])
-        others = len(missing) - _MOST_NAMED
-        more = f" and {others} more" if others > 0 else ""
-        yield f"{len(missing)} of {len(manifest.runs)} runs have not finished: {names}{more}."
+        names = _with_count([f"{run.name} seed {run.seed}" for run in missing])
+        yield f"{len(missing)} of {len(manifest.runs)} runs have not finished: {names}."
 
 
 def _few_seeds(manifest: StudyManifest, results: Sequence[Record]) -> Iterator[str]:
@@ -148,6 +171,16 @@ def _different_environments(results: Sequence[Record]) -> Iterator[str]:
 
 def _runs_of(results: Sequence[Record], name: str) -> list[Record]:
     return [record for record in results if record.name == name]
+
+
+def _named(records: Sequence[Record]) -> str:
+    return _with_count([f"{r.name} seed {r.header.get('seed')}" for r in records])
+
+
+def _with_count(names: Sequence[str]) -> str:
+    others = len(names) - _MOST_NAMED
+    more = f" and {others} more" if others > 0 else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def _joined(names: Sequence[str]) -> str:

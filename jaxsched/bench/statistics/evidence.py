@@ -19,16 +19,19 @@ def evidence(accuracy: Comparison, steps: Comparison) -> str:
         >>> evidence(accuracy, steps)
         'higher final accuracy (p = 0.002); steps: no significant difference (p = 0.400); n = 6'
     """
-    n = max(accuracy.n, steps.n)
-    if n < 2:
-        return f"n = {n}: too few runs for any claim"
+    most = max(accuracy.n, steps.n)
+    n = f"n = {most}"
+    if accuracy.n < most:  # a run without any evaluation has no accuracy
+        n += f", of accuracy {accuracy.n}"
+    if most < 2:
+        return f"{n}: too few runs for any claim"
     is_higher = (accuracy.estimate or 0) > 0
     is_faster = steps.estimate is not None and steps.estimate < 1
     parts = (
         _claim(accuracy, "accuracy", f"{'higher' if is_higher else 'lower'} final accuracy"),
         _claim(steps, "steps", f"{'fewer' if is_faster else 'more'} steps to the target"),
     )
-    return "; ".join((*parts, f"n = {n}"))
+    return "; ".join((*parts, n))
 
 
 def _claim(comparison: Comparison, quantity: str, claim: str) -> str:

@@ -34,6 +34,7 @@ class Summary:
         accuracy_mean: the mean accuracy of the last evaluations; a run that diverged or failed
             counts with its last one.
         accuracy_sd: their standard deviation (n − 1); None for one run.
+        accuracy_n: the number of runs with an evaluation, of which it is the mean.
         averaged_mean: `accuracy_mean` of the averaged weights; None if a run has no average.
         averaged_sd: `accuracy_sd` of the averaged weights; None if a run has no average.
         steps_interval: the 95 % interval of `steps`, see `median_interval`; an end is None if it
@@ -53,6 +54,7 @@ class Summary:
     seconds: float | None
     accuracy_mean: float | None
     accuracy_sd: float | None
+    accuracy_n: int = 0
     averaged_mean: float | None = None
     averaged_sd: float | None = None
     steps_interval: Interval = None
@@ -109,6 +111,7 @@ def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
         seconds=medians["train_seconds"].value,
         accuracy_mean=statistics.fmean(final) if final else None,
         accuracy_sd=statistics.stdev(final) if len(final) > 1 else None,
+        accuracy_n=len(final),
         averaged_mean=statistics.fmean(averaged) if averaged else None,
         averaged_sd=statistics.stdev(averaged) if len(averaged) > 1 else None,
         steps_interval=intervals["step"],

@@ -3,6 +3,7 @@
 study.py      the experiments, seeds and target; the study files
 target.py     the accuracy to reach
 manifest.py   study.json: what a report needs of the study beside its records
+find_records.py   the records of its runs
 runner.py     runs a study
 queue.py      the runs that are left, shared by several processes
 shard.py      a part of a study, for a job array

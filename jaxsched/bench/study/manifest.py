@@ -1,12 +1,14 @@
 """The manifest of a study: what a report needs beside the records. Imports no JAX."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jaxsched.bench.study.target import MedianBest
+from jaxsched.output import make_folder, require_file_name, write_text
+from jaxsched.text import visible
 from jaxsched.tracking.records import Run
 
 
@@ -66,8 +68,8 @@ class StudyManifest:
 
     def write(self, path: Path) -> None:
         """Writes the manifest as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        make_folder(path.parent)
+        write_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> "StudyManifest":
@@ -75,7 +77,7 @@ class StudyManifest:
 
         Raises:
             FileNotFoundError: if the file does not exist.
-            ValueError: if it is not a study's manifest.
+            ValueError: if it is not a study's manifest, or a name in it leads to another folder.
         """
         if not path.is_file():
             raise FileNotFoundError(
@@ -83,8 +85,8 @@ class StudyManifest:
                 f"{_instead(path)}."
             )
         try:
-            return cls(**_from_json(json.loads(path.read_text(encoding="utf-8"))))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return cls(**_from_json(json.loads(path.read_text(encoding="utf-8-sig"))))
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"{path} does not hold a study's manifest ({error!r}); move it away and run "
                 "`jaxsched bench` again, which writes it anew."
@@ -106,11 +108,42 @@ def _instead(path: Path) -> str:
 
 
 def _from_json(content: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a manifest. It may be that of others, so that everything is checked."""
+    runs = tuple(_run(**run) for run in content["runs"])
+    names = [run.name for run in runs]
     target = content["target"]
     return {
         **content,
-        "runs": tuple(Run(**run) for run in content["runs"]),
-        "target": MedianBest(**target) if isinstance(target, dict) else target,
-        "further_targets": tuple(content["further_targets"]),
-        "published": {name: Published(**entry) for name, entry in content["published"].items()},
+        "name": require_file_name("a study", content["name"]),
+        "runs": runs,
+        "target": _rule(names, **target) if isinstance(target, dict) else _share(target),
+        "further_targets": tuple(map(_share, content["further_targets"])),
+        "baseline": _one_of(names, content["baseline"]),
+        "published": {
+            name: Published(_share(entry["accuracy"]), visible(entry["source"]))
+            for name, entry in content["published"].items()
+        },
     }
+
+
+def _run(name: str, digest: str, seed: int) -> Run:
+    run = Run(require_file_name("an experiment", name), digest, seed)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not run.file_name:
+        raise ValueError(f"expected a whole number as seed, got {seed!r}")
+    return run
+
+
+def _rule(names: Sequence[str], baseline: str) -> MedianBest:
+    return MedianBest(_one_of(names, baseline))
+
+
+def _one_of(names: Sequence[str], name: str) -> str:
+    if name not in names:
+        raise ValueError(f"expected an experiment of the study as baseline, got {name!r}")
+    return name
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"expected an accuracy within [0, 1], got {value!r:.40}")
+    return value

@@ -12,12 +12,16 @@ from typing import Any
 
 from filelock import FileLock
 
+from jaxsched.data import Dataset
 from jaxsched.experiment import Experiment
 from jaxsched.plan import Plan
+from jaxsched.tracking.claim import record_lock_path
 from jaxsched.tracking.records import Record, read_record
 from jaxsched.train import saved_steps
-from jaxsched.train.checkpointing.file_lock import take
+from jaxsched.train.checkpointing.file_lock import remove, take
+from jaxsched.train.checkpointing.resume import newest_content
 from jaxsched.train.program.shared_program import program_signature
+from jaxsched.train.same_data import DATA_KEY, require_same_data
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +52,8 @@ class Job:
 
     @property
     def lock(self) -> Path:
-        """The file whose lock is held by the process that works on the run."""
-        return self.path.with_name(f".{self.path.stem}.lock")
+        """The file whose lock, the claim on the record, is held by who works on the run."""
+        return record_lock_path(self.path)
 
     @cached_property
     def step(self) -> int:
@@ -80,6 +84,27 @@ class Job:
         record = self.record()
         return None if record is None else record.header
 
+    def require_same_data(self, dataset: Dataset) -> bool:
+        """Refuses data other than those of the run's record and checkpoints.
+
+        Args:
+            dataset: the experiment's data set.
+
+        Returns:
+            Whether all of them say which data they were made with.
+
+        Raises:
+            ValueError: if they were made with other data; the message says what differs.
+        """
+        record, content = self.record(), newest_content(self.checkpoints)
+        # A run that was cut off is written anew; only what it saved goes on.
+        header = record.header if record is not None and record.is_complete else None
+        made = {self.path: header, self.checkpoints: content}
+        for path, found in made.items():
+            if found is not None:
+                require_same_data(path, found, dataset)
+        return all(found is None or DATA_KEY in found for found in made.values())
+
 
 class Queue:
     """The runs without a finished record. Several processes and threads may take runs from it.
@@ -87,21 +112,26 @@ class Queue:
     Args:
         jobs: all runs, in the order in which to work on them.
 
-    Raises:
-        ValueError: if a record is damaged.
+    Attributes:
+        unreadable: for each run whose record cannot be read, the reason. Such a run is not made, so
+            that nothing of its file is lost.
     """
 
     def __init__(self, jobs: Sequence[Job]):
         self._num_jobs = len(jobs)
         self._here: set[Job] = set()  # in progress in this process
         self._is_closed = False
-        # With the header of the last attempt, to notice another process's attempt later.
-        self._left = {
-            job: None if record is None else record.header
-            for job in jobs
-            for record in [job.record()]
-            if record is None or not record.is_complete
-        }
+        self._left: dict[Job, Mapping[str, Any] | None] = {}
+        self.unreadable: dict[Job, str] = {}
+        for job in jobs:
+            try:
+                record = job.record()
+            except (ValueError, OSError) as error:
+                self.unreadable[job] = str(error)
+                continue
+            if record is None or not record.is_complete:
+                # The header of the last attempt, to notice another process's attempt later.
+                self._left[job] = None if record is None else record.header
         self._elsewhere = {job for job in self._left if _is_held(job)}
 
     @property
@@ -121,7 +151,8 @@ class Queue:
         failed = [job for job in free if not job.step and _has_failed(job)]
         at = f" at update {saved[0].step:,}" if len(saved) == 1 else ""
         counts = {
-            "finished": self._num_jobs - len(self._left),
+            "finished": self._num_jobs - len(self._left) - len(self.unreadable),
+            "that cannot be read": len(self.unreadable),
             "in progress elsewhere": len(self._elsewhere),
             f"to resume{at}": len(saved),
             "to repeat after a failure": len(failed),
@@ -152,11 +183,10 @@ class Queue:
                 raise
             finally:
                 self._here.discard(job)
-                _release(job, lock)
+                remove(job.lock, lock)
 
     def _take(self) -> tuple[Job, FileLock] | None:
         for job in [] if self._is_closed else self.left:
-            job.lock.parent.mkdir(parents=True, exist_ok=True)
             lock = take(job.lock)
             if lock is None:
                 if job not in self._here:
@@ -168,7 +198,7 @@ class Queue:
                 self._here.add(job)
                 return job, lock
             self._left.pop(job, None)
-            _release(job, lock)
+            remove(job.lock, lock)
         return None
 
     def _is_done_elsewhere(self, job: Job) -> bool:
@@ -187,7 +217,7 @@ def _is_held(job: Job) -> bool:
         return False
     lock = take(job.lock)
     if lock is not None:
-        _release(job, lock)
+        remove(job.lock, lock)
     return lock is None
 
 
@@ -198,8 +228,3 @@ def _has_failed(job: Job) -> bool:
 
 def _format_count(count: int) -> str:
     return f"{count / 1e6:,.1f} million" if count >= 1e6 else f"{count:,}"
-
-
-def _release(job: Job, lock: FileLock) -> None:
-    job.lock.unlink()  # before the release, after which the file may be another process's
-    lock.release()

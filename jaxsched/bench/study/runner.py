@@ -11,12 +11,14 @@ from typing import Any
 
 import jax
 
+from jaxsched.bench.study.find_records import find_records
 from jaxsched.bench.study.queue import Job, Queue
 from jaxsched.bench.study.shard import WHOLE, Shard
 from jaxsched.bench.study.study import Study
 from jaxsched.tracking.progress import Progress, RunProgress
+from jaxsched.tracking.record_writer import RecordWriter, format_error
 from jaxsched.tracking.recorder import load, plan_for, record_header, record_path, record_run
-from jaxsched.tracking.records import Record, RecordWriter, format_error, read_record
+from jaxsched.tracking.records import Record
 from jaxsched.train import (
     AllDamagedError,
     CheckpointPolicy,
@@ -65,14 +67,18 @@ def run_study(
             run at a time.
 
     Raises:
-        ValueError: if an experiment needs more devices than there are, or if `at_once` does not
-            suit the devices or the experiments.
+        ValueError: if an experiment needs more devices than there are, if `at_once` does not suit
+            the devices or the experiments, or if runs were made with other data.
         Preempted: if a signal was received.
         OSError: if a record or a checkpoint cannot be written.
     """
     jobs = _jobs(study, folder)
     # Divided by all examples, not by those left: hosts must agree on the parts at any time.
-    queue = Queue(shard.select(jobs, [job.examples for job in jobs]))
+    chosen = shard.select(jobs, [job.examples for job in jobs])
+    queue = Queue(chosen)
+    for reason in queue.unreadable.values():
+        progress.say(reason)
+    _require_same_data([job for job in chosen if job not in queue.unreadable], progress)
     for job in queue.left:  # raises for missing devices before anything compiles
         make_driver(job.experiment.driver, job.experiment.num_devices)
     devices = _devices(queue.left, at_once)
@@ -97,6 +103,16 @@ def run_study(
         ended = [threads.submit(queue.drain, worker.run) for worker in workers]
     for thread in ended:
         thread.result()  # raises what the thread raised
+
+
+def _require_same_data(jobs: Sequence[Job], progress: Progress) -> None:
+    """Refuses data other than those of runs that are made or begun: they could not be compared."""
+    known = [job.require_same_data(load(job.experiment.data)) for job in jobs]
+    if not all(known):
+        progress.say(
+            f"{known.count(False)} of {len(jobs)} runs were made before records named their data, "
+            "which are therefore not compared."
+        )
 
 
 def _devices(jobs: Sequence[Job], choice: StrategyChoice) -> list[Any]:
@@ -210,6 +226,7 @@ class _Worker:
                     every_seconds=self._every_seconds,
                 ),
                 at_once=self._at_once,
+                is_claimed=True,
             )
         shutil.rmtree(job.checkpoints, ignore_errors=True)
         return outcome.reason
@@ -224,9 +241,8 @@ class _Worker:
             compile_seconds=None,
             num_devices=job.experiment.num_devices,
         )
-        with RecordWriter(
-            job.path, {**header, "initial_layers": None, "resumed_at": None}
-        ) as writer:
+        header = {**header, "initial_layers": None, "resumed_at": None}
+        with RecordWriter(job.path, header, is_claimed=True) as writer:
             writer.fail(error)
 
     def _start(self, job: Job, program: Program) -> RunState | None:
@@ -278,7 +294,5 @@ class _ProgramCache:
 
 
 def study_records(study: Study, folder: Path) -> list[Record]:
-    """Reads the records of the study's runs that have ended, in its order; ignores other files."""
-    paths = [folder / run.file_name for run in study.manifest().runs]
-    records = [read_record(path) for path in paths if path.exists()]
-    return [record for record in records if record.is_result]
+    """Reads the records of the study's runs that have ended, see `find_records`."""
+    return list(find_records(study.manifest(), [folder]).records)

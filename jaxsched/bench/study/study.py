@@ -11,6 +11,7 @@ from jaxsched.experiment import Experiment
 from jaxsched.experiment.files import held_instead, load_module
 from jaxsched.experiment.seeds import require_seeds
 from jaxsched.field_types import check_field_types
+from jaxsched.output import require_file_name
 from jaxsched.tracking.records import Run
 
 
@@ -32,8 +33,8 @@ class Study:
         published: the published accuracies, by an experiment's name.
 
     Raises:
-        ValueError: if names or seeds repeat, if there is nothing to run, if a name belongs to no
-            experiment, or if a target is not within (0, 1].
+        ValueError: if the name is none of a folder, if names or seeds repeat, if there is nothing
+            to run, if a name belongs to no experiment, or if a target is not within (0, 1].
 
     Example: `experiments/studies/quickstart.py`.
     """
@@ -48,6 +49,7 @@ class Study:
 
     def __post_init__(self):
         check_field_types(self)
+        require_file_name("Study", self.name)
         names = [experiment.name for experiment in self.experiments]
         if not self.experiments:
             raise ValueError("Study needs at least one experiment, got none.")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from jaxsched.data.dataset import Dataset, Source
+from jaxsched.data.fields import check_folder
 from jaxsched.data.sources.cifar_files import Archive, read_official
 from jaxsched.data.split import check_share, evaluation_split
 
@@ -39,6 +40,22 @@ _CIFAR10 = Archive(
     std=(0.2023, 0.1994, 0.2010),
     binary_folder="cifar-10-batches-bin",
     python_folder="cifar-10-batches-py",
+    binary_md5={
+        "data_batch_1": "5dd7e06a14cb22eb9f671a540d1b7c25",
+        "data_batch_2": "5ea93a67294ea407fff1d09f752e9692",
+        "data_batch_3": "942cd6a4bcdd0dd3c604fbe906cb4421",
+        "data_batch_4": "ae636b3ba5c66a11e91e8cb52e771fcb",
+        "data_batch_5": "53f37980c15c3d472c316c40844f3f0d",
+        "test_batch": "803d5f7f4d78ea53de84dbe85f74fb6d",
+    },
+    python_md5={  # those that torchvision checks
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        "test_batch": "40351d587109b95175f43aff81a1287e",
+    },
 )
 
 _CIFAR100 = Archive(
@@ -54,6 +71,14 @@ _CIFAR100 = Archive(
     std=(0.2673, 0.2564, 0.2762),
     binary_folder="cifar-100-binary",
     python_folder="cifar-100-python",
+    binary_md5={
+        "train": "6172c7755cfe09b2fe270c85cebc1b15",
+        "test": "4499cfba6c016c1be1438163640a0898",
+    },
+    python_md5={
+        "train": "16019d7e3df5f24257cddd939b257f8d",
+        "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+    },
 )
 
 
@@ -66,7 +91,8 @@ class Cifar10(Source):
     the Python layout (`data_batch_1` ... `test_batch`), in the folder itself or in
     `cifar-10-batches-bin` or `cifar-10-batches-py`. If more than one layout is complete, the folder
     itself comes first, and binary before Python. Nothing is downloaded, and a pickle can build
-    nothing but arrays, lists, dicts, strings and numbers.
+    nothing but arrays, numbers, strings and containers. Files whose images or labels are not the
+    official ones, by their MD5 sums, are read with a warning.
 
     `mean` and `std` are the customary constants. The customary std, (0.2023, 0.1994, 0.2010), is
     the mean of the images' own standard deviations; over all pixels it is (0.2470, 0.2435, 0.2616).
@@ -76,7 +102,7 @@ class Cifar10(Source):
         validation: the share of the training examples to evaluate on instead of the test split.
 
     Raises:
-        ValueError: when `validation` is outside [0, 1).
+        ValueError: when `folder` is no path or `validation` outside [0, 1).
 
     Source:
         Krizhevsky, "Learning multiple layers of features from tiny images" (2009);
@@ -92,6 +118,7 @@ class Cifar10(Source):
     validation: float = 0.0
 
     def __post_init__(self):
+        object.__setattr__(self, "folder", check_folder("Cifar10", "folder", self.folder))
         check_share("Cifar10", self.validation)
 
     def load(self) -> Dataset:
@@ -106,14 +133,15 @@ class Cifar100(Source):
     Give the folder that holds the unpacked files, or the folder that holds the archive's own
     folder. The files may be in the binary layout (`train.bin`, `test.bin`) or in the Python layout
     (`train`, `test`), in the folder itself or in `cifar-100-binary` or `cifar-100-python`, with the
-    same order of preference as `Cifar10`. The labels are the 100 fine ones. Nothing is downloaded.
+    same order of preference and the same check as `Cifar10`. The labels are the 100 fine ones.
+    Nothing is downloaded.
 
     Attributes:
         folder: the folder of the files; `~` is the home folder.
         validation: the share of the training examples to evaluate on instead of the test split.
 
     Raises:
-        ValueError: when `validation` is outside [0, 1).
+        ValueError: when `folder` is no path or `validation` outside [0, 1).
 
     Source:
         Krizhevsky, "Learning multiple layers of features from tiny images" (2009);
@@ -129,6 +157,7 @@ class Cifar100(Source):
     validation: float = 0.0
 
     def __post_init__(self):
+        object.__setattr__(self, "folder", check_folder("Cifar100", "folder", self.folder))
         check_share("Cifar100", self.validation)
 
     def load(self) -> Dataset:

@@ -1,14 +1,17 @@
 """Readers of the official CIFAR files, in the binary and the Python layout."""
 
+import hashlib
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from jaxsched.data.dataset import Images
+from jaxsched.data.fields import find_folder
 from jaxsched.data.sources.safe_pickle import load_plain
 
 _SIDE = 32
@@ -32,6 +35,8 @@ class Archive:
         std: the customary standard deviation of images / 255 for each channel.
         binary_folder: the folder that the binary archive unpacks to.
         python_folder: the folder that the Python archive unpacks to.
+        binary_md5: the MD5 sums of the binary files, by their name without suffix.
+        python_md5: the MD5 sums of the Python files.
     """
 
     name: str
@@ -46,10 +51,13 @@ class Archive:
     std: tuple[float, float, float]
     binary_folder: str
     python_folder: str
+    binary_md5: Mapping[str, str]
+    python_md5: Mapping[str, str]
 
 
-# From (path, archive, n) to n images, uint8[n, 3072], and their labels, int[n].
-_Reader: TypeAlias = Callable[[Path, Archive, int], tuple[np.ndarray, np.ndarray]]
+# From (path, its content, archive, n) to n images, uint8[n, 3072], and all labels of each,
+# int[n, label_bytes].
+_Reader: TypeAlias = Callable[[Path, bytes, Archive, int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,8 @@ def read_official(archive: Archive, folder: str) -> tuple[Images, Images]:
         archive: the archive to read.
         folder: the folder to look into; `~` is the home folder.
 
+    Warns when the images or labels of a file are not those of the official one.
+
     Returns:
         (train, test), uint8[N, 32, 32, 3] with int32 labels.
 
@@ -96,9 +106,17 @@ def read_official(archive: Archive, folder: str) -> tuple[Images, Images]:
         PermissionError: when the folder or a file may not be read.
         ValueError: when a file is cut short, damaged, or holds a label out of range.
     """
-    layout = _complete_layout(archive, Path(folder).expanduser())
-    train = _read_split(archive, layout, archive.train, archive.images_per_train_file)
-    test = _read_split(archive, layout, archive.test, archive.images_per_test_file)
+    layout, changed = _complete_layout(archive, find_folder(folder)), []
+    train = _read_split(archive, layout, archive.train, archive.images_per_train_file, changed)
+    test = _read_split(archive, layout, archive.test, archive.images_per_test_file, changed)
+    if changed:
+        warnings.warn(
+            f"{archive.name} in {layout.folder} has other contents than the official files, by "
+            f"their MD5 sums: {', '.join(changed)}. Results on it are not those of "
+            f"{archive.name}: say so, or download the archive from "
+            "https://www.cs.toronto.edu/~kriz/cifar.html.",
+            stacklevel=3,
+        )
     return train, test
 
 
@@ -171,17 +189,39 @@ def _advice(archive: Archive, folder: Path, found: list[str]) -> str:
     )
 
 
-def _read_split(archive: Archive, layout: _Layout, stems: tuple[str, ...], count: int) -> Images:
-    """Reads files of `count` images each, one after another."""
+def _read_split(
+    archive: Archive, layout: _Layout, stems: tuple[str, ...], count: int, changed: list[str]
+) -> Images:
+    """Reads files of `count` images each, one after another.
+
+    Appends to `changed` the names of those that are not the official ones.
+    """
     images = np.empty((count * len(stems), _SIDE, _SIDE, 3), np.uint8)
     labels = np.empty(count * len(stems), np.int32)
     for number, path in enumerate(layout.files(stems)):
         here = slice(number * count, (number + 1) * count)
-        pixels, found = layout.read(path, archive, count)
-        _check_labels(path, found, len(archive.class_names))
+        content = _read_bytes(path)
+        pixels, found = layout.read(path, content, archive, count)
+        _check_labels(path, found[:, -1], len(archive.class_names))
+        if not _is_official(archive, path.stem, content, pixels, found):
+            changed.append(path.name)
         images[here] = pixels.reshape(count, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
-        labels[here] = found
+        labels[here] = found[:, -1]
     return Images(images, labels)
+
+
+def _is_official(
+    archive: Archive, stem: str, content: bytes, pixels: np.ndarray, labels: np.ndarray
+) -> bool:
+    """Whether a file is an official one, or holds the same images and labels in other pickles."""
+    if _md5(content) in (archive.binary_md5[stem], archive.python_md5[stem]):
+        return True
+    records = np.concatenate([labels.astype(np.uint8), pixels], axis=1)
+    return _md5(records.tobytes()) == archive.binary_md5[stem]
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _check_labels(path: Path, labels: np.ndarray, num_classes: int) -> None:
@@ -205,12 +245,13 @@ def _read_bytes(path: Path) -> bytes:
         ) from error
 
 
-def _read_binary(path: Path, archive: Archive, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _read_binary(
+    path: Path, content: bytes, archive: Archive, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Reads a file in the binary layout.
 
     An example is its label bytes, then 1,024 red, 1,024 green and 1,024 blue bytes, row by row.
     """
-    content = _read_bytes(path)
     example_bytes = archive.label_bytes + _PIXELS
     if len(content) != count * example_bytes:
         raise ValueError(
@@ -219,16 +260,18 @@ def _read_binary(path: Path, archive: Archive, count: int) -> tuple[np.ndarray, 
             "download and unpack it again."
         )
     table = np.frombuffer(content, np.uint8).reshape(count, example_bytes)
-    return table[:, archive.label_bytes :], table[:, archive.label_bytes - 1]
+    return table[:, archive.label_bytes :], table[:, : archive.label_bytes]
 
 
-def _read_python(path: Path, archive: Archive, count: int) -> tuple[np.ndarray, np.ndarray]:
+def _read_python(
+    path: Path, content: bytes, archive: Archive, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Reads a file in the Python layout.
 
-    It is a pickled dict with `data`, uint8[count, 3072] in the order of the binary layout, and a
-    list of labels.
+    It is a pickled dict with `data`, uint8[count, 3072] in the order of the binary layout, and
+    lists of labels.
     """
-    batch = load_plain(path, _read_bytes(path))
+    batch = load_plain(path, content)
     again = "It is damaged or of another data set: download and unpack it again."
     if not isinstance(batch, dict):
         raise ValueError(f"{path} holds a {type(batch).__name__}; expected a dict. {again}")
@@ -245,9 +288,23 @@ def _read_python(path: Path, archive: Archive, count: int) -> tuple[np.ndarray, 
     given = f"{getattr(pixels, 'dtype', type(pixels).__name__)}{list(np.shape(pixels))}"
     if given != (expected := f"uint8[{count}, {_PIXELS}]"):
         raise ValueError(f"{path} has data of {given}; expected {expected}. {again}")
-    whole = isinstance(labels, list) and all(isinstance(label, int) for label in labels)
-    if not whole or len(labels) != count:
+    fine = _whole_numbers(labels, count)
+    if fine is None:
         raise ValueError(
             f"{path} has {archive.label_key} other than a list of {count} integers. {again}"
         )
-    return pixels, np.asarray(labels)
+    if archive.label_bytes == 1:
+        return pixels, fine[:, None]
+    # Only the checksum asks for the coarse labels, which the binary layout has, too.
+    coarse = _whole_numbers(batch.get("coarse_labels"), count)
+    return pixels, np.stack([np.zeros_like(fine) if coarse is None else coarse, fine], axis=1)
+
+
+def _whole_numbers(labels: Any, count: int) -> np.ndarray | None:
+    """Returns `count` integers, Python's or NumPy's, as int64[count]; None for anything else."""
+    if isinstance(labels, np.ndarray):
+        labels = list(labels)
+    if not isinstance(labels, list) or len(labels) != count:
+        return None
+    whole = all(isinstance(n, int | np.integer) and -(2**63) <= n < 2**63 for n in labels)
+    return np.array(labels, np.int64) if whole else None

@@ -1,26 +1,43 @@
 """Image files in one folder per class, the layout of ImageNet."""
 
 import os
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxsched.data.dataset import Dataset, Source, StreamedImages
+from jaxsched.data.fields import (
+    check_folder,
+    check_kind,
+    check_numbers,
+    check_whole,
+    check_yes_or_no,
+    find_folder,
+)
+from jaxsched.data.fingerprint import files_digest
+from jaxsched.data.sources.image_files import (
+    describe_files,
+    image_suffixes,
+    split_files,
+    visible_entries,
+)
 from jaxsched.data.transforms.crop import RandomResizedCrop
 from jaxsched.data.transforms.decode import read_square
 from jaxsched.extras import require_extra
-
-_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
 class ImageFolder(Source):
     """Image files that are read as they are needed, in ImageNet's layout.
 
-    The files are FOLDER/train/CLASS/FILE and FOLDER/val/CLASS/FILE. Labels number the classes in
-    the order of their names; examples are ordered by class and then by file name. Hidden files, and
-    files without the suffix of an image, are skipped.
+    The files are FOLDER/train/CLASS/FILE and FOLDER/val/CLASS/FILE, or lie in folders below CLASS.
+    Labels number the classes in the order of their names; examples are ordered by class and then by
+    the path within it. Every file whose suffix is that of an image that Pillow decodes is read, of
+    an animation the first picture. Hidden files are skipped; other files are skipped with a warning
+    that counts and names them.
 
     Flip on the device, by `Augment(pad=0)`; the crop is made here because it needs the whole image.
 
@@ -33,9 +50,10 @@ class ImageFolder(Source):
             crops to the centre, in training and in evaluation.
         mean: the mean of images / 255 for each channel; ImageNet's by default.
         std: the standard deviation of images / 255 for each channel; ImageNet's by default.
+        allow_empty: whether a class may have no image in a split, and no folder in `test`.
 
     Raises:
-        ValueError: when `image_size` is below 1.
+        ValueError: when a field is of another type, `image_size` is below 1 or a std not above 0.
 
     Example:
         >>> from jaxsched.data import ImageFolder
@@ -50,31 +68,45 @@ class ImageFolder(Source):
     crop: RandomResizedCrop | None = RandomResizedCrop()
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    allow_empty: bool = field(default=False, metadata={"described": "unless default"})
 
     def __post_init__(self):
-        if self.image_size < 1:
-            raise ValueError(f"ImageFolder needs image_size of at least 1, got {self.image_size}.")
+        for name in ("folder", "train", "test"):
+            object.__setattr__(self, name, check_folder("ImageFolder", name, getattr(self, name)))
+        check_whole("ImageFolder", "image_size", self.image_size)
+        check_kind("ImageFolder", "crop", self.crop, RandomResizedCrop, optional=True)
+        check_numbers("ImageFolder", "mean", self.mean, 3)
+        check_numbers("ImageFolder", "std", self.std, 3)
+        if min(self.std) <= 0:
+            raise ValueError(f"ImageFolder needs each std above 0, got std={self.std}.")
+        check_yes_or_no("ImageFolder", "allow_empty", self.allow_empty)
 
     def load(self) -> Dataset:
         """Lists the files; an error names the folder in which something is missing."""
         require_extra("ImageFolder", "images", "PIL")
-        folder = Path(self.folder).expanduser()
-        classes = _classes(folder / self.train)
-        _check_same(classes, folder / self.train, folder / self.test)
+        folder = find_folder(self.folder)
+        folders = [folder / find_folder(split) for split in (self.train, self.test)]
+        classes = _classes(folders[0])
+        _check_same(classes, *folders, allow_empty=self.allow_empty)
         train, test = (
-            _Files(folder / split, classes, self.image_size, self.crop)
-            for split in (self.train, self.test)
+            _Files(path, classes, self.image_size, self.crop, self.allow_empty) for path in folders
         )
-        return Dataset(folder.name, train, test, "test", classes, self.mean, self.std)
+        name = Path(os.path.abspath(folder)).name  # also of "."
+        return Dataset(name, train, test, "test", classes, self.mean, self.std)
 
 
 class _Files(StreamedImages):
     """The image files of one split."""
 
     def __init__(
-        self, folder: Path, classes: tuple[str, ...], size: int, crop: RandomResizedCrop | None
+        self,
+        folder: Path,
+        classes: tuple[str, ...],
+        size: int,
+        crop: RandomResizedCrop | None,
+        allow_empty: bool,
     ):
-        names = [_images(folder / name) for name in classes]
+        names = _names(folder, classes, allow_empty)
         self._folder, self._classes, self._size, self._crop = folder, classes, size, crop
         # Arrays of bytes, because pickling a million strings for other processes takes long.
         self._names = np.array([os.fsencode(name) for some in names for name in some])
@@ -94,18 +126,20 @@ class _Files(StreamedImages):
         path = self._folder / self._classes[label] / os.fsdecode(self._names[example])
         return read_square(path, self._size, self._crop, random), label
 
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """The entries of a folder that are not hidden, sorted by name."""
-    with os.scandir(folder) as entries:
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
-    return sorted(shown, key=lambda entry: entry.name)
+    def fingerprint(self) -> dict[str, Any]:
+        """See `StreamedImages.fingerprint`; a digest of the files' classes, names and sizes."""
+        names = (
+            os.path.join(self._classes[label], os.fsdecode(name))
+            for label, name in zip(self._labels, self._names, strict=True)
+        )
+        found = files_digest(((name, self._folder / name) for name in names), len(self))
+        return {**super().fingerprint(), "digest": found}
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
     """The names of the class folders in a split's folder."""
     try:
-        entries = _entries(folder)
+        entries = visible_entries(folder)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(
             f"ImageFolder needs a folder {folder} that holds a folder of images for each class; "
@@ -125,31 +159,50 @@ def _contents(folder: Path) -> str:
     """A sentence on the contents of a folder, for messages."""
     if not folder.is_dir():
         return f"{folder} does not exist either."
-    names = ", ".join(entry.name for entry in _entries(folder)[:10])
+    names = ", ".join(entry.name for entry in visible_entries(folder)[:10])
     return f"{folder} holds {names or 'nothing'}."
 
 
-def _check_same(classes: tuple[str, ...], train: Path, test: Path) -> None:
+def _check_same(classes: tuple[str, ...], train: Path, test: Path, *, allow_empty: bool) -> None:
     """Raises `ValueError` unless both splits have the same classes."""
     others = _classes(test)
     for lacking, having, names in (
-        (test, train, set(classes).difference(others)),
+        (test, train, () if allow_empty else set(classes).difference(others)),
         (train, test, set(others).difference(classes)),
     ):
         if names:
             raise ValueError(
                 f"ImageFolder needs the same classes in both splits, but {lacking} lacks "
-                f"{len(names)} of {having}: {', '.join(sorted(names)[:5])}; add or remove them."
+                f"{len(names)} of {having}: {', '.join(sorted(names)[:5])}; add or remove them, or "
+                "allow_empty=True for classes without test images."
             )
 
 
-def _images(folder: Path) -> list[str]:
-    """The names of the image files of a class."""
-    entries = _entries(folder)
-    images = [entry.name for entry in entries if entry.name.lower().endswith(_SUFFIXES)]
-    if not images:
-        raise ValueError(
-            f"ImageFolder needs images in {folder}, found {len(entries)} other entries; expected "
-            f"names that end in {', '.join(_SUFFIXES)}."
+def _names(folder: Path, classes: tuple[str, ...], allow_empty: bool) -> list[list[str]]:
+    """The paths of each class's images within the class's folder.
+
+    Warns of other files; raises `ValueError` when a class has no image that should have one.
+    """
+    suffixes, names = image_suffixes(), []
+    skipped = [entry.name for entry in visible_entries(folder) if not entry.is_dir()]
+    for name in classes:
+        here = folder / name
+        images, others = split_files(here, suffixes) if here.is_dir() else ([], [])
+        if not images and not allow_empty:
+            raise ValueError(
+                f"ImageFolder needs images in {here}, found {len(others)} other files; expected "
+                "names that end in .jpeg, .png or another suffix that Pillow knows. Add images, "
+                "remove the folder from both splits, or give allow_empty=True."
+            )
+        names.append(images)
+        skipped += [os.path.join(name, other) for other in others]
+    count = sum(map(len, names))
+    if not count:
+        raise ValueError(f"ImageFolder needs at least one image in {folder}, found none.")
+    if skipped:
+        warnings.warn(
+            f"ImageFolder skipped {len(skipped):,} of {count + len(skipped):,} files in {folder}, "
+            f"which have no suffix of an image that Pillow decodes: {describe_files(skipped)}.",
+            stacklevel=4,
         )
-    return images
+    return names

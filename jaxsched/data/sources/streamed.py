@@ -1,10 +1,12 @@
 """A source whose images stay in host memory and go to the devices batch by batch."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from jaxsched.data.dataset import Dataset, Images, Source, StreamedImages
+from jaxsched.data.fields import check_kind
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,9 @@ class Streamed(Source):
     Attributes:
         source: the source of the examples.
 
+    Raises:
+        ValueError: when `source` is none.
+
     Example:
         >>> from jaxsched.data import Digits, Images, Streamed
         >>> isinstance(Streamed(Digits()).load().train, Images)
@@ -24,6 +29,9 @@ class Streamed(Source):
     """
 
     source: Source
+
+    def __post_init__(self):
+        check_kind("Streamed", "source", self.source, Source)
 
     def load(self) -> Dataset:
         """Loads the source; its images are streamed from host memory."""
@@ -53,3 +61,7 @@ class _InMemory(StreamedImages):
         """See `StreamedImages.read`."""
         del random
         return self._images.images[example], self._images.labels[example]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `StreamedImages.fingerprint`; it is the same as without `Streamed`."""
+        return self._images.fingerprint()

@@ -1,11 +1,13 @@
 """A data set of TensorFlow Datasets that is too large for host memory."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from jaxsched.data.dataset import Dataset, Source, StreamedImages, channel_statistics
-from jaxsched.data.sources.tfds_files import PreparedSplit, check_name, open_prepared
+from jaxsched.data.fields import check_kind, check_whole
+from jaxsched.data.sources.tfds_files import PreparedSplit, check_prepared, open_prepared
 from jaxsched.data.transforms.crop import RandomResizedCrop, choose_box, resize_box, to_pillow
 
 _STATISTICS_EXAMPLES = 1000
@@ -31,7 +33,7 @@ class StreamedTfds(Source):
             crops to the centre, in training and in evaluation.
 
     Raises:
-        ValueError: when `name` is empty or `image_size` below 1.
+        ValueError: when `name` is empty, `image_size` below 1 or a field of another type.
 
     Example:
         >>> from jaxsched.data import StreamedTfds
@@ -47,9 +49,9 @@ class StreamedTfds(Source):
     crop: RandomResizedCrop | None = RandomResizedCrop()
 
     def __post_init__(self):
-        object.__setattr__(self, "name", check_name("StreamedTfds", self.name))
-        if self.image_size < 1:
-            raise ValueError(f"StreamedTfds needs image_size of at least 1, got {self.image_size}.")
+        check_prepared("StreamedTfds", self)
+        check_whole("StreamedTfds", "image_size", self.image_size)
+        check_kind("StreamedTfds", "crop", self.crop, RandomResizedCrop, optional=True)
 
     def load(self) -> Dataset:
         """Opens both splits; an error names the folder."""
@@ -81,6 +83,10 @@ class _Prepared(StreamedImages):
         height, width = image.shape[:2]
         box = choose_box(width, height, self._size, self._crop, random)
         return resize_box(to_pillow(image), box, self._size), np.int32(label)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `StreamedImages.fingerprint`; a digest of the set's version, split and files."""
+        return {**super().fingerprint(), "digest": self._split.digest()}
 
 
 def _spread(dataset: StreamedImages, count: int) -> np.ndarray:

@@ -1,10 +1,12 @@
 """A subset of the training examples of another source."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from jaxsched.data.dataset import Dataset, Images, Source, StreamedImages
+from jaxsched.data.fields import check_kind, check_whole
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Subset(Source):
         num_train: the number of training examples to keep.
 
     Raises:
-        ValueError: in `load`, when there are not that many.
+        ValueError: when `source` is none or `num_train` below 1; in `load`, when there are not that
+            many.
 
     Example:
         >>> from jaxsched.data import Digits, Subset
@@ -31,10 +34,14 @@ class Subset(Source):
     source: Source
     num_train: int
 
+    def __post_init__(self):
+        check_kind("Subset", "source", self.source, Source)
+        check_whole("Subset", "num_train", self.num_train)
+
     def load(self) -> Dataset:
         """Loads the source and drops the other training examples."""
         whole = self.source.load()
-        if not 1 <= self.num_train <= len(whole.train):
+        if self.num_train > len(whole.train):
             raise ValueError(
                 f"Subset needs num_train within 1 … {len(whole.train)}, the number of training "
                 f"examples of {whole.name}, got {self.num_train}."
@@ -65,3 +72,7 @@ class _First(StreamedImages):
     def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
         """See `StreamedImages.read`."""
         return self._whole.read(example, random)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `StreamedImages.fingerprint`."""
+        return {**self._whole.fingerprint(), "examples": self._count}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxsched.data.dataset import Dataset, Images, Source, channel_statistics
+from jaxsched.data.fields import check_whole, is_number
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Synthetic(Source):
         seed: the seed of the prototypes and the noise.
 
     Raises:
-        ValueError: when a count is below 1 or the noise is negative.
+        ValueError: when a count is below 1, the noise or the seed negative, or a field no number.
 
     Example:
         >>> from jaxsched.data import Synthetic
@@ -46,12 +47,12 @@ class Synthetic(Source):
 
     def __post_init__(self):
         for field in ("num_train", "num_test", "image_size", "channels", "num_classes"):
-            if getattr(self, field) < 1:
-                raise ValueError(
-                    f"Synthetic needs {field} of at least 1, got {field}={getattr(self, field)}."
-                )
-        if not self.noise >= 0:
-            raise ValueError(f"Synthetic needs noise of at least 0, got noise={self.noise}.")
+            check_whole("Synthetic", field, getattr(self, field))
+        check_whole("Synthetic", "seed", self.seed, least=0)
+        if not is_number(self.noise) or self.noise < 0:
+            raise ValueError(
+                f"Synthetic needs noise as a number of at least 0, got noise={self.noise!r}."
+            )
 
     def load(self) -> Dataset:
         """Draws the prototypes, then the two splits."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxsched.data.dataset import Dataset, Images, Source, channel_statistics
-from jaxsched.data.sources.tfds_files import PreparedSplit, check_name, open_prepared
+from jaxsched.data.fields import check_whole
+from jaxsched.data.sources.tfds_files import PreparedSplit, check_prepared, open_prepared
 from jaxsched.data.split import check_share, evaluation_split
 from jaxsched.data.transforms.crop import to_pillow
 
@@ -28,14 +29,15 @@ class Tfds(Source):
             "cifar10_corrupted/fog_3", "mnist:3.0.1"; "tfds:cifar10" is the same as "cifar10".
         data_dir: the folder it was prepared in; None for TFDS_DATA_DIR or ~/tensorflow_datasets.
         train_split: TFDS's name of the split, or a slice of one: "train[:10%]".
-        test_split: the split to evaluate on.
+        test_split: the split to evaluate on; need not exist with a `validation` share.
         image_size: the side in pixels of the squares to resize to: the shorter side is resized to
             it (bilinear with antialiasing), and the centre is cropped. None keeps the images as
             they are, which must then be of one size.
         validation: the share of the training examples to evaluate on instead of the test split.
 
     Raises:
-        ValueError: when `name` is empty, `image_size` below 1 or `validation` outside [0, 1).
+        ValueError: when `name` is empty, `image_size` below 1, `validation` outside [0, 1) or a
+            field of another type.
 
     Source:
         https://www.tensorflow.org/datasets/data_source.
@@ -54,16 +56,18 @@ class Tfds(Source):
     validation: float = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "name", check_name("Tfds", self.name))
-        if self.image_size is not None and self.image_size < 1:
-            raise ValueError(f"Tfds needs image_size of at least 1, got {self.image_size}.")
+        check_prepared("Tfds", self)
+        if self.image_size is not None:
+            check_whole("Tfds", "image_size", self.image_size)
         check_share("Tfds", self.validation)
 
     def load(self) -> Dataset:
         """Decodes both splits into host memory; an error names the folder."""
         builder = open_prepared(self.name, self.data_dir)
-        splits = [PreparedSplit(builder, split) for split in (self.train_split, self.test_split)]
-        train, test = map(self._read, splits)
+        names = (self.train_split,) if self.validation else (self.train_split, self.test_split)
+        splits = [PreparedSplit(builder, name) for name in names]
+        read = [self._read(split) for split in splits]
+        train, test = read[0], None if self.validation else read[1]
         train, test, evaluated_on = evaluation_split(train, test, self.validation)
         mean, std = channel_statistics(train.images)
         return Dataset(self.name, train, test, evaluated_on, splits[0].class_names, mean, std)

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
+from jaxsched.data.fields import check_whole, check_yes_or_no
+
 
 @dataclass(frozen=True)
 class Augment:
@@ -28,7 +30,7 @@ class Augment:
         flip: whether to flip at random. Do not flip digits.
 
     Raises:
-        ValueError: when `pad` is negative.
+        ValueError: when `pad` is no whole number of at least 0, or `flip` no bool.
 
     Source:
         The augmentation of Lee et al., "Deeply-supervised nets" (arXiv 1409.5185), as torchvision's
@@ -51,8 +53,8 @@ class Augment:
     flip: bool = True
 
     def __post_init__(self):
-        if self.pad < 0:
-            raise ValueError(f"Augment needs pad of at least 0 pixels, got pad={self.pad}.")
+        check_whole("Augment", "pad", self.pad, least=0)
+        check_yes_or_no("Augment", "flip", self.flip)
 
     def __call__(self, images: jax.Array, indices: jax.Array, keys: jax.Array) -> jax.Array:
         """The augmented batch.

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from jaxsched.data.fields import check_numbers, is_number
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -55,6 +57,8 @@ class RandomResizedCrop:
     centre: float = 0.875
 
     def __post_init__(self):
+        check_numbers("RandomResizedCrop", "area", self.area, 2)
+        check_numbers("RandomResizedCrop", "ratio", self.ratio, 2)
         if not 0 < self.area[0] <= self.area[1] <= 1:
             raise ValueError(
                 "RandomResizedCrop needs area as two shares in order within (0, 1], got "
@@ -65,9 +69,9 @@ class RandomResizedCrop:
                 "RandomResizedCrop needs ratio as two numbers above 0 in order, got "
                 f"ratio={self.ratio}; (3 / 4, 4 / 3) is usual."
             )
-        if not 0 < self.centre <= 1:
+        if not is_number(self.centre) or not 0 < self.centre <= 1:
             raise ValueError(
-                f"RandomResizedCrop needs centre within (0, 1], got centre={self.centre}."
+                f"RandomResizedCrop needs centre within (0, 1], got centre={self.centre!r}."
             )
 
     def box(self, width: int, height: int, random: np.random.Generator) -> Box:

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -11,8 +11,24 @@ from jaxsched.data.transforms.crop import Box, RandomResizedCrop, choose_box, re
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# Pillow's names of grey, colour, and colour with transparency, of 8 bits each.
+Mode: TypeAlias = Literal["L", "RGB", "RGBA"]
+
 # A JPEG is decoded at no less than this many times the resolution of the result.
 _OVERSAMPLING = 2
+# What turns an image of each EXIF orientation upright, by its name in PIL.Image.Transpose.
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+_QUARTER_TURNS = (5, 6, 7, 8)
+# Tags of TIFF.
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 
 
 def read_square(
@@ -21,7 +37,7 @@ def read_square(
     """Reads and decodes an image file, and resizes the box that `choose_box` chooses.
 
     The image is turned upright by its EXIF tag and converted to RGB: a grey image gets three equal
-    channels, 16 bits are cut to 8 and transparency is dropped.
+    channels, 16 or 12 bits are scaled to 8 and transparency is dropped.
 
     If the box has more than twice the resolution of the result, a JPEG is decoded at ½, ¼ or ⅛ of
     its size, but at no less than twice the resolution of the result. This is faster, and the
@@ -44,34 +60,52 @@ def read_square(
     try:
         with Image.open(path) as image:
             return _square(image, size, crop, random)
+    except (MemoryError, UnknownRangeError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is not read: {_advice(error)}") from error
     except Exception as error:  # Pillow's decoders raise many types: SyntaxError, struct.error, …
+        if isinstance(error, OSError) and error.errno is not None:  # not of Pillow, of the system
+            raise ValueError(
+                f"{path} cannot be opened ({error.strerror}): copy it again, allow this user to "
+                "read it, or remove it."
+            ) from error
         raise ValueError(
             f"{path} cannot be read as an image ({error}). It is damaged or of another kind: copy "
             "it again or remove it."
         ) from error
 
 
+class UnknownRangeError(ValueError):
+    """Raised for samples whose darkest and brightest values no format fixes."""
+
+
+def _advice(error: Exception) -> str:
+    """What to do about an image that is whole but not read."""
+    if isinstance(error, MemoryError):
+        return "the memory is full; use fewer --read-workers or make the image smaller."
+    if isinstance(error, UnknownRangeError):
+        return str(error)
+    return f"{error} If you trust it, set PIL.Image.MAX_IMAGE_PIXELS = None, or make it smaller."
+
+
 def _square(
     image: "Image", size: int, crop: RandomResizedCrop | None, random: np.random.Generator | None
 ) -> np.ndarray:
     """The square of an image that is opened, but not yet decoded."""
-    from PIL.ImageOps import exif_transpose
-
-    width, height = _upright_size(image)
-    box = choose_box(width, height, size, crop, random)
-    factor = _set_jpeg_scale(image, box, size)
-    exif_transpose(image, in_place=True)
-    left, top, right, bottom = (side / factor for side in box)
-    return resize_box(_to_rgb(image), (left, top, right, bottom), size)
-
-
-def _upright_size(image: "Image") -> tuple[int, int]:
-    """The width and height of the image after it is turned upright."""
     from PIL.ExifTags import Base
+    from PIL.Image import Transpose
+    from PIL.JpegImagePlugin import JpegImageFile
 
-    # The orientations that include a quarter turn.
-    turned = image.getexif().get(Base.Orientation, 1) in (5, 6, 7, 8)
-    return (image.height, image.width) if turned else (image.width, image.height)
+    if not isinstance(image, JpegImageFile):
+        image.load()  # Pillow turns the images of some formats upright as it decodes them
+    orientation = image.getexif().get(Base.Orientation, 1)
+    width, height = reversed(image.size) if orientation in _QUARTER_TURNS else image.size
+    left, top, right, bottom = box = choose_box(width, height, size, crop, random)
+    scale = _set_jpeg_scale(image, box, size)
+    image = convert(image, "RGB")
+    # ImageOps.exif_transpose would also write the other tags anew, and fail at a malformed one.
+    if orientation in _TURNS:
+        image = image.transpose(Transpose[_TURNS[orientation]])
+    return resize_box(image, (left / scale, top / scale, right / scale, bottom / scale), size)
 
 
 def _set_jpeg_scale(image: "Image", box: Box, size: int) -> float:
@@ -87,10 +121,52 @@ def _set_jpeg_scale(image: "Image", box: Box, size: int) -> float:
     return wide / drafted[1][2] if drafted else 1.0
 
 
-def _to_rgb(image: "Image") -> "Image":
-    """Converts to RGB with 8 bits a channel."""
+def convert(image: "Image", mode: Mode) -> "Image":
+    """Converts a decoded image of any mode to 8 bits a channel; 16 or 12 bits are scaled.
+
+    Args:
+        image: an image that Pillow has decoded from a file.
+        mode: the mode to convert to, by Pillow's name.
+
+    Raises:
+        UnknownRangeError: when its samples are floats or integers of 32 bits.
+
+    Example:
+        >>> import io
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> from jaxsched.data.transforms.decode import convert
+        >>> file = io.BytesIO()
+        >>> Image.fromarray(np.array([[0, 65535]], np.uint16)).save(file, "PNG")
+        >>> np.asarray(convert(Image.open(file), "L"))
+        array([[  0, 255]], dtype=uint8)
+    """
+    if mode != "RGBA":
+        # It would be dropped anyway, by `convert` with a warning.
+        image.info.pop("transparency", None)
+    return _to_8_bits(image).convert(mode)
+
+
+def _to_8_bits(image: "Image") -> "Image":
+    """Scales the samples of an image that has more than 8 bits a channel."""
     from PIL.Image import fromarray
 
-    if image.mode.startswith("I"):  # 16 bits, which `convert` would clip to 8 instead of scaling
-        image = fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("RGB")
+    if not image.mode.startswith(("I", "F")):
+        return image
+    bits = _sample_bits(image)
+    # Pillow inverts white-is-zero only up to 8 bits.
+    inverted = image.format == "TIFF" and image.tag_v2[_PHOTOMETRIC] == 0  # pyright: ignore
+    samples = np.asarray(image)
+    return fromarray(((samples >> (bits - 8)) ^ (255 * inverted)).astype(np.uint8))
+
+
+def _sample_bits(image: "Image") -> int:
+    """The bits of each sample of an image with more than 8: 16, or 12 in some TIFFs."""
+    if image.mode.startswith("I;16"):
+        return image.tag_v2[_BITS_PER_SAMPLE][0] if image.format == "TIFF" else 16  # pyright: ignore
+    if image.mode == "I" and image.format in ("PNG", "PPM"):
+        return 16  # in 32, of which the format fills 16
+    raise UnknownRangeError(
+        f"its samples are {'floats' if image.mode == 'F' else 'signed or 32-bit integers'}, and "
+        "which value is white is not known; save it with 8 or 16 bits a sample."
+    )

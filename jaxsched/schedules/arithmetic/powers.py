@@ -44,7 +44,8 @@ def small_powers(factor: ArrayLike, count: Values, largest: int) -> Values:
     if is_known(factor):
         table = np.concatenate([np.ones(1), np.cumprod(np.full(largest, factor, np.float64))])
         return (table if is_known(count) else as_float(table))[count]
-    return jnp.concatenate([jnp.ones(1), jnp.cumprod(jnp.full(largest, as_float(factor)))])[count]
+    factors = jnp.full(largest, as_float(factor))
+    return jnp.concatenate([jnp.ones(1, np.float32), jnp.cumprod(factors)])[count]
 
 
 def powers(factor: ArrayLike, count: Values) -> Values:

@@ -65,7 +65,7 @@ def as_time(value: Time) -> jax.Array:
     array = jnp.asarray(value)
     if not jnp.issubdtype(array.dtype, jnp.integer):
         return as_float(array)
-    signed = jnp.promote_types(jnp.int32, jnp.dtype(f"int{8 * array.dtype.itemsize}"))
+    signed = np.dtype(np.int64 if array.dtype.itemsize > 4 else np.int32)
     if jnp.issubdtype(array.dtype, jnp.unsignedinteger):
         # Clips rather than wraps: the largest times of an unsigned type stay late.
         most = min(jnp.iinfo(signed).max, jnp.iinfo(array.dtype).max)
@@ -83,7 +83,7 @@ def same_kind(t: Time, other: Time) -> tuple[jax.Array, jax.Array]:
     if t.dtype == other.dtype:
         return t, other
     if jnp.issubdtype(t.dtype, jnp.integer) and jnp.issubdtype(other.dtype, jnp.integer):
-        wide = jnp.promote_types(t.dtype, other.dtype)
+        wide = np.promote_types(t.dtype, other.dtype)
         return t.astype(wide), other.astype(wide)
     return as_float(t), as_float(other)
 

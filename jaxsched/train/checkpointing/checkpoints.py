@@ -11,7 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from filelock import FileLock
 
-from jaxsched.train.checkpointing.file_lock import holder, take
+from jaxsched.train.checkpointing.file_lock import holder, remove, take
 from jaxsched.train.checkpointing.integrity import (
     array_layout,
     arrays_checksum,
@@ -68,6 +68,7 @@ class Checkpoints:
 
     Raises:
         BlockingIOError: when another process uses the folder.
+        OSError: when the folder cannot be made or locked.
 
     Example:
         >>> import tempfile
@@ -85,7 +86,6 @@ class Checkpoints:
         if keep < 1:
             raise ValueError(f"keep must be at least 1, got keep={keep}; use keep=1.")
         self.folder, self._keep = folder.absolute(), keep
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.folder)
         remove_unfinished(self.folder)
         self._checkpointer = make_checkpointer()
@@ -187,14 +187,19 @@ class Checkpoints:
             self.wait()
         finally:
             self._checkpointer.close()
-            self._lock.release()
+            remove(_lock_path(self.folder), self._lock)
             logging.getLogger("absl").removeFilter(is_not_from_orbax)
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self.close()
+        except OSError as second:
+            if error is None:
+                raise
+            error.add_note(str(second))  # which must not hide what ended the block
 
     def _write(
         self,
@@ -309,12 +314,16 @@ def _accuracy(path: Path) -> float | None:
 
 
 def _lock(folder: Path) -> FileLock:
-    """Locks the folder for this process."""
-    lock = take(folder / "lock")
+    """Locks the folder, which is made, for this process."""
+    path = _lock_path(folder)
+    lock = take(path)
     if lock is None:
         raise BlockingIOError(
-            f"{folder}: expected a folder that no other process uses, but process "
-            f"{holder(folder / 'lock')} saves its checkpoints there; wait for it, stop it or use "
-            "another folder."
+            f"{folder}: expected a folder that no other process uses, but {holder(path)} saves its "
+            "checkpoints there; wait for it, stop it or use another folder."
         )
     return lock
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder / "lock"

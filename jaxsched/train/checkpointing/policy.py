@@ -1,8 +1,7 @@
 """The checkpoint policy: it decides when a run is saved, and saves it."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from jaxsched.experiment.serialize import describe
 from jaxsched.plan import Plan
@@ -12,6 +11,7 @@ from jaxsched.train.checkpointing.run_state import RunState
 from jaxsched.train.distributed.multihost import HostVotes, broadcast_from_main
 from jaxsched.train.evaluation import Evaluation
 from jaxsched.train.program.program import Program
+from jaxsched.train.same_data import DATA_KEY
 
 
 class CheckpointPolicy:
@@ -55,7 +55,11 @@ class CheckpointPolicy:
         keep_before_last_decay: bool = False,
     ):
         self._open, self._signals, self._driver = open_checkpoints, signals, program.driver
-        self._identity = {"experiment": describe(program.experiment), "seed": seed}
+        self._identity = {
+            "experiment": describe(program.experiment),
+            "seed": seed,
+            DATA_KEY: program.dataset.fingerprint,
+        }
         self._every_seconds, self._saved_at = every_seconds, time.monotonic()
         self._save_phase_starts, self._save_best = save_phase_starts, save_best
         self.save_last = save_last
@@ -108,7 +112,7 @@ class CheckpointPolicy:
     def _write(self, step: int, run_state: RunState, *, wait: bool) -> None:
         checkpoints = self._open()
         assert checkpoints is not None  # on the main process
-        content = {**self._identity, **_content(step, run_state)}
+        content = {**self._identity, **run_state.content(step)}
         if step == self._last_decay_at(run_state.plan):
             checkpoints.save_named(self.BEFORE_LAST_DECAY, step, run_state.arrays, content)
         rows = run_state.rows
@@ -120,16 +124,3 @@ class CheckpointPolicy:
 
     def _last_decay_at(self, plan: Plan) -> int | None:
         return None if self._abel is None else self._abel.last_decay_at(plan)
-
-
-def _content(step: int, run_state: RunState) -> Mapping[str, Any]:
-    """The JSON that is saved beside the arrays; `RunState.of` reads it."""
-    plan = run_state.plan
-    return {
-        "examples": plan.examples_at(step),
-        "num_examples": plan.num_examples,
-        "phases": [(phase.epochs, phase.batch_size) for phase in plan.phases],
-        "rows": [describe(row) for row in run_state.rows],
-        "train_seconds": run_state.train_seconds,
-        "evaluation_seconds": run_state.evaluation_seconds,
-    }

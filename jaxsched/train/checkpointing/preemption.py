@@ -1,9 +1,14 @@
-"""Signals that ask a run to save itself and end: preemption and Ctrl-C."""
+"""Signals that ask a run to save itself and end: preemption, Ctrl-C and a closed terminal."""
 
+import os
 import signal
 import threading
 from types import FrameType
 from typing import Any
+
+# SIGHUP comes when the terminal is closed or the connection to it is lost.
+_NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_OUTPUTS = (1, 2)  # the file descriptors of standard output and standard error
 
 
 class Preempted(BaseException):
@@ -26,7 +31,10 @@ class Preempted(BaseException):
 
 
 class SignalHandler:
-    """Context manager: remembers SIGTERM (preemption) and SIGINT (Ctrl-C) instead of dying of them.
+    """Context manager: remembers SIGTERM, SIGINT and SIGHUP instead of dying of them.
+
+    These are sent for preemption, by Ctrl-C and when the terminal is closed; the last stays ignored
+    in a process that was started by `nohup`.
 
     The loop looks at `received` between two dispatches, so a signal that comes during compilation
     or evaluation is obeyed too, after it. A second Ctrl-C stops the program at once, without
@@ -41,9 +49,12 @@ class SignalHandler:
 
     def __enter__(self) -> "SignalHandler":
         self._before: dict[int, Any] = {}
+        self._terminals = [output for output in _OUTPUTS if os.isatty(output)]
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._receive)
+            for number in _NUMBERS:
+                by_nohup = number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+                if not by_nohup:
+                    self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -55,3 +66,13 @@ class SignalHandler:
         if self.received == signal.SIGINT == number:
             raise KeyboardInterrupt
         self.received = number
+        if number == signal.SIGHUP:
+            self._leave_closed_terminals()
+
+    def _leave_closed_terminals(self) -> None:
+        """Sends output to nowhere, because writing to a closed terminal would be an error."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for output in self._terminals:
+            if not os.isatty(output):
+                os.dup2(nowhere, output)
+        os.close(nowhere)

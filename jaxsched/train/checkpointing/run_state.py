@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jaxsched.experiment.experiment import Experiment
+from jaxsched.experiment.serialize import describe
 from jaxsched.plan import Phase, Plan
 from jaxsched.train.checkpointing.checkpoints import Snapshot
 from jaxsched.train.evaluation import Evaluation
@@ -37,6 +38,22 @@ class RunState(NamedTuple):
         seconds = (content["train_seconds"], content["evaluation_seconds"])
         plan = plan_so_far(program.experiment, program.plan, content)
         return cls(state, sums, plan, tuple(Evaluation(**row) for row in rows), *seconds)
+
+    def content(self, step: int) -> dict[str, Any]:
+        """Returns the JSON that is saved beside the arrays; `of` and `plan_so_far` read it.
+
+        Args:
+            step: the number of updates made.
+        """
+        plan = self.plan
+        return {
+            "examples": plan.examples_at(step),
+            "num_examples": plan.num_examples,
+            "phases": [(phase.epochs, phase.batch_size) for phase in plan.phases],
+            "rows": [describe(row) for row in self.rows],
+            "train_seconds": self.train_seconds,
+            "evaluation_seconds": self.evaluation_seconds,
+        }
 
     def with_batch_size(self, batch_size: int, step: int) -> "RunState":
         """Continues at another batch size from `step` on, for as many epochs as are left."""

@@ -96,6 +96,10 @@ class EvaluationFeed(Protocol):
         """Yields all examples in blocks, each with its number of batches."""
         ...
 
+    def check_readable(self) -> None:
+        """Raises `ValueError` if a later call of `blocks` would because of an example."""
+        ...
+
     def batch(self, shard: TakeShard, index: jax.Array, block: DeviceBlock) -> EvaluationBatch:
         """Returns this replica's part of one batch of a block; traced."""
         ...

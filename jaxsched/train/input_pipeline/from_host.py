@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsched.data import BatchReader, StreamedImages
+from jaxsched.data import BatchReader, ReadWorkers, StreamedImages, find_unreadable
 from jaxsched.train.distributed.driver import Driver, TakeShard
 from jaxsched.train.input_pipeline.base import (
     BatchRows,
@@ -33,7 +33,7 @@ class FromHostTraining:
         records: the training examples.
         shuffle: the order of the examples.
         preprocess: augments and normalises them.
-        workers: processes that read and decode; 0 does it in threads.
+        workers: read and decode.
     """
 
     split: tuple[int, ...] = (1, 2, 3, 4)  # all but the seed
@@ -44,7 +44,7 @@ class FromHostTraining:
         records: StreamedImages,
         shuffle: EpochShuffle,
         preprocess: Preprocess,
-        workers: int,
+        workers: ReadWorkers,
     ):
         self._driver, self._records, self._workers = driver, records, workers
         self._shuffle, self._preprocess = shuffle, preprocess
@@ -151,7 +151,7 @@ class FromHostEvaluation:
         records: the test examples.
         batch_size: the size of each batch.
         preprocess: normalises the images.
-        workers: processes that read and decode; 0 does it in threads.
+        workers: read and decode.
     """
 
     split: tuple[int, ...] = (0, 1, 2)
@@ -162,7 +162,7 @@ class FromHostEvaluation:
         records: StreamedImages,
         batch_size: int,
         preprocess: Preprocess,
-        workers: int,
+        workers: ReadWorkers,
     ):
         self._driver, self._records, self._workers = driver, records, workers
         self._batch_size, self._preprocess = batch_size, preprocess
@@ -179,9 +179,7 @@ class FromHostEvaluation:
 
     def blocks(self) -> Iterator[tuple[int, DeviceBlock]]:
         """Yields one batch after another; the last image fills up the last batch."""
-        num_images, size = len(self._records), self._batch_size
-        places = np.arange(-(-num_images // size) * size).reshape(-1, size)
-        places = places[:, self._driver.own_rows(size)]
+        num_images, places = len(self._records), self._places()
         with BatchReader(
             self._records,
             np.minimum(places, num_images - 1).ravel(),
@@ -192,6 +190,30 @@ class FromHostEvaluation:
         ) as reader:
             for batch, counts in zip(reader, places < num_images, strict=True):
                 yield 1, tuple(map(self._driver.divide, (*batch, counts)))
+
+    def check_readable(self) -> None:
+        """Reads every example of this process once.
+
+        It takes as long as the reading of one evaluation, and saves a run that would fail at its
+        first evaluation, after an epoch.
+        """
+        places = self._places().ravel()
+        examples = places[places < len(self._records)]
+        errors = find_unreadable(self._records, self._workers, examples)
+        if errors:
+            raise ValueError(
+                f"{len(errors):,} of {len(examples):,} images to evaluate on cannot be read. The "
+                f"first: {errors[0]} `jaxsched check-data CONFIG` lists all."
+            )
+
+    def _places(self) -> np.ndarray:
+        """The examples of each batch that this process reads, int[batches, rows].
+
+        Places from the number of images on fill up the last batch.
+        """
+        size = self._batch_size
+        places = np.arange(-(-len(self._records) // size) * size).reshape(-1, size)
+        return places[:, self._driver.own_rows(size)]
 
     def batch(self, shard: TakeShard, index: jax.Array, block: DeviceBlock) -> EvaluationBatch:
         """Returns the batch itself, normalised."""

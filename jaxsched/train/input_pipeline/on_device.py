@@ -103,6 +103,9 @@ class OnDeviceEvaluation:
         """Yields the whole set as one block."""
         yield -(-self._num_images // self._batch_size), self._arrays
 
+    def check_readable(self) -> None:
+        """Does nothing: all examples have been read."""
+
     def batch(self, shard: TakeShard, index: jax.Array, block: DeviceBlock) -> EvaluationBatch:
         """Returns images in file order; the last image fills up the last batch."""
         images, labels = block

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from jaxsched.data import Dataset, Images
+from jaxsched.data import Dataset, Images, ReadWorkers
 from jaxsched.train.distributed.driver import Driver
 from jaxsched.train.input_pipeline.base import (
     EVALUATION_BATCH,
@@ -33,10 +33,14 @@ def place_data(
         driver: the devices.
         dataset: each split may be in memory or read example by example.
         preprocess: turns stored images into what the network takes.
-        read_workers: processes that read and decode streamed data; 0 does it in threads.
+        read_workers: processes that read and decode streamed data, for as long as what this
+            returns is in use; 0 does it in threads.
     """
     train, test, shards = dataset.train, dataset.test, driver.num_shards
     shuffle = EpochShuffle(driver, len(train))
+    streamed = [split for split in (train, test) if not isinstance(split, Images)]
+    # One set of workers for all, because processes take seconds to start.
+    workers = ReadWorkers(streamed, read_workers if streamed else 0)
     if isinstance(train, Images):
         training = OnDeviceTraining(driver, _replicate(driver, train), shuffle, preprocess)
         statistics = training
@@ -44,14 +48,14 @@ def place_data(
         # Each reads ahead on its own, so that reading for statistics does not throw away the
         # batches that were read ahead for the next updates.
         training, statistics = (
-            FromHostTraining(driver, train, shuffle, preprocess, read_workers) for _ in range(2)
+            FromHostTraining(driver, train, shuffle, preprocess, workers) for _ in range(2)
         )
     batch_size = -(-min(EVALUATION_BATCH, len(test)) // shards) * shards
     if isinstance(test, Images):
         arrays = _replicate(driver, test)
         evaluation = OnDeviceEvaluation(arrays, batch_size, preprocess)
     else:
-        evaluation = FromHostEvaluation(driver, test, batch_size, preprocess, read_workers)
+        evaluation = FromHostEvaluation(driver, test, batch_size, preprocess, workers)
     return PlacedData(shuffle, training, statistics, evaluation)
 
 

@@ -63,7 +63,8 @@ class Program:
     Raises:
         ValueError: when a batch size cannot be divided over the devices, their micro-batches and
             the examples that are normalised together, or when `alike` differ in more than numbers
-            of their schedules, before anything compiles.
+            of their schedules, before anything compiles; when an image to evaluate on cannot be
+            read.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Program:
         self._data = place_data(self.driver, dataset, preprocess, read_workers)
         self._compile(traced)
         self.compile_seconds = time.perf_counter() - start
+        self._data.evaluation.check_readable()  # last, when processes that read have started
 
     def _compile(self, traced: TracedExperiment) -> None:
         """Compiles all that the run needs before its first update."""

@@ -14,7 +14,7 @@ from jaxsched.tracking import (
     load,
     peak_memory,
     plan_for,
-    read_record,
+    read_records,
     record_header,
     record_path,
     record_run,
@@ -22,6 +22,7 @@ from jaxsched.tracking import (
 from jaxsched.train import Evaluation, Member, RunState
 from jaxsched.train.population.strategy import StrategyChoice
 from jaxsched.train.program.shared_program import program_signature
+from jaxsched.train.same_data import require_same_data
 from jaxsched.tune.execution.lockstep import LockstepRuns
 from jaxsched.tune.execution.snapshots import Snapshots
 from jaxsched.tune.execution.strategy import Execution, prepare
@@ -62,18 +63,29 @@ class Runner:
     def run(self, members: Sequence[Member]) -> None:
         """Makes the runs that are missing.
 
+        A run whose record cannot be read is not made, so that nothing of its file is lost; the
+        reason is shown.
+
         Raises:
-            ValueError: when the members cannot run by the chosen strategy.
+            BlockingIOError: when another process makes one of the runs.
+            ValueError: when the members cannot run by the chosen strategy, or runs were made with
+                other data.
         """
-        missing = [member for member in members if not self._is_done(member)]
+        missing = [member for member in members if self._is_missing(member)]
         plans = [plan_for(member.experiment) for member in missing]
         self._progress.start(sum(plan.examples_at(plan.total_steps) for plan in plans))
         for family in sorted(families(missing), key=self._differs_from_snapshot):
             self._run_family(family)
 
-    def _is_done(self, member: Member) -> bool:
+    def _is_missing(self, member: Member) -> bool:
         path = self.path(member)
-        return path.exists() and read_record(path).is_complete
+        records, unreadable = read_records([path])
+        for reason in unreadable:
+            self._progress.say(reason)
+        finished = [record for record in records if record.is_complete]
+        for record in finished:
+            require_same_data(path, record.header, load(member.experiment.data))
+        return not finished and not unreadable
 
     def _differs_from_snapshot(self, members: Sequence[Member]) -> bool:
         """Whether these members cannot share a program with the run up to the snapshot.

@@ -7,6 +7,7 @@ from jaxsched.experiment import Experiment, describe
 from jaxsched.plan import Plan
 from jaxsched.train import Checkpoints, Evaluation, Program, RunState, train
 from jaxsched.train.checkpointing.checkpoints import restore_named
+from jaxsched.train.same_data import DATA_KEY, require_same_data
 
 _NAME = "snapshot"
 
@@ -45,12 +46,15 @@ class Snapshots:
                 reached first.
 
         Raises:
-            ValueError: when the run diverges before its snapshot.
+            ValueError: when the run diverges before its snapshot, or the snapshot was made with
+                other data.
         """
         if not self.is_made(seed):
             self._make(program.member(self.experiment), seed, on_examples)
         like = RunState.first(program, seed).arrays
-        return RunState.of(restore_named(self._path(seed), like), program)
+        snapshot = restore_named(self._path(seed), like)
+        require_same_data(self._path(seed), snapshot.content, program.dataset)
+        return RunState.of(snapshot, program)
 
     def _make(self, program: Program, seed: int, on_examples: Callable[[int], None]) -> None:
         def stop(rows: Sequence[Evaluation]) -> str:
@@ -66,16 +70,22 @@ class Snapshots:
                 "other values, or leave out from_snapshot."
             )
         last = outcome.rows[-1]
+        reached = RunState(
+            outcome.state,
+            program.zero_sums(),
+            outcome.plan,
+            outcome.rows,
+            last.train_seconds,
+            last.evaluation_seconds,
+        )
         content = {
-            "rows": [describe(row) for row in outcome.rows],
-            "train_seconds": last.train_seconds,
-            "evaluation_seconds": last.evaluation_seconds,
             "experiment": describe(self.experiment),
             "seed": seed,
+            DATA_KEY: program.dataset.fingerprint,
+            **reached.content(last.step),
         }
-        arrays = outcome.state, program.zero_sums()
         with Checkpoints(self._path(seed).parent) as checkpoints:
-            checkpoints.save_named(_NAME, last.step, arrays, content)
+            checkpoints.save_named(_NAME, last.step, reached.arrays, content)
 
     def _is_reached(self, examples: int, plan: Plan) -> bool:
         return examples >= round(self.epochs * plan.num_examples)

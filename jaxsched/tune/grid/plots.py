@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from jaxsched.plotting.style import COLOURS, plain
+from jaxsched.plotting.style import COLOURS, plain, save_figure
 from jaxsched.text import format_values, text_of, title
 from jaxsched.tune.grid.ranking import Result
 from jaxsched.tune.grid.runs import CellRuns
@@ -49,7 +49,7 @@ def draw_grid(
     elif len(varied) == 2:
         _draw_map(figure, rest[0], varied, results, evaluated_on)
     figure.suptitle(heading)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def _draw_curves(

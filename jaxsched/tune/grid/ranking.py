@@ -101,7 +101,7 @@ class Ranking:
     """The best cell of a grid, and sentences that tell how sure that is.
 
     Attributes:
-        best: the cell with the lowest mean loss; None if every cell diverged.
+        best: the cell with the lowest mean loss; None if every cell with all its seeds diverged.
         advised: the cell to take: the largest weight decay within one standard error of the best.
         statements: sentences for the reader.
     """
@@ -137,7 +137,7 @@ def rank_cells(results: Sequence[Result]) -> Ranking:
     num_seeds = max((len(r.losses) for r in results), default=0)
     complete = [r for r in results if not r.num_diverged and len(r.losses) == num_seeds]
     if not complete:
-        return Ranking(None, None, ("No cell finished: every one of them diverged.",))
+        return Ranking(None, None, (_no_best(results),))
     best, *others = sorted(complete, key=lambda r: r.loss)
     ties = [r for r in others if not is_clearly_better(best, r)]
     advised = _largest_decay(best, others)
@@ -148,6 +148,19 @@ def rank_cells(results: Sequence[Result]) -> Ranking:
     statements += [] if advised is best else [_decay_statement(advised)]
     statements += _edge_statements(best, results)
     return Ranking(best, advised, tuple(statements))
+
+
+def _no_best(results: Sequence[Result]) -> str:
+    """Why no cell is the best."""
+    if all(result.num_diverged for result in results):
+        return "No cell finished: every one of them diverged."
+    waiting = [r for r in results if not r.num_diverged]
+    names = "; ".join(format_values(r.values) for r in waiting[:_MOST_NAMED])
+    more = f" and {len(waiting) - _MOST_NAMED} more" if len(waiting) > _MOST_NAMED else ""
+    return (
+        "No best yet: every cell with all its seeds diverged, and these have runs missing: "
+        f"{names}{more}. Run the same command again."
+    )
 
 
 def is_clearly_better(best: Result, other: Result) -> bool:

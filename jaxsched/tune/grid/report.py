@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rich.table import Table
+from rich.text import Text
 
-from jaxsched.text import markdown_rows, mean_and_sd, text_of, title
+from jaxsched.output import write_text
+from jaxsched.text import markdown_rows, markdown_text, mean_and_sd, text_of, title
 from jaxsched.tune.grid.equal_time import equal_time_statement, result_within, time_budget
 from jaxsched.tune.grid.plots import draw_grid
 from jaxsched.tune.grid.ranking import Ranking, Result, cell_result, loss_text, rank_cells
@@ -42,15 +44,18 @@ def write_grid_report(runs: GridRuns) -> GridReport:
         seconds = time_budget(records)
         early = [result_within(cell.values, records, seconds) for cell, records in cell_runs]
     evaluated_on = records[0].header["evaluated_on"]
-    statements = _statements(ranking, early, seconds, evaluated_on)
+    statements = (
+        *_statements(ranking, early, seconds, evaluated_on),
+        *(f"A record is left out: {reason}" for reason in runs.unreadable()),
+    )
     rows = _rows(results, early, seconds)
     heading = _title(runs, evaluated_on, len(records))
-    bullets = "".join(f"- {text}\n" for text in statements)
+    bullets = "".join(f"- {markdown_text(text)}\n" for text in statements)
     markdown = f"{heading}\n\n{markdown_rows(rows)}\n{bullets}"
-    (runs.folder / "grid.md").write_text(markdown, encoding="utf-8")
+    write_text(runs.folder / "grid.md", markdown)
     content = _content(runs, results, ranking, early, seconds, statements)
     json_text = json.dumps({**content, "evaluated_on": evaluated_on}, indent=2) + "\n"
-    (runs.folder / "grid.json").write_text(json_text, encoding="utf-8")
+    write_text(runs.folder / "grid.json", json_text)
     draw_grid(heading, cell_runs, results, runs.folder / "grid.png", evaluated_on=evaluated_on)
     return GridReport(_table(heading, rows), statements, markdown)
 
@@ -108,15 +113,17 @@ def _result_cells(result: Result | None) -> tuple[str, str, str]:
         return "none", "none", "0"
     diverged = f"{result.num_diverged} diverged" if result.num_diverged else ""
     accuracy = mean_and_sd(result.accuracy, result.accuracy_sd)
+    if 0 < len(result.accuracies) < len(result.losses):
+        accuracy += f" (n={len(result.accuracies)})"
     return diverged or loss_text(result), accuracy, str(len(result.losses))
 
 
 def _table(heading: str, rows: Sequence[tuple[str, ...]]) -> Table:
-    table = Table(title=heading)
+    table = Table(title=Text(heading))  # as `Text`, because brackets are no markup here
     for column in rows[0]:
-        table.add_column(column, justify="right")
+        table.add_column(Text(column), justify="right")
     for row in rows[1:]:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     return table
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxsched.tracking import Progress, Record, plan_for, read_record, record_path
+from jaxsched.output import require_file_name
+from jaxsched.tracking import Progress, Record, claim_runs, plan_for, read_records, record_path
 from jaxsched.train import Member
 from jaxsched.train.population.strategy import StrategyChoice
 from jaxsched.tune.execution.runner import Runner
@@ -41,7 +42,7 @@ class GridRuns:
 
     def __init__(self, grid: Grid, folder: Path, *, source_text: str):
         self.grid, self.cells = grid, grid.cells()
-        self.folder = folder / grid.experiment.name
+        self.folder = folder / require_file_name("an experiment", grid.experiment.name)
         self._source_text, self._records = source_text, self.folder / "records"
         for cell in self.cells:
             plan_for(cell.experiment)
@@ -68,7 +69,9 @@ class GridRuns:
             check: is called about once a second; an exception from it ends the runs.
 
         Raises:
-            ValueError: when the runs cannot be made by the chosen strategy.
+            BlockingIOError: when another process makes runs in this folder.
+            ValueError: when the runs cannot be made by the chosen strategy, or were made with other
+                data.
         """
         if self.grid.compares_time and choice not in ("auto", "in_turn", 1):
             raise ValueError(
@@ -83,17 +86,25 @@ class GridRuns:
             check=check,
             snapshots=self._snapshots,
         )
-        runner.run(self._members(self.cells))
-        for _ in range(self.grid.refine):
-            advised = rank_cells(self.results()).advised
-            added = [] if advised is None else self.grid.refined(self.cells, self._cell(advised))
-            self.cells += added
-            runner.run(self._members(added))
+        # Held from the first run to the last, so that no other command starts between two of them.
+        with claim_runs(self._records):
+            runner.run(self._members(self.cells))
+            for _ in range(self.grid.refine):
+                advised = rank_cells(self.results()).advised
+                best = None if advised is None else self._cell(advised)
+                added = [] if best is None else self.grid.refined(self.cells, best)
+                self.cells += added
+                runner.run(self._members(added))
 
     def runs(self) -> list[CellRuns]:
         """Returns the cells that have finished runs, each with the records of those."""
         cells = [CellRuns(cell, self._finished(cell)) for cell in self.cells]
         return [runs for runs in cells if runs.records]
+
+    def unreadable(self) -> list[str]:
+        """Returns for each record that cannot be read the reason, with its path."""
+        paths = [self.path(cell, seed) for cell in self.cells for seed in self.grid.seeds]
+        return read_records(paths)[1]
 
     def results(self) -> list[Result]:
         """Returns the results of the cells that have finished runs."""
@@ -107,8 +118,7 @@ class GridRuns:
         return [Member(cell.experiment, seed) for seed in self.grid.seeds for cell in cells]
 
     def _finished(self, cell: Cell) -> list[Record]:
-        paths = [self.path(cell, seed) for seed in self.grid.seeds]
-        records = [read_record(path) for path in paths if path.exists()]
+        records, _ = read_records(self.path(cell, seed) for seed in self.grid.seeds)
         return [record for record in records if record.is_complete]
 
     def _cell(self, result: Result) -> Cell:

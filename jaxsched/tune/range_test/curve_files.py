@@ -1,14 +1,17 @@
 """Writes and reads the curves of range tests: one JSON file for each run."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxsched.data import Dataset
 from jaxsched.lr_finder.curve import RangeCurve
+from jaxsched.output import make_folder, write_text
+from jaxsched.tracking.records import checksum
+from jaxsched.train.same_data import require_same_data
 
 _KIND = "range test"
 
@@ -33,32 +36,24 @@ def write_curve(path: Path, header: Mapping[str, Any], curve: RangeCurve) -> Non
         "losses": [loss if np.isfinite(loss) else None for loss in curve.losses.tolist()],
         "accuracies": None if curve.accuracies is None else curve.accuracies.tolist(),
     }
-    partial = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(content, file)
-            file.flush()
-            # Without it, a crash of the machine could leave a renamed file without its content.
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise OSError(
-            f"cannot write {path}: {error}. The curves written before are kept; make room and run "
-            "the same command again."
-        ) from error
+    make_folder(path.parent)
+    write_text(path, json.dumps({**content, "crc32": checksum(content, 0)}))
 
 
-def read_curve(path: Path) -> RangeCurve:
+def read_curve(path: Path, dataset: Dataset | None = None) -> RangeCurve:
     """Reads a curve.
 
+    Args:
+        path: the file.
+        dataset: the data that the curve has to be of; None for any.
+
     Raises:
-        ValueError: when the file does not hold a curve.
+        ValueError: when the file does not hold a curve, or one of other data.
     """
+    content = _content(path)
+    if dataset is not None:
+        require_same_data(path, content, dataset)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["kind"] != _KIND:
-            raise KeyError(content["kind"])
         losses = [np.nan if loss is None else loss for loss in content["losses"]]
         return RangeCurve(
             np.array(content["values"]),
@@ -67,8 +62,26 @@ def read_curve(path: Path) -> RangeCurve:
             seed=content["seed"],
             axis=content["axis"],
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path}: expected a curve of a range test ({error}); move the file away to run the "
-            "test again."
-        ) from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        if content["kind"] != _KIND:
+            raise KeyError(content["kind"])
+        # Curves from before checksums have none.
+        found = content.pop("crc32", None)
+        if found is not None and found != checksum(content, 0):
+            raise ValueError("it differs from what was written")
+        return content
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path}: expected a curve of a range test ({error}); move the file away to run the "
+        "test again."
+    )

@@ -17,9 +17,10 @@ from jaxsched.experiment.seeds import require_seeds
 from jaxsched.field_types import check_field_types
 from jaxsched.lr_finder.curve import RangeCurve
 from jaxsched.lr_finder.divergence import has_diverged
+from jaxsched.output import require_file_name
 from jaxsched.plan import Phase, Plan
 from jaxsched.schedules import Exponential, Linear, Schedule, Stretch
-from jaxsched.tracking import Progress, record_header
+from jaxsched.tracking import Progress, claim_runs, record_header
 from jaxsched.train import Member, Population, Program
 from jaxsched.train.population.strategy import StrategyChoice
 from jaxsched.tune.execution.strategy import Execution, prepare
@@ -164,7 +165,8 @@ class RangeTestRuns:
         curves: the curves by seed; that of an unfinished run is as long as it has got.
 
     Raises:
-        ValueError: when the optimizer has no schedule of the value to raise.
+        ValueError: when the optimizer has no schedule of the value to raise, or a curve on disk
+            cannot be read or is of other data.
     """
 
     def __init__(
@@ -178,10 +180,10 @@ class RangeTestRuns:
     ):
         plan = experiment.plan(len(dataset.train))
         self.experiment, self.test = test.experiment(experiment, plan), test
-        self.folder = folder / f"{self.experiment.name}-{self.experiment.digest()}"
+        name = f"{self.experiment.name}-{self.experiment.digest()}"
+        self.folder = folder / require_file_name("an experiment", name)
         self._dataset, self._source_text = dataset, source_text
-        paths = {seed: self._path(seed) for seed in test.seeds}
-        self.curves = {seed: read_curve(path) for seed, path in paths.items() if path.exists()}
+        self.curves = self._read()
 
     def run(
         self,
@@ -198,9 +200,21 @@ class RangeTestRuns:
             check: is called after every few updates; an exception from it ends the test.
 
         Raises:
+            BlockingIOError: when another process makes these runs.
             ValueError: when the runs cannot be made by the chosen strategy, or a run's first loss
                 is not finite.
         """
+        with claim_runs(self.folder):
+            self.curves = self._read()  # another process may have made some since
+            self._run(progress, choice, check)
+
+    def _read(self) -> dict[int, RangeCurve]:
+        paths = {seed: self._path(seed) for seed in self.test.seeds}
+        return {
+            seed: read_curve(path, self._dataset) for seed, path in paths.items() if path.exists()
+        }
+
+    def _run(self, progress: Progress, choice: StrategyChoice, check: Callable[[], None]) -> None:
         missing = [seed for seed in self.test.seeds if not self._path(seed).exists()]
         if not missing:
             return

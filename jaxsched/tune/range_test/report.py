@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from jaxsched.lr_finder.curve import RangeCurve
 from jaxsched.lr_finder.smoothing import centred_mean
 from jaxsched.lr_finder.suggest import Suggestions, suggest
-from jaxsched.plotting.style import COLOURS, plain
+from jaxsched.output import make_folder, write_text
+from jaxsched.plotting.style import COLOURS, plain, save_figure
 from jaxsched.text import markdown_rows
 from jaxsched.tune.range_test.range_test import RangeTest
 
@@ -36,11 +37,11 @@ def write_range_report(
     else:
         results = suggestions.as_dict()
         text, markdown = suggestions.table(), _markdown(name, test, suggestions)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     content = {"name": name, "of": test.of, "seeds": [curve.seed for curve in curves], **results}
     json_text = json.dumps(content, indent=2) + "\n"
-    (folder / "range_test.json").write_text(json_text, encoding="utf-8")
-    (folder / "range_test.md").write_text(markdown, encoding="utf-8")
+    write_text(folder / "range_test.json", json_text)
+    write_text(folder / "range_test.md", markdown)
     draw_range(name, test, suggestions, folder / "range_test.png")
     return text
 
@@ -81,7 +82,7 @@ def draw_range(name: str, test: RangeTest, suggestions: Suggestions, path: Path)
         _mark_rules(axis, test, suggestions, named=axis is accuracy)
     figure.suptitle(f"{name}: range test")
     figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def _mark_rules(axis: Axes, test: RangeTest, suggestions: Suggestions, *, named: bool) -> None:

@@ -8,6 +8,7 @@ from textwrap import fill, indent
 from typing import NamedTuple
 
 from jaxsched.experiment import Experiment, source_of
+from jaxsched.output import make_folder, write_text
 
 _WIDTH = 96
 
@@ -62,8 +63,15 @@ def write_recipe(
     # The text must neither end the docstring nor hold an escape sequence.
     text = "\n\n".join(parts).replace("\\", "/").replace('"""', "'''")
     lines = [f'"""{text}\n"""', "\n".join(_sorted(imports)), f"experiment = {source}"]
-    with path.open("x", encoding="utf-8") as file:
-        file.write("\n\n".join(lines) + "\n")
+    refuse_existing(path)
+    make_folder(path.parent)
+    write_text(path, "\n\n".join(lines) + "\n")
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises a FileExistsError when there is a file, which must not be lost."""
+    if path.exists():
+        raise FileExistsError(f"{path} already exists; move it away, or give another --output.")
 
 
 def _reason(reason: Reason) -> str:

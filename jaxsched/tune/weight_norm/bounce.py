@@ -70,8 +70,8 @@ def find_bounce(epochs: Sequence[float], squared_norms: Sequence[float]) -> Boun
         squared_norms: |w|² over all parameters at these times; the first is the initial one.
 
     Raises:
-        ValueError: when the two have different lengths, the times do not increase, or a norm is not
-            finite and above 0.
+        ValueError: when the two have different lengths, the times do not start at 0 or do not
+            increase, or a norm is not finite and above 0.
 
     Source:
         Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682).
@@ -273,6 +273,11 @@ def _validated(
         raise ValueError(
             "find_bounce needs one squared norm for each epoch, the initial one first, got "
             f"{len(times)} epochs and {len(norms)} squared norms."
+        )
+    if times[0] != 0:
+        raise ValueError(
+            "find_bounce needs 0 as the first epoch, with the norm of the initial weights, got "
+            f"{times[0]:g}; put them before the evaluations."
         )
     if not (np.diff(times) > 0).all():
         raise ValueError(f"find_bounce needs epochs in increasing order, got {times.tolist()}.")

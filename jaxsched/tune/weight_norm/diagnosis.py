@@ -8,10 +8,12 @@ from typing import Any
 
 from jaxsched.experiment import Experiment, freeze_hyperparams, hyperparams_at_peak_lr
 from jaxsched.plan import Phase, Plan
+from jaxsched.tracking.claim import claim_record
 from jaxsched.tracking.progress import Progress
 from jaxsched.tracking.recorder import initial_layers, load, plan_for, record_path, record_run
-from jaxsched.tracking.records import Record, read_record
+from jaxsched.tracking.records import Record, is_complete, read_record
 from jaxsched.train import Evaluation, Program
+from jaxsched.train.same_data import require_same_data
 from jaxsched.tune.weight_norm.bounce import Bounce, advice, find_bounce, is_decided
 from jaxsched.tune.weight_norm.plots import draw_norms, text_norms
 
@@ -45,12 +47,15 @@ def diagnose(
         progress: shows the progress.
 
     Raises:
-        ValueError: when the run diverged before its first evaluation.
+        BlockingIOError: when another process makes this run.
+        ValueError: when the run diverged before its first evaluation, or was made with other data.
     """
     path = record_path(folder, experiment, experiment.seed)
-    if not (path.exists() and read_record(path).is_complete):
-        _run(experiment, path, source_text, progress)
-    record = read_record(path)
+    with claim_record(path):
+        if not is_complete(path):
+            _run(experiment, path, source_text, progress)
+        record = read_record(path)
+    require_same_data(path, record.header, load(experiment.data))
     if not record.evaluations:
         raise ValueError(
             f"{record.name} {(record.end or {}).get('reason')}; a lower learning rate may train."
@@ -82,6 +87,7 @@ def _run(experiment: Experiment, path: Path, source_text: str, progress: Progres
         on_evaluation=run.evaluation,
         on_examples=run.done,
         stop=stop,
+        is_claimed=True,
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 from uniplot import plot_to_string
 
-from jaxsched.plotting.style import COLOURS, plain
+from jaxsched.plotting.style import COLOURS, plain, save_figure
 from jaxsched.tune.weight_norm.bounce import Bounce
 
 NormRows: TypeAlias = Sequence[Mapping[str, Any]]
@@ -67,7 +67,7 @@ def draw_norms(
     # About 140 characters fit in a line of the legend; an entry takes 8 more than its name.
     ncols = max(1, min(5, 140 // (max(map(len, heaviest)) + 8)))
     figure.legend(bands, heaviest, loc="outside lower center", ncols=ncols, frameon=False)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def text_norms(rows: NormRows, initial_layers: Mapping[str, float]) -> str:

@@ -149,11 +149,11 @@ def test_bad_folders_exit_with_2_and_a_reason(parts, tmp_path, capsys):
     assert command(tmp_path / "other") == 2
     assert "none of the 25 runs of quickstart has a finished record" in capsys.readouterr().err
 
-    damaged = next((parts[0] / "records").iterdir())
-    damaged.write_text("{nonsense\n")
+    for path in (parts[0] / "records").iterdir():
+        path.write_text("{nonsense\n")
     assert command(parts[0]) == 2
-    assert f"{damaged.name}, line 1: expected a record's line" in capsys.readouterr().err
-    assert damaged.read_text() == "{nonsense\n"
+    assert f"{path.name}, line 1: expected a record's line" in capsys.readouterr().err
+    assert path.read_text() == "{nonsense\n"
 
 
 def test_folders_of_one_study_with_other_runs_are_refused(parts, tmp_path, capsys):

@@ -14,6 +14,7 @@ import threading
 import time
 
 import jax
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -21,7 +22,15 @@ import jaxsched as js
 from jaxsched.bench import Results, Study, load_study, run_study, study_records
 from jaxsched.bench.study.queue import Job, Queue
 from jaxsched.cli import main
-from jaxsched.tracking import Progress, RecordWriter, RunProgress, read_record, record_path
+from jaxsched.data import Dataset, Images, Source
+from jaxsched.tracking import (
+    Progress,
+    RecordWriter,
+    RunProgress,
+    load,
+    read_record,
+    record_path,
+)
 from jaxsched.train import Preempted, SignalHandler, saved_steps
 
 STUDY = """
@@ -94,7 +103,7 @@ def entries(path):
     """The record without what differs between runs: times, memory and where it was resumed."""
     times = ("train_seconds", "evaluation_seconds", "images_per_second", "peak_memory")
     header, *rows = (json.loads(line) for line in path.read_text().splitlines())
-    differ = {*times, "compilations"}
+    differ = {*times, "compilations", "crc32"}
     kept = {name: header[name] for name in ("name", "seed", "digest", "total_steps")}
     return [kept, *({k: v for k, v in row.items() if k not in differ} for row in rows)]
 
@@ -317,19 +326,61 @@ def test_a_run_in_progress_elsewhere_is_left_alone_until_its_process_ends(short,
     assert read_record(first).is_complete
 
 
-def test_a_failed_run_is_repeated_once_by_all_processes_together(short, tmp_path):
+def test_a_failed_run_is_repeated_once_by_all_processes_together(short, tmp_path, lines):
     (experiment,) = short.experiments
     path = record_path(tmp_path, experiment, 0)
     job = Job(experiment, 0, experiment.plan(64), path)
     made = []
     before = Queue([job])
-    with RecordWriter(path, {"started": "now"}) as writer:
+    with RecordWriter(path, lines.header()) as writer:
         writer.fail(RuntimeError())
     before.drain(made.append)
     assert made == []  # another process has tried it since this one began
     later = Queue([job])
     later.drain(made.append)
     assert made == [job]
+
+
+@dataclasses.dataclass(frozen=True)
+class FromFile(Source):
+    """Images and labels in a file, which may change between two commands."""
+
+    path: str
+
+    def load(self):
+        with np.load(self.path) as found:
+            images = Images(found["images"], found["labels"])
+        return Dataset("file", images, images, "test", tuple("abcd"), (0.5,), (0.25,))
+
+
+def test_changed_data_are_refused_and_named(short, tmp_path):
+    draw, file, folder = np.random.default_rng(0), tmp_path / "data.npz", tmp_path / "records"
+    images = draw.integers(0, 256, (64, 8, 8, 1), np.uint8)
+    labels = draw.integers(0, 4, 64).astype(np.int32)
+    experiment = dataclasses.replace(short.experiments[0], data=FromFile(str(file)))
+
+    def run_with(images, labels, seeds):
+        np.savez(file, images=images, labels=labels)
+        load.cache_clear()  # as in another process
+        study = dataclasses.replace(short, experiments=(experiment,), seeds=seeds)
+        return made(study, folder)
+
+    run_with(images, labels, (0, 1))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ValueError, match=r"seed0\.jsonl was made with other data: .*64 -> 63"):
+        run_with(images[1:], labels[1:], (0, 1, 2, 3))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    run_with(images, labels, (0, 1, 2))
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_a_record_that_cannot_be_read_is_kept_and_the_others_are_run(short, tmp_path):
+    damaged, *others = (record_path(tmp_path, short.experiments[0], seed) for seed in short.seeds)
+    damaged.write_text("{}\n")
+    said = made(short, tmp_path)
+    assert f"{damaged}, line 1: expected a record's line" in said
+    assert "3 runs: 1 that cannot be read, 2 to start" in said
+    assert damaged.read_text() == "{}\n" and all(read_record(path).is_complete for path in others)
 
 
 @pytest.mark.slow

@@ -118,7 +118,7 @@ def test_report(finished):
     assert constant["name"] == "constant" and constant["seeds"] == 2
     assert (hot_row["diverged"], hot_row["reached"], hot_row["steps"]) == (2, 0, None)
     markdown = (finished / "summary.md").read_text()
-    assert "| hot | missed | missed | missed | 0/2, 2 diverged | none (n=2) |" in markdown
+    assert "| hot | missed | missed | missed | 0/2, 2 diverged | none (n=0) |" in markdown
     previews = {e.name: Preview.of(e, plan_for(e)) for e in study.experiments}
     draw_schedules(previews, finished / "schedules.png")
     for name in ("accuracy.png", "schedules.png"):

@@ -1,6 +1,7 @@
 """Files are written here byte by byte, as the CIFAR page describes them, and read back."""
 
 import dataclasses
+import hashlib
 import os
 import pickle
 import shutil
@@ -86,6 +87,17 @@ def as_python3(batch):
     return pickle.dumps({key.encode(): value for key, value in batch.items()}, protocol=4)
 
 
+def with_numpy_labels(protocol):
+    """A writer of a script that made NumPy numbers of the labels, in one of pickle's protocols."""
+
+    def dumps(batch):
+        lists = {key: value for key, value in batch.items() if key.endswith("labels")}
+        numbers = {key: [np.int64(label) for label in labels] for key, labels in lists.items()}
+        return pickle.dumps(batch | numbers, protocol)
+
+    return dumps
+
+
 def batch_of(numbers, label_key, label_of):
     data = np.frombuffer(b"".join(map(planes, numbers)), np.uint8).reshape(len(numbers), 3072)
     labels = [label_of(number) for number in numbers]
@@ -105,16 +117,37 @@ def write_python100(folder, dumps=as_python2):
         (folder / name).write_bytes(dumps(batch))
 
 
-@pytest.fixture(autouse=True)
-def _small_files(monkeypatch):
-    """The official files in everything but their length."""
-    for name, files in (("_CIFAR10", 1), ("_CIFAR100", 3)):
-        small = dataclasses.replace(
+def md5_sums(write, folder, suffix):
+    folder.mkdir()
+    write(folder)
+    return {
+        path.name.removesuffix(suffix): hashlib.md5(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+    }
+
+
+@pytest.fixture(scope="module")
+def small_files(tmp_path_factory):
+    """The official archives in everything but their length, and so in their sums."""
+    small, folder = {}, tmp_path_factory.mktemp("official")
+    for name, files, binary, python in (
+        ("_CIFAR10", 1, write_binary10, write_python10),
+        ("_CIFAR100", 3, write_binary100, write_python100),
+    ):
+        small[name] = dataclasses.replace(
             getattr(cifar, name),
             images_per_train_file=files * IN_TRAIN_FILE,
             images_per_test_file=IN_TEST_FILE,
+            binary_md5=md5_sums(binary, folder / f"{name}.bin", ".bin"),
+            python_md5=md5_sums(python, folder / name, ""),
         )
-        monkeypatch.setattr(cifar, name, small)
+    return small
+
+
+@pytest.fixture(autouse=True)
+def _small_files(monkeypatch, small_files):
+    for name, archive in small_files.items():
+        monkeypatch.setattr(cifar, name, archive)
 
 
 def assert_is(split, numbers, label_of):
@@ -210,7 +243,13 @@ def test_files_of_the_official_length(tmp_path, monkeypatch):
             file.truncate(30_730_000)  # as the CIFAR page says; zeros take no room on disk
             file.seek(3073 * 9_999)
             file.write(b"\x07" + planes(5))
-    dataset = Cifar10(str(tmp_path)).load()
+    with pytest.warns(
+        UserWarning,
+        match=r"CIFAR-10 in .* has other contents than the official files, by their MD5 sums: "
+        r"data_batch_1\.bin, .*test_batch\.bin\. Results on it are not those of CIFAR-10",
+    ) as caught:
+        dataset = Cifar10(str(tmp_path)).load()
+    assert len(caught) == 1
     assert (len(dataset.train), len(dataset.test)) == (50_000, 10_000)
     assert np.flatnonzero(dataset.train.labels).tolist() == [9_999, 19_999, 29_999, 39_999, 49_999]
     assert dataset.test.images[-1, 3, 2, 1] == pixel(5, 3, 2, 1)
@@ -227,6 +266,54 @@ def rewrite(path, **changes):
     batch = batch_of(range(IN_TRAIN_FILE), "labels", lambda number: number % 10) | changes
     plain = {key: value for key, value in batch.items() if value is not None}
     path.write_bytes(as_python2(plain))
+
+
+@pytest.mark.parametrize("write", [write_binary10, write_python10])
+def test_a_file_of_other_images_is_named_in_a_warning(tmp_path, write):
+    """A single pixel differs, as one of a file that was compressed may; its length is official."""
+    write(tmp_path)
+    (path,) = tmp_path.glob("data_batch_3*")
+    change(path, path.stat().st_size - 900, b"\x01\x02\x03")
+    with pytest.warns(UserWarning, match=rf"by their MD5 sums: {path.name}\. "):
+        assert len(Cifar10(str(tmp_path)).load().train) == 60
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_pickles_that_python_3_wrote_again_are_the_same_data_and_no_warning(tmp_path, protocol):
+    write_python10(tmp_path, with_numpy_labels(protocol))
+    assert_is(Cifar10(str(tmp_path)).load().train, range(60), lambda number: number % 10)
+    write_python100(tmp_path, with_numpy_labels(protocol))
+    dataset = Cifar100(str(tmp_path)).load()
+    assert_is(dataset.train, range(36), lambda number: number * 7 % 100)
+
+
+def test_the_official_sums_are_of_every_file():
+    for archive in (cifar._CIFAR10, cifar._CIFAR100):
+        for sums in (archive.binary_md5, archive.python_md5):
+            assert set(sums) == {*archive.train, *archive.test}
+
+
+@pytest.mark.parametrize("source", [Cifar10, Cifar100])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"folder": 5}, "folder as the path of a folder, .*got folder=5"),
+        ({"validation": "a tenth"}, "validation='a tenth'"),
+        ({"validation": -0.1}, r"within \[0, 1\), got validation=-0.1"),
+        ({"validation": float("nan")}, "validation=nan"),
+        ({"validation": True}, "validation=True"),
+    ],
+)
+def test_fields_that_make_no_sense_are_refused(source, fields, message):
+    with pytest.raises(ValueError, match=message):
+        source(**({"folder": "here"} | fields))
+
+
+def test_files_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    write_binary10(tmp_path / "data")
+    assert len(Cifar10("~/data").load().train) == 60
 
 
 # (what to do to a folder with whole files, the error, words of its message)

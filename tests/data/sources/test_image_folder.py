@@ -1,5 +1,6 @@
 """Folders of image files of every kind, written by Pillow."""
 
+import struct
 import sys
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from jaxsched.data import Dataset, ImageFolder, RandomResizedCrop
+from jaxsched.experiment import describe
 
 PHOTO = Image.fromarray(load_sample_images().images[0]).resize((120, 90))
 
@@ -40,7 +42,6 @@ def centre(image, size=30):
 
 def test_labels_by_class_and_examples_by_name(folder):
     (folder / "train" / "cat" / ".hidden.jpeg").write_text("no image")
-    (folder / "train" / "cat" / "notes.txt").write_text("no image either")
     (folder / "train" / ".cache").mkdir()
     dataset = ImageFolder(str(folder), image_size=32).load()
     assert isinstance(dataset, Dataset)
@@ -93,16 +94,180 @@ def test_colours_of_every_kind_become_rgb(tmp_path):
         assert np.abs(got - centre(seen)).max() <= tolerance, kind
 
 
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_images_are_upright_also_where_they_are_decoded_smaller(tmp_path, orientation):
-    turn = {1: 0, 3: 180, 6: 90, 8: 270}[orientation]  # how the camera was held
+# How an image is stored, by the EXIF standard: its first row and first column are these sides.
+STORED = {
+    1: lambda image: image,  # top, left
+    2: lambda image: image[:, ::-1],  # top, right
+    3: lambda image: image[::-1, ::-1],  # bottom, right
+    4: lambda image: image[::-1],  # bottom, left
+    5: lambda image: image.swapaxes(0, 1),  # left, top
+    6: lambda image: image[:, ::-1].swapaxes(0, 1),  # right, top
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),  # right, bottom
+    8: lambda image: image[::-1].swapaxes(0, 1),  # left, bottom
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_images_are_upright_in_every_format(tmp_path, orientation):
+    """A TIFF turns itself as it is decoded; a large JPEG is decoded smaller."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    for factor, tolerance in ((1, 1), (4, 6)):
+    for name, factor, tolerance in (
+        ("x.tiff", 1, 1),
+        ("x.png", 1, 1),
+        ("x.webp", 1, 8),
+        ("x.jpeg", 1, 1),
+        ("x.jpeg", 4, 6),
+    ):
         upright = PHOTO.resize((120 * factor, 90 * factor))
-        stored = upright.rotate(turn, expand=True)
-        got = only(tmp_path / str(factor), stored, "x.jpeg", quality=100, exif=exif)
-        assert np.abs(got - centre(upright)).mean() <= tolerance
+        stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](np.asarray(upright))))
+        got = only(tmp_path / f"{factor}{name}", stored, name, quality=100, exif=exif)
+        assert np.abs(got - centre(upright)).mean() <= tolerance, name
+
+
+def test_a_malformed_tag_beside_the_orientation_is_no_damage(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 3, 72.0
+    image = PHOTO.rotate(180)
+    image.save(tmp_path / "whole.jpeg", quality=100, exif=exif)
+    content = (tmp_path / "whole.jpeg").read_bytes()
+    entry = content.index(b"\x01\x1a\x00\x05")  # the resolution, a fraction
+    (tmp_path / "odd").mkdir()
+    only(tmp_path / "odd", image, "x.jpeg")
+    for split in ("train", "val"):
+        path = tmp_path / "odd" / split / "c" / "x.jpeg"
+        path.write_bytes(content[: entry + 3] + b"\x02" + content[entry + 4 :])  # is text now
+    images = ImageFolder(str(tmp_path / "odd"), image_size=30, crop=None).load().train
+    assert np.abs(images.read(0, None)[0].astype(int) - centre(PHOTO)).mean() <= 1
+
+
+def gradient(deepest):
+    """A grey ramp from 0 to `deepest`, and the same in 8 bits as RGB."""
+    ramp = np.tile(np.linspace(0, 1, 120), (90, 1))
+    grey = Image.fromarray(np.floor(ramp * 255.999).astype(np.uint8))
+    return np.rint(ramp * deepest), grey.convert("RGB")
+
+
+def write_tiff(path, samples, **tags):
+    """One strip of samples as they are, as the TIFF standard says."""
+    height, width = samples.shape
+    entries = {256: width, 257: height, 259: 1, 277: 1, 278: height}
+    entries |= {int(tag[1:]): value for tag, value in tags.items()}
+    if entries[258] == 12:  # two samples in three bytes
+        first, second = samples[:, ::2].astype(int), samples[:, 1::2].astype(int)
+        three = [first >> 4, (first & 15) << 4 | second >> 8, second & 255]
+        content = np.stack(three, -1).astype(np.uint8).tobytes()
+    else:
+        content = samples.tobytes()
+    entries[279] = len(content)
+    entries[273] = 8 + 2 + 12 * (len(entries) + 1) + 4
+    written = struct.pack("<4sIH", b"II*\0", 8, len(entries))
+    for tag, value in sorted(entries.items()):
+        written += struct.pack("<HHII", tag, 4, 1, value)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(written + bytes(4) + content)
+
+
+@pytest.mark.parametrize(
+    ("bits", "photometric"), [(16, 1), (12, 1), (16, 0)], ids=["16", "12", "white is zero"]
+)
+def test_deep_tiffs_are_scaled_to_8_bits(tmp_path, bits, photometric):
+    deep, expected = gradient(2**bits - 1)
+    stored = (deep if photometric else 2**bits - 1 - deep).astype(np.uint16)
+    for split in ("train", "val"):
+        write_tiff(tmp_path / split / "c" / "x.tif", stored, _258=bits, _262=photometric)
+    images = ImageFolder(str(tmp_path), image_size=30, crop=None).load().train
+    assert np.abs(images.read(0, None)[0].astype(int) - centre(expected)).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["pgm", "jp2"])
+def test_other_deep_images_are_scaled_to_8_bits(tmp_path, suffix):
+    deep, expected = gradient(65535)
+    got = only(tmp_path, Image.fromarray(deep.astype(np.uint16)), f"x.{suffix}")
+    assert np.abs(got - centre(expected)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "suffix", "kind"),
+    [
+        (np.float32, "tiff", "floats"),
+        (np.int32, "tiff", "signed or 32-bit integers"),
+        (np.float32, "pfm", "floats"),
+    ],
+)
+def test_samples_of_unknown_range_are_refused_and_never_black(tmp_path, dtype, suffix, kind):
+    image = Image.fromarray(gradient(1)[0].astype(dtype))
+    with pytest.raises(ValueError, match=rf"x\.{suffix} is not read: its samples are {kind}"):
+        only(tmp_path, image, f"x.{suffix}")
+
+
+def test_more_pixels_than_pillow_trusts_are_no_damage(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
+    with pytest.raises(ValueError, match=r"If you trust it, set PIL\.Image\.MAX_IMAGE_PIXELS"):
+        only(tmp_path, PHOTO)
+
+
+def test_a_palette_with_several_transparent_colours(tmp_path):
+    got = only(tmp_path, PHOTO.quantize(), transparency=bytes(range(100)))
+    assert np.abs(got - centre(PHOTO.quantize().convert("RGB"))).max() <= 1
+
+
+def test_every_format_of_pillow_and_folders_below_a_class_are_read(tmp_path):
+    """In the order of their paths, by the grey value of each."""
+    names = ["a/deep/er/x.avif", "a/x.jfif", "b.jpe", "c.jp2", "d.pgm", "e.PNM", "f.tga", "g.qoi"]
+    for split in ("train", "val"):
+        for number, name in enumerate(names):
+            path = tmp_path / split / "c" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            colour = 30 * number
+            mode = "L" if path.suffix == ".pgm" else "RGB"
+            image = Image.new(mode, (8, 8), colour if mode == "L" else (colour,) * 3)
+            image.save(path, format="PPM" if path.suffix == ".PNM" else None)
+    images = ImageFolder(str(tmp_path), image_size=4, crop=None).load().train
+    seen = [int(images.read(number, None)[0].mean()) for number in range(len(images))]
+    np.testing.assert_allclose(seen, 30 * np.arange(len(names)), atol=2)
+
+
+def test_what_is_skipped_is_counted_and_named(folder):
+    for name in ("notes.txt", "more.txt", "Thumbs.db", "noise.h5", "film.mpg"):
+        (folder / "train" / "cat" / name).write_text("no image")
+    PHOTO.save(folder / "train" / "astray.png")
+    with pytest.warns(
+        UserWarning,
+        match=r"skipped 6 of 12 files in .*/train, .*: 2 \.txt \(such as cat/more\.txt\), "
+        r"1 \.png \(such as astray\.png\), 1 \.db ",
+    ):
+        assert len(ImageFolder(str(folder)).load().train) == 6
+
+
+def test_a_class_without_images_where_that_is_allowed(folder):
+    remove(folder / "val" / "cat")
+    (folder / "val" / "dog" / "z.JPG").unlink()
+    (folder / "val" / "dog" / "z.png").write_bytes((folder / "train/cat/c.png").read_bytes())
+    remove(folder / "train" / "dog")
+    (folder / "train" / "dog").mkdir()
+    dataset = ImageFolder(str(folder), image_size=8, allow_empty=True).load()
+    assert dataset.class_names == ("cat", "dog")
+    assert [int(dataset.train.read(i, None)[1]) for i in range(len(dataset.train))] == [0, 0, 0]
+    assert [int(dataset.test.read(i, None)[1]) for i in range(len(dataset.test))] == [1]
+    (folder / "val" / "dog" / "z.png").unlink()
+    with pytest.raises(ValueError, match=r"at least one image in .*/val, found none"):
+        ImageFolder(str(folder), allow_empty=True).load()
+
+
+def test_a_link_that_leads_back_is_refused(folder):
+    (folder / "train" / "cat" / "again").symlink_to(folder / "train", target_is_directory=True)
+    with pytest.raises(ValueError, match=r"cat/again is a link to .*/train, which holds it"):
+        ImageFolder(str(folder)).load()
+
+
+def test_folders_of_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    source = ImageFolder(f"~/{folder.name}", test=f"~/{folder.name}/val")
+    assert len(source.load().test) == 2
+    assert ImageFolder(folder) == ImageFolder(str(folder))  # a path becomes its text
+    with pytest.raises(ValueError, match="nobody_at_all"):
+        ImageFolder("~nobody_at_all/data").load()
 
 
 def test_a_jpeg_decoded_smaller_looks_the_same(tmp_path):
@@ -152,7 +317,7 @@ def remove(path):
         (
             lambda folder: (folder / "val" / "dog" / "z.JPG").rename(folder / "val" / "dog" / "z"),
             ValueError,
-            r"needs images in .*/val/dog, found 1 other entries; expected names that end in",
+            r"needs images in .*/val/dog, found 1 other files; expected names .*allow_empty=True",
         ),
     ],
 )
@@ -175,6 +340,36 @@ def test_a_missing_pillow_names_the_extra(folder, monkeypatch):
         ImageFolder(str(folder)).load()
 
 
-def test_a_size_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="image_size of at least 1, got 0"):
-        ImageFolder("here", image_size=0)
+def test_a_file_that_is_gone_is_no_damage(folder):
+    images = ImageFolder(str(folder)).load().train
+    (folder / "train" / "cat" / "a.jpeg").unlink()
+    with pytest.raises(ValueError, match=r"a\.jpeg cannot be opened \(No such file"):
+        images.read(0, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"folder": 5}, "folder as the path of a folder, .*got folder=5"),
+        ({"folder": ""}, "got folder=''"),
+        ({"train": None}, "got train=None"),
+        ({"image_size": 0}, "image_size as a whole number of at least 1, got image_size=0"),
+        ({"image_size": 22.5}, "got image_size=22.5"),
+        ({"image_size": True}, "got image_size=True"),
+        ({"crop": 0.5}, "crop as a RandomResizedCrop or None, got crop=0.5"),
+        ({"mean": (0.5,)}, r"mean as 3 numbers, got mean=\(0.5,\)"),
+        ({"mean": 0.5}, "mean as 3 numbers"),
+        ({"std": (0.2, 0.2, float("nan"))}, "std as 3 numbers"),
+        ({"std": (0.2, 0.0, 0.2)}, "each std above 0"),
+        ({"allow_empty": "yes"}, "allow_empty as True or False, got allow_empty='yes'"),
+    ],
+)
+def test_fields_that_make_no_sense_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        ImageFolder(**({"folder": "here"} | fields))
+
+
+def test_the_digest_of_an_older_experiment_stays():
+    described = describe(ImageFolder("here"))
+    assert "allow_empty" not in described
+    assert describe(ImageFolder("here", allow_empty=True)) == described | {"allow_empty": True}

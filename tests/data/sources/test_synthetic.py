@@ -43,6 +43,17 @@ def test_counts_below_one_are_refused(field):
         dataclasses.replace(Synthetic(), **{field: 0})
 
 
-def test_negative_noise_is_refused():
-    with pytest.raises(ValueError, match=r"noise=-0\.1"):
-        Synthetic(noise=-0.1)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("noise", -0.1),
+        ("noise", float("inf")),
+        ("noise", "much"),
+        ("channels", 2.5),
+        ("image_size", None),
+        ("seed", -1),
+    ],
+)
+def test_fields_that_make_no_sense_are_refused(field, value):
+    with pytest.raises(ValueError, match=rf"Synthetic needs {field} .*got {field}={value!r}"):
+        Synthetic(**{field: value})

@@ -101,10 +101,65 @@ class Boxes(SmallScans, skip_registration=True):
             yield number, {"image": png(scan(number)[0]), "area": 64}
 
 
+class DeepScans(Prepared, skip_registration=True):
+    """16 bits, of which the low 8 are no picture; no test split."""
+
+    DTYPE = np.uint16
+
+    def _info(self):
+        image = tfds.features.Image(shape=self.SHAPE, dtype=self.DTYPE)
+        label = tfds.features.ClassLabel(names=list("ABCDEFGHIJ"))
+        features = tfds.features.FeaturesDict({"image": image, "label": label})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _split_generators(self, _):
+        return {"train": self._generate_examples(range(TRAIN))}
+
+    def image(self, number, pixels):
+        return pixels.astype(np.uint16) * 256 + 255 - pixels
+
+
+class Mislabelled(DeepScans, skip_registration=True):
+    """Says that its images have 8 bits, but their files have 16."""
+
+    DTYPE = np.uint8
+
+
+class Palettes(Prepared, skip_registration=True):
+    """Its files hold numbers of colours; the colours say what is seen."""
+
+    SHAPE = (None, None, None)
+
+    def _generate_examples(self, numbers):
+        for number in numbers:
+            pixels, label = scan(number)
+            image = Image.fromarray(pixels).convert("RGB").quantize()
+            content = io.BytesIO()
+            image.save(content, "PNG")
+            content.seek(0)
+            yield number, {"image": content, "label": label}
+
+
+class Floats(SmallScans, skip_registration=True):
+    """Numbers between 0 and 1."""
+
+    def _info(self):
+        image = tfds.features.Tensor(shape=self.SHAPE, dtype=np.float32)
+        label = tfds.features.ClassLabel(names=list("ABCDEFGHIJ"))
+        features = tfds.features.FeaturesDict({"image": image, "label": label})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    def _generate_examples(self, numbers):
+        for number in numbers:
+            pixels, label = scan(number)
+            yield number, {"image": (pixels[..., None] / 255).astype(np.float32), "label": label}
+
+
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
-    for builder in (SmallScans, UnequalScans, Unlabelled, Boxes):
+    builders = (SmallScans, UnequalScans, Unlabelled, Boxes, DeepScans, Mislabelled, Palettes)
+    for builder in (*builders, Floats):
         builder(data_dir=folder, file_format="array_record").download_and_prepare()
     return str(folder)
 
@@ -128,6 +183,27 @@ def test_a_prepared_set_is_read_back(data_dir):
     assert (dataset.name, dataset.evaluated_on) == ("small_scans", "test")
     assert dataset.class_names == tuple("ABCDEFGHIJ")
     np.testing.assert_allclose(dataset.mean, (dataset.train.images / 255).mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["deep_scans", "mislabelled"])
+def test_16_bits_are_scaled_and_never_cut(data_dir, name):
+    """Also a validation share of a set without a test split."""
+    dataset = Tfds(name, data_dir, validation=0.2).load()
+    assert dataset.evaluated_on == "validation"
+    wanted, labels = zip(*map(scan, range(TRAIN)), strict=True)
+    images = np.concatenate([dataset.train.images, dataset.test.images])
+    found = np.concatenate([dataset.train.labels, dataset.test.labels])
+    assert as_multiset(images, found) == as_multiset(wanted, labels)
+    streamed = StreamedTfds(name, data_dir, "train[:50%]", "train[50%:]", 8, crop=None).load()
+    assert streamed.train.read(0, None)[0].max() > 200
+
+
+def test_a_palette_is_read_as_its_colours(data_dir):
+    dataset = Tfds("palettes", data_dir).load()
+    assert dataset.test.image_shape == (8, 8, 3)
+    wanted, labels = zip(*map(scan, range(TRAIN, TRAIN + TEST)), strict=True)
+    colours = [np.repeat(pixels[..., None], 3, axis=-1) for pixels in wanted]
+    assert as_multiset(dataset.test.images, dataset.test.labels) == as_multiset(colours, labels)
 
 
 def test_slices_versions_and_validation(data_dir):
@@ -242,6 +318,9 @@ def test_a_set_that_is_not_prepared_names_the_folder_and_the_command(tmp_path, m
         (Tfds("small_scans", test_split="validation"), "'validation'.*has the splits train, test"),
         (Tfds("small_scans", test_split="test[:0%]"), "split 'test.*no examples; choose"),
         (Tfds("boxes"), "no image-classification data set: .*got the features"),
+        (Tfds("floats"), "has images of float32, .*expected uint8 or uint16"),
+        (Tfds("deep_scans"), "Unknown split 'test'.*has the splits train"),
+        (Tfds("small_scans:::"), r"'small_scans:::' is no name of a data set; expected NAME"),
         (Tfds("unlabelled"), "split 'test'.*example .* has label -1, which means none"),
     ],
     ids=repr,
@@ -251,18 +330,58 @@ def test_unsuitable_data_sets_are_refused(data_dir, source, message):
         type(source)(source.name, data_dir, test_split=source.test_split).load()
 
 
-def test_a_file_cut_short_is_named_by_its_folder(data_dir, tmp_path):
-    shutil.copytree(data_dir, tmp_path / "copy")
-    (file,) = (tmp_path / "copy" / "small_scans" / "1.0.0").glob("*-test.array_record*")
+@pytest.fixture
+def copied(data_dir, tmp_path):
+    """The folder of a copy of the small set."""
+    shutil.copytree(f"{data_dir}/small_scans", tmp_path / "copy" / "small_scans")
+    return tmp_path / "copy" / "small_scans" / "1.0.0"
+
+
+def load(copied, name="small_scans"):
+    return Tfds(name, str(copied.parents[1])).load()
+
+
+def test_a_file_cut_short_is_named_by_its_folder(copied):
+    (file,) = copied.glob("*-test.array_record*")
     whole = file.read_bytes()
-    message = r"split 'test', in .*small_scans.*1\.0\.0: .*prepare or copy the set again"
-    for content in (b"", whole[: len(whole) // 2]):
+    message = r"split 'test', in .*small_scans.*1\.0\.0: .*cut short or damaged: prepare or copy"
+    for content in (b"", whole[: len(whole) // 2], bytes(3000) + whole[3000:]):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=message):
-            Tfds("small_scans", str(tmp_path / "copy")).load()
-    file.unlink()
-    with pytest.raises(ValueError, match=message):
-        Tfds("small_scans", str(tmp_path / "copy")).load()
+            load(copied)
+
+
+def test_what_is_missing_is_named_and_not_called_damaged(copied):
+    """The set itself, its version, its features, one of its files."""
+    with pytest.raises(FileNotFoundError, match=r"other_scans is not prepared in .*other_scans"):
+        load(copied, "other_scans")
+    for name in ("small_scans:2.0.0", "small_scans/other"):
+        with pytest.raises(
+            FileNotFoundError,
+            match=rf"{name} is not prepared in .* in this version .*there are small_scans/1\.0\.0",
+        ):
+            load(copied, name)
+    (file,) = copied.glob("*-test.array_record*")
+    file.rename(copied / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=rf"1 of 1 files are missing, such as {file.name}"):
+        load(copied)
+    (copied / "features.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks features\.json in .*small_scans/1\.0\.0"):
+        load(copied)
+
+
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
+def test_a_damaged_description_is_named(copied, name):
+    (copied / name).write_text("{half")
+    with pytest.raises(ValueError, match=r"dataset_info\.json\s+or features\.json is missing, dam"):
+        load(copied)
+
+
+def test_the_folder_may_be_in_the_home_folder(copied, monkeypatch):
+    monkeypatch.setenv("HOME", str(copied.parents[2]))
+    assert len(Tfds("small_scans", "~/copy").load().test) == TEST
+    monkeypatch.setenv("TFDS_DATA_DIR", "~/copy")
+    assert len(Tfds("small_scans").load().test) == TEST
 
 
 def test_a_format_that_needs_tensorflow_is_refused(data_dir, tmp_path):
@@ -275,9 +394,17 @@ def test_a_format_that_needs_tensorflow_is_refused(data_dir, tmp_path):
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [({"name": "tfds:"}, "needs the name"), ({"name": "mnist", "image_size": 0}, "at least 1")],
+    [
+        ({"name": "tfds:"}, "needs the name"),
+        ({"name": 5}, "name as text that is not empty, got name=5"),
+        ({"image_size": 0}, "image_size as a whole number of at least 1, got image_size=0"),
+        ({"image_size": 2.5}, "got image_size=2.5"),
+        ({"data_dir": 5}, "data_dir as the path of a folder, .*got data_dir=5"),
+        ({"train_split": None}, "train_split as text"),
+        ({"test_split": ""}, "test_split as text"),
+    ],
 )
 @pytest.mark.parametrize("source", [Tfds, StreamedTfds])
 def test_wrong_fields_are_refused_when_they_are_written(source, fields, message):
     with pytest.raises(ValueError, match=message):
-        source(**fields)
+        source(**({"name": "mnist"} | fields))

@@ -147,8 +147,13 @@ def test_normalise_against_float64(dtype):
 
 def test_errors_say_what_was_given():
     images = jnp.zeros((2, 8, 8, 3), jnp.uint8)
-    with pytest.raises(ValueError, match="pad=-1"):
-        Augment(pad=-1)
+    for fields, given in (
+        ({"pad": -1}, "pad=-1"),
+        ({"pad": 1.5}, "pad=1.5"),
+        ({"flip": "no"}, "flip='no'"),
+    ):
+        with pytest.raises(ValueError, match=given):
+            Augment(**fields)
     with pytest.raises(ValueError, match=r"float32\[2, 8, 8, 3\]; normalise after"):
         Augment()(images.astype(jnp.float32), jnp.arange(2), keys_of(jnp.arange(2)))
     with pytest.raises(ValueError, match="each of the 3 channels"):

@@ -95,6 +95,10 @@ def test_training_draws_and_evaluation_does_not():
         ({"area": (0.5, 0.2)}, "in order"),
         ({"ratio": (0.0, 1.0)}, "ratio as two numbers above 0"),
         ({"centre": 1.5}, r"centre within \(0, 1\]"),
+        ({"centre": "half"}, "centre='half'"),
+        ({"area": 0.5}, "area as 2 numbers, got area=0.5"),
+        ({"area": (0.1, 0.5, 1.0)}, "area as 2 numbers"),
+        ({"ratio": (1, float("inf"))}, "ratio as 2 numbers"),
     ],
 )
 def test_shares_that_are_none_are_refused(fields, message):

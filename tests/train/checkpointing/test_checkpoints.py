@@ -93,7 +93,7 @@ def assert_is(snapshot, step):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir() if path.name != "lock")
+    return sorted(path.name for path in folder.iterdir() if path.stem != "lock")
 
 
 @pytest.mark.parametrize("num_devices", [1, 4])
@@ -532,6 +532,23 @@ def test_a_write_that_fails_midway_is_an_error_of_the_next_call(tmp_path):
         snapshot = checkpoints.restore(draw_many(0))
     assert snapshot is not None and snapshot.step == 4
     assert_same(snapshot.arrays, draw_many(4))
+
+
+FULL_DISK_AFTER_AN_ERROR = """
+    import resource, signal
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    with Checkpoints(folder) as checkpoints:
+        checkpoints.save(2, draw(2), {})
+        raise OSError("the record cannot be written")
+"""
+
+
+def test_an_error_of_the_last_write_does_not_hide_the_one_before(tmp_path):
+    _, errors = start(FULL_DISK_AFTER_AN_ERROR, tmp_path).communicate()
+    raised = [line for line in errors.splitlines() if line.startswith("OSError: ")]
+    assert raised[-1] == "OSError: the record cannot be written"
+    assert f"\ncannot write a checkpoint to {tmp_path}: " in errors
 
 
 def test_a_folder_that_is_gone_is_an_error_and_nothing_waits_for_it(tmp_path):

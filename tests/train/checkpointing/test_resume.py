@@ -1,7 +1,9 @@
 """Runs that real signals interrupt and that are resumed, against the uninterrupted run."""
 
+import contextlib
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from jaxsched.cli import main
 from jaxsched.train.checkpointing.checkpoints import restore_named
+from jaxsched.train.checkpointing.integrity import with_checksum
 from jaxsched.train.checkpointing.orbax_io import saved_steps
 from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import init_state
@@ -107,6 +110,7 @@ def rows(folder, workdir):
         entry.pop("images_per_second", None)
         entry.pop("peak_memory", None)
         entry.pop("compilations", None)
+        entry.pop("crc32")  # over the times, too
     return entries[1:]
 
 
@@ -183,7 +187,9 @@ def test_fifty_kills(folder, uninterrupted, like):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_saves_the_run_and_ends_it(folder, uninterrupted, like, number, code):
     process = start(folder, f"signal{number}")
     try:
@@ -197,6 +203,41 @@ def test_a_signal_saves_the_run_and_ends_it(folder, uninterrupted, like, number,
     assert "Traceback" not in output
     finish(start(folder, f"signal{number}", "--resume", minutes=10))
     assert_same_end(folder, f"signal{number}", like)
+
+
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # now the process is told when the terminal is closed
+from jaxsched.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_costs_nothing(folder, uninterrupted, like):
+    """From then on every line that is written to it is an error."""
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    arguments = ["train", str(folder / "long.py"), "--workdir", str(folder / "closed")]
+    command = [sys.executable, "-c", ON_TERMINAL, *arguments]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    deadline = time.monotonic() + 240
+    try:
+        while not any("evaluation" in p.read_text() for p in (folder / "closed").glob("*.jsonl")):
+            with contextlib.suppress(BlockingIOError):
+                os.read(ours, 65536)  # or the process would wait for a reader
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        os.close(ours)
+        assert process.wait(timeout=120) == 129
+    finally:
+        process.kill()
+    (run,) = runs(folder, "closed")
+    assert 0 < max(saved_steps(run)) < TOTAL_STEPS
+    finish(start(folder, "closed", "--resume", minutes=10))
+    assert_same_end(folder, "closed", like)
 
 
 @pytest.mark.slow
@@ -226,7 +267,7 @@ def test_two_processes_cannot_train_the_same_run(folder):
         second = start(folder, "both", "--resume")
         output, _ = second.communicate(timeout=120)
         assert second.returncode == 2
-        assert f"process {first.pid} saves its" in " ".join(output.split())
+        assert f"process {first.pid} writes" in " ".join(output.split())
         assert first.poll() is None
     finally:
         first.kill()
@@ -281,6 +322,8 @@ def test_a_longer_run_goes_on_from_before_the_last_decay(small, tmp_path, capsys
     before, after = (
         [json.loads(line) for line in path.read_text().splitlines()] for path in (first, second)
     )
+    for line in (*before, *after):
+        line.pop("crc32")  # over the lines before, too, which are other headers
     assert after[0]["resumed_at"] == 12
     # Epochs 1 to 3 are those of the first run; after them nothing decays until epoch 6.
     assert after[1:4] == before[1:4]
@@ -297,18 +340,42 @@ def test_a_longer_run_goes_on_from_before_the_last_decay(small, tmp_path, capsys
     assert "got none; give one such as" in refused(small, *nowhere, capsys=capsys)
 
 
-def test_what_cannot_be_resumed_is_refused_with_what_differs(small, tmp_path, capsys):
-    message = refused(small, "--resume", capsys=capsys)
-    assert "--resume needs a checkpoint of this very run, got none" in message
-    small()
+def test_a_run_that_saved_nothing_starts_anew_and_names_the_nearest_one(small, tmp_path, capsys):
+    small("--resume")  # as a job that is put back in the queue before it has saved anything
     (record,) = tmp_path.glob("small-*.jsonl")
-    changed = ("--optimizer.lr.value", "0.2", "--resume")
-    message = refused(small, *changed, capsys=capsys)
-    assert f"nearest run, {record.stem}, differs in: optimizer.lr.value: 0.05 -> 0.2" in message
-    # A refusal leaves nothing behind.
-    assert [path.name for path in tmp_path.glob("small-*") if path.is_dir()] == [record.stem]
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"nothing of this very run is saved in {record.with_suffix('')}, so it starts" in said
+    assert "nearest run" not in said
+    # A record that is torn, or none at all, is no run to advise.
+    (tmp_path / "small-torn-seed0.jsonl").write_text('{"kind": "run", "conf')
+    (tmp_path / "small-torn-seed0").mkdir()
+    (tmp_path / "small-other-seed0.jsonl").write_text("[]\n")
+    small("--optimizer.lr.value", "0.2", "--resume")
+    said = " ".join(capsys.readouterr().out.split())
+    change = "optimizer.lr.value: 0.05 -> 0.2"
+    assert f"nearest run, {record.stem}, differs in: {change}. To go on from it" in said
     # Without its record a run still has its checkpoints, which are not overwritten.
     record.unlink()
     assert "go on from them with --resume, or move the folder" in refused(small, capsys=capsys)
     small("--resume")
     assert json.loads(record.read_text().splitlines()[-1])["status"] == "finished"
+
+
+def test_a_run_goes_on_with_its_own_data_only(small, tmp_path, capsys):
+    small()
+    (record,) = tmp_path.glob("small-*.jsonl")
+    record.unlink()
+    for path in record.with_suffix("").glob("*/content/metadata"):
+        content = json.loads(path.read_text())["record"]
+        content["content"]["data"]["train"]["examples"] += 1
+        path.write_text(json.dumps(with_checksum(content)))
+    message = refused(small, "--resume", capsys=capsys)
+    assert f"{record.with_suffix('')} was made with other data: train.examples: 65 -> 64" in message
+    # A checkpoint from before data were recorded goes on; that is said.
+    for path in record.with_suffix("").glob("*/content/metadata"):
+        content = json.loads(path.read_text())["record"]
+        del content["content"]["data"]
+        path.write_text(json.dumps(with_checksum(content)))
+    small("--resume")
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("was saved before runs recorded their data") == 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import multiprocessing
 import threading
 
 import jax
@@ -55,6 +56,25 @@ def test_a_streamed_run_equals_the_run_on_the_device_bit_for_bit(averaging, on_d
     assert evaluate_ensemble(program, [state.variables]) == evaluate_ensemble(
         on_device[0], [state.variables]
     )
+
+
+@pytest.mark.slow
+def test_processes_read_the_same_run_and_start_once(averaging, on_device):
+    """Three epochs, their evaluations and the statistics of the average, by the same processes."""
+    rows, readers = [], set()
+    experiment = streamed(averaging)
+    program = Program(experiment, experiment.data.load(), read_workers=2)
+
+    def on_evaluation(row):
+        rows.append(without_times(row))
+        readers.add(frozenset(child.pid for child in multiprocessing.active_children()))
+
+    outcome = train(program, 3, on_evaluation=on_evaluation)
+    assert_same_bits(outcome.state, on_device[1])
+    assert rows == on_device[2]
+    assert len(rows) > 2
+    (processes,) = readers
+    assert len(processes) == 2
 
 
 @pytest.mark.slow

@@ -1,16 +1,19 @@
 """Members on record: the same rows by every strategy, and no run made twice."""
 
 import dataclasses
+import io
 import itertools
 import json
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+import jaxsched as js
 from jaxsched.experiment import describe, with_value
 from jaxsched.models import CifarResNet
-from jaxsched.tracking import read_record
-from jaxsched.train import Member, Program, train
+from jaxsched.tracking import Progress, RecordWriter, read_record
+from jaxsched.train import Member, Program, ResumeOptions, train
 from jaxsched.tune.execution.runner import Runner, families
 from jaxsched.tune.execution.snapshots import Snapshots
 
@@ -152,3 +155,49 @@ def test_a_snapshot_that_diverges_says_so(members, tmp_path, progress):
     snapshots = Snapshots(hot.experiment, 1.0, tmp_path / "snapshots")
     with pytest.raises(ValueError, match="from which the others start, diverged at update"):
         run(members, tmp_path, progress, snapshots=snapshots)
+
+
+def test_a_record_that_another_command_writes_is_left_to_it(members, tmp_path, progress, lines):
+    path = Runner(tmp_path, source_text="", progress=progress).path(members[0])
+    with (
+        RecordWriter(path, lines.header()),
+        pytest.raises(BlockingIOError, match=rf"writes {path}; wait for it"),
+    ):
+        run(members[:1], tmp_path, progress)
+    assert read_record(path).header["name"] == "a" and not read_record(path).evaluations
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_cannot_be_read_is_kept_and_the_others_are_run(members, tmp_path, lines):
+    said = io.StringIO()
+    with Progress(Console(file=said)) as progress:
+        runner = Runner(tmp_path, source_text="", progress=progress, choice="in_turn")
+        damaged, finished = map(runner.path, members[:2])
+        damaged.write_text("{}\n")
+        runner.run(members[:2])
+    assert damaged.read_text() == "{}\n" and read_record(finished).is_complete
+    assert f"{damaged}, line 1: expected a record" in said.getvalue()
+
+
+def test_finished_runs_of_other_data_are_refused(members, tmp_path, progress, lines):
+    path = Runner(tmp_path, source_text="", progress=progress).path(members[0])
+    data = {**members[0].experiment.data.load().fingerprint, "classes": 5}
+    with RecordWriter(path, lines.header(data=data)) as writer:
+        writer.end(status="finished", reason="")
+    with pytest.raises(ValueError, match=rf"{path} was made with other data: classes: 5 -> 4"):
+        run(members[:1], tmp_path, progress)
+
+
+def test_a_run_can_start_from_a_snapshot(members, tmp_path, progress):
+    held = members[0]
+    run([held], tmp_path, progress, snapshots=Snapshots(held.experiment, 1.0, tmp_path / "from"))
+    snapshot = tmp_path / "from" / "seed1" / "snapshot"
+    longer = dataclasses.replace(held.experiment, phases=(js.Phase(epochs=5, batch_size=16),))
+    dataset = longer.data.load()
+    plan, record = longer.plan(len(dataset.train)), tmp_path / "longer.jsonl"
+    options = ResumeOptions(tmp_path / "longer", start_from=snapshot)
+    assert options.check(longer, plan, record, dataset) == ""
+    assert options.load(None, Program(longer, dataset)).step == 7  # of 100 examples at 16
+    larger = dataclasses.replace(held.experiment, phases=(js.Phase(epochs=5, batch_size=20),))
+    with pytest.raises(ValueError, match="made after 7 updates and 112 examples of a set of 100"):
+        options.check(larger, larger.plan(100), record, dataset)

@@ -83,7 +83,7 @@ def test_a_grid_of_nothing_names_what_to_give(config, tmp_path, capsys):
     assert "at least one value of each axis, got {}" in capsys.readouterr().err
 
 
-def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_path):
+def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_path, lines):
     """Records made by hand: one cell done, one cut off, one diverged, none of them held out."""
     axes = {"momentum": (0.0, 0.5, 0.9)}
     runs = GridRuns(Grid(experiment=experiment, axes=axes), tmp_path, source_text="")
@@ -91,13 +91,12 @@ def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_pa
     with pytest.raises(ValueError, match="has no finished run; run the grid first"):
         write_grid_report(runs)
     for cell, status in zip(runs.cells, ("finished", None, "diverged"), strict=True):
-        header = {"name": cell.experiment.name, "seed": 0, "evaluated_on": "test"}
+        header = lines.header(cell.experiment.name, 0)
         path = runs.path(cell, 0)
         with RecordWriter(path, header) as writer:
-            row = {"epoch": 1.0, "test_loss": 0.5, "test_accuracy": 0.75, "train_seconds": 2.0}
-            writer.evaluation(row)
+            writer.evaluation(lines.row(4, test_loss=0.5, test_accuracy=0.75))
             if status is not None:
-                writer.end(status=status)
+                writer.end(status=status, reason="")
     report = write_grid_report(runs)
     assert report.table.row_count == 2
     assert report.statements[0] == "Best: momentum 0, with loss 0.5 (n=1)."
@@ -106,6 +105,39 @@ def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_pa
     assert "(n=1, 1 runs missing)" in markdown
     assert "| 0.9 | 1 diverged | none | 1 |" in markdown
     assert np.ptp(imread(runs.folder / "grid.png")) > 0.9
+
+
+def test_a_second_grid_in_one_folder_is_refused_and_nothing_is_lost(experiment, tmp_path, progress):
+    grid = Grid(experiment=experiment, axes={"momentum": (0.5,)}, epochs=0.5)
+    runs, refused = GridRuns(grid, tmp_path, source_text=""), []
+
+    def check():
+        with pytest.raises(BlockingIOError, match=f"makes runs in {runs.folder}") as error:
+            GridRuns(grid, tmp_path, source_text="").run(progress)
+        refused.append(error)
+
+    runs.run(progress, choice="in_turn", check=check)
+    ((_, (record,)),) = runs.runs()
+    assert refused and record.is_complete and len(record.evaluations) == 4
+
+
+def test_n_counts_the_values_of_a_mean_and_a_damaged_record_is_named(experiment, tmp_path, lines):
+    grid = Grid(experiment=experiment, axes={"momentum": (0.5, 0.9)}, seeds=(0, 1, 2))
+    runs = GridRuns(grid, tmp_path, source_text="")
+    cell, other = runs.cells
+    for seed, status in enumerate(("finished", "diverged", "diverged")):
+        with RecordWriter(
+            runs.path(cell, seed), lines.header(cell.experiment.name, seed)
+        ) as writer:
+            writer.evaluation(lines.row(4, test_accuracy=0.0938))
+            writer.end(status=status, reason="")
+    runs.path(other, 0).write_text('{"kind": "run"}\n')
+    report = write_grid_report(runs)
+    assert "| 0.5 | 2 diverged | 9.38 (n=1) | 3 |" in report.markdown
+    assert report.statements[-1].startswith(f"A record is left out: {runs.path(other, 0)}, line 1")
+    assert (
+        report.statements[-1] in json.loads((runs.folder / "grid.json").read_text())["statements"]
+    )
 
 
 def test_runs_from_a_snapshot_lie_apart_from_those_from_scratch(experiment, tmp_path):

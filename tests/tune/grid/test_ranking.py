@@ -123,6 +123,9 @@ def test_a_cell_that_diverged_is_never_the_best():
     assert (hot.num_diverged, hot.loss, hot.loss_sd, hot.accuracy) == (1, math.inf, None, 0.9)
     nothing = rank_cells([cell_result({"lr": 10.0}, [record(0, [], status="diverged")])])
     assert nothing.best is None and "every one of them diverged" in nothing.statements[0]
+    waiting = cell_result({"lr": 0.1}, [record(0, [0.9])])
+    unknown = rank_cells([hot, waiting])
+    assert unknown.best is None and "these have runs missing: lr 0.1" in unknown.statements[0]
 
 
 def test_a_cell_with_fewer_seeds_does_not_win_by_that():

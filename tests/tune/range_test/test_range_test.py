@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 import jaxsched as js
-from jaxsched.tracking import Progress
+from jaxsched.data import Synthetic
+from jaxsched.tracking import Progress, claim_runs
 from jaxsched.train import Program, train
 from jaxsched.tune import MOMENTUM_RANGE, RangeTest, RangeTestRuns, write_range_report
 from jaxsched.tune.range_test.curve_files import read_curve, write_curve
@@ -176,5 +177,25 @@ def test_a_file_that_is_no_curve_is_named(tmp_path, text):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     curve = js.RangeCurve([1.0], [2.0])
-    with pytest.raises(OSError, match="make room and run the same command again"):
+    with pytest.raises(OSError, match=f"{tmp_path}/file is a file; move it away"):
         write_curve(tmp_path / "file" / "seed0.json", {"seed": 0}, curve)
+
+
+def test_a_curve_of_other_data_or_changed_by_a_digit_is_refused(tmp_path, dataset):
+    path = tmp_path / "seed0.json"
+    write_curve(path, {"seed": 0, "data": dataset.fingerprint}, js.RangeCurve([1.0], [2.5]))
+    assert read_curve(path, dataset).losses.tolist() == [2.5]
+    other = Synthetic(num_train=99, num_test=50, num_classes=4).load()
+    with pytest.raises(ValueError, match=r"other data: train.examples: 100 -> 99; train.digest"):
+        read_curve(path, other)
+    path.write_text(path.read_text().replace("2.5", "2.6"))
+    with pytest.raises(ValueError, match="it differs from what was written"):
+        read_curve(path)
+
+
+def test_another_test_in_the_same_folder_is_refused(done, experiment, dataset, progress):
+    with (
+        claim_runs(done.folder),
+        pytest.raises(BlockingIOError, match=f"makes runs in {done.folder}; wait for it"),
+    ):
+        runs_of(experiment, dataset, done.folder.parent).run(progress)

@@ -113,6 +113,7 @@ def test_sorted_norms_never_bounce(norms):
         ([], [], "0 epochs and 0 squared norms"),
         ([0, 1], [1], "2 epochs and 1 squared norms"),
         ([0, 1, 1], [1, 2, 3], "epochs in increasing order"),
+        ([1, 2, 3], [1, 2, 3], "find_bounce needs 0 as the first epoch, .* got 1"),
         ([0, 1, 2], [1, math.nan, 3], "got nan at epoch 1; a run that diverges"),
         ([0, 1], [1, math.inf], "got inf at epoch 1"),
         ([0, 1], [0, 1], "got 0.0 at epoch 0"),

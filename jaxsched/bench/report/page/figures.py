@@ -187,11 +187,14 @@ def _noise_scale(record: Record) -> Value:
     """The noise scale g at the row's last update; None for optimizers other than SGD."""
 
     def value(row: Mapping[str, Any]) -> float | None:
-        lr, momentum, batch_size = row["learning_rate"], row["momentum"], row["batch_size"]
+        lr, momentum = column("learning_rate")(row), column("momentum")(row)
+        batch_size = row["batch_size"]
         num_examples = round(row["examples"] / row["epoch"])
-        has_noise_scale = record.header["config"]["optimizer"]["type"] == "SGD" and momentum < 1
+        is_sgd = record.header["config"]["optimizer"]["type"] == "SGD"
+        if not is_sgd or lr is None or momentum is None or not momentum < 1:
+            return None
         # A learning rate of 0 and a full batch have g = 0, which a logarithmic axis cannot show.
-        if not has_noise_scale or not lr > 0 or batch_size >= num_examples:
+        if not lr > 0 or batch_size >= num_examples:
             return None
         return float(noise_scale(lr, batch_size, num_examples, momentum))
 

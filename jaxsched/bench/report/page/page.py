@@ -22,6 +22,7 @@ from jaxsched.bench.report.results import Results
 from jaxsched.bench.report.tables import comparison_cells, summary_cells
 from jaxsched.bench.statistics import evidence
 from jaxsched.experiment.diff import differences
+from jaxsched.output import write_text
 from jaxsched.plotting.style import colour, dashes
 from jaxsched.tracking.records import Record
 
@@ -84,7 +85,7 @@ def write_page(results: Results, path: Path) -> None:
         sources=list(dict.fromkeys(record.header["source"] for record in results.records)),
         library=_library(),
     )
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 @functools.cache
@@ -166,12 +167,14 @@ def _published(results: Results) -> Iterator[_Published]:
     summaries = {summary.name: summary for summary in results.summaries}
     for name, published in results.manifest.published.items():
         summary = summaries.get(name)
-        ours = None if summary is None else summary.averaged_mean or summary.accuracy_mean
         cells = ("", "")
-        if summary is not None and ours is not None:
-            kind = "averaged, " if summary.averaged_mean is not None else ""
+        if summary is not None and summary.accuracy_mean is not None:
+            averaged = summary.averaged_mean
+            kind, ours = (
+                ("", summary.accuracy_mean) if averaged is None else ("averaged, ", averaged)
+            )
             difference = f"{100 * (ours - published.accuracy):+.2f}"
-            cells = (f"{100 * ours:.2f} ({kind}n={summary.seeds})", difference)
+            cells = (f"{100 * ours:.2f} ({kind}n={summary.accuracy_n})", difference)
         yield _Published(name, f"{100 * published.accuracy:.2f}", *cells, published.source)
 
 

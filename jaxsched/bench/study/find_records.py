@@ -1,0 +1,64 @@
+"""The records of a study's runs, found by the study's own file names. Imports no JAX."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxsched.bench.study.manifest import StudyManifest
+from jaxsched.text import visible
+from jaxsched.tracking.records import Record, Run, read_records
+
+_MOST_NAMED = 5
+
+
+class FoundRecords(NamedTuple):
+    """The records of a study, and cautions about files that are left out."""
+
+    records: tuple[Record, ...]
+    cautions: tuple[str, ...]
+
+
+def find_records(manifest: StudyManifest, folders: Sequence[Path]) -> FoundRecords:
+    """Reads the records of a study's runs that have ended.
+
+    A record is that of a run if it has the run's file name. Others, such as copies, records that
+    cannot be read and those whose content is another run's are left out, each with a caution.
+
+    Args:
+        manifest: the study's manifest.
+        folders: the folders of records, such as those of several hosts.
+    """
+    records: list[Record] = []
+    cautions: list[str] = []
+    for folder in folders:
+        cautions += _strangers(manifest, folder)
+        for run in manifest.runs:
+            found, unreadable = read_records([folder / run.file_name])
+            cautions += [f"A record is left out: {reason}" for reason in unreadable]
+            for record in found:
+                if record.is_result and _run_of(record) != run:
+                    other = f"{record.name}, seed {record.header['seed']}"
+                    cautions.append(
+                        f"A record is left out: {folder / run.file_name} holds that of {other}."
+                    )
+                elif record.is_result:
+                    records.append(record)
+    return FoundRecords(tuple(records), tuple(cautions))
+
+
+def _run_of(record: Record) -> Run:
+    return Run(record.name, record.header["digest"], record.header["seed"])
+
+
+def _strangers(manifest: StudyManifest, folder: Path) -> Iterator[str]:
+    """Yields a caution if the folder has records of other names than the study's."""
+    own = {run.file_name for run in manifest.runs}
+    others = sorted(path.name for path in folder.glob("*.jsonl") if path.name not in own)
+    if others:
+        named = ", ".join(map(visible, others[:_MOST_NAMED]))
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        yield (
+            f"{len(others)} record{'s' if len(others) > 1 else ''} in {folder} "
+            f"{'are' if len(others) > 1 else 'is'} not named as a run of this study and left out: "
+            f"{named}{more}."
+        )
