@@ -23,9 +23,9 @@ _COMMANDS = (
 # After their config file come fields of its experiment, which are unknown until it is loaded.
 _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe", "check-data")
 _STATUSES = (
-    "Exit status: 0 done; 1 a run failed; 2 bad input, and nothing was trained; 3 the run of "
-    "`train` diverged; 143 or 130 stopped by SIGTERM or Ctrl-C and saved, so that the same command "
-    "(`train` with --resume) goes on."
+    "Exit status: 0 done; 1 a run failed, or `check-data` found a broken image; 2 bad input, and "
+    "nothing was trained; 3 the run of `train` diverged; 143, 130 or 129 stopped by SIGTERM, "
+    "Ctrl-C or SIGHUP and saved, so that the same command (`train` with --resume) goes on."
 )
 
 

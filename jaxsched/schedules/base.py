@@ -169,12 +169,15 @@ def _register(cls: type) -> None:
         return rebuilt
 
     jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten)
-    jax.export.register_pytree_node_serialization(
-        cast(Any, cls),
-        serialized_name=f"jaxsched.{cls.__qualname__}",
-        serialize_auxdata=lambda fixed: json.dumps(fixed).encode(),
-        deserialize_auxdata=lambda text: tuple(json.loads(text)),
-    )
+    # A class of the user's may be defined again by the next run of its script, and JAX refuses a
+    # second registration of the same name.
+    if cls.__module__.startswith("jaxsched."):
+        jax.export.register_pytree_node_serialization(
+            cast(Any, cls),
+            serialized_name=f"jaxsched.{cls.__qualname__}",
+            serialize_auxdata=lambda fixed: json.dumps(fixed).encode(),
+            deserialize_auxdata=lambda text: tuple(json.loads(text)),
+        )
 
 
 def require(holds: Callable[..., Any], *values: Any, message: str) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -59,7 +59,7 @@ class Outcome:
 
     status: Literal["finished", "stopped", "diverged"]
     reason: str
-    state: TrainState
+    state: TrainState = field(repr=False)  # a repr of all weights would fill the terminal
     rows: tuple[Evaluation, ...]
     plan: Plan
     average_on_all: AverageOnAll | None = None

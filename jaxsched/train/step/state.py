@@ -23,8 +23,8 @@ class TrainState:
         params: the trained parameters, float32.
         batch_stats: the running statistics of the batch norms, float32.
         opt_state: the state of the Optax chain.
-        observed: f32[], the metric of the last evaluation that plateau looks at. It is infinite
-            before the first evaluation, when plateau does not look at it.
+        observed: f32[], the metric of the last evaluation that plateau looks at. It is the
+            largest float32 before the first evaluation, when plateau does not look at it.
     """
 
     step: jax.Array
@@ -62,5 +62,6 @@ def init_state(
         params=variables["params"],
         batch_stats=variables["batch_stats"],
         opt_state=tx.init(variables["params"]),
-        observed=jnp.full((), jnp.inf, jnp.float32),
+        # Not infinity, which `jax_debug_infs` would take for an error.
+        observed=jnp.full((), jnp.finfo(jnp.float32).max, jnp.float32),
     )
