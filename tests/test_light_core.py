@@ -68,6 +68,7 @@ def third_party_imports():
                 yield from (alias.name.split(".")[0] for alias in node.names)
 
 
+@pytest.mark.slow
 def test_every_import_is_of_the_core_or_an_extra():
     declared = CORE.union(*map(brought_by, PROJECT["optional-dependencies"]))
     for module in set(third_party_imports()) - {"jaxsched", *sys.stdlib_module_names}:

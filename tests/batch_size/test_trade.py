@@ -219,7 +219,7 @@ def test_there_and_back_gives_the_reference(reference, rule):
 
 @settings(max_examples=20, deadline=None)
 @given(
-    st.integers(100, 3000),
+    st.integers(100, 1300),
     st.integers(1, 12),
     st.lists(st.integers(1, 2999), min_size=1, max_size=3, unique=True),
 )

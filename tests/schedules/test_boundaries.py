@@ -80,7 +80,7 @@ def test_a_share_of_a_run(percent, num_examples, epochs, batch):
     assert came.tolist() == [step == 0, True]
 
 
-@MANY
+@settings(max_examples=30, deadline=None)
 @given(every=st.fractions(1, 3, max_denominator=50), num_examples=st.integers(60, 10**6))
 def test_an_interval_of_epochs(every, num_examples):
     plan = js.Plan((js.Phase(40, 7), js.Phase(40, 60)), num_examples)

@@ -127,6 +127,7 @@ def made_up(num_experiments, num_rows, *, name="run{}", source="", end=None, **h
     return Results.of(manifest, records)
 
 
+@pytest.mark.slow
 def test_a_large_study_still_makes_a_small_page(tmp_path):
     write_page(made_up(24, 600), tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size < 5e6

@@ -87,6 +87,7 @@ def parts(tmp_path):
     return folders
 
 
+@pytest.mark.slow
 def test_parts_make_the_same_report_in_any_order(results, parts, tmp_path):
     for folders in (parts, parts[::-1]):
         write_report(Results.read(folders), tmp_path)

@@ -229,6 +229,7 @@ study = Study(name="failing", experiments=(broken, dying, fine), seeds=(0,), tar
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_is_a_miss_with_its_reason_and_is_tried_again(tmp_path, capsys):
     marker, file = tmp_path / "marker", tmp_path / "failing.py"
     marker.touch()
@@ -453,6 +454,7 @@ class Waiting(RunProgress):
             self._progress.meet()
 
 
+@pytest.mark.slow
 def test_runs_at_the_same_time_use_one_device_each(short, tmp_path):
     (experiment,) = short.experiments
     experiment = dataclasses.replace(experiment, phases=(js.Phase(6, 16),))

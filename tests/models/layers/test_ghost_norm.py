@@ -236,7 +236,7 @@ def test_a_batch_that_is_no_multiple_names_those_that_are():
 
 @pytest.mark.parametrize("ghost", [0, -1, 2.0, "8"])
 def test_a_ghost_is_a_whole_number(ghost):
-    with pytest.raises(ValueError, match=rf"whole number of at least 1.*got ghost={ghost!r}"):
+    with pytest.raises(ValueError, match=rf"whole number.*got (ghost=)?{ghost!r}"):
         BatchNorm(ghost=ghost)
 
 

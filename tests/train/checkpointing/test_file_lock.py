@@ -34,6 +34,7 @@ def start(path, system, what):
 
 
 @pytest.mark.parametrize("system", ["with", pytest.param("without", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_after_a_kill_another_process_takes_the_lock(tmp_path, system):
     path = tmp_path / "lock"
     with start(path, system, "hold") as process:

@@ -340,6 +340,7 @@ def test_a_longer_run_goes_on_from_before_the_last_decay(small, tmp_path, capsys
     assert "got none; give one such as" in refused(small, *nowhere, capsys=capsys)
 
 
+@pytest.mark.slow
 def test_a_run_that_saved_nothing_starts_anew_and_names_the_nearest_one(small, tmp_path, capsys):
     small("--resume")  # as a job that is put back in the queue before it has saved anything
     (record,) = tmp_path.glob("small-*.jsonl")

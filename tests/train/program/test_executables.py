@@ -88,6 +88,7 @@ def test_a_run_compiles_its_sizes_while_it_trains(program):
     assert all(cost.seconds > 0 for cost in program.compilations)
 
 
+@pytest.mark.slow
 def test_a_phase_that_does_not_fit_is_a_memory_error_with_advice(experiment):
     """Compiling the second phase shows that it needs more memory than this machine has."""
     large = dataclasses.replace(

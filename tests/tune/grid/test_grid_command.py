@@ -41,6 +41,7 @@ def grid(config, tmp_path, text):
     return json.loads((tmp_path / "out" / "few_digits" / "grid.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_grid_is_run_refined_ranked_and_plotted_and_not_run_twice(config, tmp_path, capsys):
     text = "--weight-decay 1e-4 1e-2 --momentum 0.9 --epochs 1 --seeds 0 1 --refine 1"
     content = grid(config, tmp_path, text)

@@ -31,6 +31,7 @@ def config(tmp_path, monkeypatch):
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_range_test_prints_what_it_writes(config, tmp_path, capsys):
     main(["range-test", config, "--low", "1e-3", "--high", "50", "--updates", "80", "--seeds", "0"])
     printed = capsys.readouterr().out
