@@ -221,7 +221,7 @@ def test_decay_that_is_no_number_is_refused(decay):
         lambda: js.average_params(js.every(1), decay=decay),
         lambda: js.Averaging(decay=decay),
     ):
-        with pytest.raises(ValueError, match="needs decay to be a (finite )?number"):
+        with pytest.raises(ValueError, match=r"needs decay to be a (finite )?number"):
             build()
 
 
