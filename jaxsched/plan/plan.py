@@ -14,8 +14,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import NEVER, Clock, SegmentArrays, TimeFunction
-from jaxsched.schedules import Schedule
-from jaxsched.schedules.arithmetic.moment import first_count
+from jaxsched.schedules import Schedule, Sequence
+from jaxsched.schedules.arithmetic.moment import first_count, is_scalar
 from jaxsched.schedules.base import Time
 from jaxsched.schedules.resolve import resolve
 from jaxsched.schedules.units import Duration, as_duration
@@ -385,18 +385,23 @@ class Plan:
             >>> plan.misfits(js.Cosine(0.1, duration="100%"))
             ()
         """
-        name, end = type(schedule).__name__, self.resolve(schedule).span().end
+        name, resolved = type(schedule).__name__, self.resolve(schedule)
+        end, total = resolved.span().end, self.total_epochs
+        found = []
         if self._outlasts(end):
-            return (
-                f"{name} goes on until epoch {end:g}, but the run ends at epoch "
-                f"{self.total_epochs:g}.",
+            found.append(
+                f"{name} goes on until epoch {end:g}, but the run ends at epoch {total:g}."
             )
-        if end < self.total_epochs / 2:
-            return (
-                f"{name} is over at epoch {end:g}, and the run goes on to epoch "
-                f"{self.total_epochs:g}.",
+        elif end < total / 2:
+            found.append(
+                f"{name} is over at epoch {end:g}, and the run goes on to epoch {total:g}."
             )
-        return ()
+        if isinstance(resolved, Sequence):
+            found += resolved.cut_parts()
+            late = [b for b in resolved.boundaries if is_scalar(b) and b > total]
+            if late and end == math.inf:
+                found.append(f"{name} has a part that begins at epoch {late[0]:g}, after the run.")
+        return tuple(found)
 
     def _outlasts(self, end: float) -> bool:
         """Returns whether a schedule with this end is cut off by the end of the run."""

@@ -1,5 +1,7 @@
 """Several schedules one after another."""
 
+import itertools
+import math
 from typing import Any, cast
 
 from jaxsched.schedules.arithmetic.moment import Moment, Values, is_scalar
@@ -28,7 +30,7 @@ class Sequence(Schedule):
 
     Raises:
         ValueError: if there is no part, the number of boundaries does not fit, they do not ascend,
-            or a part is not callable.
+            a part is not callable, or the warm-up of one does not end before the next begins.
 
     Source:
         `optax.join_schedules`, which silently accepts a wrong number of boundaries.
@@ -52,6 +54,12 @@ class Sequence(Schedule):
                 f"these {len(parts)} parts, got {len(self.boundaries)}: {self.boundaries}."
             )
         require_ascending("Sequence", "boundaries", self.boundaries)
+        for part, length in self._slots():
+            if part.span().warm > length:
+                raise ValueError(
+                    f"Sequence needs parts whose warm-up ends before the next one begins, got "
+                    f"{part} for a stretch of {length:g}; shorten it, or begin the next one later."
+                )
 
     def span(self) -> Span:
         """See `Schedule.span`."""
@@ -62,6 +70,22 @@ class Sequence(Schedule):
             return first
         boundaries = [float(cast(Any, boundary)) for boundary in self.boundaries]
         return Span(first.warm, min(first.turn, boundaries[0]), boundaries[-1] + last.end)
+
+    def cut_parts(self) -> tuple[str, ...]:
+        """Returns a sentence on each part that the next one cuts off before its end."""
+        return tuple(
+            f"Sequence cuts off a {type(part).__name__} of {part.span().end:g} after {length:g}."
+            for part, length in self._slots()
+            if length < part.span().end < math.inf
+        )
+
+    def _slots(self) -> list[tuple[Schedule, float]]:
+        """Returns each part but the last with the length of its stretch, where that is known."""
+        if not all(map(is_scalar, self.boundaries)):
+            return []
+        boundaries = [0.0, *(float(cast(Any, boundary)) for boundary in self.boundaries)]
+        lengths = [end - start for start, end in itertools.pairwise(boundaries)]
+        return list(zip(cast(Any, self.parts), lengths, strict=False))
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

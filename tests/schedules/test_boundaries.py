@@ -150,6 +150,13 @@ def test_what_does_not_fit_a_run_is_refused_or_said():
         "Cosine is over at epoch 1, and the run goes on to epoch 5.",
     )
     assert plan.misfits(js.Warmup(js.Cosine(0.1, "100%"), 1)) == ()
+    cut = js.Sequence((js.Cosine(0.1, 4), js.Constant(0.1), js.Constant(0.2)), (3, 7))
+    assert plan.misfits(cut) == (
+        "Sequence cuts off a Cosine of 4 after 3.",
+        "Sequence has a part that begins at epoch 7, after the run.",
+    )
+    with pytest.raises(ValueError, match="for a stretch of 3; shorten it"):
+        js.Sequence((js.Warmup(js.Constant(0.1), 4), js.Constant(0.1)), (3,))
 
 
 LISTS = [
