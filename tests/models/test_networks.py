@@ -123,6 +123,7 @@ def test_stages_have_the_published_sides(network, side, sides):
     assert sorted({int(found) for found in convolved} - {112}, reverse=True) == sides
 
 
+@pytest.mark.slow
 def test_bfloat16_is_close_to_float32(draw_variables):
     network = CifarResNet(depth=8, width=8)
     variables = draw_variables(network.build(4), (8, 8, 3))
@@ -167,6 +168,7 @@ def test_zero_init_residual_starts_each_block_as_its_shortcut(network, zero):
     assert {name for name, scale in scales.items() if (scale == 1).all()} == set(scales) - zero
 
 
+@pytest.mark.slow
 def test_dropout_of_a_network_is_an_examples_own(draw_variables):
     """With group norm examples do not meet: one's logits depend on its pixels and key alone."""
     model = WideResNet(10, 1, dropout=0.3, norm=GroupNorm()).build(3)

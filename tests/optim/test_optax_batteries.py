@@ -241,6 +241,7 @@ class Battery:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
+ALL = ("test_",)
 NO_EXPONENT = "our cosine has no exponent"
 NEEDS_DURATION = "ours refuses durations below 0, and is over at once where Optax's never begins"
 BATTERIES = {
@@ -251,7 +252,7 @@ BATTERIES = {
             "test_optimization",
             "test_state_shape_dtype_shard_stability",
             "test_gradient_accumulation",
-            "test_optimizers_can_be_wrapped",  # of contrib's, which are the same, are quick
+            "test_optimizers_can_be_wrapped",
         ),
         left_out={"test_explicit_dtype": "our moments have the dtype of the parameters"},
     ),
@@ -264,9 +265,12 @@ BATTERIES = {
                 if case["opt_name"] != "polyak_sgd"  # needs the loss
             ]
         },
+        slow=ALL,
     ),
     "_src/lookahead_test.py": Battery(
-        ("LookaheadTest",), {"_test_optimizer": lambda step_size: ema(sgd(-step_size, 0.0))}
+        ("LookaheadTest",),
+        {"_test_optimizer": lambda step_size: ema(sgd(-step_size, 0.0))},
+        slow=ALL,
     ),
     "_src/sharding_test.py": Battery(
         ("ShardingTest",),
@@ -279,6 +283,7 @@ BATTERIES = {
                 **{name: wrapper(sgd(1.0)) for name, wrapper in WRAPPERS.items()},
             },
         },
+        slow=ALL,
         left_out={"test_microbatch": "is about no optimizer"},
     ),
     "contrib/_common_test.py": Battery(
@@ -290,13 +295,7 @@ BATTERIES = {
             "_MAIN_OPTIMIZERS_UNDER_TEST": IN_CONTRIB,
             "_ALL_OPTIMIZERS_UNDER_TEST": IN_CONTRIB,
         },
-        slow=(
-            *(f"test_optimizers{digit}" for digit in range(10)),
-            "test_state_shape_dtype_shard_stability",
-            # As in `alias_test`.
-            "test_gradient_accumulation",
-            "test_preserve_dtype",
-        ),
+        slow=ALL,
     ),
     "contrib/_complex_valued_test.py": Battery(
         ("ComplexValuedTest",),
@@ -306,12 +305,11 @@ BATTERIES = {
             )
         },
     ),
-    "contrib/_sam_test.py": Battery(
-        ("SAMTest",), {"alias": OPTIMIZERS}, slow=("test_optimization",)
-    ),
+    "contrib/_sam_test.py": Battery(("SAMTest",), {"alias": OPTIMIZERS}, slow=ALL),
     "contrib/_schedule_free_test.py": Battery(
         ("ScheduleFreeTest",),
         {"alias": OPTIMIZERS},
+        slow=ALL,
         left_out={
             "test_schedule_free_adamw": "1 - b2 is float32 in ours, as in Optax's own Adam under "
             "inject_hyperparams; the test allows a difference of one part in a million"
@@ -375,12 +373,14 @@ BATTERIES = {
                 {"opt_name": "swag", "opt_kwargs": {"learning_rate": 0.1}},
             ],
         },
-        slow=("test_multi_steps_mixed_precision",),
+        slow=ALL,
     ),
     "transforms/_combining_test.py": Battery(
         ("CombiningTest", "ExtraArgsTest", "PartitionTest", "NamedChainTest"), {"alias": OPTIMIZERS}
     ),
-    "transforms/_conditionality_test.py": Battery(("ConditionalityTest",), {"alias": OPTIMIZERS}),
+    "transforms/_conditionality_test.py": Battery(
+        ("ConditionalityTest",), {"alias": OPTIMIZERS}, slow=ALL
+    ),
     "transforms/_freezing_test.py": Battery(
         ("SelectiveTransformTest",),
         {"alias": OPTIMIZERS},

@@ -53,6 +53,7 @@ def test_growing_keeps_the_noise_scale_of_the_decays(grown):
         assert g == pytest.approx(LR * row.plateau["scale"] / FIRST, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_that_grew_equals_the_same_phases_and_learning_rates_fixed_beforehand(growing, grown):
     _, outcome, rows = grown
     plan = outcome.plan
@@ -90,6 +91,7 @@ class CutError(Exception):
 
 
 @pytest.mark.parametrize("cut_at", [3, 5], ids=["before it grew", "after it grew twice"])
+@pytest.mark.slow
 def test_an_interrupted_run_resumes_at_the_size_it_had_grown_to(grown, tmp_path, cut_at):
     program, expected, expected_rows = grown
     rows = []

@@ -166,6 +166,7 @@ def test_folders_of_one_study_with_other_runs_are_refused(parts, tmp_path, capsy
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_folders_of_different_studies_make_a_report_each(parts, tmp_path):
     quickstart = tmp_path / "quickstart"
     shutil.copytree(QUICKSTART, quickstart, ignore=shutil.ignore_patterns("summary.*"))

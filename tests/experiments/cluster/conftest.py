@@ -5,11 +5,20 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+# A shell cannot trap a signal that was ignored when it started, and the tests themselves may run in
+# the background or under nohup.
+HEED_SIGNALS = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 SCRIPTS = Path(__file__).parents[3] / "experiments" / "cluster"
 
 
@@ -38,7 +47,7 @@ class Cluster:
 
     def start(self, script, *arguments, **environment):
         return subprocess.Popen(
-            ["bash", str(SCRIPTS / script), *arguments],
+            [sys.executable, "-c", HEED_SIGNALS, "bash", str(SCRIPTS / script), *arguments],
             env=self.environment | environment,
             cwd=SCRIPTS.parents[1],
             stdout=subprocess.PIPE,

@@ -64,6 +64,7 @@ def geometries(draw):
 @example(((1, 4, 6, 17), (3, 3, 17, 2), (1, 1), ((1, 1), (1, 1))))  # Too wide for neighbours.
 @example(((1, 9, 16, 3), (7, 7, 3, 2), (2, 2), ((3, 3), (3, 3))))
 @example(((1, 3, 3, 2), (1, 1, 2, 2), (1, 1), ((2, 0), (1, 2))))  # Padding beyond the kernel.
+@pytest.mark.slow
 def test_values_and_gradients_are_exact_on_whole_numbers(geometry):
     """Sums of small whole numbers are exact in float32 in any order, so equality is exact too."""
     image_shape, kernel_shape, strides, padding = geometry

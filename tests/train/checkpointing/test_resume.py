@@ -58,12 +58,16 @@ def folder(tmp_path_factory):
 
 def start(folder, workdir, *arguments, minutes=0.005):
     """Starts a process that trains and saves all the time."""
-    # When the tests run in the background, their child processes ignore Ctrl-C by default.
-    handle_sigint = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    # When the tests run in the background or under nohup, their child processes ignore Ctrl-C or
+    # the end of a terminal by default.
+    heed_signals = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    )
     command = [
         sys.executable,
         "-c",
-        handle_sigint + "from jaxsched.cli import main; main()",
+        heed_signals + "from jaxsched.cli import main; main()",
         "train",
     ]
     options = ["--workdir", str(folder / workdir), "--checkpoint-minutes", str(minutes)]

@@ -140,6 +140,7 @@ def test_a_cpu_is_split_no_further_than_batches_allow():
         (256, {"optimizer": js.SGD(0.1, noise=js.NoiseEstimate())}, 2),  # two groups a device
     ],
 )
+@pytest.mark.slow
 def test_a_cpu_is_split_between_groups_normalised_together(batch_size, changes, num_devices):
     experiment = Experiment(
         name="groups",

@@ -118,6 +118,7 @@ def test_members_of_two_seeds_are_two_runs(one_phase):
 @pytest.mark.parametrize(
     ("devices", "per_device"), [pytest.param(2, 1, marks=pytest.mark.slow), (1, 2)]
 )
+@pytest.mark.slow
 def test_a_member_that_diverges_does_not_touch_the_others(one_phase, devices, per_device):
     members = [Member(one_phase, 1), Member(with_optimizer(one_phase, lr=js.Cosine(1e30, 3)), 1)]
     twice = [members[0], Member(with_optimizer(one_phase, lr=js.Cosine(0.2, 3)), 1)]
@@ -132,6 +133,7 @@ def test_a_member_that_diverges_does_not_touch_the_others(one_phase, devices, pe
     np.testing.assert_array_equal(diverged[0], beside_another[0])
 
 
+@pytest.mark.slow
 def test_members_start_from_a_state_that_one_of_them_reached(experiments):
     members, dataset = [Member(e, 1) for e in experiments], experiments[0].data.load()
     population = Population(members, dataset, MembersDriver(jax.devices()[:1]))

@@ -104,6 +104,7 @@ def on_one_device(averaging):
     return averaged(averaging)
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_the_whole_set_in_float64(averaging, on_one_device):
     """100 examples in batches of 34, 33 and 33, which normalise themselves as in training."""
     ours, program = on_one_device

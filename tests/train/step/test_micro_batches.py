@@ -142,6 +142,7 @@ def squared_norms_by_hand(program, size):
         ("pmap", 2, 4, 4),
     ],
 )
+@pytest.mark.slow
 def test_the_noise_is_that_of_micro_batches_and_devices(whole, driver, num_devices, most, small):
     """One update against gradients computed by hand; a whole batch is cut in two for it."""
     experiment = dataclasses.replace(

@@ -128,6 +128,7 @@ def test_networks_and_batch_sizes_are_families_of_their_own(experiment):
 
 
 @pytest.mark.parametrize("choice", ["in_turn", "devices"])
+@pytest.mark.slow
 def test_from_a_snapshot_the_middle_member_is_the_run_that_never_stopped(
     members, alone, choice, tmp_path, progress
 ):
@@ -188,6 +189,7 @@ def test_finished_runs_of_other_data_are_refused(members, tmp_path, progress, li
         run(members[:1], tmp_path, progress)
 
 
+@pytest.mark.slow
 def test_a_run_can_start_from_a_snapshot(members, tmp_path, progress):
     held = members[0]
     run([held], tmp_path, progress, snapshots=Snapshots(held.experiment, 1.0, tmp_path / "from"))

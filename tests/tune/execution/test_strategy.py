@@ -42,6 +42,7 @@ def test_what_is_chosen_is_done(members, dataset):
 
 
 @pytest.mark.parametrize(("number", "size"), [(1, 1), (2, 2), (4, 3)])
+@pytest.mark.slow
 def test_a_number_is_of_devices_with_one_member_each(members, dataset, number, size):
     found = prepare(members, dataset, number)
     assert (found.strategy, found.size) == ("in_turn" if number == 1 else "devices", size)

@@ -73,6 +73,7 @@ def test_its_losses_are_those_of_the_same_run_trained(done, dataset):
 
 
 @pytest.mark.parametrize("choice", ["vmap", "devices"])
+@pytest.mark.slow
 def test_seeds_at_once_give_the_curves_of_each_alone(
     done, experiment, dataset, tmp_path, progress, choice
 ):
