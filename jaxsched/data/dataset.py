@@ -164,7 +164,7 @@ class Dataset:
 
     @functools.cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the data, as JSON: a run goes on, and is compared, with the same only.
+        """The identity of the data, as JSON: a run goes on, and is compared, with the same only.
 
         It does not depend on the folder that the data lie in.
         """

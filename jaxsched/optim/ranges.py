@@ -15,7 +15,7 @@ _NUM_UPDATES = 257
 
 
 class _Range(NamedTuple):
-    """What the values of a hyper-parameter must be."""
+    """The values that a hyper-parameter may have."""
 
     holds: Callable[[np.ndarray], np.ndarray]
     words: str

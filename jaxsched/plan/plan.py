@@ -323,9 +323,10 @@ class Plan:
             >>> [round(float(lr(step)), 6) for step in (249, 250)]
             [1.0, 0.1]
         """
-        is_schedule = isinstance(value_of_epoch, Schedule)
-        if is_schedule and self._outlasts(self.resolve(value_of_epoch).span().end):
-            warnings.warn(self.misfits(value_of_epoch)[0], stacklevel=2)
+        if isinstance(value_of_epoch, Schedule):
+            value_of_epoch = self.resolve(value_of_epoch)
+            if self._outlasts(value_of_epoch.span().end):
+                warnings.warn(self.misfits(value_of_epoch)[0], stacklevel=2)
         return self.in_updates(value_of_epoch)
 
     def in_updates(self, value_of_epoch: TimeFunction) -> TimeFunction:

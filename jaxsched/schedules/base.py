@@ -19,7 +19,6 @@ from jaxsched.schedules.arithmetic.times import Number as Number
 from jaxsched.schedules.arithmetic.times import Time as Time
 from jaxsched.schedules.arithmetic.times import as_float as as_float
 from jaxsched.schedules.arithmetic.times import is_known as is_known
-from jaxsched.schedules.arithmetic.times import laps as laps
 from jaxsched.schedules.fields import STATIC, check_fields
 from jaxsched.schedules.fields import is_static as is_static
 from jaxsched.schedules.span import Span

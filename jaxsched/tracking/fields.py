@@ -14,7 +14,7 @@ Check: TypeAlias = Callable[[Any], bool]
 
 
 class _Field(NamedTuple):
-    """What a field has to hold."""
+    """The values that a field may hold."""
 
     words: str
     fits: Check

@@ -109,11 +109,21 @@ def test_a_restart_trains_at_the_peak():
             assert values[0] < 1e-3 and values[1] == 0.5
 
 
-def test_one_host_value_costs_no_compilation_and_no_transfer():
-    schedule = js.Warmup(js.OneCycle(0.1, 100, anneal="linear"), 5)
-    with jax.transfer_guard("disallow"), jax.log_compiles():
-        value = schedule(50)
-    assert isinstance(value, np.float32) and isinstance(schedule(np.arange(3)), np.ndarray)
+ON_HOST = [
+    js.Warmup(js.OneCycle(0.1, 100, anneal="linear"), 5),
+    js.Stretch(js.CosineRestarts(0.1, 3, multiplier=2), 1.5),
+    js.Sequence((js.Cyclic(0.1, 0.6, 7, mode="triangular2"), js.WSD(0.1, 60, 10)), (30,)),
+    js.Product((js.MultiStep(0.1, (30, 60)), js.Step(1.0, 7, 0.9), js.Exponential(1.0, 0.99))),
+    js.Interpolate(((0, 0.1), (23, 1.0), (40, 0.5)), "cubic"),
+]
+
+
+@pytest.mark.parametrize("schedule", ON_HOST)
+def test_a_value_on_the_host_takes_no_operation_of_jax(schedule):
+    """Within a trace the result of one would be a tracer, which NumPy refuses."""
+    values = []
+    jax.make_jaxpr(lambda: values.extend((schedule(50), schedule(50.5), schedule(np.arange(3)))))()
+    assert [type(value) for value in values] == [np.float32, np.float32, np.ndarray]
     assert isinstance(schedule(jnp.arange(3)), jax.Array)
 
 

@@ -79,7 +79,7 @@ class UnknownRangeError(ValueError):
 
 
 def _advice(error: Exception) -> str:
-    """What to do about an image that is whole but not read."""
+    """Returns the remedy for an image that is whole but not read."""
     if isinstance(error, MemoryError):
         return "the memory is full; use fewer --read-workers or make the image smaller."
     if isinstance(error, UnknownRangeError):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class PillowSettings(NamedTuple):
-    """What a process has set in Pillow: limits such as MAX_IMAGE_PIXELS, and further formats.
+    """The settings of Pillow in a process: limits such as MAX_IMAGE_PIXELS, and further formats.
 
     Example:
         >>> from PIL import Image
