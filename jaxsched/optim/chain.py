@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxsched.optim.decay_mask import DecayMask, decay_mask
 from jaxsched.optim.fields import is_number, is_traced
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Schedule
@@ -125,6 +126,7 @@ def couple_weight_decay(
     moments: list[Link],
     weight_decay: Setting,
     coupling: Coupling,
+    mask: DecayMask,
 ) -> list[Link]:
     """Arranges moments, weight decay and learning rate in the order that the coupling implies.
 
@@ -139,7 +141,7 @@ def couple_weight_decay(
         sign = -1 if coupling == "independent" else 1
 
         def decay_weights(weight_decay):
-            return optax.add_decayed_weights(sign * weight_decay)
+            return optax.add_decayed_weights(sign * weight_decay, decay_mask(mask))
 
         decay = [("weight_decay", inject_schedules(decay_weights, plan, weight_decay=weight_decay))]
     orders = {

@@ -21,6 +21,7 @@ from jaxsched.optim.chain import (
     inject_schedules,
     is_zero,
 )
+from jaxsched.optim.decay_mask import DecayMask
 from jaxsched.optim.fields import is_known_number, is_traced, require_fields
 from jaxsched.optim.hyperparams import hyperparams
 from jaxsched.optim.ranges import require_in_range, require_schedules_in_range
@@ -182,9 +183,11 @@ class SGD(Optimizer):
     Attributes:
         lr: the learning rate, a schedule in epochs.
         momentum: the momentum, a schedule in epochs.
-        weight_decay: the weight decay of every parameter, a schedule in epochs.
+        weight_decay: the weight decay, a schedule in epochs.
         nesterov: whether the momentum is Nesterov's.
         coupling: "l2", "times_lr" or "independent".
+        decay_mask: what decays: "all" parameters, as in the four papers, or "kernels" alone, which
+            spares biases, norms' scales and embeddings.
 
     Source:
         Sutskever et al., "On the importance of initialization and momentum" (ICML 2013); Loshchilov
@@ -204,6 +207,7 @@ class SGD(Optimizer):
     weight_decay: Setting = ZERO
     nesterov: bool = False
     coupling: Coupling = "l2"
+    decay_mask: DecayMask = field(default="all", metadata={"described": "unless default"})
 
     def links(self, plan: Plan) -> list[Link]:
         """Builds the chain up to the learning rate; see `Optimizer.links`."""
@@ -214,7 +218,9 @@ class SGD(Optimizer):
         moments: list[Link] = []
         if not is_zero(self.momentum):
             moments.append(("momentum", inject_schedules(trace, plan, momentum=self.momentum)))
-        return couple_weight_decay(plan, self.lr, moments, self.weight_decay, self.coupling)
+        return couple_weight_decay(
+            plan, self.lr, moments, self.weight_decay, self.coupling, self.decay_mask
+        )
 
     def effective_rates(self, opt_state: optax.OptState) -> tuple[jax.Array, jax.Array]:
         """Returns the effective learning rate, and the share of w that an update subtracts from it.
@@ -248,8 +254,9 @@ class Adam(Optimizer):
         b1: the decay of the mean, which is Adam's momentum; a schedule in epochs.
         b2: the decay of the mean square; a schedule in epochs.
         eps: keeps the quotient finite.
-        weight_decay: the weight decay of every parameter, a schedule in epochs.
+        weight_decay: the weight decay, a schedule in epochs.
         coupling: how the weight decay depends on the learning rate, see `SGD`; "times_lr" is AdamW.
+        decay_mask: what decays, "all" parameters or "kernels" alone, see `SGD`.
 
     Source:
         Kingma and Ba, "Adam" (arXiv 1412.6980), algorithm 1.
@@ -269,6 +276,7 @@ class Adam(Optimizer):
     eps: float = 1e-8
     weight_decay: Setting = ZERO
     coupling: Coupling = "l2"
+    decay_mask: DecayMask = field(default="all", metadata={"described": "unless default"})
 
     def __post_init__(self):
         super().__post_init__()
@@ -282,7 +290,9 @@ class Adam(Optimizer):
             return optax.scale_by_adam(b1=b1, b2=b2, eps=self.eps)
 
         moments = ("moments", inject_schedules(scale_by_adam, plan, b1=self.b1, b2=self.b2))
-        return couple_weight_decay(plan, self.lr, [moments], self.weight_decay, self.coupling)
+        return couple_weight_decay(
+            plan, self.lr, [moments], self.weight_decay, self.coupling, self.decay_mask
+        )
 
 
 @dataclass(frozen=True)
