@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsched.optim.decay_mask import DecayMask, decay_mask
 from jaxsched.optim.fields import is_number, is_traced
+from jaxsched.optim.kernels import Which, kernel_mask
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Schedule
 from jaxsched.schedules.base import ScheduleLike, is_known
@@ -126,7 +126,7 @@ def couple_weight_decay(
     moments: list[Link],
     weight_decay: Setting,
     coupling: Coupling,
-    mask: DecayMask,
+    decay_mask: Which,
 ) -> list[Link]:
     """Arranges moments, weight decay and learning rate in the order that the coupling implies.
 
@@ -139,9 +139,10 @@ def couple_weight_decay(
     if not is_zero(weight_decay):
         # `scale_by_learning_rate` changes the sign of the updates. After it, decay must subtract.
         sign = -1 if coupling == "independent" else 1
+        mask = kernel_mask if decay_mask == "kernels" else None
 
         def decay_weights(weight_decay):
-            return optax.add_decayed_weights(sign * weight_decay, decay_mask(mask))
+            return optax.add_decayed_weights(sign * weight_decay, mask)
 
         decay = [("weight_decay", inject_schedules(decay_weights, plan, weight_decay=weight_decay))]
     orders = {

@@ -21,9 +21,9 @@ from jaxsched.optim.chain import (
     inject_schedules,
     is_zero,
 )
-from jaxsched.optim.decay_mask import DecayMask
 from jaxsched.optim.fields import is_known_number, is_traced, require_fields
 from jaxsched.optim.hyperparams import hyperparams
+from jaxsched.optim.kernels import Which
 from jaxsched.optim.ranges import require_in_range, require_schedules_in_range
 from jaxsched.optim.stateful import Abel, Averaging, NoiseEstimate, Plateau, Swag
 from jaxsched.plan import Plan
@@ -207,7 +207,7 @@ class SGD(Optimizer):
     weight_decay: Setting = ZERO
     nesterov: bool = False
     coupling: Coupling = "l2"
-    decay_mask: DecayMask = field(default="all", metadata={"described": "unless default"})
+    decay_mask: Which = field(default="all", metadata={"described": "unless default"})
 
     def links(self, plan: Plan) -> list[Link]:
         """Builds the chain up to the learning rate; see `Optimizer.links`."""
@@ -276,7 +276,7 @@ class Adam(Optimizer):
     eps: float = 1e-8
     weight_decay: Setting = ZERO
     coupling: Coupling = "l2"
-    decay_mask: DecayMask = field(default="all", metadata={"described": "unless default"})
+    decay_mask: Which = field(default="all", metadata={"described": "unless default"})
 
     def __post_init__(self):
         super().__post_init__()
