@@ -55,8 +55,9 @@ sizes = {
         name="language",
         experiments=tuple(run(name, name, RATES[name]) for name in SCHEDULES),
         seeds=(0, 1, 2, 3, 4),
-        target=1.55,
-        baseline="cosine",
+        target=1.7,
+        baseline="constant",
+        metric="test_loss",
     ),
     "rates": Study(
         name="language_rates",
@@ -64,6 +65,7 @@ sizes = {
             held_out(run(f"{name}_{peak:g}", name, peak)) for name in SCHEDULES for peak in PEAKS
         ),
         seeds=(100, 101),
-        target=1.55,
+        target=1.7,
+        metric="test_loss",
     ),
 }

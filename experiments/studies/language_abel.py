@@ -75,4 +75,5 @@ study = Study(
     seeds=(0, 1, 2, 3, 4),
     target=1.8,
     baseline="late_adam",
+    metric="test_loss",
 )

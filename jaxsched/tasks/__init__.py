@@ -5,6 +5,7 @@ from jaxsched.extras import require_extra
 require_extra("jaxsched.tasks", "train", "flax")
 
 from jaxsched.tasks.image_classification import ImageClassification as ImageClassification
+from jaxsched.tasks.language_model import LanguageModel as LanguageModel
 from jaxsched.tasks.metrics import LOSS as LOSS
 from jaxsched.tasks.metrics import Metric as Metric
 from jaxsched.tasks.metrics import MetricSums as MetricSums
