@@ -33,10 +33,10 @@ class Transformer(TokenNetwork):
     Norms are RMS norms with a scale (epsilon 1e-6), the MLP is down(gelu(up(x))) with GELU's tanh
     form, and no layer has a bias. Queries and keys have rotary positions, which need no parameters,
     so that one network takes texts of any length. Initial weights are drawn with a standard
-    deviation of 0.02, those of the layers that add to x (`out` and `down`) with 0.02 / √(2 · depth),
-    so that x does not grow with the depth. For a vocabulary of V tokens there are V · width
-    parameters in the embedding, (4 + 2 · mlp_ratio) · width² + 2 · width in each block, and width
-    in the last norm.
+    deviation of 0.02, those of the layers that add to x (`out` and `down`) with one of
+    0.02 / √(2 · depth), so that x does not grow with the depth. For a vocabulary of V tokens there
+    are V · width parameters in the embedding, (4 + 2 · mlp_ratio) · width² + 2 · width in each
+    block, and width in the last norm.
 
     Attributes:
         depth: the number of blocks.

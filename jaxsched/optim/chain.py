@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxsched.optim.fields import is_number, is_traced
-from jaxsched.optim.kernels import Which, kernel_mask
+from jaxsched.optim.kernels import Which, mask_of
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Schedule
 from jaxsched.schedules.base import ScheduleLike, is_known
@@ -139,10 +139,9 @@ def couple_weight_decay(
     if not is_zero(weight_decay):
         # `scale_by_learning_rate` changes the sign of the updates. After it, decay must subtract.
         sign = -1 if coupling == "independent" else 1
-        mask = kernel_mask if decay_mask == "kernels" else None
 
         def decay_weights(weight_decay):
-            return optax.add_decayed_weights(sign * weight_decay, mask)
+            return optax.add_decayed_weights(sign * weight_decay, mask_of(decay_mask))
 
         decay = [("weight_decay", inject_schedules(decay_weights, plan, weight_decay=weight_decay))]
     orders = {

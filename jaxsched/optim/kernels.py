@@ -1,5 +1,6 @@
 """Which parameters are kernels: what decays usually, and what ABEL may measure alone."""
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
 import jax
@@ -12,6 +13,11 @@ Which: TypeAlias = Literal["all", "kernels"]
 # The names that Flax gives other parameters. A vector is none by its shape as well; but embeddings
 # are matrices, and so are the biases of an attention layer, one row a head.
 _OTHERS = {"bias", "scale", "embedding"}
+
+
+def mask_of(which: Which) -> Callable[[optax.Params], optax.Params] | None:
+    """Returns the mask as Optax takes it: a function of the parameters, or None for all of them."""
+    return kernel_mask if which == "kernels" else None
 
 
 def kernel_mask(params: optax.Params) -> optax.Params:

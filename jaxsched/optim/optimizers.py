@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -23,11 +23,19 @@ from jaxsched.optim.chain import (
 )
 from jaxsched.optim.fields import is_known_number, is_traced, require_fields
 from jaxsched.optim.hyperparams import hyperparams
-from jaxsched.optim.kernels import Which
+from jaxsched.optim.kernels import Which, mask_of
 from jaxsched.optim.ranges import require_in_range, require_schedules_in_range
 from jaxsched.optim.stateful import Abel, Averaging, NoiseEstimate, Plateau, Swag
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Product, Schedule
+
+
+class EffectiveRates(NamedTuple):
+    """How fast an update moves the weights along the gradient, and shrinks them."""
+
+    lr: jax.Array  # f32[], the sum of a gradient's effects on this update and later ones
+    shrinkage: jax.Array  # f32[], the share of a weight that the weight decay subtracts
+    decays: Callable[[optax.Params], optax.Params] | None  # which weights; None for all
 
 
 @dataclass(frozen=True)
@@ -122,11 +130,11 @@ class Optimizer:
             return self.abel.decay_factor
         return self.plateau.factor if self.plateau is not None else 1.0
 
-    def effective_rates(self, opt_state: optax.OptState) -> tuple[jax.Array, jax.Array] | None:
+    def effective_rates(self, opt_state: optax.OptState) -> EffectiveRates | None:
         """Returns how fast an update moves the weights along the gradient, and shrinks them.
 
-        The two rates are those of the update that made this state. None if the change of |w|² has
-        no such terms, as for Adam.
+        The rates are those of the update that made this state. None if the change of |w|² has no
+        such terms, as for Adam.
         """
         del opt_state
 
@@ -222,7 +230,7 @@ class SGD(Optimizer):
             plan, self.lr, moments, self.weight_decay, self.coupling, self.decay_mask
         )
 
-    def effective_rates(self, opt_state: optax.OptState) -> tuple[jax.Array, jax.Array]:
+    def effective_rates(self, opt_state: optax.OptState) -> EffectiveRates:
         """Returns the effective learning rate, and the share of w that an update subtracts from it.
 
         Formula:
@@ -238,7 +246,8 @@ class SGD(Optimizer):
         effective_lr = lr / (1 - found.get("momentum", 0.0))
         # The factor of the weight decay. The scales act on the whole update, so on the decay too.
         factors = {"l2": effective_lr, "times_lr": lr, "independent": jnp.asarray(scales)}
-        return effective_lr, factors[self.coupling] * found.get("weight_decay", 0.0)
+        shrinkage = factors[self.coupling] * found.get("weight_decay", 0.0)
+        return EffectiveRates(effective_lr, shrinkage, mask_of(self.decay_mask))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxsched.optim.fields import require_fields
-from jaxsched.optim.kernels import Which, kernel_mask
+from jaxsched.optim.kernels import Which, mask_of
 from jaxsched.plan import Plan, every
 from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import Time
@@ -122,7 +122,7 @@ class Abel:
             self.decay_factor,
             at,
             last_decay_at,
-            mask=kernel_mask if self.weights == "kernels" else None,
+            mask=mask_of(self.weights),
             floor=self.floor,
             dead_band=self.dead_band,
             guard_rising=self.guard_rising,

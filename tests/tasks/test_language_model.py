@@ -96,6 +96,15 @@ def test_metrics_are_nats_a_token_and_bits_a_byte():
     assert stats == {}
 
 
+def test_an_evaluation_of_large_outputs_is_cut_up():
+    """512 windows of GPT-2's context and vocabulary would have logits of 105 gigabytes."""
+    split = Windows(np.zeros((4, 1025), np.uint16))
+    vocabulary = Vocabulary(np.ones(50_257, np.int32), "digest")
+    dataset = TextDataset("large", split, split, "test", vocabulary, (0, 0))
+    task = LanguageModel(Transformer(depth=1, width=4, heads=1), TextFiles("texts"))
+    assert task.build(dataset).most_evaluated == 2
+
+
 def test_metrics_are_better_lower_and_the_main_one_is_bits_a_byte(experiment):
     assert [(m.name, m.better, m.is_share) for m in experiment.task.metrics] == [
         ("loss", "lower", False),
