@@ -5,8 +5,8 @@
 
 A transformer of two blocks learns the language reference that comes with Python, byte by byte, with
 AdamW: four schedules and a constant rate, all warmed up in the first 5 % of the run. `rates` gives
-each schedule the same small budget: three peaks, two seeds that `cpu` does not use, on the last
-tenth of the training text; `RATES` holds the best peak by the mean of the last losses.
+each schedule the same small budget: three peaks, with a seed that `cpu` does not use, on the last
+tenth of the training text; `RATES` holds the peak with the lowest last loss.
 
 A run takes TODO seconds on a core.
 """
@@ -64,7 +64,7 @@ sizes = {
         experiments=tuple(
             held_out(run(f"{name}_{peak:g}", name, peak)) for name in SCHEDULES for peak in PEAKS
         ),
-        seeds=(100, 101),
+        seeds=(100,),
         target=1.7,
         metric="test_loss",
     ),
