@@ -29,7 +29,7 @@ experiment = Experiment(
         decay_mask="kernels",
         abel=js.Abel(0.5),
         plateau=js.Plateau("test_loss", patience=2),
-        averaging=js.Averaging(start=6),
+        averaging=js.Averaging(start="50%"),
     ),
     weight_norms=True,
     num_devices=1,
