@@ -134,7 +134,7 @@ def test_a_run_is_that_of_numpy():
     np.testing.assert_allclose(prediction.outputs, program.dataset.test.arrays[0] @ found, 1e-5)
     np.testing.assert_array_equal(prediction.targets, program.dataset.test.arrays[1])
     with pytest.raises(AttributeError, match=r"one of \['train_loss', .* got 'test_accuracy'"):
-        rows[-1].test_accuracy
+        _ = rows[-1].test_accuracy
 
 
 @pytest.mark.parametrize(
