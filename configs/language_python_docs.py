@@ -1,4 +1,4 @@
-"""A transformer of two blocks on the language reference that comes with Python, ten epochs.
+"""A transformer of two blocks on the language reference that comes with Python, eight epochs.
 
     jaxsched train configs/language_python_docs.py
 
@@ -18,9 +18,9 @@ experiment = Experiment(
         model=Transformer(depth=2, width=64, heads=2),
         data=PythonDocs(context=64),
     ),
-    phases=(js.Phase(epochs=10, batch_size=8),),
+    phases=(js.Phase(epochs=8, batch_size=8),),
     optimizer=js.AdamW(
-        js.Warmup(js.Linear(6e-3, 0.0, duration="100%"), duration="2%"),
+        js.Warmup(js.Linear(4e-3, 0.0, duration="100%"), duration="2%"),
         b2=0.99,
         weight_decay=0.1,
         decay_mask="kernels",

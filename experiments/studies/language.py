@@ -5,7 +5,7 @@
 
 A transformer of two blocks learns the language reference that comes with Python, byte by byte, with
 AdamW: four schedules and a constant rate, all warmed up in the first 5 % of the run. `rates` gives
-each schedule the same small budget: three peaks, with a seed that `cpu` does not use, on the last
+each schedule the same small budget: four peaks, with a seed that `cpu` does not use, on the last
 tenth of the training text; `RATES` holds the peak with the lowest last loss.
 
 A run takes TODO seconds on a core.
@@ -30,7 +30,7 @@ SCHEDULES: Mapping[str, Callable[[float], js.Schedule]] = {
     # The transformer's schedule: flat during the warm-up, then falling.
     "inverse_sqrt": lambda peak: js.Warmup(js.InverseSqrt(peak, WARMUP, form="held"), WARMUP),
 }
-PEAKS = (2e-3, 4e-3, 8e-3)
+PEAKS = (2e-3, 4e-3, 8e-3, 16e-3)
 # From the records of `rates`.
 RATES = {"constant": 8e-3, "cosine": 8e-3, "linear": 8e-3, "wsd": 8e-3, "inverse_sqrt": 8e-3}
 
