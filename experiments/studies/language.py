@@ -32,7 +32,7 @@ SCHEDULES: Mapping[str, Callable[[float], js.Schedule]] = {
 }
 PEAKS = (2e-3, 4e-3, 8e-3, 16e-3)
 # From the records of `rates`.
-RATES = {"constant": 8e-3, "cosine": 8e-3, "linear": 8e-3, "wsd": 8e-3, "inverse_sqrt": 8e-3}
+RATES = {"constant": 4e-3, "cosine": 8e-3, "linear": 8e-3, "wsd": 8e-3, "inverse_sqrt": 8e-3}
 
 base = Experiment(
     name="base",
@@ -55,7 +55,8 @@ sizes = {
         name="language",
         experiments=tuple(run(name, name, RATES[name]) for name in SCHEDULES),
         seeds=(0, 1, 2, 3, 4),
-        target=1.7,
+        target=1.65,
+        further_targets=(1.7, 1.6, 1.55),
         baseline="constant",
         metric="test_loss",
     ),

@@ -113,8 +113,9 @@ def test_a_run_is_killed_and_goes_on_bit_for_bit(config, tmp_path):
 
 @pytest.mark.slow
 def test_every_command_takes_it(config, tmp_path, capsys):
-    main(["train", config, "--model.depth", "2", "--data.context", "9", "--phases.0.epochs", "1"])
-    (record,) = (tmp_path / "runs").glob("wood-*.jsonl")
+    changes = ["--model.depth", "2", "--data.context", "9", "--phases.0.epochs", "1"]
+    main(["train", config, "--workdir", "trained", *changes])
+    (record,) = (tmp_path / "trained").glob("wood-*.jsonl")
     header = json.loads(record.read_text().partition("\n")[0])
     assert header["config"]["task"] == "LanguageModel"
     assert header["config"]["model"]["depth"] == 2
