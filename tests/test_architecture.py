@@ -38,7 +38,7 @@ ALLOWED = {
     "lr_finder": ("text",),
     "models": ("extras", "field_types"),
     "data": ("extras",),
-    "tasks": ("extras", "field_types", "models", "data"),
+    "tasks": ("extras", "field_types", "metric", "models", "data"),
     "experiment": (*LIBRARY, "models", "data", "tasks"),
     "train": (*LIBRARY, "models", "data", "tasks", "experiment"),
     "tracking": TRAINER,

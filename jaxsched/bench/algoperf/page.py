@@ -117,7 +117,7 @@ def _workloads(
                 name,
                 workload.metric.words,
                 workload.metric.better,
-                workload.metric.format(workload.target),
+                workload.metric.show(workload.target),
                 f"{len(records[name]):,}",
                 f"{at_target:,}",
                 first if math.isfinite(times[first]) else "none",

@@ -73,15 +73,19 @@ def test_the_mirror_image_gives_the_mirrored_statistics(values, target):
 
 def results(metric, sign):
     values = {
-        "a": [[1.0, 3.0 + s / 10, 4.0] for s in SEEDS],
-        "b": [[2.0, 5.0, 6.0 + s / 10] for s in SEEDS],
+        "a": [[1.0, 3.0 + seed / 10, 4.0] for seed in SEEDS],
+        "b": [[2.0, 5.0, 6.0 + seed / 10] for seed in SEEDS],
     }
     records = runs(values, metric, sign)
-    manifest = StudyManifest(
-        name="s", runs=tuple(Run(r.name, "0", r.header["seed"]) for r in records), target=sign * 4.5,
-        further_targets=(sign * 3.5,), baseline="a", published={}, metric=metric,
+    return Results.of(manifest(records, metric, sign * 4.5, (sign * 3.5,)), records)
+
+
+def manifest(records, metric, target, further_targets=()):
+    runs = tuple(Run(record.name, "0", record.header["seed"]) for record in records)
+    return StudyManifest(
+        name="s", runs=runs, target=target, further_targets=further_targets, baseline="a",
+        published={}, metric=metric,
     )  # fmt: skip
-    return Results.of(manifest, records)
 
 
 def test_plots_begin_at_the_worse_end():

@@ -85,7 +85,6 @@ def _scale(results: Results, rows: ChartRows) -> alt.Scale:
         end = min(max(percent / 100, 0.0), 1.0)
     else:
         best = metric.best([results.target.value, *(row["median"] for row in rows)])
-        assert best is not None
         end = worst - 0.05 * (best - worst)
     if is_higher_better:
         return alt.Scale(domainMin=end, zero=False)

@@ -118,7 +118,7 @@ def _summary(results: Results) -> list[tuple[str, ...]]:
 
 def _short_target(results: Results) -> str:
     value, metric = results.target.value, results.metric
-    return f"{value:.1%}" if metric.is_share else metric.format(value)
+    return f"{value:.1%}" if metric.is_share else metric.show(value)
 
 
 def _significant_from(results: Results, name: str) -> str:
@@ -151,10 +151,10 @@ def _published(results: Results) -> Iterator[_Published]:
             averaged = summary.averaged_mean
             kind, ours = ("", summary.final_mean) if averaged is None else ("averaged, ", averaged)
             cells = (
-                f"{metric.format_mean(ours, None)} ({kind}n={summary.final_n})",
-                metric.format_change(ours - published.value),
+                f"{metric.show_mean(ours, None)} ({kind}n={summary.final_n})",
+                metric.show_change(ours - published.value),
             )
-        value = metric.format_mean(published.value, None)
+        value = metric.show_mean(published.value, None)
         yield _Published(name, value, *cells, published.source)
 
 
