@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 import jaxsched as js
-from jaxsched.bench import Choices, StudyManifest, update_manifest
+from jaxsched.bench import Choices, StudyManifest, update_manifests
 from jaxsched.cli import main
 
 FINAL = {"slow": [2.5, 2.3, 2.4, 2.45, 2.35, 2.2], "fast": [2.0, 1.8, 1.9, 1.95, 1.85, 1.7]}
@@ -135,7 +135,7 @@ def test_wrong_choices_are_refused_with_the_right_ones(folder, tmp_path, capsys)
     run = {"name": "a", "digest": "0", "seed": 0}
     path.write_text(json.dumps({**content, "runs": [run]}))
     with pytest.raises(ValueError, match="has its target, metric and baseline from a study file"):
-        update_manifest(tmp_path / "file", Choices(target=0.6))
+        update_manifests([tmp_path / "file"], Choices(target=0.6))
 
 
 def test_records_that_do_not_fit_together_are_refused_by_name(folder, tmp_path, capsys):
