@@ -118,6 +118,19 @@ def test_a_run_that_measured_something_else_is_refused_by_name():
     assert Results.of(study, [one, *others]).summaries[0].reached == 2
 
 
+def test_a_run_that_died_before_it_was_tested_is_a_miss():
+    one, other = runs({"a": [[1.0]] * 2}, SCORE, 1)
+    rows = ({"step": 10, "train_loss": 1.0},)
+    died = Record(other.header, rows, {"status": "failed", "reason": "no memory"})
+    found = Results.of(manifest([one, died], SCORE, 1.0), [one, died])
+    (summary,) = found.summaries
+    assert (summary.reached, summary.seeds, summary.final_n) == (1, 2, 1)
+    assert summary.misses == ("seed 1: no memory",)
+    ended = Record(other.header, rows, {"status": "finished", "reason": ""})
+    with pytest.raises(ValueError, match=r"a, seed 1, measured train_loss \(lower\)"):
+        Results.of(manifest([one, ended], SCORE, 1.0), [one, ended])
+
+
 def test_a_final_value_that_is_not_finite_is_left_out_of_the_mean_and_said():
     records = runs({"a": [[3.0, 2.0]] * 2}, COST, 1)
     lost = ({"step": 10, "test_cost": 3.0}, {"step": 20, "test_cost": "nan"})
