@@ -203,7 +203,7 @@ def _run_row(run: Record, metric: Metric) -> dict[str, str]:
         "training, s": number(last.get("train_seconds"), ".1f"),
         "evaluation, s": number(last.get("evaluation_seconds"), ".1f"),
         "compilation, s": number(header.get("compile_seconds"), ".1f"),
-        "images/s": number(end.get("images_per_second"), ",.0f"),
+        "examples/s": number(end.get("images_per_second"), ",.0f"),
         "started": header["started"],
         "command": header["command"],
     }
