@@ -88,8 +88,12 @@ def manifest(records, metric, target, further_targets=()):
     )  # fmt: skip
 
 
-def test_plots_begin_at_the_worse_end():
-    assert worst_shown(results(SCORE, 1)) == 1.0 and worst_shown(results(COST, -1)) == -1.0
+def test_plots_begin_at_the_worse_end_without_the_first_evaluation():
+    for metric, sign in ((SCORE, 1), (COST, -1)):
+        assert worst_shown(results(metric, sign)) == pytest.approx(sign * 3.25)
+        only = runs({"a": [[2.0], [1.0], [3.0]]}, metric, sign)
+        found = Results.of(manifest(only, metric, sign * 4.5), only)
+        assert worst_shown(found) == sign * 2.0
 
 
 def test_claims_speak_of_the_metric():
