@@ -104,6 +104,7 @@ class TracedExperiment:
             label_smoothing=self.experiment.label_smoothing,
             axis_name=self.axis_name,
             norm_rates=self._norm_rates,
+            factors_of=optimizer.factors_of if optimizer.lr_factors else None,
             estimates_noise=self.experiment.optimizer.noise is not None,
         )
 
