@@ -113,12 +113,14 @@ class CheckpointPolicy:
         checkpoints = self._open()
         assert checkpoints is not None  # on the main process
         content = {**self._identity, **run_state.content(step)}
+        arrays, beside = run_state.arrays, run_state.averaged_stats
         if step == self._last_decay_at(run_state.plan):
-            checkpoints.save_named(self.BEFORE_LAST_DECAY, step, run_state.arrays, content)
+            name = self.BEFORE_LAST_DECAY
+            checkpoints.save_named(name, step, arrays, content, beside=beside)
         rows = run_state.rows
         # The accuracy is that of these very weights: between evaluations it is not known.
         accuracy = rows[-1].test_accuracy if rows and rows[-1].step == step else None
-        checkpoints.save(step, run_state.arrays, content, accuracy=accuracy)
+        checkpoints.save(step, arrays, content, accuracy=accuracy, beside=beside)
         if wait:
             checkpoints.wait()
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from jaxsched.experiment.experiment import Experiment
 from jaxsched.experiment.serialize import describe
+from jaxsched.models import BatchStats
 from jaxsched.plan import Phase, Plan
 from jaxsched.train.checkpointing.checkpoints import Snapshot
 from jaxsched.train.evaluation import Evaluation
@@ -22,6 +23,8 @@ class RunState(NamedTuple):
     rows: tuple[Evaluation, ...] = ()
     train_seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    # The average's batch-norm statistics, which an evaluation re-estimated; None at other updates.
+    averaged_stats: BatchStats | None = None
 
     @classmethod
     def first(cls, program: Program, seed: int) -> "RunState":
