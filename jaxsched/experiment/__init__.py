@@ -17,6 +17,7 @@ from jaxsched.experiment.freeze import without_stateful as without_stateful
 from jaxsched.experiment.from_description import rebuild as rebuild
 from jaxsched.experiment.misfits import misfits as misfits
 from jaxsched.experiment.overrides import with_value as with_value
+from jaxsched.experiment.pretrained import Pretrained as Pretrained
 from jaxsched.experiment.preview import Preview as Preview
 from jaxsched.experiment.serialize import describe as describe
 from jaxsched.experiment.to_source import source_of as source_of

@@ -1,13 +1,13 @@
 """Makes an experiment again from its description in a record or a checkpoint."""
 
 import dataclasses
-import json
 import sys
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Union
 
+from jaxsched.data import Dataset
 from jaxsched.experiment.diff import differences
 from jaxsched.experiment.experiment import Experiment
 from jaxsched.experiment.serialize import describe
@@ -44,15 +44,43 @@ def rebuild(description: Mapping[str, Any]) -> Experiment:
         >>> rebuild(describe(experiment)) == experiment
         True
     """
-    description = {name: value for name, value in description.items() if name != "type"}
-    experiment = _dataclass(Experiment, description, "")
-    made = _as_far_as(description, json.loads(json.dumps(describe(experiment))))
-    if changes := "; ".join(differences(description, made)):
+    fields = {name: value for name, value in description.items() if name != "type"}
+    experiment = _dataclass(Experiment, fields, "")
+    if changes := description_changes(description, experiment):
         raise ValueError(
             f"the experiment cannot be made again from its description, because {changes}; give "
             "it as experiment=…."
         )
     return experiment
+
+
+def description_changes(description: Mapping[str, Any], experiment: Experiment) -> str:
+    """Returns in which fields an experiment differs from a description; "" if in none.
+
+    A field that the description lacks came later, and does not count.
+    """
+    made = _as_far_as(description, describe(experiment))
+    return "; ".join(differences(description, made))
+
+
+def rebuild_dataset(description: Mapping[str, Any]) -> Dataset:
+    """Returns the data set that `describe` made this description of.
+
+    Args:
+        description: JSON, as of a data set without its examples.
+
+    Raises:
+        ValueError: see `rebuild`.
+
+    Example:
+        >>> from jaxsched.data import Synthetic
+        >>> from jaxsched.experiment import describe
+        >>> from jaxsched.experiment.from_description import rebuild_dataset
+        >>> dataset = Synthetic(num_train=20, num_classes=3).load().without_examples()
+        >>> rebuild_dataset(describe(dataset)).class_names
+        ('class 0', 'class 1', 'class 2')
+    """
+    return _made(description, Dataset, "dataset")
 
 
 def _as_far_as(described: Any, made: Any) -> Any:

@@ -255,9 +255,7 @@ class Checkpoints:
         steps = saved_steps(self.folder)
         if len(steps) <= self._keep:
             return
-        accuracies = {step: _accuracy(self.folder / str(step)) for step in steps}
-        known = {step: value for step, value in accuracies.items() if value is not None}
-        best = max(known, key=lambda step: known[step], default=None)  # the first of equals
+        best = best_step(self.folder)
         for step in steps[: -self._keep]:
             if step != best:
                 remove_checkpoint(self.folder / str(step))
@@ -334,6 +332,13 @@ def read_content(path: Path) -> tuple[int, dict[str, Any]]:
     """
     manifest = read_manifest(path.absolute())
     return manifest["step"], manifest["content"]
+
+
+def best_step(folder: Path) -> int | None:
+    """Returns the step of the checkpoint with the best accuracy; None when none is known."""
+    accuracies = {step: _accuracy(folder / str(step)) for step in saved_steps(folder)}
+    known = {step: value for step, value in accuracies.items() if value is not None}
+    return max(known, key=lambda step: known[step], default=None)  # the first of equals
 
 
 class AllDamagedError(ValueError):
