@@ -60,7 +60,7 @@ class Checkpoints:
 
     Args:
         folder: the folder, which is made. No other process can use it before `close`.
-        keep: how many of the newest checkpoints to keep. The one with the best accuracy is kept
+        keep: how many of the newest checkpoints to keep. The one with the best score is kept
             besides, and of several that are equal the first.
 
     Attributes:
@@ -75,7 +75,7 @@ class Checkpoints:
         >>> import jax.numpy as jnp
         >>> folder = Path(tempfile.mkdtemp()) / "run"
         >>> with Checkpoints(folder) as checkpoints:
-        ...     checkpoints.save(100, {"w": jnp.ones(3)}, {"seconds": 1.5}, accuracy=0.9)
+        ...     checkpoints.save(100, {"w": jnp.ones(3)}, {"seconds": 1.5}, score=0.9)
         >>> with Checkpoints(folder) as checkpoints:
         ...     snapshot = checkpoints.restore(like={"w": jnp.zeros(3)})
         >>> snapshot.step, snapshot.arrays["w"].tolist(), snapshot.content
@@ -97,7 +97,7 @@ class Checkpoints:
         arrays: Any,
         content: Mapping[str, Any],
         *,
-        accuracy: float | None = None,
+        score: float | None = None,
         beside: Any = None,
     ) -> None:
         """Saves a step; returns when the arrays are copied, before they are on disk.
@@ -109,7 +109,8 @@ class Checkpoints:
             step: the number of updates made.
             arrays: a pytree of arrays.
             content: JSON to save beside the arrays.
-            accuracy: the accuracy by which the best checkpoint is found; None is never the best.
+            score: the number by which the best checkpoint is found, the highest; None is never
+                the best.
             beside: more arrays, which a resumed run does not need; see `restore_beside`.
 
         Raises:
@@ -122,7 +123,7 @@ class Checkpoints:
                 f"{self.folder}: expected no checkpoint after update {step}, which is to be "
                 f"saved, got one of update {later[-1]}; restore it first or use another folder."
             )
-        self._write(str(step), step, arrays, content, accuracy, beside)
+        self._write(str(step), step, arrays, content, score, beside)
 
     def save_named(
         self,
@@ -223,7 +224,7 @@ class Checkpoints:
         step: int,
         arrays: Any,
         content: Mapping[str, Any],
-        accuracy: float | None,
+        score: float | None,
         beside: Any,
     ) -> None:
         self.wait()  # for the save before, of which an error has to be raised here at the latest
@@ -234,7 +235,7 @@ class Checkpoints:
         has_more = bool(jax.tree.leaves(beside))  # Orbax refuses to save nothing
         manifest = {
             "step": step,
-            "accuracy": None if accuracy is None else float(accuracy),
+            "score": None if score is None else float(score),
             **_identity(arrays),
             "beside": _identity(beside) if has_more else None,
             "content": dict(content),
@@ -335,9 +336,9 @@ def read_content(path: Path) -> tuple[int, dict[str, Any]]:
 
 
 def best_step(folder: Path) -> int | None:
-    """Returns the step of the checkpoint with the best accuracy; None when none is known."""
-    accuracies = {step: _accuracy(folder / str(step)) for step in saved_steps(folder)}
-    known = {step: value for step, value in accuracies.items() if value is not None}
+    """Returns the step of the checkpoint with the best score; None when none is known."""
+    scores = {step: _score(folder / str(step)) for step in saved_steps(folder)}
+    known = {step: value for step, value in scores.items() if value is not None}
     return max(known, key=lambda step: known[step], default=None)  # the first of equals
 
 
@@ -355,10 +356,11 @@ class AllDamagedError(ValueError):
         super().__init__(f"{self.what}. Move the folder away to start from the first update.")
 
 
-def _accuracy(path: Path) -> float | None:
-    """Returns the accuracy that a checkpoint was saved with; None when it is not known."""
+def _score(path: Path) -> float | None:
+    """Returns the score that a checkpoint was saved with; None when it is not known."""
     try:
-        return read_manifest(path)["accuracy"]
+        manifest = read_manifest(path)
+        return manifest["score"] if "score" in manifest else manifest["accuracy"]  # of old versions
     except DamagedError:
         return None  # a damaged checkpoint is never the best
 
