@@ -7,10 +7,12 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Union
 
+import numpy as np
+
 from jaxsched.data import Dataset
 from jaxsched.experiment.diff import differences
 from jaxsched.experiment.experiment import Experiment
-from jaxsched.experiment.serialize import describe
+from jaxsched.experiment.serialize import describe, nested
 
 _UNIONS = (Union, types.UnionType)
 
@@ -34,10 +36,10 @@ def rebuild(description: Mapping[str, Any]) -> Experiment:
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment, describe, rebuild
+        >>> from jaxsched.tasks import ImageClassification
         >>> experiment = Experiment(
         ...     name="cycle",
-        ...     model=R9,
-        ...     data=Synthetic(),
+        ...     task=ImageClassification(model=R9, data=Synthetic()),
         ...     phases=(js.Phase(epochs=10, batch_size=250),),
         ...     optimizer=js.SGD(js.OneCycle(0.5, duration="100%"), momentum=0.9),
         ... )
@@ -97,7 +99,7 @@ def _as_far_as(described: Any, made: Any) -> Any:
 
 def _dataclass(cls: type, fields: Mapping[str, Any], path: str) -> Any:
     """Makes a dataclass of the descriptions of its fields; of those it has no more it says so."""
-    hints = typing.get_type_hints(cls)
+    hints, fields = typing.get_type_hints(cls), nested(cls, fields)
     known = {field.name: field for field in dataclasses.fields(cls)}
     if unknown := [name for name in fields if name not in known]:
         raise ValueError(
@@ -105,10 +107,16 @@ def _dataclass(cls: type, fields: Mapping[str, Any], path: str) -> Any:
             f"only {', '.join(known)}; give the experiment as experiment=…."
         )
     made = {
-        name: _made(value, hints.get(name, Any), f"{path}.{name}".lstrip("."))
+        name: _made(value, hints.get(name, Any), _path(path, known[name]))
         for name, value in fields.items()
     }
     return cls(**made)
+
+
+def _path(path: str, field: dataclasses.Field) -> str:
+    """The path of a field in the description, where a flat one adds nothing to it."""
+    name = "" if field.metadata.get("described") == "flat" else field.name
+    return f"{path}.{name}".strip(".")
 
 
 def _made(value: Any, annotation: Any, path: str) -> Any:
@@ -132,8 +140,10 @@ def _made(value: Any, annotation: Any, path: str) -> Any:
 
 
 def _sequence(values: list[Any], kinds: tuple[Any, ...], path: str) -> Any:
-    """A tuple, which a list in an experiment becomes, too."""
+    """A tuple, which a list in an experiment becomes, too, or an array."""
     inner = next((typing.get_args(kind) for kind in kinds if typing.get_origin(kind) is tuple), ())
+    if np.ndarray in kinds and not inner:
+        return np.array(values)
     if not inner or inner[1:] == (...,):
         types_ = [inner[0] if inner else Any] * len(values)
     else:

@@ -137,7 +137,7 @@ class Optimizer:
         }
         return {name: spec for name, spec in specs.items() if spec is not None}
 
-    def factors_of(self, params: optax.Params) -> optax.Params:
+    def factors_of(self, params: Any) -> Any:
         """Returns the factor of each parameter's learning rate, as a tree; see `lr_factors`."""
         return factors_of(self.lr_factors, params)
 

@@ -120,6 +120,7 @@ _OPTIONAL: Mapping[str, Mapping[str, _Field]] = {
         "resumed_at": _or_none(_WHOLE),
         "at_once": _Field("an object with its size", _is_at_once),
         "data": _FIELDS,
+        "pretrained": _FIELDS,
     },
     "evaluation": {
         "num_averaged": _WHOLE,

@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import jaxsched as js
-from jaxsched.experiment import Experiment, describe, load_value, rebuild
+from jaxsched.experiment import Experiment, describe, load_value, rebuild, with_value
 from jaxsched.models import ResNet
 from jaxsched.tracking import read_record
 
@@ -58,7 +58,7 @@ class OwnNetwork(ResNet):
 
 
 def test_an_own_network_has_to_be_imported_and_unchanged(experiment):
-    own = dataclasses.replace(experiment, model=OwnNetwork(stages=(1,), width=2))
+    own = with_value(experiment, "model", OwnNetwork(stages=(1,), width=2))
     description = as_json(own)
     assert rebuild(description) == own
     description["model"]["type"] = "NoNetwork"

@@ -59,6 +59,10 @@ class CheckpointPolicy:
         self._identity = {
             "experiment": describe(program.experiment),
             "seed": seed,
+            # What it takes to use what was trained, without the data or with another number of
+            # devices.
+            "dataset": describe(program.dataset.without_examples()),
+            "num_shards": program.driver.num_shards,
             DATA_KEY: program.dataset.fingerprint,
         }
         self._every_seconds, self._saved_at = every_seconds, time.monotonic()

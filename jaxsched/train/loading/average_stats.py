@@ -15,9 +15,15 @@ from jaxsched.train.program.traced import TracedExperiment
 
 
 def re_estimated(
-    params: Params, experiment: Experiment, dataset: Dataset, *, plan: Plan, step: int
+    params: Params,
+    experiment: Experiment,
+    dataset: Dataset,
+    *,
+    plan: Plan,
+    step: int,
+    num_shards: int,
 ) -> BatchStats:
-    """Returns the statistics that an evaluation on one device at this step would have used.
+    """Returns the statistics that an evaluation at this step would have used, up to rounding.
 
     Args:
         params: the average of the weights.
@@ -25,6 +31,7 @@ def re_estimated(
         dataset: the run's data set.
         plan: the plan that the run trained.
         step: the number of updates made.
+        num_shards: the number of devices of the run, which divide its batches.
     """
     averaging = experiment.optimizer.averaging
     assert averaging is not None
@@ -33,9 +40,7 @@ def re_estimated(
     traced = TracedExperiment(SharedProgramSpec((experiment,), plan), plan, task, plan.batch_sizes)
     data = place_data(driver, dataset, task)
     compiler = ProgramCompiler(driver, traced, data.training, data.evaluation)
-    recompute = BatchStatsRecomputation(
-        compiler, data.statistics, plan.num_examples, driver.num_shards
-    )
+    recompute = BatchStatsRecomputation(compiler, data.statistics, plan.num_examples, num_shards)
     epoch, offset = plan.place_at(step)
     found = recompute(
         driver.replicate(params), experiment.seed, epoch, offset, averaging.statistics_examples

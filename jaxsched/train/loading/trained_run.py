@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from jaxsched.models import BatchStats, Variables
 from jaxsched.plan import Plan
 from jaxsched.tasks import TaskFunctions
 from jaxsched.train.checkpointing.checkpoints import read_content, restore_beside, restore_named
-from jaxsched.train.checkpointing.run_state import plan_so_far
+from jaxsched.train.checkpointing.plan_so_far import plan_so_far
 from jaxsched.train.evaluation import Evaluation, num_averaged
 from jaxsched.train.loading.average_stats import re_estimated
 from jaxsched.train.loading.find_checkpoint import NEWEST, find_checkpoint
@@ -28,8 +28,9 @@ from jaxsched.train.same_data import require_same_data
 from jaxsched.train.step.state import TrainState
 from jaxsched.transforms import averaged_params
 
-# Enough to keep a GPU busy; more would only take memory.
-_BATCH = 512
+# Examples at a time: enough to keep a GPU busy, with at most so many bytes of outputs, because a
+# text has a distribution for each token.
+_BATCH, _OUTPUT_BYTES = 512, 2**28
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +52,11 @@ class TrainedRun:
     dataset: Dataset
     plan: Plan
     step: int
-    rows: tuple[Evaluation, ...]
-    state: TrainState
-    _saved_stats: BatchStats | None
-    _content: Mapping[str, Any]
+    # A repr of all weights would fill the terminal.
+    rows: tuple[Evaluation, ...] = field(repr=False)
+    state: TrainState = field(repr=False)
+    _saved_stats: BatchStats | None = field(repr=False)
+    _content: Mapping[str, Any] = field(repr=False)
 
     @property
     def is_finished(self) -> bool:
@@ -76,8 +78,8 @@ class TrainedRun:
         """The average of the weights, with batch-norm statistics of its own.
 
         A checkpoint that was saved at an evaluation has the statistics that this evaluation used.
-        For any other they are re-estimated, as an evaluation would have done on one device; that
-        takes the training data.
+        For any other they are re-estimated, as an evaluation would have done; that takes the
+        training data.
 
         Raises:
             ValueError: when there is no average, or the training data are others than the run's.
@@ -96,7 +98,14 @@ class TrainedRun:
     def _re_estimated(self, params: Any) -> BatchStats:
         dataset = self.experiment.task.data.load()
         require_same_data(self.path, self._content, dataset)
-        return re_estimated(params, self.experiment, dataset, plan=self.plan, step=self.step)
+        return re_estimated(
+            params,
+            self.experiment,
+            dataset,
+            plan=self.plan,
+            step=self.step,
+            num_shards=self._content.get("num_shards", 1),  # older versions did not save it
+        )
 
     def predict(self, *examples: np.ndarray, averaged: bool = False) -> np.ndarray:
         """Computes the network's outputs for examples, on this process's first device.
@@ -118,7 +127,7 @@ class TrainedRun:
         parts, elements = [np.asarray(part) for part in examples], self.dataset.test.elements
         _require_examples(parts, elements)
         variables = self.averaged_variables if averaged else self.variables
-        size, outputs = min(_BATCH, len(parts[0])), []
+        size, outputs = min(self._batch_size, len(parts[0])), []
         for start in range(0, len(parts[0]), size):
             rows = [part[start : start + size] for part in parts]
             # What is left out, and what fills up the last batch, are zeros.
@@ -129,9 +138,17 @@ class TrainedRun:
         return np.concatenate(outputs)
 
     @cached_property
+    def _batch_size(self) -> int:
+        one = [jax.ShapeDtypeStruct((1, *e.shape), e.dtype) for e in self.dataset.test.elements]
+        output = jax.eval_shape(self._outputs, self.variables, tuple(one))
+        return min(_BATCH, max(1, _OUTPUT_BYTES // (output.size * output.dtype.itemsize)))
+
+    @cached_property
     def _outputs(self) -> Callable[[Variables, tuple[Any, ...]], jax.Array]:
         task = _functions(self.experiment, self.dataset)
-        return jax.jit(lambda variables, parts: task.predict(variables, task.evaluation_inputs(parts)))
+        return jax.jit(
+            lambda variables, parts: task.predict(variables, task.evaluation_inputs(parts))
+        )
 
 
 def load_run(

@@ -70,9 +70,13 @@ class TracedExperiment:
 
     def init_state(self, seed: ArrayLike, numbers: ArrayLike) -> TrainState:
         """Draws the state before the first update."""
+        return self.state_of(self.task.init(random_key(seed, "weights")), numbers)
+
+    def state_of(self, variables: Variables, numbers: ArrayLike) -> TrainState:
+        """Returns the state before the first update of these variables."""
         optimizer = self.spec.optimizer(numbers)
         tx = optimizer.transformation(self.plan, self.evaluation_marks)
-        return init_state(self.task.init(random_key(seed, "weights")), tx)
+        return init_state(variables, tx)
 
     def zero_sums(self, numbers: ArrayLike) -> UpdateSums:
         """Returns the sums over no update, to add those of updates to."""

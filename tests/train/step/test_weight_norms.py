@@ -8,6 +8,7 @@ import pytest
 
 import jaxsched as js
 from jaxsched.data import Augment
+from jaxsched.experiment import with_value
 from jaxsched.models import BatchNorm
 from jaxsched.train import Program, train
 from jaxsched.train.step.weight_norms import NormChange, layer_names, squared_norms
@@ -105,10 +106,10 @@ def test_factors_of_the_learning_rate_are_in_the_terms_and_in_the_run(experiment
     )
     slower = dataclasses.replace(
         plain_sgd(experiment, driver=driver, num_devices=2, max_device_batch=5),
-        model=dataclasses.replace(experiment.model, norm=BatchNorm(ghost=5)),
         optimizer=optimizer,
     )
-    program, rows = Program(slower, experiment.data.load()), []
+    slower = with_value(slower, "model.norm", BatchNorm(ghost=5))
+    program, rows = Program(slower, experiment.task.data.load()), []
     first = jax.device_get(program.init(0))
     before = dict(zip(program.layer_names, squared_norms(first.params).tolist(), strict=True))
     outcome = train(program, 0, on_evaluation=rows.append)
