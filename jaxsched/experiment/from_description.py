@@ -1,6 +1,7 @@
 """Makes an experiment again from its description in a record or a checkpoint."""
 
 import dataclasses
+import json
 import sys
 import types
 import typing
@@ -65,22 +66,31 @@ def description_changes(description: Mapping[str, Any], experiment: Experiment) 
     return "; ".join(differences(description, made))
 
 
-def rebuild_dataset(description: Mapping[str, Any]) -> Dataset:
-    """Returns the data set that `describe` made this description of.
+def describe_dataset(dataset: Dataset) -> dict[str, Any] | None:
+    """Returns the description of a data set without its examples, for `rebuild_dataset`.
 
-    Args:
-        description: JSON, as of a data set without its examples.
-
-    Raises:
-        ValueError: see `rebuild`.
+    None for a data set of your own with a field that cannot be written as JSON.
 
     Example:
         >>> from jaxsched.data import Synthetic
-        >>> from jaxsched.experiment import describe
-        >>> from jaxsched.experiment.from_description import rebuild_dataset
-        >>> dataset = Synthetic(num_train=20, num_classes=3).load().without_examples()
-        >>> rebuild_dataset(describe(dataset)).class_names
-        ('class 0', 'class 1', 'class 2')
+        >>> from jaxsched.experiment.from_description import describe_dataset, rebuild_dataset
+        >>> dataset = Synthetic(num_train=20, num_classes=3).load()
+        >>> rebuild_dataset(describe_dataset(dataset)).class_names == dataset.class_names
+        True
+    """
+    described = describe(dataset.without_examples())
+    try:
+        json.dumps(described)
+    except TypeError:
+        return None
+    return described
+
+
+def rebuild_dataset(description: Mapping[str, Any]) -> Dataset:
+    """Returns the data set without its examples that `describe_dataset` described.
+
+    Raises:
+        ValueError: see `rebuild`.
     """
     return _made(description, Dataset, "dataset")
 

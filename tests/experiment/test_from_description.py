@@ -8,7 +8,9 @@ import optax
 import pytest
 
 import jaxsched as js
+from jaxsched.data import Digits
 from jaxsched.experiment import Experiment, describe, load_value, rebuild, with_value
+from jaxsched.experiment.from_description import describe_dataset, rebuild_dataset
 from jaxsched.models import ResNet
 from jaxsched.tracking import read_record
 
@@ -55,6 +57,21 @@ class OwnNetwork(ResNet):
     """A network that no other module defines."""
 
     own: float = 1.0
+
+
+def test_a_data_set_comes_back_without_its_examples():
+    dataset = Digits().load()
+    made = rebuild_dataset(json.loads(json.dumps(describe_dataset(dataset))))
+    assert (made.class_names, made.mean, made.std) == (
+        dataset.class_names,
+        dataset.mean,
+        dataset.std,
+    )
+    for ours, theirs in (made.train, dataset.train), (made.test, dataset.test):
+        assert (len(ours), ours.elements) == (len(theirs), theirs.elements)
+    with pytest.raises(ValueError, match="the examples of this data set are not there"):
+        made.test.read(0, None)
+    assert describe_dataset(dataclasses.replace(dataset, name=object())) is None
 
 
 def test_an_own_network_has_to_be_imported_and_unchanged(experiment):

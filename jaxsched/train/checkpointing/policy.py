@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 
+from jaxsched.experiment.from_description import describe_dataset
 from jaxsched.experiment.serialize import describe
 from jaxsched.plan import Plan
 from jaxsched.train.checkpointing.checkpoints import Checkpoints
@@ -61,7 +62,7 @@ class CheckpointPolicy:
             "seed": seed,
             # What it takes to use what was trained, without the data or with another number of
             # devices.
-            "dataset": describe(program.dataset.without_examples()),
+            "dataset": describe_dataset(program.dataset),
             "num_shards": program.driver.num_shards,
             DATA_KEY: program.dataset.fingerprint,
         }
