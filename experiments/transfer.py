@@ -1,6 +1,31 @@
 """Transfer: digits 7, 8 and 9 from a few images, with a body trained on digits 0 to 6.
 
-python experiments/transfer.py
+Run it by `python experiments/transfer.py`; it takes three minutes of a CPU core.
+
+The body, a ResNet of 20,300 weights, learns the digits 0 to 6, each turned by 0°, 90°, 180° and
+270° as classes of their own (93 % of 28 classes right). Then 100 updates learn the digits 7, 8 and
+9 from a few images of each, with a new head. Accuracy on the 89 test images, mean ± standard
+deviation of 8 draws of the images; the gain is that over training from scratch on the same images,
+± its standard error. The learning rate 0.1 is the best of 0.03, 0.1 and 0.3 for training from
+scratch, at three images a class (78.9, 80.1 and 79.8 %).
+
+| images a class | weights at the start | accuracy | gain, paired |
+|---|---|---|---|
+| 1 | from scratch | 60.5% ± 13.3% | |
+| 1 | pretrained body | 69.7% ± 12.4% | +9.1% ± 4.9% |
+| 1 | pretrained body, 10 times slower | 72.8% ± 9.4% | +12.2% ± 2.1% |
+| 1 | pretrained body, frozen | 65.4% ± 7.7% | +4.9% ± 3.1% |
+| 3 | from scratch | 80.1% ± 7.7% | |
+| 3 | pretrained body | 87.5% ± 4.6% | +7.4% ± 3.2% |
+| 3 | pretrained body, 10 times slower | 88.2% ± 3.5% | +8.1% ± 2.5% |
+| 3 | pretrained body, frozen | 83.3% ± 3.1% | +3.2% ± 3.6% |
+| 10 | from scratch | 93.5% ± 3.6% | |
+| 10 | pretrained body | 92.4% ± 4.6% | -1.1% ± 2.2% |
+| 10 | pretrained body, 10 times slower | 93.7% ± 2.9% | +0.1% ± 1.4% |
+| 10 | pretrained body, frozen | 89.2% ± 4.2% | -4.4% ± 1.6% |
+
+From one to three images a class a pretrained body is worth 8 to 12 points, if it learns ten times
+slower than the head; from ten images on it is worth nothing, and to freeze it costs four.
 """
 
 import tempfile
