@@ -61,7 +61,7 @@ def first_matches(
             got = "one whose layers earlier patterns name already" if hidden else "one of no layer"
             layers = dict.fromkeys(layer_of(name) or name for name in found)
             raise ValueError(
-                f"{owner} needs patterns of layers' names, got {pattern!r}, {got}; the layers are "
+                f"{owner} need patterns of layers' names, got {pattern!r}, {got}; the layers are "
                 f"{', '.join(layers)}."
             )
     return found

@@ -1,5 +1,6 @@
 """Re-estimates the batch-norm statistics of an average, as its run would have done."""
 
+import jax
 import jax.numpy as jnp
 
 from jaxsched.data import Dataset
@@ -32,7 +33,16 @@ def re_estimated(
         plan: the plan that the run trained.
         step: the number of updates made.
         num_shards: the number of devices of the run, which divide its batches.
+
+    Raises:
+        ValueError: when several processes train together, of which one alone would do this.
     """
+    if jax.process_count() > 1:
+        raise ValueError(
+            "the average's batch-norm statistics were not saved with this checkpoint, and one of "
+            "several processes cannot re-estimate them; choose the checkpoint of an evaluation, "
+            'such as "newest" of a finished run.'
+        )
     averaging = experiment.optimizer.averaging
     assert averaging is not None
     driver = make_driver("jit", 1)

@@ -92,7 +92,7 @@ class Program:
         dtype, axis_name = jnp.dtype(experiment.precision), self.driver.axis_name
         task = experiment.task.build(dataset, dtype=dtype, axis_name=axis_name)
         self.metric_values = task.metric_values
-        self._variables = jax.eval_shape(task.init, jax.random.key(0))
+        self._draw_variables = task.init
         if not resumes:
             _ = self.pretrained  # refuses what does not fit before anything compiles
         traced = TracedExperiment(
@@ -146,7 +146,8 @@ class Program:
         spec = self.experiment.pretrained
         if spec is None:
             return None
-        return broadcast_from_main(self.driver, lambda: load_pretrained(spec, self._variables))
+        like = jax.eval_shape(self._draw_variables, jax.random.key(0))
+        return broadcast_from_main(self.driver, lambda: load_pretrained(spec, like))
 
     def init(self, seed: int) -> TrainState:
         """Draws the state before the first update, but for layers that are pretrained."""
