@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jaxsched.batch_size.growth import GrowOnDecay, GrowOnNoise
+from jaxsched.experiment.pretrained import Pretrained
 from jaxsched.experiment.serialize import describe
 from jaxsched.field_types import check_field_types
 from jaxsched.optim.optimizers import Optimizer
@@ -38,6 +39,7 @@ class Experiment:
         evaluate_every: epochs between evaluations; there is always one at the end.
         weight_norms: whether evaluations also measure |w|² of each layer and, for SGD, the terms of
             its change; the terms cost three reductions over the weights at each update.
+        pretrained: the layers of another run to start from; None draws all weights.
         batch_growth: the rule that decides later batch sizes during the run, in an experiment of
             one phase.
         max_device_batch: the most examples that a device processes at a time; if its share of a
@@ -85,6 +87,7 @@ class Experiment:
     driver: Literal["jit", "pmap"] = "jit"
     num_devices: int | None = None
     seed: int = 0
+    pretrained: Pretrained | None = field(default=None, metadata={"described": "unless default"})
 
     def __post_init__(self):
         check_field_types(self)

@@ -51,6 +51,18 @@ def _flat(name: str, part: dict[str, Any]) -> dict[str, Any]:
     return part if kind == _UNNAMED else {name: kind, **part}
 
 
+def nested(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the described fields of a dataclass with what `describe` made flat as one again."""
+    own = {f.name: f for f in dataclasses.fields(cls)}
+    flat = [name for name, f in own.items() if f.metadata.get("described") == "flat"]
+    if not flat:
+        return dict(fields)
+    (name,) = flat
+    part = {key: value for key, value in fields.items() if key not in own}
+    rest = {key: value for key, value in fields.items() if key in own}
+    return {**rest, name: {"type": fields.get(name, _UNNAMED), **part}}
+
+
 def _described_fields(value: Any) -> list[dataclasses.Field]:
     """Returns the fields of a dataclass that its description holds."""
     return [

@@ -31,18 +31,28 @@ class NormChange(NamedTuple):
         return cls(*(jnp.zeros(len(layer_names(params)), jnp.float32) for _ in cls._fields))
 
     @classmethod
-    def of(cls, grads: Any, params: Any, rates: tuple[jax.Array, jax.Array]) -> "NormChange":
+    def of(
+        cls,
+        grads: Any,
+        params: Any,
+        rates: tuple[jax.Array, jax.Array],
+        factors: Any = None,
+    ) -> "NormChange":
         """Returns the terms of one update.
 
         Args:
             grads: the gradient without the decay.
             params: the weights before the update.
             rates: η and η λ, the share of w by which the decay shrinks it.
+            factors: the factor of each parameter's learning rate, as a tree; None if all are 1.
         """
         eta, shrinkage = rates
+        shrunk = params
+        if factors is not None:
+            grads, shrunk = (jax.tree.map(jnp.multiply, tree, factors) for tree in (grads, params))
         return cls(
             gradient=eta**2 * _dot(grads, grads),
-            decay=-2 * shrinkage * _dot(params, params),
+            decay=-2 * shrinkage * _dot(shrunk, params),
             alignment=-2 * eta * _dot(grads, params),
         )
 
