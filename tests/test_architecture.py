@@ -13,7 +13,7 @@ ROOT = Path(jaxsched.__file__).parent
 
 # The library's parts, from the bottom up; each may import the ones before it.
 LIBRARY = (
-    "extras", "output", "text", "field_types",
+    "extras", "output", "text", "field_types", "identity",
     "schedules", "plan", "transforms", "optim", "batch_size",
 )  # fmt: skip
 # What the trainer adds.
@@ -24,15 +24,16 @@ ALLOWED = {
     "output": (),
     "text": (),
     "field_types": (),
+    "identity": (),
     "schedules": (),
     "plan": ("schedules",),
     "transforms": ("schedules", "plan"),
-    "optim": ("schedules", "plan", "transforms"),
+    "optim": ("identity", "schedules", "plan", "transforms"),
     "batch_size": ("text", "field_types", "schedules", "plan", "transforms", "optim"),
     "compat": ("schedules", "plan", "transforms"),
     "lr_finder": ("text",),
-    "models": ("extras", "field_types"),
-    "data": ("extras",),
+    "models": ("extras", "field_types", "identity"),
+    "data": ("extras", "identity"),
     "experiment": (*LIBRARY, "models", "data"),
     "train": (*LIBRARY, "models", "data", "experiment"),
     "tracking": TRAINER,

@@ -14,7 +14,8 @@ def describe(value: Any) -> Any:
 
     The names of classes and fields are part of records and of experiments' digests: to rename one
     makes other runs of the recorded ones. A field that was added later has the metadata
-    {"described": "unless default"}: at its default it is left out, so that older digests stay.
+    {"described": "unless default"}: at its default it is left out, so that older digests stay. A
+    field with a function under "described" is described by that function.
 
     Example:
         >>> import jaxsched as js
@@ -23,7 +24,7 @@ def describe(value: Any) -> Any:
         {'type': 'Phase', 'epochs': 5, 'batch_size': 64}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in _described_fields(value)}
+        fields = {f.name: _describe_field(f, value) for f in _described_fields(value)}
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(key): describe(entry) for key, entry in value.items()}
@@ -43,6 +44,11 @@ def _described_fields(value: Any) -> list[dataclasses.Field]:
         for f in dataclasses.fields(value)
         if f.metadata.get("described") != "unless default" or getattr(value, f.name) != f.default
     ]
+
+
+def _describe_field(field: dataclasses.Field, owner: Any) -> Any:
+    described, value = field.metadata.get("described"), getattr(owner, field.name)
+    return described(value) if callable(described) else describe(value)
 
 
 def _describe_function(function: Any) -> str:
