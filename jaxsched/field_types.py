@@ -92,8 +92,15 @@ def _annotations(cls: type) -> dict[str, Any]:
 
 
 def _wrong_fields(spec: Any, prefix: str) -> Iterator[_Wrong]:
+    metadata = {field.name: field.metadata for field in dataclasses.fields(spec)}
     for name, annotation in _annotations(type(spec)).items():
-        yield from _wrong(prefix + name, annotation, getattr(spec, name))
+        value = getattr(spec, name)
+        if not callable(metadata[name].get("described")):
+            yield from _wrong(prefix + name, annotation, value)
+        # What is described by a function is no spec: it may be a dataclass of another library,
+        # whose annotations are its own affair.
+        elif not _fits(value, annotation):
+            yield _Wrong(prefix + name, annotation, value)
 
 
 def _wrong(name: str, annotation: Any, value: Any) -> Iterator[_Wrong]:
@@ -208,7 +215,7 @@ def _shown(value: Any) -> str:
     """A value in a message: short, and with its type where its text does not tell it."""
     if inspect.isclass(value):
         return f"the class {value.__name__}"
-    text, kind = repr(value), type(value)
+    text, kind = " ".join(repr(value).split()), type(value)
     text = text if len(text) <= 60 else f"{text[:57]}…"
     tells = kind.__module__ == "builtins" or kind.__name__ in text
     return text if tells else f"{text}, a {kind.__name__}"

@@ -55,6 +55,15 @@ def identity_digest(value: Any) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
+class HeldArrays(tuple[np.ndarray, ...]):
+    """Arrays whose identity is computed once, because a gigabyte takes a second."""
+
+    @functools.cached_property
+    def identity(self) -> list[Any]:
+        """What `identity_of` returns of them."""
+        return [_array(array) for array in self]
+
+
 class Identified:
     """Base class of dataclasses with `eq=False` that compare and hash by their fields' content."""
 
@@ -86,6 +95,8 @@ def _identity(value: Any, above: tuple[int, ...]) -> Any:
         return _class(value)
     if isinstance(value, Mapping):
         return {str(key): inside(entry) for key, entry in value.items()}
+    if isinstance(value, HeldArrays):
+        return value.identity
     if isinstance(value, Sequence):
         return [inside(entry) for entry in value]
     if isinstance(value, functools.partial):
@@ -155,7 +166,9 @@ def _is_of_library(named: Any) -> bool:
 def _attributes(value: Any, inside: Any) -> dict[str, Any]:
     """The fields of a dataclass or the public attributes of another object, without None."""
     if dataclasses.is_dataclass(value):
-        found = {field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)}
+        found = {
+            field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)
+        }
     else:
         found = {n: v for n, v in getattr(value, "__dict__", {}).items() if not n.startswith("_")}
     return {name: inside(entry) for name, entry in found.items() if entry is not None}

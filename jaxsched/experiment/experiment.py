@@ -12,6 +12,7 @@ from jaxsched.data import Augment, Source
 from jaxsched.experiment.serialize import describe
 from jaxsched.field_types import check_field_types
 from jaxsched.models import Network
+from jaxsched.optim.optax_chain import as_optimizer
 from jaxsched.optim.optimizers import Optimizer
 from jaxsched.plan import Phase, Plan
 
@@ -31,8 +32,9 @@ class Experiment:
         name: the experiment's name in tables and file names.
         model: the network.
         data: the source of the images.
-        phases: how many epochs to train at which batch size.
-        optimizer: the optimizer, its schedules in epochs.
+        phases: how many epochs to train at which batch size; one phase may stand alone.
+        optimizer: the optimizer, its schedules in epochs; an Optax transformation becomes an
+            `OptaxChain`.
         augment: crop and flip of the training images.
         label_smoothing: the share of the target that is spread over all classes.
         evaluate_every: epochs between evaluations; there is always one at the end.
@@ -88,6 +90,9 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self):
+        if isinstance(self.phases, Phase):
+            object.__setattr__(self, "phases", (self.phases,))
+        object.__setattr__(self, "optimizer", as_optimizer("Experiment", self.optimizer))
         check_field_types(self)
         if not self.evaluate_every > 0:
             raise ValueError(

@@ -24,7 +24,9 @@ def describe(value: Any) -> Any:
         {'type': 'Phase', 'epochs': 5, 'batch_size': 64}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _describe_field(f, value) for f in _described_fields(value)}
+        fields = {
+            f.name: _describe_field(f, getattr(value, f.name)) for f in _described_fields(value)
+        }
         return {"type": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(key): describe(entry) for key, entry in value.items()}
@@ -46,8 +48,8 @@ def _described_fields(value: Any) -> list[dataclasses.Field]:
     ]
 
 
-def _describe_field(field: dataclasses.Field, owner: Any) -> Any:
-    described, value = field.metadata.get("described"), getattr(owner, field.name)
+def _describe_field(field: dataclasses.Field, value: Any) -> Any:
+    described = field.metadata.get("described")
     return described(value) if callable(described) else describe(value)
 
 

@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from jaxsched.models.own.functions import UnfitModuleError
+
 # The names under which Flax's users say whether a module trains.
 _TRAINING = ("train", "training", "is_training")
 _EVALUATING = ("deterministic", "use_running_average")
@@ -37,32 +39,34 @@ def require_inputs(name: str, call: Callable[..., Any], count: int) -> None:
         count: the number of inputs that the data have.
 
     Raises:
-        ValueError: names the arguments that it takes, and what to do.
+        UnfitModuleError: names the arguments that it takes, and what to do.
 
     Example:
         >>> from jaxsched.models.own.calls import require_inputs
-        >>> require_inputs("Net", lambda x, mask: x, 1)
-        Traceback (most recent call last):
-        ValueError: Net needs a call with 1 input, the number that the data have, and an argument
-        such as train, got Net(x, mask): nothing gives mask; give it a default, or give data with as
-        many arrays before the targets: (x, mask, targets).
+        >>> try:
+        ...     require_inputs("Net", lambda x, mask: x, 1)
+        ... except ValueError as error:
+        ...     print(error)
+        Net(x, mask) needs 2 inputs, the data have 1; give Net defaults for the others, or data with
+        as many arrays before the targets: (x, mask, targets).
     """
     parameters = inspect.signature(call).parameters
     modes = mode(parameters, train=True)
-    inputs = [p for p in parameters.values() if p.name not in modes]
-    positional = [p for p in inputs if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    any_number = any(p.kind is p.VAR_POSITIONAL for p in inputs)
-    needed = [p.name for p in inputs if p.default is p.empty and p.kind not in _VARIABLE]
-    missing = [n for n in needed if n not in [p.name for p in positional[:count]]]
-    if not missing and (any_number or count <= len(positional)):
+    inputs = [p for p in parameters.values() if p.name not in modes and p.kind not in _VARIABLE]
+    positional = [p.name for p in inputs if p.kind in _POSITIONAL]
+    needed = [p.name for p in inputs if p.default is p.empty]
+    any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
+    is_too_many = count > len(positional) and not any_number
+    if not is_too_many and set(needed) <= set(positional[:count]):
         return
-    reason = f"nothing gives {', '.join(missing)}" if missing else "it takes fewer"
-    raise ValueError(
-        f"{name} needs a call with {count} input{'s' * (count != 1)}, the number that the data "
-        f"have, and an argument such as train, got {name}({', '.join(parameters)}): {reason}; give "
-        "it a default, or give data with as many arrays before the targets: "
-        f"({', '.join([*(needed or [p.name for p in positional]), 'targets'])})."
+    shown, taken = f"{name}({', '.join(parameters)})", positional if is_too_many else needed
+    others = "" if is_too_many else f"give {name} defaults for the others, or "
+    raise UnfitModuleError(
+        f"{shown} needs {len(taken)} input{'s' * (len(taken) != 1)}, the data have {count}; "
+        f"{others or 'give '}data with as many arrays before the targets: "
+        f"({', '.join([*taken, 'targets'])})."
     )
 
 
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

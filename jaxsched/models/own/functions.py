@@ -60,15 +60,14 @@ class OwnModule(Identified, Network):
         module = self.functions(axis_name)
 
         def init(key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
-            images = jnp.zeros((2, *image_shape))
-            variables = module.init(key, (images,))
-            logits = jax.eval_shape(module.evaluate, variables, (images,))
-            if jnp.shape(logits) != (2, num_classes):
+            images = jax.ShapeDtypeStruct((7, *image_shape), jnp.float32)
+            logits = module_outputs(self, (images,))
+            if getattr(logits, "shape", None) != (7, num_classes):
                 raise ValueError(
-                    f"{self} needs to return logits f32[B, {num_classes}], one a class, got "
+                    f"{self} needs to return logits [B, {num_classes}], one a class, got "
                     f"{described(logits)}; correct its last layer."
                 )
-            return variables
+            return module.init(key, (images,))
 
         return Model(
             init=init,
@@ -87,6 +86,31 @@ def require_float32(network: Network, dtype: DTypeLike) -> None:
             f"{type(network).__name__} needs precision='float32', got {jnp.dtype(dtype).name!r}; a "
             "module of your own computes in the dtype that its layers are given."
         )
+
+
+class UnfitModuleError(ValueError):
+    """A module cannot be trained as it is; the message says why and what to do."""
+
+
+def module_outputs(model: OwnModule, inputs: tuple[jax.ShapeDtypeStruct, ...]) -> Any:
+    """Returns the shapes of a module's outputs, once all its functions have been tried on shapes.
+
+    Raises:
+        ValueError: when one of them fails; has the module's own error.
+    """
+    functions, key = model.functions(), jax.random.key(0)
+    try:
+        variables = jax.eval_shape(functions.init, key, inputs)
+        jax.eval_shape(functions.train, variables, inputs, key)
+        return jax.eval_shape(functions.evaluate, variables, inputs)
+    except UnfitModuleError:
+        raise
+    except Exception as error:  # of Flax or of the user's own code
+        reason = " ".join(str(error).partition(" (https://")[0].split()).rstrip(".")
+        raise ValueError(
+            f"{model} fails on inputs {', '.join(map(described, inputs))}: "
+            f"{type(error).__name__}: {reason}."
+        ) from error
 
 
 def described(outputs: Any) -> str:

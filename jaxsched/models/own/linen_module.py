@@ -13,7 +13,12 @@ from jax import lax
 from jaxsched.identity import identity_of
 from jaxsched.models.model import BatchStats, Variables
 from jaxsched.models.own.calls import call_mode, mode, require_inputs
-from jaxsched.models.own.functions import Inputs, ModuleFunctions, OwnModule
+from jaxsched.models.own.functions import (
+    Inputs,
+    ModuleFunctions,
+    OwnModule,
+    UnfitModuleError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +91,7 @@ class LinenModule(OwnModule):
             self._require_known(found)
             return {name: _unboxed(found, name) for name in ("params", "batch_stats")}
 
-        def train(
-            variables: Variables, inputs: Inputs, key: jax.Array
-        ) -> tuple[Any, BatchStats]:
+        def train(variables: Variables, inputs: Inputs, key: jax.Array) -> tuple[Any, BatchStats]:
             layers = _Layers(train=True, axis_name=axis_name)
             outputs, stats = apply(variables, inputs, layers, key)
             # Those of norms of the user's own, which know no axis, differ between the replicas.
@@ -104,10 +107,10 @@ class LinenModule(OwnModule):
         return ModuleFunctions(init, train, evaluate, batch_moments)
 
     def _require_known(self, found: Mapping[str, Any]) -> None:
-        """Raises a ValueError for collections that a run would not carry."""
+        """Raises an UnfitModuleError for collections that a run would not carry."""
         others = sorted(set(found) - {"params", "batch_stats"})
         if others:
-            raise ValueError(
+            raise UnfitModuleError(
                 f"{self} needs its state in the collections 'params' and 'batch_stats', which a run "
                 f"carries, got {', '.join(map(repr, others))} too; keep it in 'batch_stats'."
             )

@@ -1,6 +1,7 @@
 """A module of Flax NNX as a network."""
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,12 @@ from jax import lax
 from jaxsched.identity import identity_of
 from jaxsched.models.model import BatchStats, Variables
 from jaxsched.models.own.calls import call_mode, require_inputs
-from jaxsched.models.own.functions import Inputs, ModuleFunctions, OwnModule
+from jaxsched.models.own.functions import (
+    Inputs,
+    ModuleFunctions,
+    OwnModule,
+    UnfitModuleError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +73,24 @@ class NnxModule(OwnModule):
         """A copy of the module; of one that a function makes the shapes alone."""
         if isinstance(self.module, nnx.Module):
             return nnx.clone(self.module)
-        made: Any = nnx.eval_shape(lambda: self._made(nnx.Rngs(0)))
+        try:
+            made: Any = nnx.eval_shape(lambda: self._made(nnx.Rngs(0)))
+        except UnfitModuleError:
+            raise
+        except Exception as error:  # of the user's own code
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise UnfitModuleError(
+                f"{_name(self.module)} fails to make a module: {type(error).__name__}: {reason}."
+            ) from error
         return made
 
     def _made(self, rngs: nnx.Rngs) -> nnx.Module:
         make: Any = self.module
         made = make(rngs)
         if not isinstance(made, nnx.Module):
-            raise ValueError(
-                f"NnxModule needs a function that makes a flax.nnx.Module, got {make!r}, which "
-                f"made {made!r}."
+            raise UnfitModuleError(
+                f"NnxModule needs a function that makes a flax.nnx.Module, got {_name(make)}, "
+                f"which made an instance of {type(made).__name__}."
             )
         return made
 
@@ -106,7 +120,7 @@ class NnxModule(OwnModule):
 
         def call(module: Any, inputs: Inputs, *, train: bool) -> Any:
             if train and axis_name is not None:
-                norms = (lambda path, node: isinstance(node, nnx.BatchNorm) and not node.axis_name)
+                norms = lambda path, node: isinstance(node, nnx.BatchNorm) and not node.axis_name
                 module.set_attributes(norms, axis_name=axis_name, raise_if_not_found=False)
             return module(*inputs, **call_mode(module.__call__, train=train))
 
@@ -118,9 +132,7 @@ class NnxModule(OwnModule):
             _, params, _, carried = nnx.split(module, nnx.Param, nnx.RngState, ...)
             return {"params": _as_dict(params), "batch_stats": _as_dict(carried)}
 
-        def train(
-            variables: Variables, inputs: Inputs, key: jax.Array
-        ) -> tuple[Any, BatchStats]:
+        def train(variables: Variables, inputs: Inputs, key: jax.Array) -> tuple[Any, BatchStats]:
             module = self._merged(variables, key)
             module.train()
             outputs = call(module, inputs, train=True)
@@ -144,7 +156,14 @@ class NnxModule(OwnModule):
 
 
 # What makes running statistics those of one batch, without dropout.
-_MEASURING: dict[type, dict[str, float]] = {nnx.BatchNorm: {"momentum": 0.0}, nnx.Dropout: {"rate": 0.0}}
+_MEASURING: dict[type, dict[str, float]] = {
+    nnx.BatchNorm: {"momentum": 0.0},
+    nnx.Dropout: {"rate": 0.0},
+}
+
+
+def _name(function: Any) -> str:
+    return f"the function {getattr(function, '__name__', type(function).__name__)}"
 
 
 def _as_dict(state: Any) -> dict[str, Any]:
@@ -172,17 +191,11 @@ def _with_values(state: Any, values: Mapping[str, Any]) -> Any:
 
 def _started(streams: Any, key: jax.Array) -> Any:
     """The state of random streams that start anew, each from a key of its own."""
-    flat = nnx.to_flat_state(streams)
-    return nnx.from_flat_state(
-        [
-            (
-                path,
-                variable.replace(
-                    jax.random.fold_in(key, number)
-                    if isinstance(variable, nnx.RngKey)
-                    else jnp.zeros((), jnp.uint32)
-                ),
-            )
-            for number, (path, variable) in enumerate(flat)
-        ]
-    )
+    numbers, fresh = itertools.count(), []
+    for path, variable in nnx.to_flat_state(streams):
+        if isinstance(variable, nnx.RngKey):
+            value = jax.random.fold_in(key, next(numbers))
+        else:  # the count of draws
+            value = jnp.zeros((), jnp.uint32)
+        fresh.append((path, variable.replace(value)))
+    return nnx.from_flat_state(fresh)
