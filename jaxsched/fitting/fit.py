@@ -52,7 +52,7 @@ def fit(
         test: the examples to evaluate on, given as `train` is; or the share of `train` to hold out.
             None holds out a tenth.
         loss: "cross_entropy" with whole-number labels, "mean_squared_error", a spec of
-            `jaxsched.tasks`, or a function `(outputs, targets) -> f32[B]`, the loss of each example.
+            `jaxsched.tasks`, or a function `(outputs, targets) -> f32[B]`, each example's loss.
         epochs: how long to train.
         batch_size: examples in an update.
         phases: several phases, in place of `epochs` and `batch_size`.

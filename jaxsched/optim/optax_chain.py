@@ -1,4 +1,4 @@
-"""An optimizer spec that holds an Optax transformation as it is, and what else stands for a spec."""
+"""An Optax transformation as an optimizer spec, and what else stands for a spec."""
 
 from dataclasses import dataclass, field
 from typing import Any

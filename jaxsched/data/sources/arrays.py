@@ -197,7 +197,7 @@ def _narrowed(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _require_alike(train: Sequence[np.ndarray], test: Sequence[np.ndarray]) -> None:
-    """Raises a ValueError if examples of the two splits differ in number of arrays, shape, dtype."""
+    """Raises a ValueError if examples of the two splits differ in shapes or dtypes."""
     kinds = [[_shape(array.dtype, array.shape[1:]) for array in s] for s in (train, test)]
     if kinds[0] != kinds[1]:
         raise ValueError(

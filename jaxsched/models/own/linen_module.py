@@ -111,8 +111,8 @@ class LinenModule(OwnModule):
         others = sorted(set(found) - {"params", "batch_stats"})
         if others:
             raise UnfitModuleError(
-                f"{self} needs its state in the collections 'params' and 'batch_stats', which a run "
-                f"carries, got {', '.join(map(repr, others))} too; keep it in 'batch_stats'."
+                f"{self} needs its state in the collections 'params' and 'batch_stats', which a "
+                f"run carries, got {', '.join(map(repr, others))} too; keep it in 'batch_stats'."
             )
 
 

@@ -120,8 +120,7 @@ class NnxModule(OwnModule):
 
         def call(module: Any, inputs: Inputs, *, train: bool) -> Any:
             if train and axis_name is not None:
-                norms = lambda path, node: isinstance(node, nnx.BatchNorm) and not node.axis_name
-                module.set_attributes(norms, axis_name=axis_name, raise_if_not_found=False)
+                module.set_attributes(_is_unmapped, axis_name=axis_name, raise_if_not_found=False)
             return module(*inputs, **call_mode(module.__call__, train=train))
 
         def init(key: jax.Array, inputs: Inputs) -> Variables:
@@ -155,6 +154,12 @@ class NnxModule(OwnModule):
         return ModuleFunctions(init, train, evaluate, batch_moments)
 
 
+def _is_unmapped(path: Any, node: Any) -> bool:
+    """Returns whether a node is a batch norm that averages over no mapped axis of its own."""
+    del path
+    return isinstance(node, nnx.BatchNorm) and node.axis_name is None
+
+
 # What makes running statistics those of one batch, without dropout.
 _MEASURING: dict[type, dict[str, float]] = {
     nnx.BatchNorm: {"momentum": 0.0},
@@ -167,7 +172,7 @@ def _name(function: Any) -> str:
 
 
 def _as_dict(state: Any) -> dict[str, Any]:
-    """The arrays of a state in nested dicts; the places in a list become text, as in checkpoints."""
+    """The arrays of a state in nested dicts; a place in a list becomes text, as in checkpoints."""
     found: dict[str, Any] = {}
     for path, variable in nnx.to_flat_state(state):
         *outer, name = map(str, path)
