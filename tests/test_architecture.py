@@ -17,7 +17,7 @@ LIBRARY = (
     "schedules", "plan", "transforms", "optim", "batch_size",
 )  # fmt: skip
 # What the trainer adds.
-TRAINER = (*LIBRARY, "models", "data", "experiment", "train")
+TRAINER = (*LIBRARY, "models", "data", "tasks", "experiment", "train")
 # What each part may import from the package, apart from itself.
 ALLOWED = {
     "extras": (),
@@ -34,15 +34,17 @@ ALLOWED = {
     "lr_finder": ("text",),
     "models": ("extras", "field_types", "identity"),
     "data": ("extras", "identity"),
-    "experiment": (*LIBRARY, "models", "data"),
-    "train": (*LIBRARY, "models", "data", "experiment"),
+    "tasks": ("extras", "field_types", "identity", "models", "data"),
+    "experiment": (*LIBRARY, "models", "data", "tasks"),
+    "train": (*LIBRARY, "models", "data", "tasks", "experiment"),
     "tracking": TRAINER,
+    "fitting": (*TRAINER, "tracking"),
     "plotting": TRAINER,
     # Siblings: neither imports the other.
     "bench": (*TRAINER, "tracking", "plotting"),
     "tune": (*TRAINER, "lr_finder", "tracking", "plotting"),
     "cli": (*TRAINER, "tracking", "plotting", "bench", "tune", "__version__"),
-    "__init__": (*LIBRARY, "compat", "lr_finder", "plotting"),
+    "__init__": (*LIBRARY, "compat", "lr_finder", "plotting", "fitting"),
 }
 
 

@@ -8,14 +8,19 @@ from typing import Any
 
 import numpy as np
 
+# The task of all records from before there were others.
+_UNNAMED = "ImageClassification"
+
 
 def describe(value: Any) -> Any:
     """Returns the value as JSON: a dataclass becomes its fields and, under "type", its class name.
 
     The names of classes and fields are part of records and of experiments' digests: to rename one
     makes other runs of the recorded ones. A field that was added later has the metadata
-    {"described": "unless default"}: at its default it is left out, so that older digests stay. A
-    field with a function under "described" is described by that function.
+    {"described": "unless default"}: at its default it is left out, so that older digests stay. The
+    fields of one with {"described": "flat"} stand beside it, and its name the type of its value,
+    unless that is image classification. A field with a function under "described" is described by
+    that function.
 
     Example:
         >>> import jaxsched as js
@@ -24,10 +29,13 @@ def describe(value: Any) -> Any:
         {'type': 'Phase', 'epochs': 5, 'batch_size': 64}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {
-            f.name: _describe_field(f, getattr(value, f.name)) for f in _described_fields(value)
-        }
-        return {"type": type(value).__name__, **fields}
+        found = {"type": type(value).__name__}
+        for f in _described_fields(value):
+            part = _describe_field(f, getattr(value, f.name))
+            found |= (
+                _flat(f.name, part) if f.metadata.get("described") == "flat" else {f.name: part}
+            )
+        return found
     if isinstance(value, Mapping):
         return {str(key): describe(entry) for key, entry in value.items()}
     if isinstance(value, tuple | list):
@@ -39,6 +47,16 @@ def describe(value: Any) -> Any:
     return _describe_function(value) if callable(value) else value
 
 
+def _describe_field(field: dataclasses.Field, value: Any) -> Any:
+    described = field.metadata.get("described")
+    return described(value) if callable(described) else describe(value)
+
+
+def _flat(name: str, part: dict[str, Any]) -> dict[str, Any]:
+    kind = part.pop("type")
+    return part if kind == _UNNAMED else {name: kind, **part}
+
+
 def _described_fields(value: Any) -> list[dataclasses.Field]:
     """Returns the fields of a dataclass that its description holds."""
     return [
@@ -46,11 +64,6 @@ def _described_fields(value: Any) -> list[dataclasses.Field]:
         for f in dataclasses.fields(value)
         if f.metadata.get("described") != "unless default" or getattr(value, f.name) != f.default
     ]
-
-
-def _describe_field(field: dataclasses.Field, value: Any) -> Any:
-    described = field.metadata.get("described")
-    return described(value) if callable(described) else describe(value)
 
 
 def _describe_function(function: Any) -> str:

@@ -10,6 +10,7 @@ from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
 from jaxsched.optim.optimizers import SGD
 from jaxsched.plan import Phase
+from jaxsched.tasks import ImageClassification
 from jaxsched.tracking import Record
 
 
@@ -17,8 +18,7 @@ def study(**changes):
     experiments = tuple(
         Experiment(
             name=name,
-            model=CifarResNet(depth=8, width=4),
-            data=Digits(),
+            task=ImageClassification(model=CifarResNet(depth=8, width=4), data=Digits()),
             phases=(Phase(1, 32),),
             optimizer=SGD(0.1),
         )
@@ -97,11 +97,12 @@ FILE = """
 from jaxsched.bench import Study
 from jaxsched.data import Digits
 from jaxsched.models import CifarResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.optim.optimizers import SGD
 from jaxsched.plan import Phase
 from jaxsched.experiment import Experiment
 run = Experiment(
-    name="run", model=CifarResNet(depth=8, width=4), data=Digits(),
+    name="run", task=ImageClassification(CifarResNet(depth=8, width=4), Digits()),
     phases=(Phase(1, 32),), optimizer=SGD(0.1),
 )
 def of(name):
