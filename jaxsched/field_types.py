@@ -16,6 +16,7 @@ _WORDS = {
     str: "text",
     type(None): "None",
 }
+_MOST_SPECS = 12
 
 
 def check_field_types(spec: Any) -> None:
@@ -95,9 +96,9 @@ def _wrong_fields(spec: Any, prefix: str) -> Iterator[_Wrong]:
     metadata = {field.name: field.metadata for field in dataclasses.fields(spec)}
     for name, annotation in _annotations(type(spec)).items():
         value = getattr(spec, name)
-        if not callable(metadata[name].get("described")):
+        if metadata[name].get("described") != "by content":
             yield from _wrong(prefix + name, annotation, value)
-        # What is described by a function is no spec: it may be a dataclass of another library,
+        # What is described by its content is no spec: it may be a dataclass of another library,
         # whose annotations are its own affair.
         elif not _fits(value, annotation):
             yield _Wrong(prefix + name, annotation, value)
@@ -222,11 +223,11 @@ def _shown(value: Any) -> str:
 
 
 def _specs(kind: Any) -> list[str]:
-    """The calls that make a value of this type: those of its dataclasses, at most ten."""
+    """The calls that make a value of this type: those of its dataclasses, at most twelve."""
     below, found = [kind] if isinstance(kind, type) else [], []
     while below:
         cls = below.pop()
         below += cls.__subclasses__()
         if dataclasses.is_dataclass(cls) and (cls is not kind or not cls.__subclasses__()):
             found.append(f"{cls.__name__}(…)")
-    return sorted(found)[:10]
+    return sorted(found)[:_MOST_SPECS]

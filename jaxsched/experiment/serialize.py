@@ -19,8 +19,8 @@ def describe(value: Any) -> Any:
     makes other runs of the recorded ones. A field that was added later has the metadata
     {"described": "unless default"}: at its default it is left out, so that older digests stay. The
     fields of one with {"described": "flat"} stand beside it, and its name the type of its value,
-    unless that is image classification. A field with a function under "described" is described by
-    that function.
+    unless that is image classification. One with {"described": "by content"} is described by
+    what identifies it, see `Identified`.
 
     Example:
         >>> import jaxsched as js
@@ -31,7 +31,8 @@ def describe(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         found = {"type": type(value).__name__}
         for f in _described_fields(value):
-            part = _describe_field(f, getattr(value, f.name))
+            is_by_content = f.metadata.get("described") == "by content"
+            part = value.content[f.name] if is_by_content else describe(getattr(value, f.name))
             found |= (
                 _flat(f.name, part) if f.metadata.get("described") == "flat" else {f.name: part}
             )
@@ -45,11 +46,6 @@ def describe(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no infinity
     return _describe_function(value) if callable(value) else value
-
-
-def _describe_field(field: dataclasses.Field, value: Any) -> Any:
-    described = field.metadata.get("described")
-    return described(value) if callable(described) else describe(value)
 
 
 def _flat(name: str, part: dict[str, Any]) -> dict[str, Any]:

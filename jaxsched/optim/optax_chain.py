@@ -5,7 +5,7 @@ from typing import Any
 
 import optax
 
-from jaxsched.identity import Identified, identity_digest, identity_of
+from jaxsched.identity import BY_CONTENT, Identified, identity_digest
 from jaxsched.optim.chain import Link
 from jaxsched.optim.optimizers import SGD, Optimizer
 from jaxsched.plan import Plan
@@ -35,7 +35,7 @@ class OptaxChain(Identified, Optimizer):
         False
     """
 
-    chain: optax.GradientTransformation = field(metadata={"described": identity_of})
+    chain: optax.GradientTransformation = field(metadata=BY_CONTENT)
 
     def __repr__(self) -> str:
         others = "".join(f", {name}={spec!r}" for name, spec in self.stateful_specs().items())
@@ -62,7 +62,7 @@ def as_optimizer(owner: str, value: Any) -> Optimizer:
         True
         >>> as_optimizer("fit", optax.lion)
         Traceback (most recent call last):
-        ValueError: fit needs an optimizer such as js.SGD(0.1, momentum=0.9) or an Optax
+        ValueError: fit needs optimizer as a spec such as js.SGD(0.1, momentum=0.9) or an Optax
         transformation, got the function lion; call it, or write js.FromOptax(optax.lion,
         {"learning_rate": 0.1}).
     """
@@ -81,6 +81,6 @@ def as_optimizer(owner: str, value: Any) -> Optimizer:
     elif isinstance(value, int | float):
         fix = f"write js.SGD({value}, momentum=0.9), or js.Adam({value})"
     raise ValueError(
-        f"{owner} needs an optimizer such as js.SGD(0.1, momentum=0.9) or an Optax transformation, "
-        f"got {shown}; {fix}."
+        f"{owner} needs optimizer as a spec such as js.SGD(0.1, momentum=0.9) or an Optax "
+        f"transformation, got {shown}; {fix}."
     )

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxsched.tasks.metrics import Metric
 
 from jaxsched.data import Examples
-from jaxsched.identity import Identified, identity_of
+from jaxsched.identity import BY_CONTENT, Identified
 from jaxsched.models.own.functions import described
+from jaxsched.tasks.metrics import Metric
 
 
 class Loss:
@@ -162,7 +162,7 @@ class OwnLoss(Identified, Loss):
         Array([1.], dtype=float32)
     """
 
-    function: Callable[[Any, Any], Any] = field(metadata={"described": identity_of})
+    function: Callable[[Any, Any], Any] = field(metadata=BY_CONTENT)
 
     def of_examples(self, outputs: Any, targets: jax.Array) -> jax.Array:
         """See `Loss.of_examples`."""

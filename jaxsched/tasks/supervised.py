@@ -8,12 +8,10 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxsched.tasks.metrics import LOSS, Metric, MetricSums
-from jaxsched.tasks.task import Inputs, Task, TaskFunctions
 
 from jaxsched.data import Dataset, Examples, Source
 from jaxsched.field_types import check_field_types
-from jaxsched.identity import Identified, identity_of
+from jaxsched.identity import BY_CONTENT, Identified
 from jaxsched.models import Variables
 from jaxsched.models.model import BatchStats
 from jaxsched.models.own.as_module import as_module
@@ -25,6 +23,8 @@ from jaxsched.models.own.functions import (
     require_float32,
 )
 from jaxsched.tasks.losses import CrossEntropy, Loss, require_one_an_example
+from jaxsched.tasks.metrics import LOSS, Metric, MetricSums
+from jaxsched.tasks.task import Inputs, Task, TaskFunctions
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class OwnMetric(Identified):
     """
 
     name: str
-    function: Callable[[Any, Any], Any] = field(metadata={"described": identity_of})
+    function: Callable[[Any, Any], Any] = field(metadata=BY_CONTENT)
     better: Literal["lower", "higher"]
     is_share: bool = False
 
@@ -98,7 +98,7 @@ class Supervised(Identified, Task):
     data: Source
     loss: Loss = CrossEntropy()
     own_metrics: tuple[OwnMetric, ...] = ()
-    augment: Callable[..., Any] | None = field(default=None, metadata={"described": identity_of})
+    augment: Callable[..., Any] | None = field(default=None, metadata=BY_CONTENT)
 
     def __post_init__(self):
         object.__setattr__(self, "model", as_module(self.model))

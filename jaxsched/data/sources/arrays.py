@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxsched.data.dataset import Dataset, Examples, Source
 from jaxsched.data.split import check_share, evenly_spread, last_of_each_class
-from jaxsched.identity import HeldArrays, Identified, identity_of
+from jaxsched.identity import BY_CONTENT, Identified
 
 # What JAX makes of these dtypes.
 _NARROWED = {"float64": "float32", "int64": "int32", "uint64": "int32", "uint32": "int32"}
@@ -43,10 +43,8 @@ class Arrays(Identified, Source):
         (40, 10, dtype('float32'))
     """
 
-    train: tuple[np.ndarray, ...] = field(metadata={"described": identity_of}, repr=False)
-    test: tuple[np.ndarray, ...] | None = field(
-        default=None, metadata={"described": identity_of}, repr=False
-    )
+    train: tuple[np.ndarray, ...] = field(metadata=BY_CONTENT, repr=False)
+    test: tuple[np.ndarray, ...] | None = field(default=None, metadata=BY_CONTENT, repr=False)
     validation: float = 0.0
 
     def __post_init__(self):
@@ -99,8 +97,8 @@ def _held_out(targets: np.ndarray, share: float) -> np.ndarray:
     return evenly_spread(len(targets), share)
 
 
-def checked_arrays(name: str, arrays: Any) -> HeldArrays:
-    """Returns inputs and targets as arrays that JAX takes as they are; what it returned, unchanged.
+def checked_arrays(name: str, arrays: Any) -> tuple[np.ndarray, ...]:
+    """Returns inputs and targets as arrays that JAX takes as they are.
 
     Args:
         name: what they are, for messages.
@@ -109,8 +107,6 @@ def checked_arrays(name: str, arrays: Any) -> HeldArrays:
     Raises:
         ValueError: names the array and what is wrong with it.
     """
-    if isinstance(arrays, HeldArrays):
-        return arrays
     if not isinstance(arrays, tuple | list) or len(arrays) < 2:
         raise ValueError(
             f"{name} needs inputs and targets, as in {name}=(x, y), got {_shown(arrays)}."
@@ -123,7 +119,7 @@ def checked_arrays(name: str, arrays: Any) -> HeldArrays:
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{count} in {part}" for part, count in counts.items())
         raise ValueError(f"{name} needs arrays with the same number of examples, got {listed}.")
-    return HeldArrays(found)
+    return tuple(found)
 
 
 def checked_inputs(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxsched.identity import identity_of
+from jaxsched.identity import BY_CONTENT
 from jaxsched.models.model import BatchStats, Variables
 from jaxsched.models.own.calls import call_mode, mode, require_inputs
 from jaxsched.models.own.functions import (
@@ -51,7 +51,7 @@ class LinenModule(OwnModule):
         (2, 8)
     """
 
-    module: nn.Module = field(metadata={"described": identity_of})
+    module: nn.Module = field(metadata=BY_CONTENT)
     batch_group: int | None = field(default=None, metadata={"described": "unless default"})
 
     def __post_init__(self):

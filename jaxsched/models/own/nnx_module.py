@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from jaxsched.identity import identity_of
+from jaxsched.identity import BY_CONTENT
 from jaxsched.models.model import BatchStats, Variables
 from jaxsched.models.own.calls import call_mode, require_inputs
 from jaxsched.models.own.functions import (
@@ -49,9 +49,7 @@ class NnxModule(OwnModule):
         (2, 8)
     """
 
-    module: nnx.Module | Callable[[nnx.Rngs], nnx.Module] = field(
-        metadata={"described": identity_of}
-    )
+    module: nnx.Module | Callable[[nnx.Rngs], nnx.Module] = field(metadata=BY_CONTENT)
 
     def __post_init__(self):
         if not isinstance(self.module, nnx.Module) and not callable(self.module):
