@@ -37,7 +37,7 @@ experiment = Experiment(
         model=Perceptron(),
         data=Arrays((x[300:] / 16, y[300:]), test=(x[:300] / 16, y[:300])),
     ),
-    phases=js.Phase(epochs=20, batch_size=32),
+    phases=(js.Phase(epochs=20, batch_size=32),),
     optimizer=js.SGD(lr, momentum=lr.momentum(high=0.95, low=0.85), weight_decay=5e-4),
 )
 

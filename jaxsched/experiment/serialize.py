@@ -29,10 +29,10 @@ def describe(value: Any) -> Any:
         {'type': 'Phase', 'epochs': 5, 'batch_size': 64}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        found = {"type": type(value).__name__}
+        found, contents = {"type": type(value).__name__}, getattr(value, "content", {})
         for f in _described_fields(value):
             is_by_content = f.metadata.get("described") == "by content"
-            part = value.content[f.name] if is_by_content else describe(getattr(value, f.name))
+            part = contents[f.name] if is_by_content else describe(getattr(value, f.name))
             found |= (
                 _flat(f.name, part) if f.metadata.get("described") == "flat" else {f.name: part}
             )

@@ -80,11 +80,11 @@ def _require_settings(settings: Mapping[str, Any]) -> None:
             raise ValueError(f"fit takes no {name}, got {name}={value!r}; write {fix}.")
 
 
-def _phases(epochs: Any, batch_size: Any) -> Phase:
+def _phases(epochs: Any, batch_size: Any) -> tuple[Phase, ...]:
     for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
         if isinstance(value, str) or not np.isscalar(value):
             raise ValueError(f"fit needs {name} as a number, got {name}={value!r}.")
-    return Phase(epochs, batch_size)
+    return (Phase(epochs, batch_size),)
 
 
 def _loss(value: Any) -> Loss:
@@ -128,7 +128,8 @@ def _arrays(name: str, value: Any) -> tuple[Any, ...]:
         return value
     is_batches = isinstance(value, Iterable) and not hasattr(value, "dtype")
     if callable(value) or (is_batches and not isinstance(value, str | bytes | Mapping)):
-        return arrays_of_batches(name, value)
+        batches: Any = value
+        return arrays_of_batches(name, batches)
     shown = f"{value!r}" if isinstance(value, str) else f"a {type(value).__name__}"
     fix = f"a source such as Cifar10(folder) or Tfds({value!r}) of jaxsched.data"
     fix = fix if isinstance(value, str) else "both"

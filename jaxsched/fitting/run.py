@@ -113,7 +113,8 @@ def _average(program: Program, outcome: Outcome) -> Variables | None:
 
 def _source_text(experiment: Experiment) -> str:
     """The code of the module's class, or of the function that makes it, for the record."""
-    module: Any = experiment.task.model.module
+    task: Any = experiment.task
+    module = task.model.module
     try:
         return inspect.getsource(module if inspect.isfunction(module) else type(module))
     except (OSError, TypeError):  # typed into an interpreter

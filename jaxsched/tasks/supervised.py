@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,12 @@ from jaxsched.models.own.functions import (
 from jaxsched.tasks.losses import CrossEntropy, Loss, require_one_an_example
 from jaxsched.tasks.metrics import LOSS, Metric, MetricSums
 from jaxsched.tasks.task import Inputs, Task, TaskFunctions
+
+if TYPE_CHECKING:
+    ModuleLike: TypeAlias = Any
+else:
+    # The annotation of a field that takes Flax's modules too, and makes this of them.
+    ModuleLike: TypeAlias = OwnModule
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +100,7 @@ class Supervised(Identified, Task):
         {}
     """
 
-    model: OwnModule
+    model: ModuleLike
     data: Source
     loss: Loss = CrossEntropy()
     own_metrics: tuple[OwnMetric, ...] = ()

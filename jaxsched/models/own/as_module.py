@@ -35,7 +35,8 @@ def as_module(value: Any) -> OwnModule:
             fix += f", or lambda rngs: {value.__name__}(…, rngs=rngs) for new weights by the seed"
         raise ValueError(f"expected a module, got the class {value.__name__}; {fix}.")
     if isinstance(value, nnx.Module) or callable(value):
-        return NnxModule(value)
+        module: Any = value
+        return NnxModule(module)
     shown = " ".join(repr(value).split())[:60]
     raise ValueError(
         "expected a module of Flax Linen or NNX, or a function of nnx.Rngs that makes one, got "

@@ -67,7 +67,7 @@ class OwnModule(Identified, Network):
                     f"{self} needs to return logits [B, {num_classes}], one a class, got "
                     f"{described(logits)}; correct its last layer."
                 )
-            return module.init(key, (images,))
+            return module.init(key, (jnp.zeros(images.shape),))
 
         return Model(
             init=init,

@@ -69,7 +69,7 @@ class LinenModule(OwnModule):
         def apply(
             variables: Variables, inputs: Inputs, layers: _Layers, key: jax.Array | None = None
         ) -> tuple[Any, BatchStats]:
-            module = _in_mode(self.module, train=layers.train)
+            module: Any = _in_mode(self.module, train=layers.train)
             streams = {} if key is None else {"dropout": key, "params": jax.random.fold_in(key, 1)}
             with nn.intercept_methods(layers.call):
                 outputs, updated = module.apply(
@@ -83,7 +83,7 @@ class LinenModule(OwnModule):
 
         def init(key: jax.Array, inputs: Inputs) -> Variables:
             require_inputs(str(self), self.module.__call__, len(inputs))
-            module = _in_mode(self.module, train=False)
+            module: Any = _in_mode(self.module, train=False)
             like = [jnp.zeros(array.shape, array.dtype) for array in inputs]
             streams = {"params": key, "dropout": jax.random.fold_in(key, 1)}
             with nn.intercept_methods(_Layers(train=False).call):
@@ -155,7 +155,7 @@ def _told(layer: Any, name: str, value: bool, args: tuple, kwargs: dict) -> dict
 
 def _in_mode(module: nn.Module, *, train: bool) -> nn.Module:
     """Returns the module with those of its fields set that say whether it trains."""
-    told = mode([field.name for field in dataclasses.fields(module)], train=train)
+    told: dict[str, Any] = mode([f.name for f in dataclasses.fields(module)], train=train)
     # What `__call__` takes is said there: Flax's layers refuse to be told twice.
     said = call_mode(module.__call__, train=train)
     told = {name: value for name, value in told.items() if name not in said}
