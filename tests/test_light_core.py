@@ -107,6 +107,7 @@ def test_what_needs_an_extra_names_it():
                 "jaxsched.tune", "jaxsched.bench",
             )),
             lambda: js.plot(js.Constant(0.1), 10),
+            lambda: js.fit(None, None),
             lambda: jaxsched.data.Digits().load(),
         ):
             try:
@@ -127,6 +128,7 @@ def test_what_needs_an_extra_names_it():
         f"jaxsched.tune needs matplotlib, {end.format('tune')}",
         f"jaxsched.bench needs altair, {end.format('bench')}",
         f"plot needs matplotlib, {end.format('plot')}",
+        f"js.fit needs flax, {end.format('train')}",
         f"Digits needs sklearn, {end.format('train')}",
     ], result.stderr
     assert result.returncode == 2

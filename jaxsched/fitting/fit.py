@@ -21,7 +21,7 @@ def fit(
     model: Any,
     train: Any,
     *,
-    optimizer: "Optimizer | optax.GradientTransformation | Schedule",
+    optimizer: "Optimizer | optax.GradientTransformation | Schedule | None" = None,
     test: Any = None,
     loss: "str | Loss | Callable[[Any, Any], Any]" = "cross_entropy",
     epochs: float = 10,
@@ -48,7 +48,8 @@ def fit(
             such batches, which is read once into memory, to be shuffled and cut anew; or a
             `jaxsched.data.Source`. See `Arrays` for what becomes of dtypes.
         optimizer: a spec such as `js.SGD`, whose schedules are in epochs; an Optax transformation,
-            whose schedules count updates; or a schedule, that of plain SGD's learning rate.
+            whose schedules count updates; or a schedule, that of plain SGD's learning rate. There
+            is no default.
         test: the examples to evaluate on, given as `train` is; or the share of `train` to hold out.
             None holds out a tenth.
         loss: "cross_entropy" with whole-number labels, "mean_squared_error", a spec of
@@ -77,6 +78,14 @@ def fit(
         >>> fitted = js.fit(network, (x / 16, y), epochs=5, optimizer=js.Adam(1e-2))
         >>> fitted.rows[-1].test_accuracy > 0.9, fitted.predict(x[:3] / 16).shape
         (True, (3, 10))
+        >>> from flax import nnx
+        >>> numbers = x[:, 27:28] / 16  # a regression: one pixel from all
+        >>> fitted = js.fit(
+        ...     nnx.Linear(64, 1, rngs=nnx.Rngs(0)), (x / 16, numbers), loss="mean_squared_error",
+        ...     optimizer=js.Cosine(0.1, duration="100%"), epochs=3,
+        ... )
+        >>> fitted.rows[-1].test_loss < fitted.rows[0].test_loss, fitted.module(x[:3] / 16).shape
+        (True, (3, 1))
     """
     require_extra("js.fit", "train", "flax", "orbax.checkpoint", "filelock", "platformdirs", "rich")
     from jaxsched.fitting.experiment import experiment_of

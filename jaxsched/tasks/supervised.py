@@ -212,7 +212,15 @@ class _Functions:
         return self._measure(outputs, inputs[-1], counts)[1]
 
     def batch_moments(self, variables: Variables, inputs: Inputs) -> BatchStats:
-        return self.module.batch_moments(variables, inputs[:-1])
+        stats = self.module.batch_moments(variables, inputs[:-1])
+        others = [leaf for leaf in jax.tree.leaves(stats, is_leaf=_is_norm) if not _is_norm(leaf)]
+        if others:
+            raise ValueError(
+                "averaging needs batch statistics that are means and variances, to be estimated "
+                f"for the average, got another array {others[0].shape} in {self.task.model}; "
+                "leave averaging out."
+            )
+        return stats
 
     def _measure(
         self, outputs: Any, targets: jax.Array, counts: jax.Array | None = None
@@ -223,6 +231,11 @@ class _Functions:
         for metric in self.task.own_metrics:
             values[metric.name] = jnp.asarray(metric.function(outputs, targets), jnp.float32)
         return losses, MetricSums.of(losses, counts, **values)
+
+
+def _is_norm(node: Any) -> bool:
+    """Returns whether a node of the batch statistics is that of one batch norm."""
+    return isinstance(node, dict) and set(node) == {"mean", "var"}
 
 
 def _as_inputs(arrays: tuple[Any, ...]) -> Inputs:

@@ -122,7 +122,8 @@ MISTAKES = {
     "a function of no module": ({"model": lambda rngs: rngs}, "a function that makes a flax.nnx"),
     "a function that fails": ({"model": lambda rngs: NnxMlp()}, "fails to make a module"),
     # The run.
-    "lr": ({"lr": 0.1}, "write optimizer=js.SGD(0.1, momentum=0.9)"),
+    "no optimizer": ({"optimizer": None}, "write js.SGD(0.1, momentum=0.9)"),
+    "lr": ({"lr": 0.1, "optimizer": None}, "write optimizer=js.SGD(0.1, momentum=0.9)"),
     "no field": ({"dropout": 0.1}, "fit takes no dropout"),
     "a number for an optimizer": ({"optimizer": 0.1}, "write js.SGD(0.1, momentum=0.9)"),
     "the name of an optimizer": ({"optimizer": "adam"}, "got 'adam'"),

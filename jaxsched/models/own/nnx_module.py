@@ -115,6 +115,7 @@ class NnxModule(OwnModule):
 
     def functions(self, axis_name: str | None = None) -> ModuleFunctions:
         """See `OwnModule.functions`."""
+        template = self._module  # made here, where nothing is traced
 
         def call(module: Any, inputs: Inputs, *, train: bool) -> Any:
             if train and axis_name is not None:
@@ -122,7 +123,7 @@ class NnxModule(OwnModule):
             return module(*inputs, **call_mode(module.__call__, train=train))
 
         def init(key: jax.Array, inputs: Inputs) -> Variables:
-            require_inputs(str(self), self._module.__call__, len(inputs))
+            require_inputs(str(self), template.__call__, len(inputs))
             module = self.module
             if not isinstance(module, nnx.Module):
                 module = self._made(nnx.Rngs(key))
