@@ -105,4 +105,4 @@ def fit(
         seed=seed,
         settings=settings,
     )
-    return run(experiment, None if workdir is None else Path(workdir), on_evaluation)
+    return run(experiment, None if workdir is None else Path(workdir).expanduser(), on_evaluation)

@@ -68,6 +68,7 @@ REGRESSION = {"loss": "mean_squared_error", "train": (X, TARGETS)}
 MISTAKES = {
     # The data.
     "one array": ({"train": X}, "give both"),
+    "a list of arrays": ({"train": [X, Y]}, "give whole arrays as a tuple, (x, y)"),
     "x alone": ({"train": (X,)}, "as in train=(x, y)"),
     "lengths": ({"train": (X, Y[:50])}, "same number of examples, got 60 in x, 50 in y"),
     "test lengths": ({"test": (X[:9], Y[:8])}, "test needs arrays with the same number"),
@@ -169,3 +170,13 @@ def test_predict_knows_the_inputs_of_training():
             fitted.predict(*wrong)
     with pytest.raises(ValueError, match=r"averaging=js\.Averaging"):
         fitted.predict(X, averaged=True)
+
+
+def test_a_schedule_that_outlasts_the_run_is_said(monkeypatch):
+    def compiles(*arguments, **options):
+        raise AssertionError("it came to a program")
+
+    monkeypatch.setattr(Program, "__init__", compiles)
+    updates_for_epochs = js.SGD(js.Cosine(0.1, duration=1000))
+    with pytest.warns(UserWarning, match="lr"), pytest.raises(AssertionError, match="program"):
+        js.fit(**{**GOOD, "optimizer": updates_for_epochs})

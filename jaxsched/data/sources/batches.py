@@ -51,11 +51,11 @@ def arrays_of_batches(
 
 def _checked(name: str, batch: Any, first: tuple[np.ndarray, ...] | None) -> tuple[np.ndarray, ...]:
     if not isinstance(batch, tuple | list) or len(batch) < 2:
-        what = f"a dict with {sorted(batch)}" if isinstance(batch, dict) else type(batch).__name__
-        raise ValueError(
-            f"{name} needs to be a tuple of inputs and targets, got {what}; give a generator of "
-            'tuples, such as ((b["image"], b["label"]) for b in batches).'
-        )
+        what, fix = f"a {type(batch).__name__}", "give whole arrays as a tuple, (x, y)"
+        if isinstance(batch, dict):
+            what = f"a dict with {sorted(batch)}"
+            fix = 'give a generator, such as ((b["image"], b["label"]) for b in batches)'
+        raise ValueError(f"{name} needs to be a tuple of inputs and targets, got {what}; {fix}.")
     arrays = tuple(map(np.asarray, batch))
     shapes = [list(array.shape) for array in arrays]
     if any(array.ndim == 0 for array in arrays) or len({len(array) for array in arrays}) > 1:
