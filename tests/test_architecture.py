@@ -128,7 +128,7 @@ def code_lines(path):
 
 HEAVY = (
     "altair", "flax", "grain", "matplotlib", "orbax", "rich", "scipy.stats", "sklearn",
-    "tensorflow", "tensorflow_datasets", "tyro",
+    "tensorflow", "tensorflow_datasets", "tokenizers", "tyro",
 )  # fmt: skip
 
 

@@ -22,6 +22,10 @@ from jaxsched.data.sources.streamed_tfds import StreamedTfds as StreamedTfds
 from jaxsched.data.sources.subset import Subset as Subset
 from jaxsched.data.sources.synthetic import Synthetic as Synthetic
 from jaxsched.data.sources.tfds import Tfds as Tfds
+from jaxsched.data.text.python_docs import PythonDocs as PythonDocs
+from jaxsched.data.text.text_dataset import TextDataset as TextDataset
+from jaxsched.data.text.text_files import TextFiles as TextFiles
+from jaxsched.data.text.token_files import TokenFiles as TokenFiles
 from jaxsched.data.transforms.augment import Augment as Augment
 from jaxsched.data.transforms.augment import example_keys as example_keys
 from jaxsched.data.transforms.augment import normalise as normalise

@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from jaxsched.optim.chain import (
 )
 from jaxsched.optim.fields import is_known_number, is_traced, require_fields
 from jaxsched.optim.hyperparams import hyperparams
+from jaxsched.optim.kernels import Which, mask_of
 from jaxsched.optim.lr_factors import (
     LrFactors,
     factors_of,
@@ -34,6 +35,14 @@ from jaxsched.optim.ranges import require_in_range, require_schedules_in_range
 from jaxsched.optim.stateful import Abel, Averaging, NoiseEstimate, Plateau, Swag
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Product, Schedule
+
+
+class EffectiveRates(NamedTuple):
+    """How fast an update moves the weights along the gradient, and shrinks them."""
+
+    lr: jax.Array  # f32[], the sum of a gradient's effects on this update and later ones
+    shrinkage: jax.Array  # f32[], the share of a weight that the weight decay subtracts
+    decays: Callable[[optax.Params], optax.Params] | None  # which weights; None for all
 
 
 @dataclass(frozen=True)
@@ -148,11 +157,11 @@ class Optimizer:
             return self.abel.decay_factor
         return self.plateau.factor if self.plateau is not None else 1.0
 
-    def effective_rates(self, opt_state: optax.OptState) -> tuple[jax.Array, jax.Array] | None:
+    def effective_rates(self, opt_state: optax.OptState) -> EffectiveRates | None:
         """Returns how fast an update moves the weights along the gradient, and shrinks them.
 
-        The two rates are those of the update that made this state. None if the change of |w|² has
-        no such terms, as for Adam.
+        The rates are those of the update that made this state. None if the change of |w|² has no
+        such terms, as for Adam.
         """
         del opt_state
 
@@ -209,9 +218,11 @@ class SGD(Optimizer):
     Attributes:
         lr: the learning rate, a schedule in epochs.
         momentum: the momentum, a schedule in epochs.
-        weight_decay: the weight decay of every parameter, a schedule in epochs.
+        weight_decay: the weight decay, a schedule in epochs.
         nesterov: whether the momentum is Nesterov's.
         coupling: "l2", "times_lr" or "independent".
+        decay_mask: what decays: "all" parameters, as in the four papers, or "kernels" alone, which
+            spares biases, norms' scales and embeddings.
 
     Source:
         Sutskever et al., "On the importance of initialization and momentum" (ICML 2013); Loshchilov
@@ -231,6 +242,7 @@ class SGD(Optimizer):
     weight_decay: Setting = ZERO
     nesterov: bool = False
     coupling: Coupling = "l2"
+    decay_mask: Which = field(default="all", metadata={"described": "unless default"})
 
     def links(self, plan: Plan) -> list[Link]:
         """Builds the chain up to the learning rate; see `Optimizer.links`."""
@@ -241,9 +253,11 @@ class SGD(Optimizer):
         moments: list[Link] = []
         if not is_zero(self.momentum):
             moments.append(("momentum", inject_schedules(trace, plan, momentum=self.momentum)))
-        return couple_weight_decay(plan, self.lr, moments, self.weight_decay, self.coupling)
+        return couple_weight_decay(
+            plan, self.lr, moments, self.weight_decay, self.coupling, self.decay_mask
+        )
 
-    def effective_rates(self, opt_state: optax.OptState) -> tuple[jax.Array, jax.Array]:
+    def effective_rates(self, opt_state: optax.OptState) -> EffectiveRates:
         """Returns the effective learning rate, and the share of w that an update subtracts from it.
 
         Formula:
@@ -259,7 +273,8 @@ class SGD(Optimizer):
         effective_lr = lr / (1 - found.get("momentum", 0.0))
         # The factor of the weight decay. The scales act on the whole update, so on the decay too.
         factors = {"l2": effective_lr, "times_lr": lr, "independent": jnp.asarray(scales)}
-        return effective_lr, factors[self.coupling] * found.get("weight_decay", 0.0)
+        shrinkage = factors[self.coupling] * found.get("weight_decay", 0.0)
+        return EffectiveRates(effective_lr, shrinkage, mask_of(self.decay_mask))
 
 
 @dataclass(frozen=True)
@@ -275,8 +290,9 @@ class Adam(Optimizer):
         b1: the decay of the mean, which is Adam's momentum; a schedule in epochs.
         b2: the decay of the mean square; a schedule in epochs.
         eps: keeps the quotient finite.
-        weight_decay: the weight decay of every parameter, a schedule in epochs.
+        weight_decay: the weight decay, a schedule in epochs.
         coupling: how the weight decay depends on the learning rate, see `SGD`; "times_lr" is AdamW.
+        decay_mask: what decays, "all" parameters or "kernels" alone, see `SGD`.
 
     Source:
         Kingma and Ba, "Adam" (arXiv 1412.6980), algorithm 1.
@@ -296,6 +312,7 @@ class Adam(Optimizer):
     eps: float = 1e-8
     weight_decay: Setting = ZERO
     coupling: Coupling = "l2"
+    decay_mask: Which = field(default="all", metadata={"described": "unless default"})
 
     def __post_init__(self):
         super().__post_init__()
@@ -309,7 +326,9 @@ class Adam(Optimizer):
             return optax.scale_by_adam(b1=b1, b2=b2, eps=self.eps)
 
         moments = ("moments", inject_schedules(scale_by_adam, plan, b1=self.b1, b2=self.b2))
-        return couple_weight_decay(plan, self.lr, [moments], self.weight_decay, self.coupling)
+        return couple_weight_decay(
+            plan, self.lr, [moments], self.weight_decay, self.coupling, self.decay_mask
+        )
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from jaxsched.extras import require_extra
 require_extra("jaxsched.tasks", "train", "flax")
 
 from jaxsched.tasks.image_classification import ImageClassification as ImageClassification
+from jaxsched.tasks.language_model import LanguageModel as LanguageModel
 from jaxsched.tasks.losses import CrossEntropy as CrossEntropy
 from jaxsched.tasks.losses import Loss as Loss
 from jaxsched.tasks.losses import MeanSquaredError as MeanSquaredError

@@ -10,6 +10,7 @@ from jax import lax
 
 from jaxsched.models import BatchStats, Params
 from jaxsched.optim.lr_factors import stop_frozen
+from jaxsched.optim.optimizers import EffectiveRates
 from jaxsched.tasks import MetricSums, TaskFunctions
 from jaxsched.train.step.micro_batches import Batch, MicroBatches
 from jaxsched.train.step.state import TrainState
@@ -17,7 +18,7 @@ from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.train.step.weight_norms import NormChange
 from jaxsched.transforms.base import squared_norm
 
-NormRates: TypeAlias = Callable[[optax.OptState], tuple[jax.Array, jax.Array] | None]
+NormRates: TypeAlias = Callable[[optax.OptState], EffectiveRates | None]
 Update: TypeAlias = Callable[[TrainState, MicroBatches], tuple[TrainState, UpdateSums]]
 
 
@@ -50,7 +51,7 @@ def make_update(
         task: the task's functions, built with the same axis name.
         tx: the Optax chain.
         axis_name: the mapped axis over replicas, if there is one.
-        norm_rates: a function from the state of `tx` to η and η λ of the update that made this
+        norm_rates: a function from the state of `tx` to the rates of the update that made this
             state, or to None for an optimizer without them. If it returns them, the sums hold a
             `NormChange`. None measures nothing.
         factors_of: a function from parameters to the factor of each one's learning rate, which `tx`

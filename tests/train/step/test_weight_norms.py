@@ -37,8 +37,22 @@ def test_rates_against_the_update_itself(coupling, momentum):
     state, update = tx.init(w), jax.jit(tx.update)
     for _ in range(200):  # w stays the same, so the buffer fills with one gradient and one decay
         updates, state = update(np.array([0.0, 1.0], np.float32), state, w)
-    rate, shrinkage = optimizer.effective_rates(state)
+    rate, shrinkage, _ = optimizer.effective_rates(state)
     np.testing.assert_allclose(updates, [-50 * float(shrinkage), -float(rate)], rtol=1e-4)
+
+
+def test_what_is_spared_by_the_decay_has_no_term_of_it():
+    params = {"head": {"kernel": np.ones((2, 3), np.float32), "bias": np.ones(3, np.float32)}}
+    optimizer = js.SGD(0.5, weight_decay=0.1, decay_mask="kernels")
+    tx = optimizer.transformation(js.Plan((js.Phase(1, 1),), num_examples=4))
+    zeros = jax.tree.map(np.zeros_like, params)
+    updates, state = tx.update(zeros, tx.init(params), params)
+    change = NormChange.of(zeros, params, optimizer.effective_rates(state))
+    after = jax.tree.map(np.add, params, updates)
+    # To first order in the decay, of which the second is half of a twentieth.
+    expected = squared_norms(after) - squared_norms(params)
+    np.testing.assert_allclose(change.decay, expected, rtol=0.03)
+    assert change.decay.tolist() == pytest.approx([-2 * 0.05 * 6])
 
 
 def plain_sgd(experiment, **changes):
