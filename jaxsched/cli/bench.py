@@ -14,9 +14,9 @@ from jaxsched.cli.paths import UserPath, require_folder
 from jaxsched.cli.printing import print_line
 from jaxsched.cli.reporting import reported
 from jaxsched.experiment import Preview, misfits, read_source
+from jaxsched.file_lock import waiting
 from jaxsched.plotting.previews import draw_schedules
 from jaxsched.train import SignalHandler
-from jaxsched.train.checkpointing.file_lock import waiting
 from jaxsched.train.population.strategy import StrategyChoice
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from jaxsched.data import Dataset, Source
 from jaxsched.experiment import Experiment, describe, misfits
 from jaxsched.plan import Plan
-from jaxsched.tracking.environment import environment, peak_memory
+from jaxsched.tracking.devices import environment, peak_memory
 from jaxsched.tracking.record_writer import RecordWriter
 from jaxsched.tracking.records import Run
 from jaxsched.train import (

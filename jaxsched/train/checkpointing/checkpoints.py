@@ -11,7 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from filelock import FileLock
 
-from jaxsched.train.checkpointing.file_lock import holder, remove, take
+from jaxsched.file_lock import holder, remove, take
 from jaxsched.train.checkpointing.integrity import (
     array_layout,
     arrays_checksum,

@@ -138,7 +138,7 @@ def test_a_study_whose_runs_all_diverged_has_a_page(browser, tmp_path):
     write_page(made_up(2, 0, end=end), tmp_path / "page.html")
     browser.open(tmp_path / "page.html")
     assert "diverged at update 1" in browser.ask("document.querySelector('main').textContent")
-    assert browser.ask(lines("accuracy")) == 0
+    assert browser.ask(lines("metric")) == 0
 
 
 def test_text_from_records_is_never_markup(tmp_path):
@@ -238,10 +238,10 @@ def test_browser_draws_every_chart_without_a_message_or_a_network(browser, sched
     assert browser.driver.get_log("browser") == []
     charts = browser.ask("document.querySelectorAll('.chart').length")
     assert charts == browser.ask("document.querySelectorAll('.chart svg.marks').length") >= 7
-    described = "document.querySelector('#accuracy [role=graphics-document]').ariaLabel"
+    described = "document.querySelector('#metric [role=graphics-document]').ariaLabel"
     assert "Test accuracy" in browser.ask(described)
     # Ten experiments, and the averages of two.
-    assert browser.ask(lines("accuracy")) == 12
+    assert browser.ask(lines("metric")) == 12
     log = browser.driver.get_log("performance")
     events = [json.loads(entry["message"])["message"] for entry in log]
     urls = {
@@ -256,7 +256,7 @@ def test_browser_draws_the_values_of_the_records(browser, schedulers):
     results, path = schedulers
     browser.open(path)
     labels = browser.ask(
-        "[...document.querySelectorAll('#accuracy .mark-symbol path')]"
+        "[...document.querySelectorAll('#metric .mark-symbol path')]"
         ".map(path => path.getAttribute('aria-label'))"
     )
     runs = results.runs_of("restarts")
@@ -271,13 +271,13 @@ def test_browser_changes_the_time_axis_by_keyboard(browser, schedulers):
     results, path = schedulers
     names = results.manifest.names
     browser.open(path)
-    assert "updates" in browser.ask(words("accuracy"))
+    assert "updates" in browser.ask(words("metric"))
     units = {"examples": "examples", "epoch": "epochs", "train_seconds": "training seconds"}
     for time_axis, unit in units.items():
         browser.find("input[name=time_axis]:checked").send_keys(Keys.ARROW_RIGHT)
-        browser.until(f"return {words('accuracy')}.includes('{unit}')")
+        browser.until(f"return {words('metric')}.includes('{unit}')")
         assert browser.ask("document.activeElement.value") == time_axis
-        for chart in ("accuracy", "reached", "norm"):
+        for chart in ("metric", "reached", "norm"):
             browser.until(f"return {words(chart)}.includes('{unit}')")
         # The axis ends at a round number beyond the experiment that took longest.
         lasts = ([r.evaluations[-1][time_axis] for r in results.runs_of(name)] for name in names)
@@ -289,17 +289,17 @@ def test_browser_hides_an_experiment_by_keyboard(browser, schedulers):
     _, path = schedulers
     browser.open(path)
     browser.find("input[value=group_norm]").send_keys(" ")
-    for chart, left in (("accuracy", 11), ("norm", 9), ("reached", 9)):
+    for chart, left in (("metric", 11), ("norm", 9), ("reached", 9)):
         browser.until(f"return {lines(chart)} === {left}")
     browser.find("input[value=group_norm]").send_keys(" ")
-    browser.until(f"return {lines('accuracy')} === 12")
+    browser.until(f"return {lines('metric')} === 12")
 
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_browser_never_scrolls_sideways(browser, schedulers, width):
     browser.open(schedulers[1], width=width)
     assert browser.ask("document.documentElement.scrollWidth") <= width
-    drawn = "document.querySelector('#accuracy svg').getBoundingClientRect().width"
+    drawn = "document.querySelector('#metric svg').getBoundingClientRect().width"
     assert width / 2 < browser.ask(drawn) < width
 
 
@@ -308,9 +308,7 @@ def test_browser_follows_the_preference_for_a_dark_theme(browser, schedulers):
         colour = browser.ask(script)
         return sum(int(part) for part in colour.strip("rgb()").split(",")) / 3
 
-    target = (
-        "getComputedStyle(document.querySelector('#accuracy .mark-rule.role-mark line')).stroke"
-    )
+    target = "getComputedStyle(document.querySelector('#metric .mark-rule.role-mark line')).stroke"
     paper = "getComputedStyle(document.body).backgroundColor"
     for scheme, is_dark in (("light", False), ("dark", True)):
         browser.open(schedulers[1], scheme=scheme)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from jaxsched.bench import MedianBest, Published, Study, StudyManifest, load_study, resolve_target
+from jaxsched.bench.study.manifest import TEST_ACCURACY
 from jaxsched.data import Digits
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
@@ -83,14 +84,14 @@ def test_rule_takes_the_median_of_the_best_evaluations_not_of_the_last():
         record("steps", [0.99], end=None),  # not finished
         record("other", [1.0]),
     ]
-    target = resolve_target(MedianBest("steps"), records)
-    assert target.accuracy == pytest.approx(0.85)  # of 0.9 and 0.8
+    target = resolve_target(MedianBest("steps"), TEST_ACCURACY, records)
+    assert target.value == pytest.approx(0.85)  # of 0.9 and 0.8
     assert target.origin == "median over 2 runs of the best evaluation of steps"
 
 
 def test_rule_without_a_run_of_the_baseline_raises():
     with pytest.raises(ValueError, match="steps, which has no finished run yet"):
-        resolve_target(MedianBest("steps"), [record("other", [1.0])])
+        resolve_target(MedianBest("steps"), TEST_ACCURACY, [record("other", [1.0])])
 
 
 FILE = """

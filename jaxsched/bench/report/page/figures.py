@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 
 from jaxsched.batch_size.noise_scale import noise_scale
-from jaxsched.bench.report.curves import TIME_AXES, Value, column, lowest_accuracy
+from jaxsched.bench.report.curves import Value, column, worst_shown
 from jaxsched.bench.report.page.charts import (
     ChartRows,
     chart_of,
@@ -46,32 +46,49 @@ class Figure:
     spec: Mapping[str, Any] | None
 
 
-def accuracy_figure(results: Results) -> Figure:
-    """Makes the figure of test accuracy over time, of raw and averaged weights, with the target."""
+def metric_figure(results: Results) -> Figure:
+    """Makes the figure of the study's metric over time, of raw and averaged weights."""
+    metric = results.metric
     raw, averaged = (
         curve_rows(results, lambda run, name=name: column(name))
-        for name in ("test_accuracy", "averaged_test_accuracy")
+        for name in (metric.name, f"averaged_{metric.name}")
     )
-    lowest = lowest_accuracy(results)
     y = alt.Y(
-        title="test accuracy",
-        axis=alt.Axis(format="~%"),
-        scale=alt.Scale(domainMin=max(0.0, math.floor(100 * lowest - 2) / 100), zero=False),
+        title=metric.words,
+        axis=alt.Axis(format="~%") if metric.is_share else alt.Axis(),
+        scale=_scale(results, raw),
     )
-    layers = median_layers(results, y, ".2%")
+    layers = median_layers(results, y, ".2%" if metric.is_share else ".6~g")
     text = (
         "Lines are medians over seeds, and bands contain the middle half of the seeds. The dashed "
-        "line is the target."
+        f"line is the target.{' Lower is better.' if metric.better == 'lower' else ''}"
     )
     if averaged:
         line = chart_over_time("averaged").mark_line(strokeDash=_DOTS, strokeWidth=3, clip=True)
         layers.append(line.encode(x=x_of_time(), y="median:Q", color=colours(results)))
         text += " Dotted lines are the averaged weights."
     rule = alt.Chart(alt.NamedData("target")).mark_rule(strokeDash=[5, 4], color=alt.expr("ink"))
-    layers.append(rule.encode(y="accuracy:Q"))
-    target: ChartRows = [{"accuracy": results.target.accuracy}]
+    layers.append(rule.encode(y="value:Q"))
+    target: ChartRows = [{"value": results.target.value}]
     datasets = {"points": raw, "averaged": averaged, "target": target}
-    return Figure("Test accuracy", text, specification(layers, datasets, results, _LARGE))
+    title = metric.words.capitalize()
+    return Figure(title, text, specification(layers, datasets, results, _LARGE))
+
+
+def _scale(results: Results, rows: ChartRows) -> alt.Scale:
+    """A scale that leaves out what is far worse than the target, so that the rest is told apart."""
+    worst, metric = worst_shown(results), results.metric
+    is_higher_better = metric.better == "higher"
+    if metric.is_share:  # two points beyond, at a whole per cent
+        percent = math.floor(100 * worst - 2) if is_higher_better else math.ceil(100 * worst + 2)
+        end = min(max(percent / 100, 0.0), 1.0)
+    else:
+        best = metric.best([results.target.value, *(row["median"] for row in rows)])
+        assert best is not None
+        end = worst - 0.05 * (best - worst)
+    if is_higher_better:
+        return alt.Scale(domainMin=end, zero=False)
+    return alt.Scale(domainMax=end, zero=False)
 
 
 def reached_figure(results: Results) -> Figure:
@@ -102,8 +119,8 @@ def _reached_rows(results: Results, name: str) -> ChartRows:
     There are separate rows for each axis of time, because the order of runs depends on it.
     """
     runs, rows = results.runs_of(name), []
-    for time_axis in TIME_AXES if runs else ():
-        curve = reached_curve(times_to_target(runs, results.target.accuracy, time_axis))
+    for time_axis in results.time_axes if runs else ():
+        curve = reached_curve(times_to_target(runs, results.target, time_axis))
         end = _longest(results, time_axis)
         corners = zip(curve.times, curve.shares, curve.low, curve.high, strict=True)
         shared = {"experiment": name, "time_axis": time_axis, "n": curve.n}
@@ -185,14 +202,17 @@ def schedule_figures(results: Results) -> list[Figure]:
 
 def _noise_scale(record: Record) -> Value:
     """The noise scale g at the row's last update; None for optimizers other than SGD."""
+    optimizer = record.header["config"].get("optimizer")
+    is_sgd = isinstance(optimizer, Mapping) and optimizer.get("type") == "SGD"
 
     def value(row: Mapping[str, Any]) -> float | None:
         lr, momentum = column("learning_rate")(row), column("momentum")(row)
-        batch_size = row["batch_size"]
-        num_examples = round(row["examples"] / row["epoch"])
-        is_sgd = record.header["config"]["optimizer"]["type"] == "SGD"
-        if not is_sgd or lr is None or momentum is None or not momentum < 1:
+        batch_size = row.get("batch_size")
+        if lr is None or momentum is None or not momentum < 1 or batch_size is None:
             return None
+        if not is_sgd or not row.keys() >= {"examples", "epoch"}:
+            return None
+        num_examples = round(row["examples"] / row["epoch"])
         # A learning rate of 0 and a full batch have g = 0, which a logarithmic axis cannot show.
         if not lr > 0 or batch_size >= num_examples:
             return None

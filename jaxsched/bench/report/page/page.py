@@ -12,7 +12,7 @@ import vl_convert
 from jaxsched.bench.report.curves import TIME_AXES
 from jaxsched.bench.report.page.figures import (
     Figure,
-    accuracy_figure,
+    metric_figure,
     norm_figure,
     profile_figure,
     reached_figure,
@@ -21,6 +21,7 @@ from jaxsched.bench.report.page.figures import (
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.report.tables import comparison_cells, summary_cells
 from jaxsched.bench.statistics import evidence
+from jaxsched.bench.values import final_value
 from jaxsched.experiment.diff import differences
 from jaxsched.output import write_text
 from jaxsched.plotting.style import colour, dashes
@@ -72,17 +73,21 @@ def write_page(results: Results, path: Path) -> None:
     figures, schedules = _figures(results), _schedules(results)
     text = _TEMPLATES.get_template("page.html.j2").render(
         results=results,
-        time_axes=TIME_AXES,
+        final_value=final_value,
+        target_short=_short_target(results),
+        time_axes={axis: TIME_AXES[axis] for axis in results.time_axes},
         legend=list(_legend(results)),
         summary=_summary(results),
-        comparisons=comparison_cells(results) if results.by_accuracy else [],
+        comparisons=comparison_cells(results) if results.by_final else [],
         published=list(_published(results)),
         figures=figures,
         schedules=schedules,
         specs={key: fig.spec for key, fig in {**figures, **schedules}.items() if fig.spec},
         configs=list(_configs(results)),
         machines=_machines(results.records),
-        sources=list(dict.fromkeys(record.header["source"] for record in results.records)),
+        sources=[
+            text for text in dict.fromkeys(r.header["source"] for r in results.records) if text
+        ],
         library=_library(),
     )
     write_text(path, text)
@@ -97,7 +102,7 @@ def _library() -> str:
 def _figures(results: Results) -> dict[str, Figure]:
     """The figures for which the records have data, by the key of their place on the page."""
     figures = {
-        "accuracy": accuracy_figure(results),
+        "metric": metric_figure(results),
         "reached": reached_figure(results),
         "profile": profile_figure(results),
         "norm": norm_figure(results),
@@ -127,29 +132,36 @@ def _legend(results: Results) -> Iterator[_Entry]:
 def _summary(results: Results) -> list[tuple[str, ...]]:
     """The table of results with two more columns: the significance and the evidence."""
     heading, *rows = summary_cells(results, intervals=True)
-    baseline, target = results.manifest.baseline, f"{results.target.accuracy:.1%}"
+    baseline, metric = results.manifest.baseline, results.metric
+    target = _short_target(results)
+    side = "above" if metric.better == "higher" else "below"
     claims = {
-        accuracy.name: evidence(accuracy, steps)
-        for accuracy, steps in zip(results.by_accuracy, results.by_steps, strict=True)
+        final.name: evidence(final, steps, metric)
+        for final, steps in zip(results.by_final, results.by_steps, strict=True)
     }
     claims[baseline] = f"the baseline; n = {len(results.runs_of(baseline))}"
     return [
         (
             *heading,
-            f"mean significantly above {target} from step",
+            f"mean significantly {side} {target} from step",
             f"evidence, compared with {baseline}",
         ),
         *((*row, _significant_from(results, row[0]), claims.get(row[0], "")) for row in rows),
     ]
 
 
+def _short_target(results: Results) -> str:
+    value, metric = results.target.value, results.metric
+    return f"{value:.1%}" if metric.is_share else metric.format(value)
+
+
 def _significant_from(results: Results, name: str) -> str:
-    row = results.significantly_above.get(name)
+    row = results.significantly_better.get(name)
     return "never" if row is None else f"{row['step']:,}"
 
 
 class _Published(NamedTuple):
-    """A published accuracy beside ours, in per cent."""
+    """A published value beside ours; in per cent if it is a share."""
 
     name: str
     published: str
@@ -159,23 +171,25 @@ class _Published(NamedTuple):
 
 
 def _published(results: Results) -> Iterator[_Published]:
-    """The published accuracies with ours.
+    """The published values with ours.
 
-    If an experiment averages its weights, ours is the accuracy of the average, because papers on
+    If an experiment averages its weights, ours is the value of the average, because papers on
     averaging publish that.
     """
+    metric = results.metric
     summaries = {summary.name: summary for summary in results.summaries}
     for name, published in results.manifest.published.items():
         summary = summaries.get(name)
         cells = ("", "")
-        if summary is not None and summary.accuracy_mean is not None:
+        if summary is not None and summary.final_mean is not None:
             averaged = summary.averaged_mean
-            kind, ours = (
-                ("", summary.accuracy_mean) if averaged is None else ("averaged, ", averaged)
+            kind, ours = ("", summary.final_mean) if averaged is None else ("averaged, ", averaged)
+            cells = (
+                f"{metric.format_mean(ours, None)} ({kind}n={summary.final_n})",
+                metric.format_change(ours - published.value),
             )
-            difference = f"{100 * (ours - published.accuracy):+.2f}"
-            cells = (f"{100 * ours:.2f} ({kind}n={summary.accuracy_n})", difference)
-        yield _Published(name, f"{100 * published.accuracy:.2f}", *cells, published.source)
+        value = metric.format_mean(published.value, None)
+        yield _Published(name, value, *cells, published.source)
 
 
 class _Config(NamedTuple):
@@ -202,6 +216,12 @@ def _config_without_name(record: Record) -> dict[str, Any]:
     """The run's config without its name and seed, which differ anyway."""
     config = record.header["config"]
     return {key: value for key, value in config.items() if key not in ("name", "seed")}
+
+
+def _sources(records: Sequence[Record]) -> list[str]:
+    """The texts of the study's files, each once; a loop of others may have recorded none."""
+    texts = dict.fromkeys(record.header["source"] for record in records)
+    return [text for text in texts if text]
 
 
 class _Machine(NamedTuple):
