@@ -6,11 +6,14 @@
     jaxsched report runs/reinforcement_l2 --target 475 --metric test_return --baseline late
     python experiments/studies/reinforcement_figure.py
 
-A run takes two seconds on a core, its compilation ten to twenty.
+With the name of one of the two studies, study.py makes the runs of that one alone. A run takes two
+seconds on a core, its compilation ten to twenty.
 """
 
 import contextlib
 import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import schedules
@@ -46,10 +49,10 @@ def record(study: str, link: Link, seed: int, peak: float, workdir: Path) -> Non
                 run.evaluation(**row)
 
 
-def main(workdir: Path = Path("runs")) -> None:
-    """Makes all runs that have not finished yet."""
+def main(studies: Iterable[str], workdir: Path = Path("runs")) -> None:
+    """Makes all runs of these studies that have not finished yet."""
     tuned = json.loads(FILE.read_text(encoding="utf-8"))
-    for study in L2:
+    for study in studies:
         for name, link in schedules.SCHEDULES.items():
             for seed in SEEDS:
                 with contextlib.suppress(FileExistsError):  # has finished before
@@ -58,4 +61,4 @@ def main(workdir: Path = Path("runs")) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or L2)
