@@ -11,13 +11,13 @@ import jaxsched as js
 from jaxsched.data import Cifar10
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
+from jaxsched.tasks import ImageClassification
 
 lr = js.OneCycle(peak=0.4, duration="100%")
 
 experiment = Experiment(
     name="cifar10_resnet8",
-    model=CifarResNet(depth=8, width=16),
-    data=Cifar10(folder="data"),
+    task=ImageClassification(model=CifarResNet(depth=8, width=16), data=Cifar10(folder="data")),
     phases=(js.Phase(epochs=10, batch_size=128),),
     optimizer=js.SGD(lr, momentum=lr.momentum(high=0.95, low=0.85), weight_decay=5e-4),
 )

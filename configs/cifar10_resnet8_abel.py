@@ -15,11 +15,13 @@ import jaxsched as js
 from jaxsched.data import Cifar10, Subset
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
+from jaxsched.tasks import ImageClassification
 
 experiment = Experiment(
     name="cifar10_resnet8_abel",
-    model=CifarResNet(depth=8, width=8),
-    data=Subset(Cifar10(folder="data"), num_train=5_000),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=8), data=Subset(Cifar10(folder="data"), num_train=5_000)
+    ),
     phases=(js.Phase(epochs=30, batch_size=32),),
     optimizer=js.SGD(0.1, momentum=0.9, weight_decay=2e-3, abel=js.Abel(decay_factor=0.2)),
 )

@@ -13,13 +13,13 @@ import jaxsched as js
 from jaxsched.data import Cifar10
 from jaxsched.experiment import Experiment
 from jaxsched.models import R18
+from jaxsched.tasks import ImageClassification
 
 cycle = js.OneCycle(peak=0.1, duration=20)
 
 experiment = Experiment(
     name="cifar10_swa",
-    model=R18,
-    data=Cifar10(folder="data"),
+    task=ImageClassification(model=R18, data=Cifar10(folder="data")),
     phases=(js.Phase(epochs=30, batch_size=128),),
     optimizer=js.SGD(
         lr=js.Sequence((cycle, js.Constant(0.01)), boundaries=(20,)),

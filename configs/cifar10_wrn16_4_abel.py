@@ -18,11 +18,11 @@ import jaxsched as js
 from jaxsched.data import Cifar10
 from jaxsched.experiment import Experiment
 from jaxsched.models import WideResNet
+from jaxsched.tasks import ImageClassification
 
 experiment = Experiment(
     name="cifar10_wrn16_4_abel",
-    model=WideResNet(depth=16, widen=4),
-    data=Cifar10(folder="data"),
+    task=ImageClassification(model=WideResNet(depth=16, widen=4), data=Cifar10(folder="data")),
     phases=(js.Phase(epochs=200, batch_size=128),),
     optimizer=js.SGD(
         0.1,

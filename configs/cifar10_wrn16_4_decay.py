@@ -18,6 +18,7 @@ import jaxsched as js
 from jaxsched.data import Cifar10
 from jaxsched.experiment import Experiment
 from jaxsched.models import BatchNorm, WideResNet
+from jaxsched.tasks import ImageClassification
 
 traded = js.trade(
     js.MultiStep(0.1, milestones=(60, 120, 160), factor=0.2),
@@ -32,8 +33,9 @@ traded = js.trade(
 
 experiment = Experiment(
     name="cifar10_wrn16_4_decay",
-    model=WideResNet(depth=16, widen=4, norm=BatchNorm(ghost=128)),
-    data=Cifar10(folder="data"),
+    task=ImageClassification(
+        model=WideResNet(depth=16, widen=4, norm=BatchNorm(ghost=128)), data=Cifar10(folder="data")
+    ),
     phases=traded.phases,
     optimizer=js.SGD(traded.lr, traded.momentum, traded.weight_decay),
     max_device_batch=1280,

@@ -16,11 +16,13 @@ import jaxsched as js
 from jaxsched.data import Augment, ImageFolder
 from jaxsched.experiment import Experiment
 from jaxsched.models import RESNET50
+from jaxsched.tasks import ImageClassification
 
 experiment = Experiment(
     name="imagenet_resnet50",
-    model=RESNET50,
-    data=ImageFolder("~/imagenet"),
+    task=ImageClassification(
+        model=RESNET50, data=ImageFolder("~/imagenet"), augment=Augment(pad=0)
+    ),
     phases=(js.Phase(epochs=90, batch_size=8192),),
     optimizer=js.SGD(
         js.Warmup(js.MultiStep(3.2, milestones=(30, 60, 80), factor=0.1), duration=5, start=0.1),
@@ -28,6 +30,6 @@ experiment = Experiment(
         weight_decay=1e-4,
         nesterov=True,
     ),
-    augment=Augment(pad=0),  # the flip; the crop is made while decoding
+    # the flip; the crop is made while decoding
     precision="bfloat16",
 )

@@ -24,6 +24,7 @@ import jaxsched as js
 from jaxsched.data import Augment, ImageFolder
 from jaxsched.experiment import Experiment
 from jaxsched.models import RESNET50, BatchNorm
+from jaxsched.tasks import ImageClassification
 
 traded = js.trade(
     js.Warmup(js.MultiStep(3.0, milestones=(30, 60, 80), factor=0.1), duration=5, start=0.1),
@@ -37,11 +38,14 @@ traded = js.trade(
 
 experiment = Experiment(
     name="imagenet_resnet50_inception_batch",
-    model=dataclasses.replace(RESNET50, norm=BatchNorm(ghost=32)),
-    data=ImageFolder("~/imagenet"),
+    task=ImageClassification(
+        model=dataclasses.replace(RESNET50, norm=BatchNorm(ghost=32)),
+        data=ImageFolder("~/imagenet"),
+        augment=Augment(pad=0),
+    ),
     phases=traded.phases,
     optimizer=js.SGD(traded.lr, traded.momentum, traded.weight_decay),
-    augment=Augment(pad=0),  # the flip; the crop is made while decoding
+    # the flip; the crop is made while decoding
     max_device_batch=256,
     precision="bfloat16",
 )

@@ -18,9 +18,10 @@ from jax.typing import DTypeLike
 from sklearn.datasets import load_digits
 
 import jaxsched as js
-from jaxsched.data import Augment, Dataset, Images, Source, channel_statistics
+from jaxsched.data import Augment, ImageDataset, Images, Source, channel_statistics
 from jaxsched.experiment import Experiment
 from jaxsched.models import Model, Network
+from jaxsched.tasks import ImageClassification
 from jaxsched.train import Program, train
 
 
@@ -30,7 +31,7 @@ class MyDigits(Source):
 
     num_test: int = 300
 
-    def load(self) -> Dataset:
+    def load(self) -> ImageDataset:
         """Reads the scans; the first ones are the test split."""
         pixels, labels = load_digits(return_X_y=True)
         images = (15 * pixels).astype(np.uint8).reshape(-1, 8, 8, 1)  # height, width, channels
@@ -38,7 +39,7 @@ class MyDigits(Source):
         test = Images(images[: self.num_test], labels[: self.num_test])
         rest = Images(images[self.num_test :], labels[self.num_test :])
         mean, std = channel_statistics(rest.images)
-        return Dataset("my digits", rest, test, "test", tuple("0123456789"), mean, std)
+        return ImageDataset("my digits", rest, test, "test", tuple("0123456789"), mean, std)
 
 
 @dataclass(frozen=True)
@@ -76,17 +77,17 @@ class Perceptron(Network):
 lr = js.OneCycle(peak=0.1, duration="100%")
 experiment = Experiment(
     name="own_data_and_network",
-    model=Perceptron(),
-    data=MyDigits(),
+    task=ImageClassification(
+        model=Perceptron(), data=MyDigits(), augment=Augment(pad=0, flip=False)
+    ),
     phases=(js.Phase(epochs=20, batch_size=32),),
     optimizer=js.SGD(lr, momentum=lr.momentum(high=0.95, low=0.85), weight_decay=5e-4),
-    augment=Augment(pad=0, flip=False),
 )
 
 
 def main() -> float:
     """Trains; returns the final test accuracy."""
-    program = Program(experiment, experiment.data.load())
+    program = Program(experiment, experiment.task.data.load())
     return train(program, seed=0, on_evaluation=lambda row: None).rows[-1].test_accuracy
 
 

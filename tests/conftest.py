@@ -15,6 +15,7 @@ import jaxsched as js
 from jaxsched.data import Augment, Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.train import Program
 
 jax.config.update("jax_num_cpu_devices", 4)
@@ -46,19 +47,21 @@ PHASES = (js.Phase(epochs=1.5, batch_size=16), js.Phase(epochs=1.5, batch_size=2
 def experiment():
     return Experiment(
         name="small",
-        model=ResNet(stages=(1,), width=2),
+        task=ImageClassification(
+            model=ResNet(stages=(1,), width=2),
+            data=Synthetic(num_train=100, num_test=50, num_classes=4),
+            augment=Augment(pad=1, flip=True),
+        ),
         # 100 is no multiple of 16 or 24, so that batches straddle the epochs.
-        data=Synthetic(num_train=100, num_test=50, num_classes=4),
         phases=PHASES,
         optimizer=js.SGD(js.Cosine(0.1, duration=3), momentum=0.9, weight_decay=1e-3),
-        augment=Augment(pad=1, flip=True),
         num_devices=1,
     )
 
 
 @pytest.fixture(scope="session")
 def program(experiment):
-    return Program(experiment, experiment.data.load())
+    return Program(experiment, experiment.task.data.load())
 
 
 class RecordLines:

@@ -19,7 +19,7 @@ LIBRARY = (
     "schedules", "plan", "transforms", "optim", "batch_size",
 )  # fmt: skip
 # What the trainer adds.
-TRAINER = (*LIBRARY, "models", "data", "experiment", "train")
+TRAINER = (*LIBRARY, "models", "data", "tasks", "experiment", "train")
 # What each part may import from the package, apart from itself.
 ALLOWED = {
     "extras": (),
@@ -38,8 +38,9 @@ ALLOWED = {
     "lr_finder": ("text",),
     "models": ("extras", "field_types"),
     "data": ("extras",),
-    "experiment": (*LIBRARY, "models", "data"),
-    "train": (*LIBRARY, "models", "data", "experiment"),
+    "tasks": ("extras", "field_types", "metric", "models", "data"),
+    "experiment": (*LIBRARY, "models", "data", "tasks"),
+    "train": (*LIBRARY, "models", "data", "tasks", "experiment"),
     "tracking": TRAINER,
     "plotting": TRAINER,
     # Siblings: neither imports the other.

@@ -32,7 +32,7 @@ def load(name):
 
 
 def num_train(experiment):
-    data = experiment.data
+    data = experiment.task.data
     return data.num_train if isinstance(data, Subset) else NUM_TRAIN[type(data)]
 
 
@@ -50,7 +50,7 @@ def noise(experiment, epochs):
 def test_it_loads_under_its_own_name_and_its_batches_divide(path):
     experiment = load(path.stem)
     assert experiment.name == path.stem
-    group, most = experiment.model.batch_group, experiment.max_device_batch
+    group, most = experiment.task.model.batch_group, experiment.max_device_batch
     plan = experiment.plan(num_train(experiment))
     assert misfits(experiment, plan) == ()
     for size in plan.batch_sizes:

@@ -21,19 +21,20 @@ from jaxsched.models import (
     ResNet,
     WideResNet,
 )
+from jaxsched.tasks import ImageClassification
 from jaxsched.tune import Grid, RangeTest, Recipe
 
 OPTIMIZER = js.SGD(js.OneCycle(0.1, duration=1), momentum=0.9)
 EXPERIMENT = Experiment(
     name="tiny",
-    model=CifarResNet(depth=8),
-    data=Digits(),
+    task=ImageClassification(model=CifarResNet(depth=8), data=Digits()),
     phases=(js.Phase(epochs=1, batch_size=32),),
     optimizer=OPTIMIZER,
 )
 STUDY = Study(name="study", experiments=(EXPERIMENT,), seeds=(0,), target=0.9)
 SPECS = [
     EXPERIMENT,
+    EXPERIMENT.task,
     STUDY,
     CifarResNet(depth=8),
     ResNet(),
@@ -83,11 +84,6 @@ def test_every_field_of_a_wrong_type_is_named(spec):
             r"optimizer as an Optimizer, got Gradient.*; give Adam.* or SGD\(…\)",
         ),
         ({"optimizer": js.SGD}, r"optimizer as an Optimizer, got the class SGD; write SGD\(…\)"),
-        (
-            {"data": "cifar10"},
-            r"data as a Source, got 'cifar10'; give Cifar10\(…\) or .* Digits\(…\)",
-        ),
-        ({"model": CifarResNet}, r"model as a Network, got the class Cifar.*; write Cifar"),
         ({"seed": "1"}, r"seed as a whole number, got '1'; write 1 without quotes"),
         ({"seed": 1.0}, r"seed as a whole number, got 1\.0; write 1\."),
         ({"seed": True}, r"seed as a whole number, got True"),
@@ -95,17 +91,33 @@ def test_every_field_of_a_wrong_type_is_named(spec):
         ({"weight_norms": 1}, r"weight_norms as True or False, got 1"),
         ({"max_device_batch": 2.5}, r"max_device_batch as a whole number or None, got 2\.5"),
         ({"driver": "tpu"}, r"driver as 'jit' or 'pmap', got 'tpu'"),
-        ({"augment": None}, r"augment as an Augment, got None; give Augment\(…\)"),
-        ({"data": Own(is_grey=1)}, r"data\.is_grey as True or False, got 1"),
-        ({"data": Own(size=2.5)}, r"data\.size as a whole number, got 2\.5"),
-        ({"data": Own(sources=("digits",))}, r"data\.sources\.0 as a Source, got 'digits'"),
-        ({"data": Own(sources=(Own(size="1"),))}, r"data\.sources\.0\.size as a whole number"),
-        ({"data": Own(sources=Digits())}, r"data\.sources as a tuple of Source, got Digits\("),
     ],
 )
 def test_the_message_says_what_belongs_there_what_came_and_the_fix(changes, message):
     with pytest.raises(ValueError, match=f"^Experiment needs {message}"):
         dataclasses.replace(EXPERIMENT, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"data": "cifar10"},
+            r"data as a Source, got 'cifar10'; give Cifar10\(…\) or .* Digits\(…\)",
+        ),
+        ({"model": CifarResNet}, r"model as a Network, got the class Cifar.*; write Cifar"),
+        ({"data": Own(is_grey=1)}, r"data\.is_grey as True or False, got 1"),
+        ({"data": Own(size=2.5)}, r"data\.size as a whole number, got 2\.5"),
+        ({"data": Own(sources=("digits",))}, r"data\.sources\.0 as a Source, got 'digits'"),
+        ({"data": Own(sources=(Own(size="1"),))}, r"data\.sources\.0\.size as a whole number"),
+        ({"data": Own(sources=Digits())}, r"data\.sources as a tuple of Source, got Digits\("),
+        ({"augment": 4}, r"augment as an Augment or None, got 4"),
+        ({"label_smoothing": 1.0}, r"label_smoothing within \[0, 1\), got 1\.0"),
+    ],
+)
+def test_a_task_is_checked_too(changes, message):
+    with pytest.raises(ValueError, match=f"^ImageClassification needs {message}"):
+        EXPERIMENT.with_task(**changes)
 
 
 @pytest.mark.parametrize(

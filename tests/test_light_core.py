@@ -141,11 +141,14 @@ import jaxsched as js
 from jaxsched.data import Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
+from jaxsched.tasks import ImageClassification
 
 experiment = Experiment(
     name="tiny",
-    model=CifarResNet(depth=8, width=2),
-    data=Synthetic(num_train=32, num_test=16),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=2),
+        data=Synthetic(num_train=32, num_test=16),
+    ),
     phases=(js.Phase(epochs=1, batch_size=16),),
     optimizer=js.SGD(js.OneCycle(0.1, duration=1)),
     num_devices=1,

@@ -23,7 +23,7 @@ SEED = 1
 
 def measured(experiment: Experiment) -> dict[str, object]:
     """Measures the last weights' test accuracy, in per cent, with both kinds of statistics."""
-    program = Program(experiment, experiment.data.load())
+    program = Program(experiment, experiment.task.data.load())
     outcome = train(program, SEED, on_evaluation=lambda row: None)
     recomputed = program.recompute_batch_stats(
         outcome.state.params,
@@ -37,7 +37,7 @@ def measured(experiment: Experiment) -> dict[str, object]:
         "run": experiment.name,
         "seed": SEED,
         "running": round(100 * outcome.rows[-1].test_accuracy, 2),
-        "recomputed": round(100 * with_recomputed.accuracy, 2),
+        "recomputed": round(100 * program.metric_values(with_recomputed)["accuracy"], 2),
     }
 
 

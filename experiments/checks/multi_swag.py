@@ -22,6 +22,7 @@ import jaxsched as js
 from jaxsched.data import Cifar10, Subset
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet, Params, Variables
+from jaxsched.tasks import ImageClassification
 from jaxsched.tracking import environment
 from jaxsched.train import Program, TrainState, evaluate_ensemble, train
 
@@ -32,8 +33,9 @@ RESULTS = Path(__file__).parents[1] / "results" / "multi_swag.json"
 cycle = js.OneCycle(0.1, duration=6)
 experiment = Experiment(
     name="multi_swag",
-    model=CifarResNet(depth=8, width=8),
-    data=Subset(Cifar10(folder="data"), num_train=5_000),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=8), data=Subset(Cifar10(folder="data"), num_train=5_000)
+    ),
     phases=(js.Phase(epochs=12, batch_size=32),),
     optimizer=js.SGD(
         lr=js.Sequence((cycle, js.Constant(0.03)), boundaries=(6,)),
@@ -62,7 +64,7 @@ def draws(program: Program, state: TrainState, seed: int) -> list[Variables]:
 
 def main() -> None:
     """Trains the runs, evaluates the ensembles, prints and writes the results."""
-    program = Program(experiment, experiment.data.load())
+    program = Program(experiment, experiment.task.data.load())
     states = {s: train(program, s, on_evaluation=lambda row: print(row)).state for s in SEEDS}
     averages = {s: member(program, program.averaged_params(x), s) for s, x in states.items()}
     drawn = {s: draws(program, x, s) for s, x in states.items()}

@@ -34,6 +34,7 @@ from jaxsched.experiment import Experiment
 from jaxsched.lr_finder.suggest import MAXIMUM_RULE
 from jaxsched.models import CifarResNet, GroupNorm
 from jaxsched.plotting.style import COLOURS, plain
+from jaxsched.tasks import ImageClassification
 from jaxsched.text import markdown_rows
 from jaxsched.train import keep_compiled, split_cpu
 from jaxsched.tune import RangeTest, RangeTestRuns
@@ -47,25 +48,27 @@ RULES = ("steepest", "valley", "minimum_tenth", "smith_max", "bottom")
 
 digits = Experiment(
     name="digits",
-    model=CifarResNet(depth=8, width=8),
-    data=Digits(),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=8), data=Digits(), augment=Augment(pad=1, flip=False)
+    ),
     phases=(js.Phase(epochs=20, batch_size=32),),
     optimizer=js.SGD(0.1, weight_decay=5e-4),
-    augment=Augment(pad=1, flip=False),
 )
 cifar10 = Experiment(
     name="cifar10",
-    model=CifarResNet(depth=8, width=8),
-    data=Subset(Cifar10("data"), num_train=10_000),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=8), data=Subset(Cifar10("data"), num_train=10_000)
+    ),
     phases=(js.Phase(epochs=8, batch_size=64),),
     optimizer=js.SGD(0.1, weight_decay=5e-4),
     evaluate_every=4.0,
 )
 group_norm = dataclasses.replace(
-    cifar10,
+    cifar10.with_task(
+        model=CifarResNet(depth=8, width=8, norm=GroupNorm()),
+        data=Subset(Cifar10("data"), num_train=5000),
+    ),
     name="group_norm",
-    model=CifarResNet(depth=8, width=8, norm=GroupNorm()),
-    data=Subset(Cifar10("data"), num_train=5000),
     phases=(js.Phase(epochs=8, batch_size=32),),
 )
 SEEDS = {"digits": tuple(range(10)), "cifar10": (0, 1, 2), "group_norm": (0, 1, 2)}
@@ -84,7 +87,7 @@ def suggested(task: Experiment, console: Console) -> js.Suggestions:
     test = RangeTest()
     runs = RangeTestRuns(
         one_cycle(task, GRID[0], "test"),
-        tracking.load(task.data),
+        tracking.load(task.task.data),
         test,
         RUNS / "curves",
         source_text=SOURCE,

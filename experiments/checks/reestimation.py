@@ -18,6 +18,7 @@ import jaxsched as js
 from jaxsched.data import Cifar10
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.tracking import environment
 from jaxsched.train import Program, train
 from jaxsched.train.step.batch_norm_stats import relative_error
@@ -27,8 +28,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "reestimation.json"
 
 experiment = Experiment(
     name="reestimation",
-    model=CifarResNet(depth=8, width=8),
-    data=Cifar10(folder="data"),
+    task=ImageClassification(model=CifarResNet(depth=8, width=8), data=Cifar10(folder="data")),
     phases=(js.Phase(epochs=2, batch_size=32),),
     optimizer=js.SGD(
         js.OneCycle(0.1, duration="100%"),
@@ -42,7 +42,7 @@ experiment = Experiment(
 
 def main() -> None:
     """Trains once, recomputes statistics from each number of examples, prints and writes."""
-    program = Program(experiment, experiment.data.load())
+    program = Program(experiment, experiment.task.data.load())
     state = train(program, 0, on_evaluation=print).state
     params, step = program.averaged_params(state), program.plan.total_steps
     networks = {
@@ -51,7 +51,8 @@ def main() -> None:
     rows = []
     for n, network in networks.items():
         error = relative_error(network["batch_stats"], networks[SIZES[-1]]["batch_stats"])
-        accuracy = jax.device_get(program.evaluate(network)).accuracy
+        sums = jax.device_get(program.evaluate(network))
+        accuracy = float(program.metric_values(sums)["accuracy"])
         rows.append({"examples": n, "error": float(error), "accuracy": accuracy})
         print(f"{n:6,} examples  error {float(error):.4f}  accuracy {accuracy:.2%}")
     content = {"experiment": experiment.digest(), "environment": environment(), "rows": rows}

@@ -8,7 +8,6 @@ metrics and its clock), and in that loop with the data streamed from the host. T
 one process, each on all cores; the numbers are medians over rounds.
 """
 
-import dataclasses
 import statistics
 import time
 
@@ -18,14 +17,17 @@ import jaxsched as js
 from jaxsched.data import Streamed, Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.train import Program, split_cpu, train
 
 NUM_ROUNDS = 7
 UPDATES = 64
 experiment = Experiment(
     name="dispatch_cost",
-    model=CifarResNet(depth=8, width=16),
-    data=Synthetic(num_train=UPDATES * 128, num_test=8, image_size=32),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=16),
+        data=Synthetic(num_train=UPDATES * 128, num_test=8, image_size=32),
+    ),
     phases=(js.Phase(epochs=1, batch_size=128),),
     optimizer=js.SGD(js.Cosine(0.1, duration=1), momentum=0.9, weight_decay=5e-4),
 )
@@ -50,9 +52,9 @@ def in_a_run(program: Program) -> float:
 def main() -> None:
     """Runs the rounds and prints the medians and their ratio to one dispatch of all updates."""
     split_cpu()
-    program = Program(experiment, experiment.data.load())
-    stream = dataclasses.replace(experiment, data=Streamed(experiment.data))
-    streamed = Program(stream, stream.data.load())
+    program = Program(experiment, experiment.task.data.load())
+    stream = experiment.with_task(data=Streamed(experiment.task.data))
+    streamed = Program(stream, stream.task.data.load())
     contestants = {
         "one dispatch of all": lambda: in_dispatches_of(program, UPDATES),
         "one dispatch an update": lambda: in_dispatches_of(program, 1),

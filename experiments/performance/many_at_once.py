@@ -19,6 +19,7 @@ import jaxsched as js
 from jaxsched.data import Digits, Source, Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet, Model, Network
+from jaxsched.tasks import ImageClassification
 from jaxsched.tracking import environment
 from jaxsched.train import Member, split_cpu
 from jaxsched.tune import prepare, seconds_per_update
@@ -68,8 +69,7 @@ def experiment(model: Network, data: Source, batch_size: int) -> Experiment:
     """An experiment with this network, data and batch size."""
     return Experiment(
         name="run",
-        model=model,
-        data=data,
+        task=ImageClassification(model=model, data=data),
         phases=(js.Phase(epochs=10, batch_size=batch_size),),
         optimizer=js.SGD(js.Cosine(0.1, duration="100%"), momentum=0.9, weight_decay=5e-4),
     )
@@ -97,7 +97,7 @@ def measured(experiment: Experiment) -> dict[str, float]:
         )
         for lr in rates
     ]
-    dataset = experiment.data.load()
+    dataset = experiment.task.data.load()
     ways = {way: prepare(members, dataset, way) for way in ("in_turn", "devices", "vmap")}
     turns = [
         {way: 1e3 * seconds_per_update(found, members, UPDATES) for way, found in ways.items()}

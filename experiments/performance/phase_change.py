@@ -25,14 +25,17 @@ import jaxsched as js
 from jaxsched.data import Cifar10, Subset
 from jaxsched.experiment import Experiment
 from jaxsched.models import BatchNorm, CifarResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.train import Program, keep_compiled
 
 NUM_ROUNDS = 3
 FIRST, SECOND = 32, 160
 experiment = Experiment(
     name="phase_change",
-    model=CifarResNet(depth=8, width=8, norm=BatchNorm(ghost=32)),
-    data=Subset(Cifar10(folder="data"), num_train=10_000),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=8, norm=BatchNorm(ghost=32)),
+        data=Subset(Cifar10(folder="data"), num_train=10_000),
+    ),
     phases=(js.Phase(epochs=4, batch_size=FIRST), js.Phase(epochs=0.5, batch_size=SECOND)),
     optimizer=js.SGD(0.025, momentum=0.9, weight_decay=5e-4),
     max_device_batch=32,
@@ -114,7 +117,7 @@ def in_a_process(cache: str) -> float:
 
 def main() -> None:
     """Runs the rounds, prints the medians and all numbers."""
-    dataset = experiment.data.load()
+    dataset = experiment.task.data.load()
     if sys.argv[1:] == ["compile"]:
         keep_compiled()
         print(at_the_boundary(Program(experiment, dataset)))

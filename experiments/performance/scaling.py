@@ -30,6 +30,7 @@ import jaxsched as js
 from jaxsched.data import Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.tracking import environment
 from jaxsched.train import Program, train
 
@@ -63,14 +64,16 @@ class Case:
         """The trainer's own program for this case."""
         experiment = Experiment(
             name="scaling",
-            model=CifarResNet(depth=8, width=16),
-            data=Synthetic(num_train=256, num_test=8, image_size=32),
+            task=ImageClassification(
+                model=CifarResNet(depth=8, width=16),
+                data=Synthetic(num_train=256, num_test=8, image_size=32),
+            ),
             phases=(js.Phase(NUM_EPOCHS, self.batch_size),),
             optimizer=js.SGD(lr=0.01, momentum=0.9, weight_decay=5e-4),
             driver=self.driver,
             num_devices=self.devices,
         )
-        return Program(experiment, experiment.data.load())
+        return Program(experiment, experiment.task.data.load())
 
 
 CASES = tuple(

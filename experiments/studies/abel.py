@@ -28,6 +28,7 @@ from jaxsched.bench import Study, published_in
 from jaxsched.data import Augment, Cifar10, Subset
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet, WideResNet
+from jaxsched.tasks import ImageClassification
 
 RATE = 0.1
 FACTOR = 0.2
@@ -76,10 +77,9 @@ def schedules(base: Experiment, weight_decay: float) -> tuple[Experiment, ...]:
     }
     return tuple(
         dataclasses.replace(
-            base,
+            base.with_task(augment=augment),
             name=f"{schedule}_{setting}",
             optimizer=dataclasses.replace(optimizer, weight_decay=decay),
-            augment=augment,
         )
         for setting, (decay, augment) in settings.items()
         for schedule, optimizer in optimizers.items()
@@ -101,8 +101,9 @@ def robustness(base: Experiment) -> tuple[Experiment, ...]:
 
 base = Experiment(
     name="late",
-    model=CifarResNet(depth=8, width=8),
-    data=Subset(Cifar10(folder="data"), num_train=5_000),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=8), data=Subset(Cifar10(folder="data"), num_train=5_000)
+    ),
     phases=(js.Phase(epochs=30, batch_size=32),),
     optimizer=js.SGD(
         js.MultiStep(RATE, milestones=("85%",), factor=FACTOR),
@@ -112,9 +113,7 @@ base = Experiment(
     evaluate_every=2.0,
 )
 large = dataclasses.replace(
-    base,
-    model=WideResNet(depth=28, widen=10),
-    data=Cifar10(folder="data"),
+    base.with_task(model=WideResNet(depth=28, widen=10), data=Cifar10(folder="data")),
     phases=(js.Phase(epochs=200, batch_size=128),),
     optimizer=dataclasses.replace(base.optimizer, weight_decay=5e-4, nesterov=True),
 )

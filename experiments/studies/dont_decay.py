@@ -38,6 +38,7 @@ from jaxsched.bench import Study, published_in
 from jaxsched.data import Cifar10, Subset
 from jaxsched.experiment import Experiment
 from jaxsched.models import BatchNorm, CifarResNet, WideResNet
+from jaxsched.tasks import ImageClassification
 
 NUM_TRAIN = 10_000
 MAX_BATCH_SIZE = NUM_TRAIN // 10
@@ -115,7 +116,7 @@ def traded(run: Experiment, **how: Any) -> Experiment:
         **schedules,
         batch_size=phase.batch_size,
         epochs=phase.epochs,
-        multiple_of=run.model.batch_group or 1,
+        multiple_of=run.task.batch_group or 1,
         **how,
     )
     kept = {name: getattr(trade, name) for name in schedules}
@@ -150,8 +151,10 @@ def by_noise(base: Experiment, rate: float, max_batch_size: int) -> Experiment:
 
 base = Experiment(
     name="decay",
-    model=CifarResNet(depth=8, width=8, norm=BatchNorm(ghost=32)),
-    data=Subset(Cifar10(folder="data"), num_train=NUM_TRAIN),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=8, norm=BatchNorm(ghost=32)),
+        data=Subset(Cifar10(folder="data"), num_train=NUM_TRAIN),
+    ),
     phases=(js.Phase(epochs=12, batch_size=32),),
     optimizer=js.SGD(RATE, momentum=0.9, weight_decay=5e-4),
     evaluate_every=1.5,
@@ -164,8 +167,9 @@ bouncing = dataclasses.replace(longer, optimizer=js.SGD(0.1, momentum=0.9, weigh
 
 large = Experiment(
     name="decay",
-    model=WideResNet(depth=16, widen=4, norm=BatchNorm(ghost=128)),
-    data=Cifar10(folder="data"),
+    task=ImageClassification(
+        model=WideResNet(depth=16, widen=4, norm=BatchNorm(ghost=128)), data=Cifar10(folder="data")
+    ),
     phases=(js.Phase(epochs=200, batch_size=128),),
     optimizer=js.SGD(FULL_RATE, momentum=0.9, weight_decay=5e-4),
     evaluate_every=2.0,

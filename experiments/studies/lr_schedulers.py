@@ -29,6 +29,7 @@ from jaxsched.bench import MedianBest, Study, published_in
 from jaxsched.data import Cifar10, Subset
 from jaxsched.experiment import Experiment
 from jaxsched.models import R18, CifarResNet, GroupNorm, Network
+from jaxsched.tasks import ImageClassification
 
 PUBLISHED = published_in(
     "H. Desai, Experiments with CIFAR10, ResNet-18, n=1",
@@ -102,9 +103,8 @@ def experiments(
 
     multi_step = run("multi_step", 50, js.MultiStep(0.05 * rate, ("50%", "80%"), factor=0.1))
     group_norm = dataclasses.replace(
-        multi_step,
+        multi_step.with_task(model=grouped),
         name="group_norm",
-        model=grouped,
         phases=(js.Phase(50 / scale, batch_size // 4),),
     )
     restarts = js.CosineRestarts(0.2 * rate, first=20 / scale, multiplier=2)
@@ -120,13 +120,16 @@ def experiments(
 
 small = Experiment(
     name="small",
-    model=CifarResNet(depth=8, width=8),
-    data=Subset(Cifar10(folder="data"), num_train=10_000),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=8), data=Subset(Cifar10(folder="data"), num_train=10_000)
+    ),
     phases=(js.Phase(10, 32),),
     optimizer=js.SGD(0.1),
     evaluate_every=0.5,
 )
-large = dataclasses.replace(small, model=R18, data=Cifar10(folder="data"), evaluate_every=1.0)
+large = dataclasses.replace(
+    small.with_task(model=R18, data=Cifar10(folder="data")), evaluate_every=1.0
+)
 
 sizes = {
     "cpu": Study(

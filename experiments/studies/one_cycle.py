@@ -44,6 +44,7 @@ from jaxsched.bench import Study, published_in
 from jaxsched.data import Augment, Cifar10, Subset
 from jaxsched.experiment import Experiment
 from jaxsched.models import BatchNorm, CifarResNet
+from jaxsched.tasks import ImageClassification
 
 EPOCHS = 8
 BATCH_SIZE = 100
@@ -156,11 +157,14 @@ def batch_sizes(one_cycle: Experiment, *phases: js.Phase) -> tuple[Experiment, .
 
 cycle = Experiment(
     name="cycle",
-    model=CifarResNet(depth=20, width=8, norm=BatchNorm(momentum=0.95, ghost=50)),
-    data=Subset(Cifar10(folder="data"), num_train=5_000),
+    task=ImageClassification(
+        model=CifarResNet(depth=20, width=8, norm=BatchNorm(momentum=0.95, ghost=50)),
+        data=Subset(Cifar10(folder="data"), num_train=5_000),
+        augment=Augment(pad=0),
+    ),
     phases=(js.Phase(EPOCHS, BATCH_SIZE),),
     optimizer=js.SGD(triangle(PEAK), momentum=0.9, weight_decay=1e-4),
-    augment=Augment(pad=0),  # mirrored only
+    # mirrored only
     evaluate_every=EPOCHS / 4,
     max_device_batch=50,  # one group of batch norm at a time is fastest on a CPU
 )
@@ -171,18 +175,18 @@ one_cycle = dataclasses.replace(
 )
 
 large_cycle = dataclasses.replace(
-    cycle,
-    model=CifarResNet(depth=56, norm=BatchNorm(momentum=0.95, ghost=125)),
-    data=Cifar10(folder="data"),
+    cycle.with_task(
+        model=CifarResNet(depth=56, norm=BatchNorm(momentum=0.95, ghost=125)),
+        data=Cifar10(folder="data"),
+    ),
     phases=(js.Phase(epochs=200, batch_size=1000),),
     optimizer=js.SGD(triangle(3.0), momentum=0.9, weight_decay=1e-4),
     evaluate_every=10.0,
     max_device_batch=None,
 )
 large_one_cycle = dataclasses.replace(
-    large_cycle,
+    large_cycle.with_task(model=CifarResNet(depth=56, norm=BatchNorm(momentum=0.95, ghost=64))),
     name="one_cycle",
-    model=CifarResNet(depth=56, norm=BatchNorm(momentum=0.95, ghost=64)),
     phases=(js.Phase(epochs=95, batch_size=512),),
     optimizer=one_cycle.optimizer,
 )
@@ -211,7 +215,7 @@ sizes = {
         name="one_cycle_full",
         experiments=(
             large_cycle,
-            *(dataclasses.replace(run, model=slow) for run in stepped),
+            *(run.with_task(model=slow) for run in stepped),
             *settings_of(large_cycle),
             *cyclical_momentum(large_one_cycle),
             *batch_sizes(large_one_cycle, js.Phase(70, 256), js.Phase(116, 1024)),

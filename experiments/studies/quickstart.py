@@ -12,17 +12,18 @@ from jaxsched.bench import Study
 from jaxsched.data import Augment, Digits
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
+from jaxsched.tasks import ImageClassification
 
 PEAK = 0.2
 one_cycle = js.OneCycle(PEAK, duration="100%")
 
 constant = Experiment(
     name="constant",
-    model=CifarResNet(depth=8, width=8),
-    data=Digits(),
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=8), data=Digits(), augment=Augment(pad=1, flip=False)
+    ),
     phases=(js.Phase(epochs=20, batch_size=32),),
     optimizer=js.SGD(lr=PEAK, momentum=0.9, weight_decay=5e-4),
-    augment=Augment(pad=1, flip=False),
 )
 
 

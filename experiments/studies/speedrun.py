@@ -59,6 +59,7 @@ from jaxsched.bench import Study, published_in
 from jaxsched.data import Augment, Cifar10
 from jaxsched.experiment import Experiment
 from jaxsched.models import R9, R18
+from jaxsched.tasks import ImageClassification
 
 SEEDS = tuple(range(10))
 PUBLISHED = published_in(
@@ -88,9 +89,9 @@ def ladder(
         base, name="multi_step", optimizer=js.SGD(steps, 0.9, weight_decay=5e-4)
     )
     one_cycle = dataclasses.replace(base, name="one_cycle", optimizer=cycling)
-    light_crop = dataclasses.replace(one_cycle, name="light_crop", augment=light)
+    light_crop = dataclasses.replace(one_cycle.with_task(augment=light), name="light_crop")
     nesterov = dataclasses.replace(light_crop, name="nesterov", optimizer=looking_ahead)
-    speedrun = dataclasses.replace(nesterov, name="speedrun", label_smoothing=0.1)
+    speedrun = dataclasses.replace(nesterov.with_task(label_smoothing=0.1), name="speedrun")
 
     (phase,) = base.phases
     rungs = tuple(
@@ -111,14 +112,13 @@ def averaged(run: Experiment) -> Experiment:
 
 small = Experiment(
     name="small",
-    model=dataclasses.replace(R9, width=8),
-    data=Cifar10(folder="data"),
+    task=ImageClassification(model=dataclasses.replace(R9, width=8), data=Cifar10(folder="data")),
     phases=(js.Phase(1, 32),),
     optimizer=js.SGD(0.1),
     evaluate_every=0.75 / 4,
 )
 large = dataclasses.replace(
-    small, model=R18, phases=(js.Phase(1, 512),), evaluate_every=1.0, precision="bfloat16"
+    small.with_task(model=R18), phases=(js.Phase(1, 512),), evaluate_every=1.0, precision="bfloat16"
 )
 
 sizes = {

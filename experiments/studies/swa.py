@@ -17,6 +17,7 @@ from jaxsched.bench import Study
 from jaxsched.data import Cifar10, Subset
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
+from jaxsched.tasks import ImageClassification
 
 NETWORK = CifarResNet(depth=8, width=8)
 DATA = Subset(Cifar10(folder="data"), num_train=5_000)
@@ -30,8 +31,7 @@ SEEDS = (0, 1)
 cycle = js.OneCycle(PEAK, duration=CYCLE)
 swa = Experiment(
     name="swa",
-    model=NETWORK,
-    data=DATA,
+    task=ImageClassification(model=NETWORK, data=DATA),
     phases=(js.Phase(CYCLE + AVERAGED, BATCH_SIZE),),
     optimizer=js.SGD(
         lr=js.Sequence((cycle, js.Constant(SWA_RATE)), boundaries=(CYCLE,)),

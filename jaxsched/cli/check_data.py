@@ -26,7 +26,7 @@ class CheckData(ExperimentCommand):
     def run(self, rest: Sequence[str], console: Console) -> None:
         """Runs the command; `rest` holds its options and fields of its experiment."""
         options = self.parse(rest, CheckDataOptions, "check-data")
-        data = tracking.load(options.experiment.data)
+        data = tracking.load(options.experiment.task.data)
         splits = {"train": data.train, data.evaluated_on: data.test}
         streamed = {n: split for n, split in splits.items() if isinstance(split, StreamedImages)}
         errors: dict[str, list[str]] = {name: [] for name in splits}

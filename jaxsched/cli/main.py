@@ -19,6 +19,7 @@ from jaxsched.extras import require_extra
 
 _COMMANDS = (
     "train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe", "check-data",
+    "algoperf",
 )  # fmt: skip
 # After their config file come fields of its experiment, which are unknown until it is loaded.
 _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe", "check-data")

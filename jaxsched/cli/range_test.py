@@ -32,7 +32,7 @@ class RangeTest(ExperimentCommand):
         checked_plan(options.experiment)
         runs = tune.RangeTestRuns(
             options.experiment,
-            tracking.load(options.experiment.data),
+            tracking.load(options.experiment.task.data),
             options.range_test,
             options.workdir,
             source_text=self.source_text,

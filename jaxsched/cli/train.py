@@ -67,8 +67,8 @@ class Train(ExperimentCommand):
         print_plan(experiment, plan, console)
         path = tracking.record_path(options.workdir, experiment, seed)
         start = ResumeOptions(path.with_suffix(""), options.resume, options.start_from)
-        data = tracking.load(experiment.data)
-        driver, _ = split_over_devices(experiment, plan, data.train.image_shape)
+        data = tracking.load(experiment.task.data)
+        driver, _ = split_over_devices(experiment, plan, data)
         profile = None
         if options.profile is not None:
             profile = ProfiledUpdates(path.with_suffix(".profile"), *options.profile)
@@ -82,7 +82,7 @@ class Train(ExperimentCommand):
             progress.start(plan.examples_at(plan.total_steps))
             progress.show(f"{experiment.name}: compiling")
             program = Program(experiment, data, read_workers=options.read_workers)
-            run = progress.run(f"{experiment.name}, seed {seed}")
+            run = progress.run(f"{experiment.name}, seed {seed}", experiment.task.main_metric)
             policy = CheckpointPolicy(
                 lambda: checkpoints,
                 program,
@@ -193,8 +193,9 @@ def _cost_summary(program: Program, outcome: Outcome) -> str:
     peaks = tracking.peak_memory(program)
     memory = [f"{size / 1e9:.2f} GB ({where})" for where, size in peaks.items()]
     return (
-        f"{compiled}; trained in {last.train_seconds:.1f} s ({outcome.images_per_second:,.0f} "
-        f"images/s), evaluated in {last.evaluation_seconds:.1f} s; peak memory {', '.join(memory)}"
+        f"{compiled}; trained in {last.train_seconds:.1f} s ({outcome.examples_per_second:,.0f} "
+        f"examples/s), evaluated in {last.evaluation_seconds:.1f} s; peak memory "
+        f"{', '.join(memory)}"
     )
 
 
@@ -205,7 +206,7 @@ def _with_largest_batch(experiment: Experiment, console: Console) -> Experiment:
             f"--batch-size max needs an experiment of one phase, got {len(experiment.phases)}; "
             "leave --batch-size out, or give the experiment one phase."
         )
-    program = Program(experiment, tracking.load(experiment.data))
+    program = Program(experiment, tracking.load(experiment.task.data))
     size = largest_batch_size(program)
     memory = program.driver.memory()
     print_line(

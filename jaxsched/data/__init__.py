@@ -1,11 +1,14 @@
-"""Image data sets: their sources, the order of the examples, and augmentation."""
+"""Data sets: their sources, the order of the examples, and augmentation."""
 
 from jaxsched.data.check import find_unreadable as find_unreadable
 from jaxsched.data.dataset import Dataset as Dataset
-from jaxsched.data.dataset import Images as Images
+from jaxsched.data.dataset import Examples as Examples
 from jaxsched.data.dataset import Source as Source
-from jaxsched.data.dataset import StreamedImages as StreamedImages
-from jaxsched.data.dataset import channel_statistics as channel_statistics
+from jaxsched.data.dataset import StreamedExamples as StreamedExamples
+from jaxsched.data.images import ImageDataset as ImageDataset
+from jaxsched.data.images import Images as Images
+from jaxsched.data.images import StreamedImages as StreamedImages
+from jaxsched.data.images import channel_statistics as channel_statistics
 from jaxsched.data.loader import BatchReader as BatchReader
 from jaxsched.data.read_workers import ReadWorkers as ReadWorkers
 from jaxsched.data.shuffle import epoch_order as epoch_order

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from jaxsched.data.dataset import StreamedImages
+from jaxsched.data.dataset import StreamedExamples
 from jaxsched.data.read_workers import ReadWorkers
 
 _EXAMPLES_AT_A_TIME = 64
@@ -14,7 +14,7 @@ _REQUESTS_AHEAD = 256
 
 
 def find_unreadable(
-    dataset: StreamedImages,
+    dataset: StreamedExamples,
     workers: ReadWorkers,
     examples: np.ndarray | None = None,
     on_read: Callable[[int], None] = lambda count: None,
@@ -61,7 +61,7 @@ def find_unreadable(
     return errors
 
 
-def _errors(dataset: StreamedImages, examples: np.ndarray) -> list[str]:
+def _errors(dataset: StreamedExamples, examples: np.ndarray) -> list[str]:
     errors = []
     for example in map(int, examples):
         try:

@@ -1,68 +1,46 @@
-"""Loaded data sets, and the base class of their sources."""
+"""Loaded data sets of any kind, and the base class of their sources."""
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+import jax
 import numpy as np
 
 from jaxsched.data.fingerprint import digest
+from jaxsched.data.transforms.augment import Augment
 
 
-@dataclass(frozen=True, eq=False)
-class Images:
-    """One split of a data set, held in host memory.
+class Examples:
+    """One split of a data set, held in host memory, and while it is used on the devices.
 
-    Attributes:
-        images: uint8[N, H, W, C].
-        labels: int32[N], each in 0 ... num_classes − 1.
-
-    Raises:
-        ValueError: when a dtype or a shape differs from these, or there is no image.
-
-    Example:
-        >>> import numpy as np
-        >>> from jaxsched.data import Images
-        >>> len(Images(np.zeros((5, 8, 8, 1), np.uint8), np.zeros(5, np.int32)))
-        5
+    A subclass takes its arrays as the first arguments of its constructor.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
-
-    def __post_init__(self):
-        if self.images.dtype != np.uint8 or self.images.ndim != 4:
-            raise ValueError(
-                "Images needs images as uint8[N, H, W, C], got "
-                f"{self.images.dtype}{list(self.images.shape)}; convert them first."
-            )
-        if self.labels.dtype != np.int32 or self.labels.shape != self.images.shape[:1]:
-            raise ValueError(
-                f"Images needs labels as int32[{len(self.images)}], one an image, got "
-                f"{self.labels.dtype}{list(self.labels.shape)}; convert them first."
-            )
-        if not self.images.size:
-            raise ValueError(
-                f"Images needs at least one image, got shape {list(self.images.shape)}; "
-                "choose a split that is not empty."
-            )
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The arrays, each [N, …]: an example is one row of all of them."""
+        raise NotImplementedError
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.arrays[0])
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return self.images.shape[1:]
+    def elements(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """The shape and dtype of each part of one example."""
+        return tuple(jax.ShapeDtypeStruct(a.shape[1:], a.dtype) for a in self.arrays)
+
+    def first(self, count: int) -> Self:
+        """Returns the first `count` examples."""
+        return type(self)(*(array[:count] for array in self.arrays))
 
     def fingerprint(self) -> dict[str, Any]:
-        """Returns what identifies the examples: their number, shape, and a digest of the arrays."""
-        found = digest((self.images, self.labels))
-        return {"examples": len(self), "shape": list(self.image_shape), "digest": found}
+        """Returns what identifies the examples, as JSON: their number and the arrays' digest."""
+        return {"examples": len(self), "digest": digest(self.arrays)}
 
 
-class StreamedImages:
-    """One split of a data set whose images are read and decoded one by one, as they are needed.
+class StreamedExamples:
+    """One split of a data set whose examples are read one by one, as they are needed.
 
     For data that is too large for the devices' memory. A subclass must be safe to read from several
     threads, and is pickled to be read in other processes.
@@ -72,11 +50,11 @@ class StreamedImages:
         raise NotImplementedError
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels, the same for all images."""
+    def elements(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """The shape and dtype of each part of an example, the same for all examples."""
         raise NotImplementedError
 
-    def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
+    def read(self, example: int, random: np.random.Generator | None) -> tuple[Any, ...]:
         """Reads one example.
 
         Args:
@@ -85,7 +63,7 @@ class StreamedImages:
                 and the example alone. None in evaluation, which is never random.
 
         Returns:
-            The image, uint8[H, W, C], and its label.
+            Its parts, arrays of the shapes and dtypes of `elements`.
 
         Raises:
             ValueError: when it cannot be read; names the file or the example.
@@ -98,12 +76,12 @@ class StreamedImages:
         A subclass adds what changes with its content, such as a digest of its files' names and
         sizes. The examples themselves need not be read.
         """
-        return {"examples": len(self), "shape": list(self.image_shape)}
+        return {"examples": len(self)}
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A loaded data set: examples to train on and to evaluate on, and how to normalise both.
+    """A loaded data set: examples to train on and to evaluate on.
 
     Attributes:
         name: the name for tables, such as "CIFAR-10".
@@ -111,56 +89,18 @@ class Dataset:
         test: the examples to evaluate on. If the source holds out a validation share of its
             training examples, `test` is that share.
         evaluated_on: "test" or "validation": which of the two `test` is.
-        class_names: a name for each label.
-        mean: the mean of images / 255 for each channel.
-        std: the standard deviation of images / 255 for each channel.
-
-    Raises:
-        ValueError: when the parts do not fit together.
 
     Example:
         >>> from jaxsched.data import Synthetic
-        >>> dataset = Synthetic(num_train=20, num_test=10, num_classes=4).load()
-        >>> len(dataset.train), len(dataset.test), dataset.num_classes, dataset.evaluated_on
-        (20, 10, 4, 'test')
+        >>> dataset = Synthetic(num_train=20, num_test=10).load()
+        >>> dataset.name, len(dataset.train), len(dataset.test), dataset.evaluated_on
+        ('synthetic', 20, 10, 'test')
     """
 
     name: str
-    train: Images | StreamedImages
-    test: Images | StreamedImages
+    train: Examples | StreamedExamples
+    test: Examples | StreamedExamples
     evaluated_on: str
-    class_names: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __post_init__(self):
-        shape, test_shape = self.train.image_shape, self.test.image_shape
-        if shape != test_shape:
-            raise ValueError(
-                f"{self.name} needs images of one shape, got {list(shape)} in train and "
-                f"{list(test_shape)} in {self.evaluated_on}; resize them in the source, as Tfds "
-                "does with image_size."
-            )
-        if not len(self.mean) == len(self.std) == shape[-1] or min(self.std) <= 0:
-            raise ValueError(
-                f"{self.name} needs a mean and a positive std for each of its {shape[-1]} "
-                f"channels, got mean={self.mean}, std={self.std}; a std of 0 is a constant channel."
-            )
-        for split, examples in ("train", self.train), (self.evaluated_on, self.test):
-            if not isinstance(examples, Images):
-                continue  # its labels are known only as they are read
-            labels = examples.labels
-            if labels.min() < 0 or labels.max() >= self.num_classes:
-                raise ValueError(
-                    f"{self.name} needs labels in 0 ... {self.num_classes - 1}, got "
-                    f"{labels.min()} ... {labels.max()} in {split}; name every class or correct "
-                    "the labels."
-                )
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes, with or without examples."""
-        return len(self.class_names)
 
     @functools.cached_property
     def fingerprint(self) -> dict[str, Any]:
@@ -168,11 +108,7 @@ class Dataset:
 
         It does not depend on the folder that the data lie in.
         """
-        return {
-            "classes": self.num_classes,
-            "train": self.train.fingerprint(),
-            "test": self.test.fingerprint(),
-        }
+        return {"train": self.train.fingerprint(), "test": self.test.fingerprint()}
 
 
 class Source:
@@ -187,37 +123,11 @@ class Source:
         Digits(validation=0.1)
     """
 
+    @property
+    def augment(self) -> Augment:
+        """The augmentation that suits its images, unless a task gives another; none by default."""
+        return Augment(pad=0, flip=False)
+
     def load(self) -> Dataset:
         """Loads the data set; an error names the file that is missing or damaged."""
         raise NotImplementedError
-
-
-def channel_statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The mean and standard deviation of images / 255 for each channel, exact to float64.
-
-    Args:
-        images: uint8[N, H, W, C].
-
-    Returns:
-        Two tuples of C numbers.
-
-    Example:
-        >>> import numpy as np
-        >>> from jaxsched.data import channel_statistics
-        >>> channel_statistics(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1))
-        ((0.5,), (0.5,))
-    """
-    values = np.arange(256) / 255
-    mean, std = [], []
-    for channel in range(images.shape[-1]):
-        # Histograms add up exactly. A thousand images at a time, because bincount copies its
-        # argument to int64, eight times as large.
-        counts = np.zeros(256, np.int64)
-        for start in range(0, len(images), 1000):
-            some = images[start : start + 1000, ..., channel]
-            counts += np.bincount(some.reshape(-1), minlength=256)
-        shares = counts / counts.sum()
-        centre = shares @ values
-        mean.append(float(centre))
-        std.append(float(np.sqrt(shares @ (values - centre) ** 2)))
-    return tuple(mean), tuple(std)

@@ -1,4 +1,4 @@
-"""Batches of streamed images, read and decoded ahead of their use."""
+"""Batches of streamed examples, read and decoded ahead of their use."""
 
 import math
 import os
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Future, wait
 from contextlib import contextmanager
 from multiprocessing.shared_memory import SharedMemory
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from jaxsched.data.dataset import StreamedImages
+from jaxsched.data.dataset import StreamedExamples
 from jaxsched.data.read_workers import ReadWorkers
 
 # How many batches are read ahead at least, and so how many wait in host memory.
@@ -21,11 +21,8 @@ _BATCHES_AHEAD = 16
 _EXAMPLES_AT_A_TIME = 16
 
 
-class HostBatch(NamedTuple):
-    """A batch in host memory."""
-
-    images: np.ndarray  # uint8[B, H, W, C]
-    labels: np.ndarray  # int32[B]
+# The parts of a batch's examples, each [B, …], in host memory.
+HostBatch: TypeAlias = tuple[np.ndarray, ...]
 
 
 class BatchReader:
@@ -54,13 +51,13 @@ class BatchReader:
         >>> from jaxsched.data import Digits, BatchReader, Streamed
         >>> digits = Streamed(Digits()).load().train
         >>> with BatchReader(digits, np.arange(6), None, batch_size=3, seed=0) as reader:
-        ...     [batch.images.shape for batch in reader]
+        ...     [images.shape for images, labels in reader]
         [(3, 8, 8, 1), (3, 8, 8, 1)]
     """
 
     def __init__(
         self,
-        dataset: StreamedImages,
+        dataset: StreamedExamples,
         examples: np.ndarray,
         epochs: np.ndarray | None,
         *,
@@ -126,11 +123,11 @@ class BatchReader:
 
     def _request(self, first: int) -> "_Request":
         """Requests the batch that begins with this example."""
-        shape = (self._batch_size, *self._dataset.image_shape)
+        layout = _layout(self._dataset, self._batch_size)
         if not self._workers.processes:
-            target: np.ndarray | _SharedBlock = np.empty(shape, np.uint8)
+            target: HostBatch | _SharedBlock = tuple(np.empty(*part) for part in layout)
         else:
-            target = self._free.pop() if self._free else _SharedBlock(shape)
+            target = self._free.pop() if self._free else _SharedBlock(layout)
         parts = []
         for start in range(0, self._batch_size, _EXAMPLES_AT_A_TIME):
             end = min(start + _EXAMPLES_AT_A_TIME, self._batch_size)
@@ -152,7 +149,8 @@ class BatchReader:
     def _finish(self, request: "_Request") -> HostBatch:
         """Waits for a batch."""
         try:
-            labels = np.concatenate([part.result() for part in request.parts])
+            for part in request.parts:
+                part.result()
         except BrokenExecutor as error:
             raise RuntimeError(
                 "A process that reads data ended unexpectedly. If it says nothing above, it was "
@@ -161,46 +159,69 @@ class BatchReader:
         finally:
             wait(request.parts)
             if isinstance(request.target, _SharedBlock):
-                images = request.target.copy()
+                batch = request.target.copy()
             else:
-                images = request.target
+                batch = request.target
             self._recycle(request)
-        return HostBatch(images, labels)
+        return batch
 
     def _recycle(self, request: "_Request") -> None:
         if isinstance(request.target, _SharedBlock):
             self._free.append(request.target)
 
 
+# The shape and dtype of each part of a batch.
+_Layout: TypeAlias = tuple[tuple[tuple[int, ...], np.dtype], ...]
+
+
+def _layout(dataset: StreamedExamples, batch_size: int) -> _Layout:
+    return tuple(((batch_size, *e.shape), np.dtype(e.dtype)) for e in dataset.elements)
+
+
 class _Place(NamedTuple):
-    """Where a worker process writes images."""
+    """Where a worker process writes the examples of a batch."""
 
     name: str  # of the shared memory
-    shape: tuple[int, ...]  # of the whole batch
+    layout: _Layout
 
     @contextmanager
-    def open(self) -> Iterator[np.ndarray]:
-        """Yields the batch's images."""
+    def open(self) -> Iterator[HostBatch]:
+        """Yields the batch's parts."""
         memory = SharedMemory(self.name)
         try:
-            yield np.ndarray(self.shape, np.uint8, memory.buf)
+            yield _parts(memory, self.layout)
         finally:
             memory.close()
 
 
-class _SharedBlock:
-    """Memory for the images of a batch that worker processes write to."""
+def _parts(memory: SharedMemory, layout: _Layout) -> HostBatch:
+    """The parts of a batch, one after another in a piece of memory."""
+    arrays, offset = [], 0
+    for shape, dtype in layout:
+        arrays.append(np.ndarray(shape, dtype, memory.buf, offset))
+        offset += _padded_bytes(shape, dtype)
+    return tuple(arrays)
 
-    def __init__(self, shape: tuple[int, ...]):
-        self._memory = SharedMemory(create=True, size=math.prod(shape))
-        self.place = _Place(self._memory.name, shape)
+
+def _padded_bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    """The bytes of an array, filled up so that any dtype may come after it."""
+    return -(-math.prod(shape) * dtype.itemsize // 8) * 8
+
+
+class _SharedBlock:
+    """Memory for a batch that worker processes write to."""
+
+    def __init__(self, layout: _Layout):
+        size = sum(_padded_bytes(*part) for part in layout)
+        self._memory = SharedMemory(create=True, size=size)
+        self.place = _Place(self._memory.name, layout)
         try:
             self._reserve()
         except OSError as error:
             self.free()
             raise OSError(
                 f"The memory that processes share has no room for a batch of "
-                f"{math.prod(shape) / 1e6:,.0f} MB ({error.strerror}): start the container with "
+                f"{size / 1e6:,.0f} MB ({error.strerror}): start the container with "
                 "more of it (docker run --shm-size=8g), or leave --read-workers out."
             ) from error
 
@@ -214,9 +235,9 @@ class _SharedBlock:
             finally:
                 os.close(descriptor)
 
-    def copy(self) -> np.ndarray:
-        """Returns the images in memory of this process alone."""
-        return np.ndarray(self.place.shape, np.uint8, self._memory.buf).copy()
+    def copy(self) -> HostBatch:
+        """Returns the batch in memory of this process alone."""
+        return tuple(part.copy() for part in _parts(self._memory, self.place.layout))
 
     def free(self) -> None:
         """Gives the memory back."""
@@ -227,33 +248,33 @@ class _SharedBlock:
 class _Request(NamedTuple):
     """A batch that is being read, in parts."""
 
-    target: np.ndarray | _SharedBlock
-    parts: list[Future[np.ndarray]]  # the labels of each
+    target: HostBatch | _SharedBlock
+    parts: list[Future[None]]
 
 
 def _read_part(
-    dataset: StreamedImages,
+    dataset: StreamedExamples,
     examples: np.ndarray,
     epochs: np.ndarray | None,
     seed: int,
-    target: np.ndarray | _Place,
+    target: HostBatch | _Place,
     first: int,
-) -> np.ndarray:
-    """Reads examples, writes their images to a batch from `first` on, and returns their labels."""
+) -> None:
+    """Reads examples and writes them to a batch from `first` on."""
     if isinstance(target, _Place):
-        with target.open() as images:
-            return _read_part(dataset, examples, epochs, seed, images, first)
-    labels = np.empty(len(examples), np.int32)
+        with target.open() as arrays:
+            return _read_part(dataset, examples, epochs, seed, arrays, first)
     for number, example in enumerate(map(int, examples)):
         random = None
         if epochs is not None:
             random = np.random.default_rng((seed, int(epochs[number]), example))
-        image, labels[number] = dataset.read(example, random)
-        if image.dtype != np.uint8 or image.shape != target.shape[1:]:
+        found = tuple(map(np.asarray, dataset.read(example, random)))
+        given = [f"{part.dtype}{list(part.shape)}" for part in found]
+        expected = [f"{part.dtype}{list(part.shape[1:])}" for part in target]
+        if given != expected:
             raise ValueError(
-                f"{type(dataset).__name__}.read({example}) returned an image of "
-                f"{image.dtype}{list(image.shape)}; expected uint8{list(target.shape[1:])}, the "
-                "split's image_shape."
+                f"{type(dataset).__name__}.read({example}) returned {', '.join(given)}; expected "
+                f"{', '.join(expected)}, the split's `elements`."
             )
-        target[first + number] = image
-    return labels
+        for array, part in zip(target, found, strict=True):
+            array[first + number] = part

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from multiprocessing import get_context, parent_process
 from typing import Any
 
-from jaxsched.data.dataset import StreamedImages
+from jaxsched.data.dataset import StreamedExamples
 from jaxsched.data.fields import check_whole
 from jaxsched.data.transforms.pillow_settings import PillowSettings
 
@@ -45,7 +45,7 @@ class ReadWorkers:
         1493
     """
 
-    def __init__(self, datasets: Sequence[StreamedImages], processes: int = 0):
+    def __init__(self, datasets: Sequence[StreamedExamples], processes: int = 0):
         check_whole("ReadWorkers", "processes", processes, least=0)
         self.processes, self._datasets = processes, tuple(datasets)
         if processes:
@@ -62,7 +62,7 @@ class ReadWorkers:
         self._end = weakref.finalize(self, _shut_down, self._executor)
 
     def submit(
-        self, function: Callable[..., Any], dataset: StreamedImages, *arguments: Any
+        self, function: Callable[..., Any], dataset: StreamedExamples, *arguments: Any
     ) -> Future[Any]:
         """Calls `function(dataset, *arguments)` in a worker.
 
@@ -94,10 +94,10 @@ def _shut_down(executor: Executor) -> None:
 
 
 # The splits that a worker process reads, from its start on.
-_datasets: tuple[StreamedImages, ...] = ()
+_datasets: tuple[StreamedExamples, ...] = ()
 
 
-def _begin(datasets: tuple[StreamedImages, ...], settings: PillowSettings) -> None:
+def _begin(datasets: tuple[StreamedExamples, ...], settings: PillowSettings) -> None:
     """Prepares a worker process."""
     global _datasets
     _datasets = datasets

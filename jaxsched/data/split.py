@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from jaxsched.data.dataset import Images
 from jaxsched.data.fields import is_number
+from jaxsched.data.images import Images
 
 
 def check_share(owner: str, validation: float) -> None:

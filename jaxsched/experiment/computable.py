@@ -22,10 +22,10 @@ def require_computable(experiment: Experiment, plan: Plan) -> None:
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment, require_computable
+        >>> from jaxsched.tasks import ImageClassification
         >>> experiment = Experiment(
         ...     name="odd",
-        ...     model=R9,
-        ...     data=Synthetic(),
+        ...     task=ImageClassification(model=R9, data=Synthetic()),
         ...     phases=(js.Phase(epochs=10, batch_size=250),),
         ...     optimizer=js.SGD(lambda epoch: 1 / 0),
         ... )

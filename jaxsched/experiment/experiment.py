@@ -4,16 +4,18 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from jaxsched.batch_size.growth import GrowOnDecay, GrowOnNoise
-from jaxsched.data import Augment, Source
 from jaxsched.experiment.serialize import describe
 from jaxsched.field_types import check_field_types
-from jaxsched.models import Network
 from jaxsched.optim.optimizers import Optimizer
+from jaxsched.optim.stateful import Plateau
 from jaxsched.plan import Phase, Plan
+from jaxsched.tasks import Task
 
 # File systems take 255, and a record's name adds a digest, a seed and an ending.
 _MAX_NAME_BYTES = 200
@@ -21,7 +23,7 @@ _MAX_NAME_BYTES = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One run: its network, data, phases and optimizer, and how it is executed.
+    """One run: its task, phases and optimizer, and how it is executed.
 
     A config file holds one experiment under the name `experiment`, and the command line can
     override any field of it. Times are in epochs, because a number of epochs stays meaningful when
@@ -29,12 +31,10 @@ class Experiment:
 
     Attributes:
         name: the experiment's name in tables and file names.
-        model: the network.
-        data: the source of the images.
+        task: what is learnt from which data, such as an `ImageClassification`. On the command line
+            and in records its fields stand beside those of the experiment: `--data.folder`.
         phases: how many epochs to train at which batch size.
         optimizer: the optimizer, its schedules in epochs.
-        augment: crop and flip of the training images.
-        label_smoothing: the share of the target that is spread over all classes.
         evaluate_every: epochs between evaluations; there is always one at the end.
         weight_norms: whether evaluations also measure |w|² of each layer and, for SGD, the terms of
             its change; the terms cost three reductions over the weights at each update.
@@ -60,10 +60,10 @@ class Experiment:
         >>> from jaxsched.data import Digits
         >>> from jaxsched.models import CifarResNet
         >>> from jaxsched.experiment import Experiment
+        >>> from jaxsched.tasks import ImageClassification
         >>> experiment = Experiment(
         ...     name="digits_cosine",
-        ...     model=CifarResNet(depth=8, width=8),
-        ...     data=Digits(),
+        ...     task=ImageClassification(model=CifarResNet(depth=8, width=8), data=Digits()),
         ...     phases=(js.Phase(epochs=10, batch_size=50),),
         ...     optimizer=js.SGD(lr=js.Cosine(0.1, duration=10), momentum=0.9),
         ... )
@@ -72,12 +72,11 @@ class Experiment:
     """
 
     name: str
-    model: Network
-    data: Source
+    # Described flat and, for image classification, without its name, as in records from before
+    # there were other tasks.
+    task: Annotated[Task, tyro.conf.arg(name="")] = field(metadata={"described": "flat"})
     phases: tuple[Phase, ...]
     optimizer: Optimizer
-    augment: Augment = Augment()
-    label_smoothing: float = 0.0
     evaluate_every: float = 1.0
     weight_norms: bool = False
     batch_growth: GrowOnDecay | GrowOnNoise | None = None
@@ -92,10 +91,6 @@ class Experiment:
         if not self.evaluate_every > 0:
             raise ValueError(
                 f"Experiment needs evaluate_every above 0 epochs, got {self.evaluate_every}."
-            )
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(
-                f"Experiment needs label_smoothing within [0, 1), got {self.label_smoothing}."
             )
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"Experiment needs a seed within [0, 2**31), got {self.seed}.")
@@ -113,6 +108,26 @@ class Experiment:
             )
         if self.batch_growth is not None:
             self._check_growth()
+        if self.optimizer.plateau is not None:
+            self._check_observed(self.optimizer.plateau)
+
+    def _check_observed(self, plateau: Plateau) -> None:
+        """Raises a ValueError unless the task measures the metric that plateau observes."""
+        known = {
+            f"{split}_{metric.name}": metric
+            for split in ("test", "train")
+            for metric in self.task.metrics
+        }
+        if plateau.metric not in known:
+            raise ValueError(
+                f"Plateau needs a metric of the task, one of {list(known)}, got {plateau.metric!r}."
+            )
+        better = known[plateau.metric].better
+        if (plateau.mode == "max") != (better == "higher"):
+            raise ValueError(
+                f"Plateau observes {plateau.metric}, of which {better} values are better; write "
+                f'Plateau({plateau.metric!r}, better="{better}").'
+            )
 
     def _check_growth(self) -> None:
         """Raises a ValueError if the batch cannot grow by the given rule."""
@@ -134,6 +149,11 @@ class Experiment:
                 f"{rule} follows the gradient's noise scale, got an optimizer that does not "
                 "estimate it; give it noise=NoiseEstimate()."
             )
+
+    def with_task(self, **changes: Any) -> "Experiment":
+        """Returns the experiment with other fields of its task, such as `data` or `model`."""
+        task: Any = self.task  # a dataclass, as every task is
+        return dataclasses.replace(self, task=dataclasses.replace(task, **changes))
 
     def plan(self, num_examples: int) -> Plan:
         """Returns the plan of this experiment on a training set of `num_examples`.

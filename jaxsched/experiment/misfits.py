@@ -29,11 +29,11 @@ def misfits(experiment: Experiment, plan: Plan) -> tuple[str, ...]:
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment, misfits
+        >>> from jaxsched.tasks import ImageClassification
         >>> cycle = js.OneCycle(0.5, duration=10)
         >>> experiment = Experiment(
         ...     name="cycle",
-        ...     model=R9,
-        ...     data=Synthetic(),
+        ...     task=ImageClassification(model=R9, data=Synthetic()),
         ...     phases=(js.Phase(epochs=10, batch_size=250),),
         ...     optimizer=js.SGD(cycle, momentum=js.OneCycle(0.5, duration=8).momentum()),
         ... )

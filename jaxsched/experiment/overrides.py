@@ -18,8 +18,8 @@ def with_value(experiment: Experiment, name: str, value: Any) -> Experiment:
                                  its `value` if it is a `Constant`
         dropout                  the dropout rate of a network that has such a field
         batch_size               the batch size of an experiment with one phase
-        model.width, …           the path of any other field, with numbers for the elements of a
-                                 tuple: phases.0.epochs
+        model.width, …           the path of any other field of the experiment or its task, with
+                                 numbers for the elements of a tuple: phases.0.epochs
 
     Args:
         experiment: the experiment to change.
@@ -34,10 +34,10 @@ def with_value(experiment: Experiment, name: str, value: Any) -> Experiment:
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment, with_value
+        >>> from jaxsched.tasks import ImageClassification
         >>> experiment = Experiment(
         ...     name="cycle",
-        ...     model=R9,
-        ...     data=Synthetic(),
+        ...     task=ImageClassification(model=R9, data=Synthetic()),
         ...     phases=(js.Phase(epochs=10, batch_size=250),),
         ...     optimizer=js.SGD(js.OneCycle(0.5, duration="100%"), momentum=0.9),
         ... )
@@ -87,10 +87,11 @@ def _with_peak_lr(experiment: Experiment, name: str, value: float) -> Experiment
 
 
 def _with_dropout(experiment: Experiment, name: str, value: float) -> Experiment:
-    if name not in _field_names(experiment.model):
+    model = getattr(experiment.task, "model", None)
+    if name not in _field_names(model):
         raise ValueError(
             f"{name} needs a network with a field of that name, such as WideResNet, got "
-            f"{type(experiment.model).__name__} with {_field_names(experiment.model)}."
+            f"{type(model).__name__} with {_field_names(model)}."
         )
     return _with_field(experiment, f"model.{name}", float(value))
 
@@ -105,7 +106,10 @@ def _with_batch_size(experiment: Experiment, name: str, value: int) -> Experimen
 
 
 def _with_field(experiment: Experiment, path: str, value: Any) -> Experiment:
-    return _replaced(experiment, path.split("."), value, path)
+    names = path.split(".")
+    if names[0] in _field_names(experiment.task):  # they stand beside those of the experiment
+        names = ["task", *names]
+    return _replaced(experiment, names, value, path)
 
 
 def _replaced(owner: Any, names: list[str], value: Any, path: str) -> Any:

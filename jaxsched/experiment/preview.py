@@ -30,10 +30,10 @@ class Preview:
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment, Preview
+        >>> from jaxsched.tasks import ImageClassification
         >>> experiment = Experiment(
         ...     name="steps",
-        ...     model=R9,
-        ...     data=Synthetic(),
+        ...     task=ImageClassification(model=R9, data=Synthetic()),
         ...     phases=(js.Phase(epochs=2, batch_size=250),),
         ...     optimizer=js.SGD(js.MultiStep(0.1, milestones=(1,))),
         ... )

@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 
+# The task of all records from before there were others.
+_UNNAMED = "ImageClassification"
+
 
 def describe(value: Any) -> Any:
     """Returns the value as JSON: a dataclass becomes its fields and, under "type", its class name.
 
     The names of classes and fields are part of records and of experiments' digests: to rename one
     makes other runs of the recorded ones. A field that was added later has the metadata
-    {"described": "unless default"}: at its default it is left out, so that older digests stay.
+    {"described": "unless default"}: at its default it is left out, so that older digests stay. The
+    fields of one with {"described": "flat"} stand beside it, and its name the type of its value,
+    unless that is image classification.
 
     Example:
         >>> import jaxsched as js
@@ -23,8 +28,13 @@ def describe(value: Any) -> Any:
         {'type': 'Phase', 'epochs': 5, 'batch_size': 64}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: describe(getattr(value, f.name)) for f in _described_fields(value)}
-        return {"type": type(value).__name__, **fields}
+        found = {"type": type(value).__name__}
+        for f in _described_fields(value):
+            part = describe(getattr(value, f.name))
+            found |= (
+                _flat(f.name, part) if f.metadata.get("described") == "flat" else {f.name: part}
+            )
+        return found
     if isinstance(value, Mapping):
         return {str(key): describe(entry) for key, entry in value.items()}
     if isinstance(value, tuple | list):
@@ -34,6 +44,11 @@ def describe(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no infinity
     return _describe_function(value) if callable(value) else value
+
+
+def _flat(name: str, part: dict[str, Any]) -> dict[str, Any]:
+    kind = part.pop("type")
+    return part if kind == _UNNAMED else {name: kind, **part}
 
 
 def _described_fields(value: Any) -> list[dataclasses.Field]:

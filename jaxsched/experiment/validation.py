@@ -26,17 +26,17 @@ def held_out(experiment: Experiment, share: float = 0.1) -> Experiment:
         >>> from jaxsched.data import Digits, Subset
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment, held_out
+        >>> from jaxsched.tasks import ImageClassification
         >>> experiment = Experiment(
         ...     name="part",
-        ...     model=R9,
-        ...     data=Subset(Digits(), num_train=500),
+        ...     task=ImageClassification(model=R9, data=Subset(Digits(), num_train=500)),
         ...     phases=(js.Phase(epochs=10, batch_size=50),),
         ...     optimizer=js.SGD(0.1),
         ... )
-        >>> held_out(experiment).data
+        >>> held_out(experiment).task.data
         Subset(source=Digits(validation=0.1), num_train=500)
     """
-    return dataclasses.replace(experiment, data=_hold_out(experiment.data, share))
+    return experiment.with_task(data=_hold_out(experiment.task.data, share))
 
 
 def _hold_out(source: Any, share: float) -> Any:

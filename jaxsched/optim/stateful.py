@@ -67,7 +67,8 @@ class Abel:
         floor: the lowest product of all decays.
         dead_band: a smaller relative change of |w|² counts as none.
         guard_rising: whether only a fall that turns into a rise counts as a minimum.
-        stop_below: end the run if a decay gains less test accuracy than this, a share; None for
+        stop_below: end the run if a decay improves the task's main metric on the test set, such as
+            the accuracy, by less than this, a share; None for
             never. The gain is the best evaluation since the decay minus the best before it,
             computed `stop_after` epochs after the decay.
         stop_after: the number of epochs from a decay to the check of its gain.
@@ -141,7 +142,7 @@ class Plateau:
     `cooldown` count evaluations. A decay is in force from the first update after the evaluation.
 
     Attributes:
-        metric: the observed metric: a loss should fall, an accuracy rise.
+        metric: the observed metric, such as "test_loss" or "train_accuracy"; see `Task.metrics`.
         factor: the factor of the learning rate at each decay.
         patience: the number of bad evaluations that are tolerated before a decay.
         threshold: how much better a value must be to count as better.
@@ -149,6 +150,8 @@ class Plateau:
         cooldown: the number of evaluations after a decay that cannot count as bad.
         min_scale: the lowest product of all decays.
         eps: a decay that changes the product by this or less is not made.
+        better: whether "lower" or "higher" values of the metric are better; by default higher ones
+            of an accuracy and lower ones of everything else.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -162,7 +165,7 @@ class Plateau:
         'max'
     """
 
-    metric: Literal["test_loss", "test_accuracy", "train_loss"] = "test_loss"
+    metric: str = "test_loss"
     factor: float = 0.1
     patience: int = 10
     threshold: float = 1e-4
@@ -170,6 +173,9 @@ class Plateau:
     cooldown: int = 0
     min_scale: float = 0.0
     eps: float = 1e-8
+    better: Literal["lower", "higher"] | None = dataclasses.field(
+        default=None, metadata={"described": "unless default"}
+    )
 
     def __post_init__(self):
         require_fields(self)
@@ -177,8 +183,10 @@ class Plateau:
 
     @property
     def mode(self) -> Literal["min", "max"]:
-        """ "max" for an accuracy, "min" for a loss."""
-        return "max" if self.metric == "test_accuracy" else "min"
+        """ "max" for a metric of which higher values are better, else "min"."""
+        is_accuracy = self.metric.endswith("accuracy")
+        better = self.better or ("higher" if is_accuracy else "lower")
+        return "max" if better == "higher" else "min"
 
     def transformation(
         self, plan: Plan, evaluation_marks: Sequence[int]
@@ -194,7 +202,7 @@ class Plateau:
 
     def _scale_by_plateau(self, at: TimeFunction):
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        del fields["metric"]
+        del fields["metric"], fields["better"]
         return scale_by_plateau(at, mode=self.mode, **fields)
 
 

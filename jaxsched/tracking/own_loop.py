@@ -257,7 +257,7 @@ def _header(
         "evaluated_on": "test",
         "environment": machine(name for name in _FRAMEWORKS if name in sys.modules),
         "command": shlex.join(sys.argv),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         "study": require_file_name("a study", study),
         "metrics": dict(_declared(name, direction) for name, direction in better.items()),
     }

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from jaxsched.tasks import LOSS, Metric
 from jaxsched.text import visible
 from jaxsched.train import Evaluation
 
@@ -13,7 +14,7 @@ _SPEED_SECONDS = 86_400.0
 
 
 class Progress:
-    """A progress bar: the current run, the share of work done, the last accuracy, the time left.
+    """A progress bar: the current run, the share of work done, the last main metric, the time left.
 
     Work is counted in examples, because an example takes about the same time at every batch size,
     or in any other unit that all runs share.
@@ -38,12 +39,12 @@ class Progress:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[accuracy]} ETA"),
+            TextColumn("{task.fields[metric]} ETA"),
             TimeRemainingColumn(),
             console=console,
             speed_estimate_period=_SPEED_SECONDS,
         )
-        self._task = self._bar.add_task("", total=None, accuracy="", visible=False)
+        self._task = self._bar.add_task("", total=None, metric="", visible=False)
         self._ended = 0
 
     def __enter__(self) -> "Progress":
@@ -71,10 +72,16 @@ class Progress:
         """Prints a line above the bar."""
         self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
-    def run(self, label: str, *, begun: int = 0) -> "RunProgress":
-        """Shows a run, or several at once, of which `begun` units of work are done already."""
+    def run(self, label: str, metric: Metric = LOSS, *, begun: int = 0) -> "RunProgress":
+        """Shows a run, or several at once.
+
+        Args:
+            label: its name.
+            metric: the metric to show of its evaluations.
+            begun: the units of its work that are done already.
+        """
         self.show(label)
-        return RunProgress(self, label, begun)
+        return RunProgress(self, label, metric, begun)
 
     def advance(self, work: int) -> None:
         """Adds the work that was done since the last call."""
@@ -84,18 +91,19 @@ class Progress:
         """Notes the work of a run that has ended, which `start` adds to the work that is left."""
         self._ended += work
 
-    def show_accuracy(self, row: Evaluation) -> None:
-        """Shows the test accuracy of a row and that of its average."""
-        average = row.averaged_test_accuracy
-        averaged = "" if average is None else f", averaged {average:.2%}"
-        self._bar.update(self._task, accuracy=f"accuracy {row.test_accuracy:.2%}{averaged}")
+    def show_metric(self, row: Evaluation, metric: Metric) -> None:
+        """Shows a metric of a row on the test set, and that of its average."""
+        value = row.metrics[f"test_{metric.name}"]
+        average = row.metrics[f"averaged_test_{metric.name}"]
+        averaged = "" if average is None else f", averaged {metric.show(average)}"
+        self._bar.update(self._task, metric=f"{metric.name} {metric.show(value)}{averaged}")
 
 
 class RunProgress:
     """The progress of one run; made by `Progress.run`."""
 
-    def __init__(self, progress: Progress, label: str, begun: int):
-        self._progress, self._label = progress, label
+    def __init__(self, progress: Progress, label: str, metric: Metric, begun: int):
+        self._progress, self._label, self._metric = progress, label, metric
         self._begun = self._done = begun
 
     def done(self, work: int) -> None:
@@ -107,7 +115,7 @@ class RunProgress:
         """Shows a row of this run."""
         self.done(row.examples)
         self._progress.show(self._label)
-        self._progress.show_accuracy(row)
+        self._progress.show_metric(row, self._metric)
 
     def end(self, work: int, reason: str) -> None:
         """Counts this run as done.

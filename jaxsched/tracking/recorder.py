@@ -36,7 +36,7 @@ def load(source: Source) -> Dataset:
 
 def plan_for(experiment: Experiment) -> Plan:
     """Returns the experiment's plan for its own data."""
-    return experiment.plan(len(load(experiment.data).train))
+    return experiment.plan(len(load(experiment.task.data).train))
 
 
 def record_path(folder: Path, experiment: Experiment, seed: int) -> Path:
@@ -107,7 +107,7 @@ def record_run(
             broadcast_from_main(program.driver, lambda: function(writers[0]))
 
         def write(row: Evaluation) -> None:
-            on_main(lambda writer: writer.evaluation(describe(row)))
+            on_main(lambda writer: writer.evaluation(row.as_json()))
             on_evaluation(row)
 
         def begin() -> None:
@@ -128,13 +128,15 @@ def record_run(
             checkpoint_policy=checkpoint_policy,
             profile=profile,
         )
+        average = outcome.average_on_all
         end = {
             "status": outcome.status,
             "reason": outcome.reason,
             "phases": describe(outcome.plan.phases),
-            "average_on_all": describe(outcome.average_on_all),
+            "average_on_all": average and average.as_json(),
             "compilations": describe(program.compilations),
-            "images_per_second": outcome.images_per_second,
+            # The key that records have, whatever the examples are.
+            "images_per_second": outcome.examples_per_second,
             "peak_memory": peak_memory(program),
         }
         on_main(lambda writer: writer.end(**end))
@@ -155,7 +157,7 @@ def record_header(
     Args:
         experiment: the run's experiment.
         seed: the run's seed.
-        dataset: the experiment's data set, as `data.load()` returned it.
+        dataset: the experiment's data set, as its source's `load` returned it.
         source_text: the text of the config or study file.
         compile_seconds: the `compile_seconds` of its program; None when it could not be compiled.
         num_devices: the number of devices it runs on; None for all devices of this process.
@@ -169,6 +171,11 @@ def record_header(
         DATA_KEY: dataset.fingerprint,
         "source": source_text,
         "evaluated_on": dataset.evaluated_on,
+        "metrics": {
+            metric.name: {"better": metric.better, "is_share": metric.is_share}
+            for metric in experiment.task.metrics
+        },
+        "main_metric": experiment.task.main_metric.name,
         "total_steps": plan.total_steps,
         "misfits": list(misfits(experiment, plan)),
         "compile_seconds": compile_seconds,

@@ -33,7 +33,7 @@ def evaluate_ensemble(program: Program, members: Iterable[Variables]) -> tuple[f
     total, count, labels = 0.0, 0, None
     for member in members:
         prediction = program.predict(member)
-        total, labels = total + np.float64(prediction.probabilities), prediction.labels
+        total, labels = total + np.float64(prediction.outputs), prediction.targets
         count += 1
     if labels is None:
         raise ValueError("evaluate_ensemble needs at least one member, got none.")

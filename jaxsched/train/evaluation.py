@@ -1,7 +1,8 @@
 """The result of one evaluation, which is a row of a run's record."""
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,10 +10,12 @@ import jax
 import numpy as np
 import optax
 
+from jaxsched.experiment.serialize import describe
 from jaxsched.optim.hyperparams import hyperparams, scaled_learning_rate
 from jaxsched.plan import Plan
-from jaxsched.train.step.metrics import MetricSums
+from jaxsched.tasks import MetricSums
 from jaxsched.train.step.state import TrainState
+from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.transforms import (
     AverageParamsState,
     EstimateNoiseState,
@@ -39,14 +42,11 @@ class Evaluation:
             None for an optimizer that has none.
         momentum: the momentum of the last update, which is b1 for Adam; 0 without momentum.
         weight_decay: the weight decay of the last update; 0 without weight decay.
-        train_loss: mean loss over the examples since the evaluation before, augmented as they were
-            in training.
-        train_accuracy: accuracy on the examples of `train_loss`.
-        test_loss: mean loss over the test set.
-        test_accuracy: accuracy on the test set.
+        metrics: the metrics of the task, which are attributes of the row too. `train_loss`,
+            `train_accuracy` and so on are means over the examples since the evaluation before,
+            augmented as they were in training; `test_loss` and so on are those of the test set,
+            and `averaged_test_loss` and so on those of the average, None while that is empty.
         num_averaged: the number of weights in the average; 0 without an average.
-        averaged_test_loss: `test_loss` of the average; None while the average is empty.
-        averaged_test_accuracy: `test_accuracy` of the average; None while the average is empty.
         squared_norm: |w|² of all parameters.
         abel: ABEL's state, see `ScaleByAbelState`; None without ABEL.
         plateau: plateau's state, see `ScaleByPlateauState`; None without plateau.
@@ -66,19 +66,37 @@ class Evaluation:
     learning_rate: float | None
     momentum: float
     weight_decay: float
-    train_loss: float
-    train_accuracy: float
-    test_loss: float
-    test_accuracy: float
+    metrics: Mapping[str, Any]
     num_averaged: int
-    averaged_test_loss: float | None
-    averaged_test_accuracy: float | None
     squared_norm: float
     abel: Mapping[str, float] | None
     plateau: Mapping[str, float] | None
     noise: Mapping[str, float] | None
     layers: Mapping[str, float] | None
     norm_change: Mapping[str, Mapping[str, float]] | None
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns a metric."""
+        # By way of the dict, because a copy asks for attributes before there are any.
+        metrics = self.__dict__.get("metrics", {})
+        if name not in metrics:
+            raise AttributeError(
+                f"expected an attribute or a metric of an evaluation, one of {list(metrics)}, got "
+                f"{name!r}."
+            )
+        return metrics[name]
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the row of a record, in which the metrics stand beside the other fields."""
+        found = describe(self)
+        return {**found.pop("metrics"), **found}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Evaluation":
+        """Returns the evaluation of which `as_json` made a row."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        metrics = {name: value for name, value in row.items() if name not in {*names, "type"}}
+        return cls(metrics=metrics, **{name: row[name] for name in names - {"metrics"}})
 
     @property
     def decay(self) -> float:
@@ -89,7 +107,7 @@ class Evaluation:
 class Measured(NamedTuple):
     """The measurements of an evaluation, on the devices or on the host."""
 
-    train: MetricSums  # over the updates since the evaluation before
+    train: UpdateSums  # over the updates since the evaluation before
     test: MetricSums
     averaged: MetricSums | None  # over the test set, of the average
     squared_norms: Any  # f32[layers]
@@ -105,8 +123,9 @@ def make_row(
     plan: Plan,
     state: TrainState,
     measured: Measured,
-    layer_names: tuple[str, ...] | None,
+    metric_values: Callable[[MetricSums], Mapping[str, Any]],
     *,
+    layer_names: tuple[str, ...] | None,
     seconds: tuple[float, float],
 ) -> Evaluation:
     """Returns the row of an evaluation.
@@ -117,6 +136,7 @@ def make_row(
         plan: the run's plan.
         state: the state after the last update.
         measured: the measurements, on the host.
+        metric_values: see `TaskFunctions.metric_values`.
         layer_names: the layers' names, to put norms by layer into the row; None leaves them out.
         seconds: the seconds of training and of evaluation so far.
     """
@@ -132,7 +152,6 @@ def make_row(
         )
     )
     learning_rate, examples = scaled_learning_rate(settings), plan.examples_at(int(step))
-    train, test, averaged = measured.train, measured.test, measured.averaged
     return Evaluation(
         step=int(step),
         examples=examples,
@@ -143,20 +162,32 @@ def make_row(
         learning_rate=None if learning_rate is None else float(learning_rate),
         momentum=float(settings.get("momentum", settings.get("b1", 0.0))),
         weight_decay=float(settings.get("weight_decay", 0.0)),
-        train_loss=train.mean_loss,
-        train_accuracy=train.accuracy,
-        test_loss=test.mean_loss,
-        test_accuracy=test.accuracy,
+        metrics=_metrics(measured, metric_values),
         num_averaged=num_averaged(state.opt_state),
-        averaged_test_loss=None if averaged is None else averaged.mean_loss,
-        averaged_test_accuracy=None if averaged is None else averaged.accuracy,
         squared_norm=float(measured.squared_norms.sum(dtype=np.float64)),
         abel=_as_dict(abel),
         plateau=_as_dict(plateau),
         noise=_as_dict(noise),
         layers=_by_name(layer_names, measured.squared_norms) if layer_names else None,
-        norm_change=_change_by_name(layer_names, train) if layer_names else None,
+        norm_change=_change_by_name(layer_names, measured.train) if layer_names else None,
     )
+
+
+def _metrics(
+    measured: Measured, metric_values: Callable[[MetricSums], Mapping[str, Any]]
+) -> dict[str, float | None]:
+    """Returns the values of all metrics by their names in a row."""
+    train = metric_values(measured.train.metrics)
+    test = metric_values(measured.test)
+    averaged = None if measured.averaged is None else metric_values(measured.averaged)
+    return {
+        **{f"train_{name}": float(value) for name, value in train.items()},
+        **{f"test_{name}": float(value) for name, value in test.items()},
+        **{
+            f"averaged_test_{name}": None if averaged is None else float(averaged[name])
+            for name in test
+        },
+    }
 
 
 def _as_dict(states: list[Any]) -> dict[str, float] | None:
@@ -169,7 +200,7 @@ def _by_name(names: tuple[str, ...], values: np.ndarray) -> dict[str, float]:
 
 
 def _change_by_name(
-    names: tuple[str, ...], train: MetricSums
+    names: tuple[str, ...], train: UpdateSums
 ) -> dict[str, dict[str, float]] | None:
     if train.norm_change is None:
         return None

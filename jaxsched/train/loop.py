@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -21,8 +21,8 @@ from jaxsched.train.evaluation import Evaluation, Measured, make_row, num_averag
 from jaxsched.train.profiling import ProfiledUpdates
 from jaxsched.train.program.program import Program
 from jaxsched.train.step.batch_norm_stats import relative_error
-from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import TrainState
+from jaxsched.train.step.update_sums import UpdateSums
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,16 @@ class AverageOnAll:
     Evaluations during the run use the statistics of a part of the examples.
 
     Attributes:
-        test_loss: the test loss with the statistics of all examples.
-        test_accuracy: the test accuracy with the statistics of all examples.
+        metrics: the task's metrics with the statistics of all examples, such as `test_loss`.
         statistics_error: the error of the statistics of a part, see `relative_error`.
     """
 
-    test_loss: float
-    test_accuracy: float
+    metrics: Mapping[str, float]
     statistics_error: float
+
+    def as_json(self) -> dict[str, float]:
+        """Returns the entry of a record, in which the metrics stand beside the error."""
+        return {**self.metrics, "statistics_error": self.statistics_error}
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ class Outcome:
     average_on_all: AverageOnAll | None = None
 
     @property
-    def images_per_second(self) -> float | None:
-        """Training images per second of training time; None before the first evaluation."""
+    def examples_per_second(self) -> float | None:
+        """Training examples per second of training time; None before the first evaluation."""
         return self.rows[-1].examples / self.rows[-1].train_seconds if self.rows else None
 
 
@@ -101,17 +103,20 @@ def train(
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import ResNet
         >>> from jaxsched.experiment import Experiment
+        >>> from jaxsched.tasks import ImageClassification
         >>> from jaxsched.train import Program, train
         >>> experiment = Experiment(
         ...     name="tiny",
-        ...     model=ResNet(stages=(1,), width=2),
-        ...     data=Synthetic(num_train=64, num_test=32),
+        ...     task=ImageClassification(
+        ...         model=ResNet(stages=(1,), width=2),
+        ...         data=Synthetic(num_train=64, num_test=32),
+        ...     ),
         ...     phases=(js.Phase(epochs=2, batch_size=16),),
         ...     optimizer=js.SGD(lr=0.05, momentum=0.9),
         ... )
         >>> rows = []
         >>> outcome = train(
-        ...     Program(experiment, experiment.data.load()), seed=0, on_evaluation=rows.append
+        ...     Program(experiment, experiment.task.data.load()), seed=0, on_evaluation=rows.append
         ... )
         >>> outcome.status, [row.step for row in rows]
         ('finished', [4, 8])
@@ -134,16 +139,17 @@ def _run_to_end(
     The order of operations is fixed. Because it is the same in every run, rows of different runs
     can be compared, and a resumed run equals one that was never interrupted.
     """
-    abel = run.program.experiment.optimizer.abel
+    experiment = run.program.experiment
+    abel, metric = experiment.optimizer.abel, experiment.task.main_metric
     while (mark := run.next_evaluation()) is not None:
         rows = run.run_state.rows
-        if reason := stop(rows) or abel_stop_reason(rows, abel):
+        if reason := stop(rows) or abel_stop_reason(rows, abel, metric):
             return run.end("stopped", reason)
 
         # Training time. Re-estimating the batch-norm statistics of the average counts as training,
         # because an average is of no use without it.
         sums = run.update_until(mark)
-        if not math.isfinite(sums.loss):
+        if not math.isfinite(sums.metrics.loss):
             reason = f"diverged at update {run.step - 1}: the training loss is not finite"
             return run.diverged(reason)
         average = run.average_with_batch_stats()
@@ -185,7 +191,7 @@ class _Run:
         steps = self.program.evaluation_steps(self.run_state.plan)
         return next((step for step in steps if step > self.step), None)
 
-    def update_until(self, mark: int) -> MetricSums:
+    def update_until(self, mark: int) -> UpdateSums:
         """Makes the updates up to `mark`, or to the first loss that is not finite.
 
         Returns:
@@ -232,7 +238,7 @@ class _Run:
         self._add(train_seconds=time.perf_counter() - begin)
         return average
 
-    def evaluate(self, sums: MetricSums, average: Variables | None) -> Evaluation:
+    def evaluate(self, sums: UpdateSums, average: Variables | None) -> Evaluation:
         """Evaluates the weights and their average.
 
         Args:
@@ -251,7 +257,8 @@ class _Run:
             self.run_state.plan,
             state,
             measured,
-            program.layer_names if program.experiment.weight_norms else None,
+            program.metric_values,
+            layer_names=program.layer_names if program.experiment.weight_norms else None,
             seconds=(self.run_state.train_seconds, self.run_state.evaluation_seconds),
         )
 
@@ -259,7 +266,7 @@ class _Run:
         """Adds a row to the run, and puts the metric that plateau looks at into the state."""
         plateau, state = self.program.experiment.optimizer.plateau, self.run_state.state
         if plateau is not None:
-            value = np.float32(getattr(row, plateau.metric))
+            value = np.float32(row.metrics[plateau.metric])
             state = dataclasses.replace(state, observed=self.program.driver.replicate(value))
         self._change(state=state, rows=(*self.run_state.rows, row))
 
@@ -301,9 +308,10 @@ class _Run:
             return None
         part = self._recompute_average()
         whole = self._recompute_average(self.program.plan.num_examples)
-        test = jax.device_get(self.program.evaluate(whole))
+        test = self.program.metric_values(jax.device_get(self.program.evaluate(whole)))
         error = relative_error(part["batch_stats"], whole["batch_stats"])
-        return AverageOnAll(test.mean_loss, test.accuracy, float(error))
+        metrics = {f"test_{name}": float(value) for name, value in test.items()}
+        return AverageOnAll(metrics, float(error))
 
     def _recompute_average(self, num_examples: int | None = None) -> Variables:
         """The average with statistics of the next training examples, by default as many as set."""
@@ -383,4 +391,4 @@ class _Dispatched(NamedTuple):
     """A dispatch that the device may still be working on."""
 
     step: int
-    sums: MetricSums
+    sums: UpdateSums

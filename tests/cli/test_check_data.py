@@ -17,11 +17,14 @@ import jaxsched as js
 from jaxsched.data import ImageFolder
 from jaxsched.experiment import Experiment
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 
 experiment = Experiment(
     name="folder",
-    model=ResNet(stages=(1,), width=2),
-    data=ImageFolder({folder!r}, image_size=8),
+    task=ImageClassification(
+        model=ResNet(stages=(1,), width=2),
+        data=ImageFolder({folder!r}, image_size=8),
+    ),
     phases=(js.Phase(epochs=1, batch_size=4),),
     optimizer=js.SGD(0.1),
 )
@@ -81,11 +84,11 @@ def test_whole_images_and_data_in_memory_are_no_error(config, capsys):
 
 def test_a_broken_test_image_is_found_before_the_first_update(config):
     experiment = load_value(config, "experiment", Experiment)
-    assert isinstance(experiment.data, ImageFolder)
+    assert isinstance(experiment.task.data, ImageFolder)
     truncate(config.parent / "val" / "dog" / "03.jpeg")
     with pytest.raises(
         ValueError,
         match=r"1 of 12 images to evaluate on cannot be read. The first: .*val/dog/03\.jpeg cannot "
         r"be read .*`jaxsched check-data CONFIG` lists all",
     ):
-        Program(experiment, experiment.data.load())
+        Program(experiment, experiment.task.data.load())

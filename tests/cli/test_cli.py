@@ -18,12 +18,15 @@ CONFIG = """
 import jaxsched as js
 from jaxsched.data import Synthetic
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="tiny",
-    model=ResNet(stages=(1,), width=2),
-    data=Synthetic(num_train=64, num_test=32),
+    task=ImageClassification(
+        model=ResNet(stages=(1,), width=2),
+        data=Synthetic(num_train=64, num_test=32),
+    ),
     phases=(js.Phase(epochs=1, batch_size=16),),
     optimizer=js.SGD(js.OneCycle(0.1, duration=1)),
     num_devices=1,

@@ -11,13 +11,16 @@ CONFIG = """
 import jaxsched as js
 from jaxsched.data import Digits, Subset
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.experiment import Experiment
 
 lr = js.OneCycle(0.1, duration=2)
 experiment = Experiment(
     name="tiny",
-    model=ResNet(stages=(1,), width=2),
-    data=Subset(Digits(), num_train=64),
+    task=ImageClassification(
+        model=ResNet(stages=(1,), width=2),
+        data=Subset(Digits(), num_train=64),
+    ),
     phases=(js.Phase(epochs=2, batch_size=16),),
     optimizer=js.SGD(lr, momentum=lr.momentum()),
     num_devices=1,

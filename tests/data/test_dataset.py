@@ -10,8 +10,8 @@ import tyro
 from jaxsched.data import (
     Cifar10,
     Cifar100,
-    Dataset,
     Digits,
+    ImageDataset,
     ImageFolder,
     Images,
     RandomResizedCrop,
@@ -96,7 +96,7 @@ def test_images_of_another_kind_are_refused(pixels, labels, message):
     ],
 )
 def test_a_dataset_whose_parts_do_not_fit_is_refused(changes, message):
-    fitting = Dataset("some", images(), images(label=1), "test", ("a", "b"), (0.5,), (0.25,))
+    fitting = ImageDataset("some", images(), images(label=1), "test", ("a", "b"), (0.5,), (0.25,))
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(fitting, **changes)
 

@@ -67,7 +67,7 @@ EPOCHS = np.arange(24) // 10
 def batches(dataset, examples=EXAMPLES, epochs=EPOCHS, **options):
     options = {"batch_size": 4, "seed": 3} | options
     with BatchReader(dataset, examples, epochs, **options) as reader:
-        return [(batch.images, batch.labels) for batch in reader]
+        return list(reader)
 
 
 def joined(batches):
@@ -160,7 +160,7 @@ def test_processes_outlive_readers_and_have_the_settings_of_pillow(set_in_pillow
             assert len(shared_memory() - before) >= 6
         assert not shared_memory() - before
         # A reader that is broken leaves the others whole.
-        with pytest.raises(ValueError, match=r"read\(0\) returned an image .*\[2, 1\]; expected"):
+        with pytest.raises(ValueError, match=r"read\(0\) returned uint8\[2, 1\], .*; expected"):
             batches(OddShape(), np.arange(4), None)
     assert not child.is_alive()
 
@@ -168,7 +168,7 @@ def test_processes_outlive_readers_and_have_the_settings_of_pillow(set_in_pillow
 def test_memory_that_does_not_fit_is_an_error_that_names_the_fix():
     """Rather than a killed process."""
     with pytest.raises(OSError, match=r"no room for a batch of 1,000,000 MB .*--shm-size"):
-        loader._SharedBlock((10**6, 10**6))
+        loader._SharedBlock((((10**6, 10**6), np.dtype(np.uint8)),))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -309,7 +309,7 @@ def test_streamed_images_are_those_of_the_source_and_of_its_subset():
     for source, count in ((Digits(), 1493), (Subset(Digits(), 100), 100)):
         streamed = Streamed(source).load()
         assert len(streamed.train) == count
-        assert streamed.train.image_shape == whole.train.image_shape
+        assert streamed.train.elements == whole.train.elements
         images, labels = joined(batches(streamed.train, np.arange(100), None))
         np.testing.assert_array_equal(images, whole.train.images[:100])
         np.testing.assert_array_equal(labels, whole.train.labels[:100])

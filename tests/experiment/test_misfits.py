@@ -8,6 +8,7 @@ import jaxsched as js
 from jaxsched.data import Digits
 from jaxsched.experiment import Experiment, misfits
 from jaxsched.models import CifarResNet
+from jaxsched.tasks import ImageClassification
 
 CYCLE = js.OneCycle(0.1, duration=20)
 
@@ -15,8 +16,7 @@ CYCLE = js.OneCycle(0.1, duration=20)
 def said(optimizer, **changes):
     experiment = Experiment(
         name="tiny",
-        model=CifarResNet(depth=8),
-        data=Digits(),
+        task=ImageClassification(model=CifarResNet(depth=8), data=Digits()),
         phases=(js.Phase(epochs=20, batch_size=32),),
         optimizer=optimizer,
     )

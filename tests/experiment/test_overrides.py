@@ -20,8 +20,7 @@ def experiment(experiment):
     lr = js.OneCycle(0.2, duration="100%")
     optimizer = js.SGD(lr, momentum=lr.momentum(0.95, 0.85), weight_decay=1e-3)
     return dataclasses.replace(
-        experiment,
-        model=CifarResNet(depth=8, width=2),
+        experiment.with_task(model=CifarResNet(depth=8, width=2)),
         phases=(js.Phase(2, 16),),
         optimizer=optimizer,
     )
@@ -54,12 +53,12 @@ def test_lr_is_the_highest_value(experiment, lr, expected):
 
 
 def test_dropout_batch_size_and_paths(experiment):
-    wide = dataclasses.replace(experiment, model=WideResNet(depth=10, widen=1))
-    assert with_value(wide, "dropout", 0.3).model.dropout == 0.3
+    wide = experiment.with_task(model=WideResNet(depth=10, widen=1))
+    assert with_value(wide, "dropout", 0.3).task.model.dropout == 0.3
     assert with_value(experiment, "batch_size", 32).phases == (js.Phase(2, 32),)
     assert with_value(experiment, "phases.0.epochs", 5).phases == (js.Phase(5, 16),)
-    assert with_value(experiment, "label_smoothing", 0.1).label_smoothing == 0.1
-    assert with_value(experiment, "model.norm.ghost", 8).model.norm.ghost == 8
+    assert with_value(experiment, "label_smoothing", 0.1).task.label_smoothing == 0.1
+    assert with_value(experiment, "model.norm.ghost", 8).task.model.norm.ghost == 8
     rate = with_value(experiment, "optimizer.lr.rise", 0.4).optimizer.lr
     assert rate == dataclasses.replace(experiment.optimizer.lr, rise=0.4)
 
@@ -106,7 +105,7 @@ def test_a_number_in_a_name_is_that_very_number(value):
 
 def test_a_tenth_of_the_training_images_is_held_out(experiment):
     def data(source):
-        return held_out(dataclasses.replace(experiment, data=source)).data
+        return held_out(experiment.with_task(data=source)).task.data
 
     whole, part = Digits().load(), data(Digits()).load()
     assert part.evaluated_on == "validation"

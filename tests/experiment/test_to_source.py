@@ -12,6 +12,7 @@ from jaxsched.experiment import Experiment
 from jaxsched.experiment.files import load_value
 from jaxsched.experiment.to_source import source_of
 from jaxsched.models import R9, Network
+from jaxsched.tasks import ImageClassification
 from jaxsched.tune.recipe.config_writer import Reason, write_recipe
 from jaxsched.tune.recipe.overfitting import fit_diagnosis
 
@@ -56,8 +57,7 @@ def test_a_network_that_no_module_has_is_refused():
 def experiment():
     return Experiment(
         name="written",
-        model=R9,
-        data=Digits(),
+        task=ImageClassification(model=R9, data=Digits()),
         phases=(js.Phase(epochs=10, batch_size=50),),
         optimizer=js.SGD(js.OneCycle(0.5, duration="100%"), momentum=0.9),
     )

@@ -30,7 +30,7 @@ def growing(experiment):
 
 @pytest.fixture(scope="module")
 def grown(growing):
-    program, rows = Program(growing, growing.data.load()), []
+    program, rows = Program(growing, growing.task.data.load()), []
     return program, train(program, seed=1, on_evaluation=rows.append), rows
 
 
@@ -69,7 +69,9 @@ def test_a_run_that_grew_equals_the_same_phases_and_learning_rates_fixed_beforeh
         batch_growth=None,
     )
     expected_rows = []
-    expected = train(Program(fixed, growing.data.load()), 1, on_evaluation=expected_rows.append)
+    expected = train(
+        Program(fixed, growing.task.data.load()), 1, on_evaluation=expected_rows.append
+    )
     assert [row.step for row in rows] == [row.step for row in expected_rows]
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
@@ -128,7 +130,7 @@ def test_abel_grows_the_batch_instead_of_decaying(growing):
     optimizer = js.SGD(0.3, momentum=0.9, weight_decay=0.02, abel=js.Abel(0.5, last_decay="50%"))
     experiment = dataclasses.replace(growing, optimizer=optimizer)
     rows = []
-    train(Program(experiment, experiment.data.load()), 0, on_evaluation=rows.append)
+    train(Program(experiment, experiment.task.data.load()), 0, on_evaluation=rows.append)
     assert rows[-1].batch_size > FIRST
     for row in rows:
         g = row.learning_rate / row.batch_size
@@ -142,14 +144,13 @@ def test_abel_grows_the_batch_instead_of_decaying(growing):
 def test_the_batch_grows_with_the_gradient_noise(growing):
     """The batch sizes are those of the rule, applied to the noise in the rows."""
     experiment = dataclasses.replace(
-        growing,
-        model=ResNet(stages=(1,), width=2, norm=BatchNorm(ghost=4)),
+        growing.with_task(model=ResNet(stages=(1,), width=2, norm=BatchNorm(ghost=4))),
         optimizer=js.SGD(LR, momentum=0.9, noise=js.NoiseEstimate(0.9)),
         phases=(js.Phase(epochs=3, batch_size=FIRST),),
         batch_growth=js.GrowOnNoise(max_batch_size=16, multiple=0.1),
     )
     rows = []
-    outcome = train(Program(experiment, experiment.data.load()), 0, on_evaluation=rows.append)
+    outcome = train(Program(experiment, experiment.task.data.load()), 0, on_evaluation=rows.append)
     for row, following in itertools.pairwise(rows):
         grows = row.noise["scale"] >= 0.1 * row.batch_size and row.batch_size < 16
         assert following.batch_size == row.batch_size * (2 if grows else 1)

@@ -21,7 +21,7 @@ def random_key(seed, number):
 
 def by_hand(experiment, dataset, seed):
     """The run as defined: a plain loop with SGD written out, without a plan or a program."""
-    model = experiment.model.build(dataset.num_classes)
+    model = experiment.task.model.build(dataset.num_classes)
     variables = model.init(random_key(seed, 0), dataset.train.images.shape[1:])
     params, stats = variables["params"], variables["batch_stats"]
     N = len(dataset.train)
@@ -46,7 +46,7 @@ def by_hand(experiment, dataset, seed):
             places = np.arange(example, example + batch_size)
             chosen, epochs = order[places], places // N
             keys = example_keys(random_key(seed, 2), epochs, chosen)
-            batch = np.asarray(experiment.augment(images, chosen, keys), np.float32) / 255
+            batch = np.asarray(experiment.task.augment(images, chosen, keys), np.float32) / 255
             grads, stats = gradients(params, stats, (batch - mean) / std, labels[chosen], keys)
             grads = jax.tree.map(lambda g, w: g + 1e-3 * w, grads, params)
             momentum = jax.tree.map(lambda m, g: 0.9 * m + g, momentum, grads)
@@ -94,7 +94,7 @@ def test_rows_hold_the_hyperparameters_of_the_last_update(program):
 def test_evaluation_counts_every_test_image_once(program):
     outcome, rows = run(program, seed=1)
     test = program.dataset.test
-    model = program.experiment.model.build(4)
+    model = program.experiment.task.model.build(4)
     mean, std = (
         np.array(x).reshape(1, 1, 1, -1) for x in (program.dataset.mean, program.dataset.std)
     )
@@ -154,7 +154,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_update(experiment):
         phases=(js.Phase(epochs=3, batch_size=16),),
         evaluate_every=0.5,
     )
-    outcome, rows = run(Program(hot, hot.data.load()), seed=0)
+    outcome, rows = run(Program(hot, hot.task.data.load()), seed=0)
     assert outcome.status == "diverged"
     # Update 5 makes weights whose products overflow; update 6 is the first to use them.
     assert outcome.reason == "diverged at update 6: the training loss is not finite"
@@ -165,14 +165,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_update(experiment):
 @pytest.mark.slow
 def test_it_learns(experiment):
     longer = dataclasses.replace(
-        experiment,
+        experiment.with_task(
+            augment=Augment(pad=0, flip=False), model=CifarResNet(depth=8, width=4)
+        ),
         phases=(js.Phase(epochs=30, batch_size=20),),
         optimizer=js.SGD(js.OneCycle(0.1, duration=30), momentum=0.9),
-        augment=Augment(pad=0, flip=False),
-        model=CifarResNet(depth=8, width=4),
         evaluate_every=30,
     )
-    _, rows = run(Program(longer, longer.data.load()), seed=0)
+    _, rows = run(Program(longer, longer.task.data.load()), seed=0)
     assert rows[-1].test_accuracy > 0.9  # chance is 0.25
 
 
@@ -184,7 +184,7 @@ def test_bfloat16_computes_in_bfloat16_and_keeps_float32(experiment):
     full = dataclasses.replace(half, precision="float32")
     states = []
     for version in (half, full):
-        outcome, _ = run(Program(version, version.data.load()), seed=0)
+        outcome, _ = run(Program(version, version.task.data.load()), seed=0)
         states.append(outcome.state)
     assert all(leaf.dtype != jnp.bfloat16 for leaf in jax.tree.leaves(states[0]))
     difference = optax.tree.norm(optax.tree.sub(states[0].params, states[1].params))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import jaxsched as js
+from jaxsched.tasks import Metric
 from jaxsched.train import Program, train
 from jaxsched.train.early_stopping import abel_stop_reason
 
@@ -17,7 +18,7 @@ PHASES = (js.Phase(epochs=3, batch_size=16), js.Phase(epochs=3, batch_size=24))
 
 def run(experiment, seed=0, **options):
     rows = []
-    program = Program(experiment, experiment.data.load())
+    program = Program(experiment, experiment.task.data.load())
     outcome = train(program, seed, on_evaluation=rows.append, **options)
     return program, outcome, rows
 
@@ -96,7 +97,7 @@ def test_the_average_is_that_of_the_runs_that_end_where_it_collects(experiment):
     )
     optimizer = dataclasses.replace(plain.optimizer, averaging=js.Averaging(start=3))
     _, outcome, rows = run(dataclasses.replace(plain, optimizer=optimizer))
-    program, ends = Program(plain, plain.data.load()), []
+    program, ends = Program(plain, plain.task.data.load()), []
     for epochs in (4, 5, 6):
 
         def stop(rows, epochs=epochs):
@@ -123,7 +124,7 @@ def test_rows_hold_both_accuracies_once_there_is_an_average(stateful_run):
     )
     assert rows[-1].averaged_test_loss == pytest.approx(program.evaluate(some).mean_loss)
     end = outcome.average_on_all
-    assert end.test_loss == pytest.approx(program.evaluate(all_).mean_loss)
+    assert end.metrics["test_loss"] == pytest.approx(program.evaluate(all_).mean_loss)
     assert 0 < end.statistics_error < 0.5
 
 
@@ -172,12 +173,13 @@ def row(epoch, accuracy, decays):
         epoch=epoch,
         examples=epoch * 1000,
         batch_size=100,
-        test_accuracy=accuracy,
+        metrics={"test_accuracy": accuracy},
         abel={"num_decays": decays},
     )
 
 
 ABEL = js.Abel(stop_below=0.01, stop_after=2)
+ACCURACY = Metric("accuracy", better="higher", is_share=True)
 GAINED = [row(1, 0.5, 0), row(2, 0.6, 0), row(3, 0.7, 1), row(4, 0.71, 1)]
 LAST = [*GAINED, row(5, 0.715, 2)]
 
@@ -196,12 +198,12 @@ LAST = [*GAINED, row(5, 0.715, 2)]
     ],
 )
 def test_a_run_stops_when_a_decay_gained_too_little(rows, stops):
-    reason = abel_stop_reason(rows, ABEL)
+    reason = abel_stop_reason(rows, ABEL, ACCURACY)
     assert bool(reason) == stops
     if stops:
         assert "decay 2 has gained 0.60% accuracy, less than stop_below=1.00%" in reason
-    assert not abel_stop_reason(rows, js.Abel(stop_after=2))
-    assert not abel_stop_reason(rows, None)
+    assert not abel_stop_reason(rows, js.Abel(stop_after=2), ACCURACY)
+    assert not abel_stop_reason(rows, None, ACCURACY)
 
 
 def test_abel_stops_a_real_run(experiment):

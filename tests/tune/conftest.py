@@ -9,6 +9,7 @@ import jaxsched as js
 from jaxsched.data import Augment, Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.tracking import Progress
 
 
@@ -17,18 +18,20 @@ def experiment():
     lr = js.OneCycle(0.2, duration="100%")
     return Experiment(
         name="small",
-        model=ResNet(stages=(1,), width=2),
-        data=Synthetic(num_train=100, num_test=50, num_classes=4),
+        task=ImageClassification(
+            model=ResNet(stages=(1,), width=2),
+            data=Synthetic(num_train=100, num_test=50, num_classes=4),
+            augment=Augment(pad=1, flip=True),
+        ),
         phases=(js.Phase(epochs=2, batch_size=16),),
         optimizer=js.SGD(lr, momentum=lr.momentum(0.95, 0.85), weight_decay=1e-3),
-        augment=Augment(pad=1, flip=True),
         num_devices=1,
     )
 
 
 @pytest.fixture(scope="session")
 def dataset(experiment):
-    return experiment.data.load()
+    return experiment.task.data.load()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from throughput_worker import Contestant, Job, serve
 import jaxsched as js
 from jaxsched.data import Augment, Synthetic
 from jaxsched.experiment import Experiment, load_module
+from jaxsched.tasks import ImageClassification
 from jaxsched.tracking import environment
 from jaxsched.train import Program, split_cpu
 
@@ -119,15 +120,17 @@ def program(job: Job, **fields: Any) -> Contestant:
     updates = 64 if entry.image_size == 32 else 4  # an epoch of the data set, and a dispatch
     experiment = Experiment(
         name="throughput",
-        model=entry.ours,
-        data=Synthetic(
-            updates * job.batch_size, image_size=entry.image_size, num_classes=entry.num_classes
+        task=ImageClassification(
+            model=entry.ours,
+            data=Synthetic(
+                updates * job.batch_size, image_size=entry.image_size, num_classes=entry.num_classes
+            ),
         ),
         phases=(js.Phase(epochs=1000, batch_size=job.batch_size),),
         precision=job.precision,  # pyright: ignore[reportArgumentType]
         **fields,
     )
-    run = Program(experiment, experiment.data.load())
+    run = Program(experiment, experiment.task.data.load())
     state, sums = run.init(0), run.zero_sums()
 
     def steps(count: int) -> None:

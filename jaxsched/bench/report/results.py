@@ -1,6 +1,5 @@
 """Everything that is computed from a study's manifest and records. Imports no JAX."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -126,11 +125,6 @@ class Results:
         """
         first, *others = [StudyManifest.read(folder / MANIFEST_FILE) for folder in folders]
         for folder, manifest in zip(folders[1:], others, strict=True):
-            if first.is_from_records:  # each names the runs that are in its own folder
-                runs = dict.fromkeys((*first.runs, *manifest.runs))
-                first, manifest = (
-                    dataclasses.replace(of, runs=tuple(runs)) for of in (first, manifest)
-                )
             if manifest != first:
                 raise ValueError(
                     f"{folder} holds another study, or other runs of {first.name}, than "

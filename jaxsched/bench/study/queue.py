@@ -73,7 +73,7 @@ class Job:
     @cached_property
     def program_key(self) -> Any:
         """A key that is equal for runs that can share one program."""
-        return self.experiment.data, program_signature(self.experiment, self.plan)
+        return self.experiment.task.data, program_signature(self.experiment, self.plan)
 
     def record(self) -> Record | None:
         """Reads the record of this run or of an earlier attempt; None if there is none."""

@@ -107,7 +107,7 @@ def run_study(
 
 def _require_same_data(jobs: Sequence[Job], progress: Progress) -> None:
     """Refuses data other than those of runs that are made or begun: they could not be compared."""
-    known = [job.require_same_data(load(job.experiment.data)) for job in jobs]
+    known = [job.require_same_data(load(job.experiment.task.data)) for job in jobs]
     if not all(known):
         progress.say(
             f"{known.count(False)} of {len(jobs)} runs were made before records named their data, "
@@ -185,7 +185,8 @@ class _Worker:
         """
         self._stop_on_signal()
         self._progress.start(self._queue.examples_left)
-        run_progress = self._progress.run(job.label, begun=job.examples - job.examples_left)
+        metric, begun = job.experiment.task.main_metric, job.examples - job.examples_left
+        run_progress = self._progress.run(job.label, metric, begun=begun)
         before = job.header()
         try:
             reason = self._train(job, run_progress)
@@ -236,7 +237,7 @@ class _Worker:
         header = record_header(
             job.experiment,
             job.seed,
-            load(job.experiment.data),
+            load(job.experiment.task.data),
             source_text=self._source_text,
             compile_seconds=None,
             num_devices=job.experiment.num_devices,
@@ -288,7 +289,7 @@ class _ProgramCache:
                 other.experiment for other in left if other.program_key == key
             )
             self._programs[key] = Program(
-                first, load(first.data), alike=others, device=self._device
+                first, load(first.task.data), alike=others, device=self._device
             )
         return self._programs[key].member(job.experiment)
 

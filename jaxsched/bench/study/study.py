@@ -83,18 +83,18 @@ class Study:
         """The metric that is to reach the target, under the name of its column."""
         first, *others = self.experiments
         for other in others:
-            if _metrics(other) != _metrics(first):
+            if other.task.metrics != first.task.metrics:
                 raise ValueError(
                     f"Study needs experiments that measure the same metrics, got {first.name} with "
                     f"{_named(first)} and {other.name} with {_named(other)}; make a study of each."
                 )
-        column = self.metric or f"test_{_main_metric(first)}"
+        column = self.metric or f"test_{first.task.main_metric.name}"
         if column not in _columns(first):
             raise ValueError(
                 f"Study needs a metric that its experiments measure, one of {_columns(first)}, "
                 f"got {column!r}."
             )
-        (metric,) = (m for m in _metrics(first) if m.name == bare_name(column))
+        (metric,) = (m for m in first.task.metrics if m.name == bare_name(column))
         return dataclasses.replace(metric, name=column)
 
     def manifest(self) -> StudyManifest:
@@ -114,22 +114,12 @@ class Study:
         )
 
 
-def _metrics(experiment: Experiment) -> tuple[Metric, ...]:
-    del experiment
-    return (Metric("loss", "lower"), Metric("accuracy", "higher", is_share=True))
-
-
-def _main_metric(experiment: Experiment) -> str:
-    del experiment
-    return "accuracy"
-
-
 def _named(experiment: Experiment) -> str:
-    return ", ".join(metric.name for metric in _metrics(experiment))
+    return ", ".join(metric.name for metric in experiment.task.metrics)
 
 
 def _columns(experiment: Experiment) -> list[str]:
-    return [f"{on}_{m.name}" for on in ("test", "train") for m in _metrics(experiment)]
+    return [f"{on}_{m.name}" for on in ("test", "train") for m in experiment.task.metrics]
 
 
 def _can_reach(metric: Metric, target: float) -> bool:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from jaxsched.data.dataset import Dataset, Source
+from jaxsched.data.dataset import Source
 from jaxsched.data.fields import check_folder
+from jaxsched.data.images import ImageDataset
 from jaxsched.data.sources.cifar_files import Archive, read_official
 from jaxsched.data.split import check_share, evaluation_split
+from jaxsched.data.transforms.augment import Augment
 
 # fmt: off
 _CIFAR10_CLASSES = (
@@ -121,7 +123,12 @@ class Cifar10(Source):
         object.__setattr__(self, "folder", check_folder("Cifar10", "folder", self.folder))
         check_share("Cifar10", self.validation)
 
-    def load(self) -> Dataset:
+    @property
+    def augment(self) -> Augment:
+        """The usual crop after padding by 4 pixels, and the flip."""
+        return Augment()
+
+    def load(self) -> ImageDataset:
         """Reads all files; an error names the file that is missing or damaged."""
         return _load(_CIFAR10, self.folder, self.validation)
 
@@ -160,16 +167,21 @@ class Cifar100(Source):
         object.__setattr__(self, "folder", check_folder("Cifar100", "folder", self.folder))
         check_share("Cifar100", self.validation)
 
-    def load(self) -> Dataset:
+    @property
+    def augment(self) -> Augment:
+        """The usual crop after padding by 4 pixels, and the flip."""
+        return Augment()
+
+    def load(self) -> ImageDataset:
         """Reads both files; an error names the file that is missing or damaged."""
         return _load(_CIFAR100, self.folder, self.validation)
 
 
-def _load(archive: Archive, folder: str, validation: float) -> Dataset:
+def _load(archive: Archive, folder: str, validation: float) -> ImageDataset:
     """Reads an archive's files, and holds out the validation share."""
     train, test = read_official(archive, folder)
     train, test, evaluated_on = evaluation_split(train, test, validation)
-    return Dataset(
+    return ImageDataset(
         name=archive.name,
         train=train,
         test=test,

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from jaxsched.data.dataset import Images
 from jaxsched.data.fields import find_folder
+from jaxsched.data.images import Images
 from jaxsched.data.sources.safe_pickle import load_plain
 
 _SIDE = 32

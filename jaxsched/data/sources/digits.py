@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxsched.data.dataset import Dataset, Images, Source, channel_statistics
+from jaxsched.data.dataset import Source
+from jaxsched.data.images import ImageDataset, Images, channel_statistics
 from jaxsched.data.split import check_share, evaluation_split, last_of_each_class
+from jaxsched.data.transforms.augment import Augment
 from jaxsched.extras import require_extra
 
 
@@ -40,7 +42,12 @@ class Digits(Source):
     def __post_init__(self):
         check_share("Digits", self.validation)
 
-    def load(self) -> Dataset:
+    @property
+    def augment(self) -> Augment:
+        """A crop after padding by one of the 8 pixels; a digit must not be flipped."""
+        return Augment(pad=1, flip=False)
+
+    def load(self) -> ImageDataset:
         """Reads the scans from the installed scikit-learn."""
         require_extra("Digits", "train", "sklearn")
         from sklearn.datasets import load_digits
@@ -54,4 +61,4 @@ class Digits(Source):
         train, test, evaluated_on = evaluation_split(train, test, self.validation)
         mean, std = channel_statistics(train.images)
         names = tuple(str(digit) for digit in range(10))
-        return Dataset("digits", train, test, evaluated_on, names, mean, std)
+        return ImageDataset("digits", train, test, evaluated_on, names, mean, std)

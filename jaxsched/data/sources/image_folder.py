@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsched.data.dataset import Dataset, Source, StreamedImages
+from jaxsched.data.dataset import Source
 from jaxsched.data.fields import (
     check_folder,
     check_kind,
@@ -18,12 +18,14 @@ from jaxsched.data.fields import (
     find_folder,
 )
 from jaxsched.data.fingerprint import files_digest
+from jaxsched.data.images import ImageDataset, StreamedImages
 from jaxsched.data.sources.image_files import (
     describe_files,
     image_suffixes,
     split_files,
     visible_entries,
 )
+from jaxsched.data.transforms.augment import Augment
 from jaxsched.data.transforms.crop import RandomResizedCrop
 from jaxsched.data.transforms.decode import read_square
 from jaxsched.extras import require_extra
@@ -39,7 +41,8 @@ class ImageFolder(Source):
     an animation the first picture. Hidden files are skipped; other files are skipped with a warning
     that counts and names them.
 
-    Flip on the device, by `Augment(pad=0)`; the crop is made here because it needs the whole image.
+    The flip is made on the device, by `Augment(pad=0)`, the default; the crop is made here because
+    it needs the whole image.
 
     Attributes:
         folder: the folder of the two splits; `~` is the home folder.
@@ -81,7 +84,12 @@ class ImageFolder(Source):
             raise ValueError(f"ImageFolder needs each std above 0, got std={self.std}.")
         check_yes_or_no("ImageFolder", "allow_empty", self.allow_empty)
 
-    def load(self) -> Dataset:
+    @property
+    def augment(self) -> Augment:
+        """The flip, because the crop is made while an image is decoded."""
+        return Augment(pad=0)
+
+    def load(self) -> ImageDataset:
         """Lists the files; an error names the folder in which something is missing."""
         require_extra("ImageFolder", "images", "PIL")
         folder = find_folder(self.folder)
@@ -92,7 +100,7 @@ class ImageFolder(Source):
             _Files(path, classes, self.image_size, self.crop, self.allow_empty) for path in folders
         )
         name = Path(os.path.abspath(folder)).name  # also of "."
-        return Dataset(name, train, test, "test", classes, self.mean, self.std)
+        return ImageDataset(name, train, test, "test", classes, self.mean, self.std)
 
 
 class _Files(StreamedImages):

@@ -1,12 +1,14 @@
-"""A source whose images stay in host memory and go to the devices batch by batch."""
+"""A source whose examples stay in host memory and go to the devices batch by batch."""
 
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 
-from jaxsched.data.dataset import Dataset, Images, Source, StreamedImages
+from jaxsched.data.dataset import Dataset, Examples, Source, StreamedExamples
 from jaxsched.data.fields import check_kind
+from jaxsched.data.transforms.augment import Augment
 
 
 @dataclass(frozen=True)
@@ -33,35 +35,40 @@ class Streamed(Source):
     def __post_init__(self):
         check_kind("Streamed", "source", self.source, Source)
 
+    @property
+    def augment(self) -> Augment:
+        """The augmentation of the source."""
+        return self.source.augment
+
     def load(self) -> Dataset:
-        """Loads the source; its images are streamed from host memory."""
+        """Loads the source; its examples are streamed from host memory."""
         whole = self.source.load()
         return replace(whole, train=_stream(whole.train), test=_stream(whole.test))
 
 
-def _stream(examples: Images | StreamedImages) -> StreamedImages:
-    return _InMemory(examples) if isinstance(examples, Images) else examples
+def _stream(examples: Examples | StreamedExamples) -> StreamedExamples:
+    return _InMemory(examples) if isinstance(examples, Examples) else examples
 
 
-class _InMemory(StreamedImages):
-    """A split in host memory, read image by image."""
+class _InMemory(StreamedExamples):
+    """A split in host memory, read example by example."""
 
-    def __init__(self, images: Images):
-        self._images = images
+    def __init__(self, examples: Examples):
+        self._examples = examples
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._examples)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return self._images.image_shape
+    def elements(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """See `StreamedExamples.elements`."""
+        return self._examples.elements
 
-    def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
-        """See `StreamedImages.read`."""
+    def read(self, example: int, random: np.random.Generator | None) -> tuple[Any, ...]:
+        """See `StreamedExamples.read`."""
         del random
-        return self._images.images[example], self._images.labels[example]
+        return tuple(array[example] for array in self._examples.arrays)
 
     def fingerprint(self) -> dict[str, Any]:
-        """See `StreamedImages.fingerprint`; it is the same as without `Streamed`."""
-        return self._images.fingerprint()
+        """See `StreamedExamples.fingerprint`; it is the same as without `Streamed`."""
+        return self._examples.fingerprint()

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxsched.data.dataset import Dataset, Source, StreamedImages, channel_statistics
+from jaxsched.data.dataset import Source
 from jaxsched.data.fields import check_kind, check_whole
+from jaxsched.data.images import ImageDataset, StreamedImages, channel_statistics
 from jaxsched.data.sources.tfds_files import PreparedSplit, check_prepared, open_prepared
+from jaxsched.data.transforms.augment import Augment
 from jaxsched.data.transforms.crop import RandomResizedCrop, choose_box, resize_box, to_pillow
 
 _STATISTICS_EXAMPLES = 1000
@@ -53,13 +55,18 @@ class StreamedTfds(Source):
         check_whole("StreamedTfds", "image_size", self.image_size)
         check_kind("StreamedTfds", "crop", self.crop, RandomResizedCrop, optional=True)
 
-    def load(self) -> Dataset:
+    @property
+    def augment(self) -> Augment:
+        """The flip, because the crop is made while an image is decoded."""
+        return Augment(pad=0)
+
+    def load(self) -> ImageDataset:
         """Opens both splits; an error names the folder."""
         builder = open_prepared(self.name, self.data_dir)
         splits = [PreparedSplit(builder, split) for split in (self.train_split, self.test_split)]
         train, test = (_Prepared(split, self.image_size, self.crop) for split in splits)
         mean, std = channel_statistics(_spread(train, _STATISTICS_EXAMPLES))
-        return Dataset(self.name, train, test, "test", splits[0].class_names, mean, std)
+        return ImageDataset(self.name, train, test, "test", splits[0].class_names, mean, std)
 
 
 class _Prepared(StreamedImages):

@@ -3,10 +3,12 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 
-from jaxsched.data.dataset import Dataset, Images, Source, StreamedImages
+from jaxsched.data.dataset import Dataset, Examples, Source, StreamedExamples
 from jaxsched.data.fields import check_kind, check_whole
+from jaxsched.data.transforms.augment import Augment
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ class Subset(Source):
         check_kind("Subset", "source", self.source, Source)
         check_whole("Subset", "num_train", self.num_train)
 
+    @property
+    def augment(self) -> Augment:
+        """The augmentation of the source."""
+        return self.source.augment
+
     def load(self) -> Dataset:
         """Loads the source and drops the other training examples."""
         whole = self.source.load()
@@ -49,30 +56,28 @@ class Subset(Source):
         return replace(whole, train=_first(whole.train, self.num_train))
 
 
-def _first(examples: Images | StreamedImages, count: int) -> Images | StreamedImages:
-    if isinstance(examples, Images):
-        return Images(examples.images[:count], examples.labels[:count])
-    return _First(examples, count)
+def _first(examples: Examples | StreamedExamples, count: int) -> Examples | StreamedExamples:
+    return examples.first(count) if isinstance(examples, Examples) else _First(examples, count)
 
 
-class _First(StreamedImages):
+class _First(StreamedExamples):
     """The first examples of a split."""
 
-    def __init__(self, whole: StreamedImages, count: int):
+    def __init__(self, whole: StreamedExamples, count: int):
         self._whole, self._count = whole, count
 
     def __len__(self) -> int:
         return self._count
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels."""
-        return self._whole.image_shape
+    def elements(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """See `StreamedExamples.elements`."""
+        return self._whole.elements
 
-    def read(self, example: int, random: np.random.Generator | None) -> tuple[np.ndarray, np.int32]:
-        """See `StreamedImages.read`."""
+    def read(self, example: int, random: np.random.Generator | None) -> tuple[Any, ...]:
+        """See `StreamedExamples.read`."""
         return self._whole.read(example, random)
 
     def fingerprint(self) -> dict[str, Any]:
-        """See `StreamedImages.fingerprint`."""
+        """See `StreamedExamples.fingerprint`."""
         return {**self._whole.fingerprint(), "examples": self._count}

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxsched.data.dataset import Dataset, Images, Source, channel_statistics
+from jaxsched.data.dataset import Source
 from jaxsched.data.fields import check_whole, is_number
+from jaxsched.data.images import ImageDataset, Images, channel_statistics
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Synthetic(Source):
                 f"Synthetic needs noise as a number of at least 0, got noise={self.noise!r}."
             )
 
-    def load(self) -> Dataset:
+    def load(self) -> ImageDataset:
         """Draws the prototypes, then the two splits."""
         random = np.random.default_rng(self.seed)
         shape = (self.num_classes, self.image_size, self.image_size, self.channels)
@@ -63,7 +64,7 @@ class Synthetic(Source):
         test = self._draw(random, prototypes, self.num_test)
         mean, std = channel_statistics(train.images)
         names = tuple(f"class {label}" for label in range(self.num_classes))
-        return Dataset("synthetic", train, test, "test", names, mean, std)
+        return ImageDataset("synthetic", train, test, "test", names, mean, std)
 
     def _draw(self, random: np.random.Generator, prototypes: np.ndarray, count: int) -> Images:
         """Draws `count` noisy copies in random order."""

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxsched.data.dataset import Dataset, Images, Source, channel_statistics
+from jaxsched.data.dataset import Source
 from jaxsched.data.fields import check_whole
+from jaxsched.data.images import ImageDataset, Images, channel_statistics
 from jaxsched.data.sources.tfds_files import PreparedSplit, check_prepared, open_prepared
 from jaxsched.data.split import check_share, evaluation_split
+from jaxsched.data.transforms.augment import Augment
 from jaxsched.data.transforms.crop import to_pillow
 
 
@@ -61,7 +63,13 @@ class Tfds(Source):
             check_whole("Tfds", "image_size", self.image_size)
         check_share("Tfds", self.validation)
 
-    def load(self) -> Dataset:
+    @property
+    def augment(self) -> Augment:
+        """CIFAR's crop and flip for CIFAR; none for others, as letters must not be flipped."""
+        name = self.name.removeprefix("tfds:").partition(":")[0]
+        return Augment() if name in ("cifar10", "cifar100") else super().augment
+
+    def load(self) -> ImageDataset:
         """Decodes both splits into host memory; an error names the folder."""
         builder = open_prepared(self.name, self.data_dir)
         names = (self.train_split,) if self.validation else (self.train_split, self.test_split)
@@ -70,7 +78,7 @@ class Tfds(Source):
         train, test = read[0], None if self.validation else read[1]
         train, test, evaluated_on = evaluation_split(train, test, self.validation)
         mean, std = channel_statistics(train.images)
-        return Dataset(self.name, train, test, evaluated_on, splits[0].class_names, mean, std)
+        return ImageDataset(self.name, train, test, evaluated_on, splits[0].class_names, mean, std)
 
     def _read(self, split: PreparedSplit) -> Images:
         """Decodes all examples of one split."""

@@ -60,7 +60,7 @@ class Checkpoints:
 
     Args:
         folder: the folder, which is made. No other process can use it before `close`.
-        keep: how many of the newest checkpoints to keep. The one with the best accuracy is kept
+        keep: how many of the newest checkpoints to keep. The one with the best score is kept
             besides, and of several that are equal the first.
 
     Attributes:
@@ -75,7 +75,7 @@ class Checkpoints:
         >>> import jax.numpy as jnp
         >>> folder = Path(tempfile.mkdtemp()) / "run"
         >>> with Checkpoints(folder) as checkpoints:
-        ...     checkpoints.save(100, {"w": jnp.ones(3)}, {"seconds": 1.5}, accuracy=0.9)
+        ...     checkpoints.save(100, {"w": jnp.ones(3)}, {"seconds": 1.5}, score=0.9)
         >>> with Checkpoints(folder) as checkpoints:
         ...     snapshot = checkpoints.restore(like={"w": jnp.zeros(3)})
         >>> snapshot.step, snapshot.arrays["w"].tolist(), snapshot.content
@@ -92,7 +92,7 @@ class Checkpoints:
         logging.getLogger("absl").addFilter(is_not_from_orbax)
 
     def save(
-        self, step: int, arrays: Any, content: Mapping[str, Any], *, accuracy: float | None = None
+        self, step: int, arrays: Any, content: Mapping[str, Any], *, score: float | None = None
     ) -> None:
         """Saves a step; returns when the arrays are copied, before they are on disk.
 
@@ -103,7 +103,8 @@ class Checkpoints:
             step: the number of updates made.
             arrays: a pytree of arrays.
             content: JSON to save beside the arrays.
-            accuracy: the accuracy by which the best checkpoint is found; None is never the best.
+            score: the number by which the best checkpoint is found, the highest; None is never
+                the best.
 
         Raises:
             ValueError: when the folder has later steps, which this run did not make.
@@ -115,7 +116,7 @@ class Checkpoints:
                 f"{self.folder}: expected no checkpoint after update {step}, which is to be "
                 f"saved, got one of update {later[-1]}; restore it first or use another folder."
             )
-        self._write(str(step), step, arrays, content, accuracy)
+        self._write(str(step), step, arrays, content, score)
 
     def save_named(self, name: str, step: int, arrays: Any, content: Mapping[str, Any]) -> None:
         """Saves a step under a name; it is never removed, nor overwritten by another of this name.
@@ -207,7 +208,7 @@ class Checkpoints:
         step: int,
         arrays: Any,
         content: Mapping[str, Any],
-        accuracy: float | None,
+        score: float | None,
     ) -> None:
         self.wait()  # for the save before, of which an error has to be raised here at the latest
         path = self.folder / name
@@ -216,7 +217,7 @@ class Checkpoints:
         arrays = jax.device_get(arrays)
         manifest = {
             "step": step,
-            "accuracy": None if accuracy is None else float(accuracy),
+            "score": None if score is None else float(score),
             "layout": array_layout(arrays),
             "crc32": arrays_checksum(arrays),
             "content": dict(content),
@@ -236,8 +237,8 @@ class Checkpoints:
         steps = saved_steps(self.folder)
         if len(steps) <= self._keep:
             return
-        accuracies = {step: _accuracy(self.folder / str(step)) for step in steps}
-        known = {step: value for step, value in accuracies.items() if value is not None}
+        scores = {step: _score(self.folder / str(step)) for step in steps}
+        known = {step: value for step, value in scores.items() if value is not None}
         best = max(known, key=lambda step: known[step], default=None)  # the first of equals
         for step in steps[: -self._keep]:
             if step != best:
@@ -305,10 +306,11 @@ class AllDamagedError(ValueError):
         super().__init__(f"{self.what}. Move the folder away to start from the first update.")
 
 
-def _accuracy(path: Path) -> float | None:
-    """Returns the accuracy that a checkpoint was saved with; None when it is not known."""
+def _score(path: Path) -> float | None:
+    """Returns the score that a checkpoint was saved with; None when it is not known."""
     try:
-        return read_manifest(path)["accuracy"]
+        manifest = read_manifest(path)
+        return manifest["score"] if "score" in manifest else manifest["accuracy"]  # of old versions
     except DamagedError:
         return None  # a damaged checkpoint is never the best
 

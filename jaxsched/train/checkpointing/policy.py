@@ -1,5 +1,6 @@
 """The checkpoint policy: it decides when a run is saved, and saves it."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -29,8 +30,8 @@ class CheckpointPolicy:
         signals: the signals that save the run and end it.
         every_seconds: the most training time that a crash may cost.
         save_phase_starts: save before the first update of every phase but the first.
-        save_best: save after an evaluation with a higher test accuracy than all before it in this
-            process.
+        save_best: save after an evaluation that is better than all before it in this process, in
+            the task's main metric on the test set.
         save_last: save when the run ends, unless it diverged.
         keep_before_last_decay: save before ABEL's last decay, also under the name
             `before_last_decay`, which is never removed: a longer run can go on from there.
@@ -64,7 +65,8 @@ class CheckpointPolicy:
         self._save_phase_starts, self._save_best = save_phase_starts, save_best
         self.save_last = save_last
         self._abel = program.experiment.optimizer.abel if keep_before_last_decay else None
-        self._best_accuracy = 0.0
+        self._metric = program.experiment.task.main_metric
+        self._best_score = -math.inf
 
     def stops(self, plan: Plan) -> tuple[int, ...]:
         """The updates before which the run is always saved, so that a dispatch has to end there."""
@@ -90,8 +92,8 @@ class CheckpointPolicy:
 
     def is_due_after(self, row: Evaluation, plan: Plan, agreed: HostVotes) -> bool:
         """Returns whether to save after an evaluation."""
-        is_best = self._save_best and row.test_accuracy > self._best_accuracy
-        self._best_accuracy = max(self._best_accuracy, row.test_accuracy)
+        is_best = self._save_best and self._score(row) > self._best_score
+        self._best_score = max(self._best_score, self._score(row))
         return is_best or self.is_due(row.step, plan, agreed)
 
     def save(self, step: int, run_state: RunState, agreed: HostVotes) -> None:
@@ -116,11 +118,15 @@ class CheckpointPolicy:
         if step == self._last_decay_at(run_state.plan):
             checkpoints.save_named(self.BEFORE_LAST_DECAY, step, run_state.arrays, content)
         rows = run_state.rows
-        # The accuracy is that of these very weights: between evaluations it is not known.
-        accuracy = rows[-1].test_accuracy if rows and rows[-1].step == step else None
-        checkpoints.save(step, run_state.arrays, content, accuracy=accuracy)
+        # The score is that of these very weights: between evaluations it is not known.
+        score = self._score(rows[-1]) if rows and rows[-1].step == step else None
+        checkpoints.save(step, run_state.arrays, content, score=score)
         if wait:
             checkpoints.wait()
+
+    def _score(self, row: Evaluation) -> float:
+        """The main metric on the test set, with a sign that makes higher ones better."""
+        return self._metric.gain(row.metrics[f"test_{self._metric.name}"], before=0.0)
 
     def _last_decay_at(self, plan: Plan) -> int | None:
         return None if self._abel is None else self._abel.last_decay_at(plan)

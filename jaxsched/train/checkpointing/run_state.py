@@ -4,20 +4,19 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from jaxsched.experiment.experiment import Experiment
-from jaxsched.experiment.serialize import describe
 from jaxsched.plan import Phase, Plan
 from jaxsched.train.checkpointing.checkpoints import Snapshot
 from jaxsched.train.evaluation import Evaluation
 from jaxsched.train.program.program import Program
-from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import TrainState
+from jaxsched.train.step.update_sums import UpdateSums
 
 
 class RunState(NamedTuple):
     """Everything that it takes to continue a run as if it had never stopped."""
 
     state: TrainState
-    sums: MetricSums  # over the updates since the last evaluation
+    sums: UpdateSums  # over the updates since the last evaluation
     plan: Plan  # the experiment's, unless it learns its batch sizes: then it changes on the way
     rows: tuple[Evaluation, ...] = ()
     train_seconds: float = 0.0
@@ -33,11 +32,10 @@ class RunState(NamedTuple):
         """Places what a checkpoint holds on the program's devices."""
         state, sums = program.driver.replicate(snapshot.arrays)
         content = snapshot.content
-        # `describe` has added the name of the class to each row.
-        rows = ({k: v for k, v in row.items() if k != "type"} for row in content["rows"])
+        rows = tuple(map(Evaluation.from_json, content["rows"]))
         seconds = (content["train_seconds"], content["evaluation_seconds"])
         plan = plan_so_far(program.experiment, program.plan, content)
-        return cls(state, sums, plan, tuple(Evaluation(**row) for row in rows), *seconds)
+        return cls(state, sums, plan, rows, *seconds)
 
     def content(self, step: int) -> dict[str, Any]:
         """Returns the JSON that is saved beside the arrays; `of` and `plan_so_far` read it.
@@ -50,7 +48,7 @@ class RunState(NamedTuple):
             "examples": plan.examples_at(step),
             "num_examples": plan.num_examples,
             "phases": [(phase.epochs, phase.batch_size) for phase in plan.phases],
-            "rows": [describe(row) for row in self.rows],
+            "rows": [row.as_json() for row in self.rows],
             "train_seconds": self.train_seconds,
             "evaluation_seconds": self.evaluation_seconds,
         }
@@ -66,7 +64,7 @@ class RunState(NamedTuple):
         return self._replace(plan=Plan((*phases, rest), plan.num_examples))
 
     @property
-    def arrays(self) -> tuple[TrainState, MetricSums]:
+    def arrays(self) -> tuple[TrainState, UpdateSums]:
         """The part that is on the devices."""
         return self.state, self.sums
 

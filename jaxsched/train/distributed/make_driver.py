@@ -22,7 +22,7 @@ def make_driver(
     num_devices: int | None = None,
     *,
     batch_sizes: Sequence[int] = (),
-    pixels: int = 1,
+    places: int = 1,
     fits: Callable[[int], bool] = lambda num_devices: True,
     device: Any = None,
 ) -> Driver:
@@ -35,7 +35,8 @@ def make_driver(
         name: the driver's name.
         num_devices: the number of devices of each process; None for the default.
         batch_sizes: the batch sizes that will be split over the devices.
-        pixels: the number of pixels of an image.
+        places: the number of pixels of an image, or of tokens of a text: of places in an example
+            that the network works on.
         fits: returns whether so many devices, of all processes together, can split the batches.
         device: the device to use instead of the first, for a run that takes one.
 
@@ -45,7 +46,7 @@ def make_driver(
     available, processes = jax.local_device_count(), jax.process_count()
     if num_devices is None and jax.default_backend() == "cpu":
         rows = [size // processes for size in batch_sizes]
-        worthwhile = min(rows, default=1) * pixels // _MIN_PIXELS_PER_CPU_DEVICE
+        worthwhile = min(rows, default=1) * places // _MIN_PIXELS_PER_CPU_DEVICE
         counts = range(1, min(available, worthwhile) + 1)
         divisors = (n for n in counts if all(part % n == 0 for part in rows))
         num_devices = max((n for n in divisors if fits(n * processes)), default=1)

@@ -1,20 +1,19 @@
-"""The common part of all feeds of batches: contract, preprocessing and the order of examples.
+"""The common part of all feeds of batches: contract, random keys and the order of examples.
 
 There are two kinds of feed: a whole data set on the devices (`on_device.py`), and batches streamed
 from the host (`from_host.py`). Both keep the contracts below, so that an experiment gives the same
 run through either.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 
-from jaxsched.data import Augment, epoch_order, example_keys, normalise
+from jaxsched.data import epoch_order, example_keys
+from jaxsched.tasks.task import Inputs
 from jaxsched.train.distributed.driver import Driver, TakeShard
 from jaxsched.train.rng import random_key
 from jaxsched.train.step.micro_batches import Batch
@@ -63,7 +62,7 @@ class TrainingFeed(Protocol):
         ...
 
     def batch(self, rows: BatchRows, block: DeviceBlock) -> Batch:
-        """Augments and normalises these rows, or some of them; traced."""
+        """Augments these rows, or some of them; traced."""
         ...
 
     def stop(self) -> None:
@@ -74,8 +73,7 @@ class TrainingFeed(Protocol):
 class EvaluationBatch(NamedTuple):
     """A replica's part of a batch to evaluate; the last batch is filled up."""
 
-    images: jax.Array  # compute dtype [B, H, W, C], normalised
-    labels: jax.Array  # int32[B]
+    inputs: Inputs
     counts: jax.Array  # bool[B], False for what fills up
 
 
@@ -105,48 +103,23 @@ class EvaluationFeed(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Preprocess:
-    """Turns stored images into what a network takes, on the device.
+class RowKeys(NamedTuple):
+    """The random keys of a training batch, key<>[B], one for each example."""
 
-    Attributes:
-        augment: the augmentation of the training images.
-        mean: the mean of the training images / 255, one a channel.
-        std: the standard deviation of the training images / 255, one a channel.
-        dtype: the dtype that the network computes in.
-    """
+    augmentation: jax.Array
+    dropout: jax.Array
 
-    augment: Augment
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    dtype: DTypeLike
-
-    def normalise(self, images: jax.Array) -> jax.Array:
-        """Returns the images, given as uint8, as the network takes them."""
-        return normalise(images, self.mean, self.std, self.dtype)
-
-    def batch(
-        self,
-        augmented: Callable[[jax.Array], jax.Array],
-        labels: jax.Array,
-        seed: jax.Array,
-        epochs: jax.Array,
-        examples: jax.Array,
-    ) -> Batch:
-        """Makes a training batch of these examples.
+    @classmethod
+    def of(cls, seed: jax.Array, epochs: jax.Array, examples: jax.Array) -> "RowKeys":
+        """Returns the keys of these examples.
 
         Args:
-            augmented: maps the examples' keys to their images, uint8[B, H, W, C].
-            labels: int32[B].
             seed: the run's seed.
             epochs: int32[B], the epoch of each example.
             examples: int32[B], the index of each example in the data set.
         """
-        keys = example_keys(random_key(seed, "augmentation"), epochs, examples)
-        return Batch(
-            images=self.normalise(augmented(keys)),
-            labels=labels,
-            keys=example_keys(random_key(seed, "dropout"), epochs, examples),
+        return cls(
+            *(example_keys(random_key(seed, name), epochs, examples) for name in cls._fields)
         )
 
 

@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxsched.data import BatchReader, ReadWorkers, StreamedImages, find_unreadable
+from jaxsched.data import BatchReader, ReadWorkers, StreamedExamples, find_unreadable
+from jaxsched.tasks import TaskFunctions
+from jaxsched.tasks.task import Inputs
 from jaxsched.train.distributed.driver import Driver, TakeShard
 from jaxsched.train.input_pipeline.base import (
     BatchRows,
     DeviceBlock,
     EpochShuffle,
     EvaluationBatch,
-    Preprocess,
+    RowKeys,
 )
 from jaxsched.train.step.micro_batches import Batch
 
@@ -32,30 +34,29 @@ class FromHostTraining:
         driver: the devices.
         records: the training examples.
         shuffle: the order of the examples.
-        preprocess: augments and normalises them.
+        task: augments them.
         workers: read and decode.
     """
-
-    split: tuple[int, ...] = (1, 2, 3, 4)  # all but the seed
 
     def __init__(
         self,
         driver: Driver,
-        records: StreamedImages,
+        records: StreamedExamples,
         shuffle: EpochShuffle,
-        preprocess: Preprocess,
+        task: TaskFunctions,
         workers: ReadWorkers,
     ):
         self._driver, self._records, self._workers = driver, records, workers
-        self._shuffle, self._preprocess = shuffle, preprocess
+        self._shuffle, self._task = shuffle, task
+        # All but the seed: the epochs, the examples and their parts.
+        self.split: tuple[int, ...] = tuple(range(1, 3 + len(records.elements)))
         self._next: tuple[int, ...] | None = None
         self._batches: Generator[DeviceBlock, None, None] | None = None
 
     def like(self, size: int) -> DeviceBlock:
         """See `TrainingFeed.like`."""
         numbers = self._driver.divided_like((size,), np.int32)
-        images = self._driver.divided_like((size, *self._records.image_shape), np.uint8)
-        return np.int32(0), numbers, numbers, images, numbers
+        return np.int32(0), numbers, numbers, *_parts_like(self._driver, self._records, size)
 
     def blocks(
         self, seed: int, epoch: int, offset: int, size: int, count: int
@@ -77,18 +78,16 @@ class FromHostTraining:
 
     def batch(self, rows: BatchRows, block: DeviceBlock) -> Batch:
         """See `TrainingFeed.batch`."""
-        seed = block[0]
-        epochs, examples, images, labels = rows
+        epochs, examples, *arrays = rows
+        keys = RowKeys.of(block[0], epochs, examples)
 
-        def augmented(keys: jax.Array) -> jax.Array:
-            # `augment` takes a data set and indices into it: here a set of one image each.
-            def augment_one(image: jax.Array, key: jax.Array) -> jax.Array:
-                first = jnp.zeros(1, jnp.int32)
-                return self._preprocess.augment(image[None], first, key[None])[0]
+        # The task takes the arrays of a set and indices into it: here a set of one example each.
+        def one(parts: tuple[jax.Array, ...], key: jax.Array) -> Inputs:
+            alone, first = tuple(part[None] for part in parts), jnp.zeros(1, jnp.int32)
+            inputs = self._task.training_inputs(alone, first, key[None])
+            return tuple(part[0] for part in inputs)
 
-            return jax.vmap(augment_one)(images, keys)
-
-        return self._preprocess.batch(augmented, labels, seed, epochs, examples)
+        return Batch(jax.vmap(one)(tuple(arrays), keys.augmentation), keys.dropout)
 
     def stop(self) -> None:
         """Ends the reading."""
@@ -150,45 +149,39 @@ class FromHostEvaluation:
         driver: the devices.
         records: the test examples.
         batch_size: the size of each batch.
-        preprocess: normalises the images.
+        task: makes the network's inputs of them.
         workers: read and decode.
     """
-
-    split: tuple[int, ...] = (0, 1, 2)
 
     def __init__(
         self,
         driver: Driver,
-        records: StreamedImages,
+        records: StreamedExamples,
         batch_size: int,
-        preprocess: Preprocess,
+        task: TaskFunctions,
         workers: ReadWorkers,
     ):
         self._driver, self._records, self._workers = driver, records, workers
-        self._batch_size, self._preprocess = batch_size, preprocess
+        self._batch_size, self._task = batch_size, task
+        self.split: tuple[int, ...] = tuple(range(len(records.elements) + 1))
 
     def like(self) -> DeviceBlock:
         """See `EvaluationFeed.like`."""
-        size = self._batch_size
-        images = self._driver.divided_like((size, *self._records.image_shape), np.uint8)
-        return (
-            images,
-            self._driver.divided_like((size,), np.int32),
-            self._driver.divided_like((size,), bool),
-        )
+        parts = _parts_like(self._driver, self._records, self._batch_size)
+        return *parts, self._driver.divided_like((self._batch_size,), bool)
 
     def blocks(self) -> Iterator[tuple[int, DeviceBlock]]:
-        """Yields one batch after another; the last image fills up the last batch."""
-        num_images, places = len(self._records), self._places()
+        """Yields one batch after another; the last example fills up the last batch."""
+        num_examples, places = len(self._records), self._places()
         with BatchReader(
             self._records,
-            np.minimum(places, num_images - 1).ravel(),
+            np.minimum(places, num_examples - 1).ravel(),
             None,
             batch_size=places.shape[1],
             seed=0,
             workers=self._workers,
         ) as reader:
-            for batch, counts in zip(reader, places < num_images, strict=True):
+            for batch, counts in zip(reader, places < num_examples, strict=True):
                 yield 1, tuple(map(self._driver.divide, (*batch, counts)))
 
     def check_readable(self) -> None:
@@ -202,21 +195,26 @@ class FromHostEvaluation:
         errors = find_unreadable(self._records, self._workers, examples)
         if errors:
             raise ValueError(
-                f"{len(errors):,} of {len(examples):,} images to evaluate on cannot be read. The "
+                f"{len(errors):,} of {len(examples):,} examples to evaluate on cannot be read. The "
                 f"first: {errors[0]} `jaxsched check-data CONFIG` lists all."
             )
 
     def _places(self) -> np.ndarray:
         """The examples of each batch that this process reads, int[batches, rows].
 
-        Places from the number of images on fill up the last batch.
+        Places from the number of examples on fill up the last batch.
         """
         size = self._batch_size
         places = np.arange(-(-len(self._records) // size) * size).reshape(-1, size)
         return places[:, self._driver.own_rows(size)]
 
     def batch(self, shard: TakeShard, index: jax.Array, block: DeviceBlock) -> EvaluationBatch:
-        """Returns the batch itself, normalised."""
+        """Returns the batch itself."""
         del shard, index
-        images, labels, counts = block
-        return EvaluationBatch(self._preprocess.normalise(images), labels, counts)
+        *arrays, counts = block
+        return EvaluationBatch(self._task.evaluation_inputs(tuple(arrays)), counts)
+
+
+def _parts_like(driver: Driver, records: StreamedExamples, size: int) -> DeviceBlock:
+    """The shapes of the parts of a batch, divided over the devices."""
+    return tuple(driver.divided_like((size, *e.shape), e.dtype) for e in records.elements)

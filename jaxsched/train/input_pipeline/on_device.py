@@ -1,4 +1,4 @@
-"""Feeds of a data set that lies on every device as uint8: a block is the whole set."""
+"""Feeds of a data set that lies on every device: a block is the whole set."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxsched.tasks import TaskFunctions
 from jaxsched.train.distributed.driver import Driver, TakeShard
 from jaxsched.train.input_pipeline.base import (
     BatchRows,
     DeviceBlock,
     EpochShuffle,
     EvaluationBatch,
-    Preprocess,
+    RowKeys,
 )
 from jaxsched.train.step.micro_batches import Batch
 
@@ -25,10 +26,10 @@ class OnDeviceTraining:
 
     Args:
         driver: the devices.
-        arrays: all images, uint8[N, H, W, C], and labels, int32[N], placed by
-            `Driver.replicate`; or only their shapes, which suffice to compile.
+        arrays: the arrays of all examples, each [N, …], placed by `Driver.replicate`; or only
+            their shapes, which suffice to compile.
         shuffle: the order of the examples.
-        preprocess: augments and normalises them.
+        task: gathers and augments them.
     """
 
     split: tuple[int, ...] = ()
@@ -36,12 +37,12 @@ class OnDeviceTraining:
     def __init__(
         self,
         driver: Driver,
-        arrays: tuple[Any, Any],
+        arrays: tuple[Any, ...],
         shuffle: EpochShuffle,
-        preprocess: Preprocess,
+        task: TaskFunctions,
     ):
         self._driver, self._arrays = driver, arrays
-        self._shuffle, self._preprocess = shuffle, preprocess
+        self._shuffle, self._task = shuffle, task
 
     def like(self, size: int) -> DeviceBlock:
         """See `TrainingFeed.like`."""
@@ -59,20 +60,16 @@ class OnDeviceTraining:
 
     def rows(self, shard: TakeShard, size: int, index: jax.Array, block: DeviceBlock) -> BatchRows:
         """Returns the epoch and the index of each example."""
-        _, epoch, offset, order, _, _ = block
+        _, epoch, offset, order, *_ = block
         places = shard(offset + index * size + jnp.arange(size))
         return epoch + places // self._shuffle.num_examples, order[places]
 
     def batch(self, rows: BatchRows, block: DeviceBlock) -> Batch:
         """See `TrainingFeed.batch`."""
-        (epochs, examples), (seed, _, _, _, images, labels) = rows, block
-        return self._preprocess.batch(
-            lambda keys: self._preprocess.augment(images, examples, keys),
-            labels[examples],
-            seed,
-            epochs,
-            examples,
-        )
+        (epochs, examples), (seed, _, _, _, *arrays) = rows, block
+        keys = RowKeys.of(seed, epochs, examples)
+        inputs = self._task.training_inputs(tuple(arrays), examples, keys.augmentation)
+        return Batch(inputs, keys.dropout)
 
     def stop(self) -> None:
         """Does nothing: nothing is read ahead."""
@@ -82,18 +79,17 @@ class OnDeviceEvaluation:
     """The test set in batches of one size. See `EvaluationFeed`.
 
     Args:
-        arrays: all images, uint8[N, H, W, C], and labels, int32[N], placed by
-            `Driver.replicate`; or only their shapes, which suffice to compile.
+        arrays: the arrays of all examples, each [N, …], placed by `Driver.replicate`; or only
+            their shapes, which suffice to compile.
         batch_size: the size of each batch.
-        preprocess: normalises the images.
+        task: makes the network's inputs of them.
     """
 
     split: tuple[int, ...] = ()
 
-    def __init__(self, arrays: tuple[Any, Any], batch_size: int, preprocess: Preprocess):
-        self._arrays, self._batch_size, self._preprocess = arrays, batch_size, preprocess
-        _, labels = arrays
-        (self._num_images,) = labels.shape
+    def __init__(self, arrays: tuple[Any, ...], batch_size: int, task: TaskFunctions):
+        self._arrays, self._batch_size, self._task = arrays, batch_size, task
+        self._num_examples = arrays[0].shape[0]
 
     def like(self) -> DeviceBlock:
         """See `EvaluationFeed.like`."""
@@ -101,18 +97,14 @@ class OnDeviceEvaluation:
 
     def blocks(self) -> Iterator[tuple[int, DeviceBlock]]:
         """Yields the whole set as one block."""
-        yield -(-self._num_images // self._batch_size), self._arrays
+        yield -(-self._num_examples // self._batch_size), self._arrays
 
     def check_readable(self) -> None:
         """Does nothing: all examples have been read."""
 
     def batch(self, shard: TakeShard, index: jax.Array, block: DeviceBlock) -> EvaluationBatch:
-        """Returns images in file order; the last image fills up the last batch."""
-        images, labels = block
+        """Returns examples in their order; the last one fills up the last batch."""
         places = shard(index * self._batch_size + jnp.arange(self._batch_size))
-        examples = jnp.minimum(places, self._num_images - 1)
-        return EvaluationBatch(
-            self._preprocess.normalise(images[examples]),
-            labels[examples],
-            places < self._num_images,
-        )
+        examples = jnp.minimum(places, self._num_examples - 1)
+        inputs = self._task.evaluation_inputs(tuple(array[examples] for array in block))
+        return EvaluationBatch(inputs, places < self._num_examples)

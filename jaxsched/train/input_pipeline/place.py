@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-from jaxsched.data import Dataset, Images, ReadWorkers
+from jaxsched.data import Dataset, Examples, ReadWorkers
+from jaxsched.tasks import TaskFunctions
 from jaxsched.train.distributed.driver import Driver
 from jaxsched.train.input_pipeline.base import (
     EVALUATION_BATCH,
     EpochShuffle,
     EvaluationFeed,
-    Preprocess,
     TrainingFeed,
 )
 from jaxsched.train.input_pipeline.from_host import FromHostEvaluation, FromHostTraining
@@ -25,39 +25,34 @@ class PlacedData(NamedTuple):
 
 
 def place_data(
-    driver: Driver, dataset: Dataset, preprocess: Preprocess, read_workers: int = 0
+    driver: Driver, dataset: Dataset, task: TaskFunctions, read_workers: int = 0
 ) -> PlacedData:
     """Copies a data set in memory to every device, or prepares to read it from the host.
 
     Args:
         driver: the devices.
         dataset: each split may be in memory or read example by example.
-        preprocess: turns stored images into what the network takes.
+        task: turns stored examples into what the network takes.
         read_workers: processes that read and decode streamed data, for as long as what this
             returns is in use; 0 does it in threads.
     """
     train, test, shards = dataset.train, dataset.test, driver.num_shards
     shuffle = EpochShuffle(driver, len(train))
-    streamed = [split for split in (train, test) if not isinstance(split, Images)]
+    streamed = [split for split in (train, test) if not isinstance(split, Examples)]
     # One set of workers for all, because processes take seconds to start.
     workers = ReadWorkers(streamed, read_workers if streamed else 0)
-    if isinstance(train, Images):
-        training = OnDeviceTraining(driver, _replicate(driver, train), shuffle, preprocess)
+    if isinstance(train, Examples):
+        training = OnDeviceTraining(driver, driver.replicate(train.arrays), shuffle, task)
         statistics = training
     else:
         # Each reads ahead on its own, so that reading for statistics does not throw away the
         # batches that were read ahead for the next updates.
         training, statistics = (
-            FromHostTraining(driver, train, shuffle, preprocess, workers) for _ in range(2)
+            FromHostTraining(driver, train, shuffle, task, workers) for _ in range(2)
         )
     batch_size = -(-min(EVALUATION_BATCH, len(test)) // shards) * shards
-    if isinstance(test, Images):
-        arrays = _replicate(driver, test)
-        evaluation = OnDeviceEvaluation(arrays, batch_size, preprocess)
+    if isinstance(test, Examples):
+        evaluation = OnDeviceEvaluation(driver.replicate(test.arrays), batch_size, task)
     else:
-        evaluation = FromHostEvaluation(driver, test, batch_size, preprocess, workers)
+        evaluation = FromHostEvaluation(driver, test, batch_size, task, workers)
     return PlacedData(shuffle, training, statistics, evaluation)
-
-
-def _replicate(driver: Driver, images: Images) -> tuple:
-    return driver.replicate((images.images, images.labels))

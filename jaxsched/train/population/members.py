@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from jaxsched.data import Dataset, Images
+from jaxsched.data import Dataset, Examples
 from jaxsched.experiment.experiment import Experiment
 
 
@@ -30,7 +30,7 @@ def why_alone(experiment: Experiment, dataset: Dataset) -> str:
     """Returns why runs of this experiment cannot be in a population; "" where they can."""
     optimizer = experiment.optimizer
     reasons = {
-        "its data is streamed": not isinstance(dataset.train, Images),
+        "its data is streamed": not isinstance(dataset.train, Examples),
         "it has several phases": len(experiment.phases) > 1,
         "its batch grows": experiment.batch_growth is not None,
         "it measures norms": experiment.weight_norms,

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,16 +12,15 @@ from jax import lax
 
 from jaxsched.data import Dataset
 from jaxsched.models import Variables
+from jaxsched.tasks import MetricSums
 from jaxsched.train.dispatch import DispatchSizer
 from jaxsched.train.distributed.driver import TakeShard
 from jaxsched.train.distributed.population import MembersDriver
-from jaxsched.train.input_pipeline.base import Preprocess
 from jaxsched.train.input_pipeline.on_device import OnDeviceTraining
 from jaxsched.train.input_pipeline.place import place_data
 from jaxsched.train.population.members import Member, why_alone
 from jaxsched.train.program.shared_program import SharedProgramSpec
 from jaxsched.train.program.traced import TracedExperiment, evaluate_block
-from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.micro_batches import MicroBatches
 from jaxsched.train.step.state import TrainState
 
@@ -28,22 +28,27 @@ from jaxsched.train.step.state import TrainState
 class StepMetrics(NamedTuple):
     """The metrics of every update of a run, on its batch before the update changed the weights.
 
-    NaN for updates that are still to come. Those of several runs have an axis of members first.
+    Those of several runs have an axis of members first.
     """
 
-    losses: jax.Array | np.ndarray  # f32[updates], means, augmented, as trained on
-    accuracies: jax.Array | np.ndarray  # f32[updates]
+    sums: MetricSums  # each array [updates], of the batch as it was trained on
 
     @classmethod
-    def empty(cls, num_updates: int) -> "StepMetrics":
-        """Returns the metrics of a run that has made no update yet."""
-        return cls(*(jnp.full(num_updates, jnp.nan, jnp.float32) for _ in cls._fields))
+    def empty(cls, zero: MetricSums, num_updates: int) -> "StepMetrics":
+        """Returns the metrics of a run that has made no update yet: losses that are NaN."""
+        sums = jax.tree.map(lambda part: jnp.full(num_updates, part), zero)
+        return cls(sums._replace(loss=jnp.full(num_updates, jnp.nan)))
 
     def with_update(self, step: jax.Array, sums: MetricSums) -> "StepMetrics":
         """Returns these metrics with those of one more update; traced."""
-        measured = sums.loss / sums.count, sums.correct / sums.count
-        parts = zip(self, measured, strict=True)
-        return StepMetrics(*(jnp.asarray(part).at[step].set(value) for part, value in parts))
+        return StepMetrics(
+            jax.tree.map(lambda parts, part: parts.at[step].set(part), self.sums, sums)
+        )
+
+    @property
+    def losses(self) -> Any:
+        """The mean loss of each batch, [updates]; NaN for updates that are still to come."""
+        return self.sums.mean_loss
 
 
 class Population:
@@ -55,11 +60,12 @@ class Population:
 
     Args:
         members: all runs that it is to train.
-        dataset: the data set that their `data.load()` returned.
+        dataset: the data set that their `task.data.load()` returned.
         driver: how many of them run at once, and on which devices.
 
     Attributes:
         plan: the plan of each member.
+        metric_values: the values of metrics of their sums, see `TaskFunctions.metric_values`.
         compile_seconds: seconds spent tracing, compiling and placing the data.
 
     Raises:
@@ -71,16 +77,19 @@ class Population:
         >>> from jaxsched.models import ResNet
         >>> from jaxsched.train import Population, Member, MembersDriver
         >>> from jaxsched.experiment import Experiment
+        >>> from jaxsched.tasks import ImageClassification
         >>> experiment = Experiment(
         ...     name="tiny",
-        ...     model=ResNet(stages=(1,), width=2),
-        ...     data=Synthetic(num_train=64, num_test=32),
+        ...     task=ImageClassification(
+        ...         model=ResNet(stages=(1,), width=2),
+        ...         data=Synthetic(num_train=64, num_test=32),
+        ...     ),
         ...     phases=(js.Phase(epochs=2, batch_size=16),),
         ...     optimizer=js.SGD(lr=0.05, momentum=0.9),
         ... )
         >>> members = [Member(experiment, seed) for seed in (0, 1)]
         >>> driver = MembersDriver(jax.devices()[:1], per_device=2)
-        >>> runs = Population(members, experiment.data.load(), driver).start(members)
+        >>> runs = Population(members, experiment.task.data.load(), driver).start(members)
         >>> runs.advance(8)
         >>> runs.trace().losses.shape, len(runs.evaluate())
         ((2, 8), 2)
@@ -96,18 +105,16 @@ class Population:
         self.plan = experiment.plan(len(dataset.train))
         self.driver, self._members = driver, tuple(members)
         (self._batch_size,) = self.plan.batch_sizes
-        dtype = jnp.dtype(experiment.precision)
+        task = experiment.task.build(dataset, dtype=jnp.dtype(experiment.precision))
+        self.metric_values = task.metric_values
         self._traced = TracedExperiment(
             SharedProgramSpec([member.experiment for member in members], self.plan),
             self.plan,
-            experiment.model.build(dataset.num_classes, dtype=dtype),
-            dataset.train.image_shape,
+            task,
             self.plan.batch_sizes,
         )
         start = time.perf_counter()
-        data = place_data(
-            driver, dataset, Preprocess(experiment.augment, dataset.mean, dataset.std, dtype)
-        )
+        data = place_data(driver, dataset, task)
         assert isinstance(data.training, OnDeviceTraining)  # `why_alone` refuses streamed data
         self._training, self._evaluation = data.training, data.evaluation
         self._compile()
@@ -119,10 +126,10 @@ class Population:
         self._init = self.driver.initialise(self._init_member)
         run = self.driver.members_like(jax.eval_shape(self._init, numbers, seed))
         order = like((2 * self.plan.num_examples,), np.int32)
-        _, _, _, _, *images_and_labels = self._training.like(self._batch_size)
+        _, _, _, _, *arrays = self._training.like(self._batch_size)
         self._compiled_updates = self.driver.compile(
             self._train_member,
-            *(*run, numbers, number, number, seed, number, number, order, *images_and_labels),
+            *(*run, numbers, number, number, seed, number, number, order, *arrays),
             donate=(0,),
             split=(0, 1, 2, 5, 8),  # state, trace, numbers, and the block's seed and order
         )
@@ -136,7 +143,7 @@ class Population:
     def _init_member(self, numbers: jax.Array, seed: jax.Array) -> tuple[TrainState, StepMetrics]:
         """Traced: a member before its first update."""
         state = self._traced.init_state(seed, numbers)
-        return state, StepMetrics.empty(self.plan.total_steps)
+        return state, StepMetrics.empty(self._traced.task.zero_sums(), self.plan.total_steps)
 
     def _train_member(
         self,
@@ -155,17 +162,17 @@ class Population:
             state, trace = carry
             rows = self._training.rows(shard, self._batch_size, index, block)
             state, sums = update(state, MicroBatches.one(self._training.batch(rows, block)))
-            return state, trace.with_update(step + index, sums)
+            return state, trace.with_update(step + index, sums.metrics)
 
         return lax.fori_loop(0, count, advance, (state, trace))
 
     def _evaluate_member(
         self, shard: TakeShard, variables: Variables, count: jax.Array, *block: jax.Array
     ) -> MetricSums:
-        """Traced: the sums of one member over the test images."""
-        model, feed = self._traced.model, self._evaluation
-        zero = MetricSums.zero()
-        return evaluate_block(shard, variables, zero, count, *block, model=model, feed=feed)
+        """Traced: the sums of one member over the test examples."""
+        task, feed = self._traced.task, self._evaluation
+        zero = task.zero_sums()
+        return evaluate_block(shard, variables, zero, count, *block, task=task, feed=feed)
 
     def start(self, members: Sequence[Member], state: TrainState | None = None) -> "PopulationRun":
         """Starts some members, at most as many as the driver runs at once.
@@ -198,7 +205,7 @@ class Population:
         return runs._replace(state=state, trace=trace)
 
     def evaluate(self, variables: Variables) -> MetricSums:
-        """Sums each member's loss and correct predictions over the test images, on device."""
+        """Sums each member's metrics over the test examples, on device."""
         ((number, block),) = self._evaluation.blocks()
         return self._compiled_evaluation(variables, np.int32(number), *block)
 
@@ -255,16 +262,15 @@ class PopulationRun:
         on_updates(self.step)
 
     def trace(self) -> StepMetrics:
-        """Returns the metrics of the updates so far, f64[members, updates], on the host."""
+        """Returns the metrics of the updates so far, [members, updates], on the host."""
         trace = jax.device_get(self._runs.trace)
         made = slice(self._num_members), slice(self.step)
-        return StepMetrics(*(np.asarray(part[made], np.float64) for part in trace))
+        return jax.tree.map(lambda part: part[made], trace)
 
     def evaluate(self) -> list[MetricSums]:
-        """Sums the loss and correct predictions over the test images, by member, on the host."""
+        """Sums the metrics over the test examples, by member, on the host."""
         sums = jax.device_get(self._population.evaluate(self._runs.state.variables))
-        members = zip(sums.loss, sums.correct, sums.count, strict=True)
-        return [MetricSums(*member) for member in members][: self._num_members]
+        return [jax.tree.map(itemgetter(n), sums) for n in range(self._num_members)]
 
     def state(self, member: int) -> TrainState:
         """Returns one member's state, on the host; other members may start from it."""

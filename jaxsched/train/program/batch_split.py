@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from jaxsched.data import Dataset
 from jaxsched.experiment.experiment import Experiment
 from jaxsched.plan import Plan
 from jaxsched.train.distributed.driver import Driver
@@ -13,14 +14,14 @@ from jaxsched.train.step.micro_batches import num_micro_batches
 
 
 def split_over_devices(
-    experiment: Experiment, plan: Plan, image_shape: tuple[int, int, int], device: Any = None
+    experiment: Experiment, plan: Plan, dataset: Dataset, device: Any = None
 ) -> tuple[Driver, tuple[int, ...]]:
     """Returns the experiment's driver, and all batch sizes that a run may use, which it can split.
 
     Args:
         experiment: names the driver and may fix the number of devices.
         plan: the experiment's plan.
-        image_shape: height, width, channels.
+        dataset: the experiment's data set.
         device: the device to use instead of the first, for an experiment that takes one.
 
     Raises:
@@ -31,7 +32,7 @@ def split_over_devices(
         experiment.driver,
         experiment.num_devices,
         batch_sizes=plan.batch_sizes,
-        pixels=math.prod(image_shape[:2]),
+        places=math.prod(dataset.train.elements[0].shape[:2]),
         fits=partial(_can_split, experiment, plan.batch_sizes),
         device=device,
     )
@@ -40,7 +41,7 @@ def split_over_devices(
 
 def _checked_batch_sizes(experiment: Experiment, plan: Plan, num_devices: int) -> tuple[int, ...]:
     """All batch sizes that a run may use; raises a ValueError for one that cannot be split."""
-    group = experiment.model.batch_group
+    group = experiment.task.batch_group
     sizes = experiment.batch_sizes(plan, math.lcm(num_devices, group or 1))
     check_divisible(sizes, num_devices, group)
     for size in sizes:
@@ -60,7 +61,7 @@ def micro_batches_per_device(experiment: Experiment, batch_size: int, num_device
     return num_micro_batches(
         batch_size // num_devices,
         most=experiment.max_device_batch,
-        group=experiment.model.batch_group,
+        group=experiment.task.batch_group,
         least=2 if one_gradient and experiment.optimizer.noise is not None else 1,
     )
 

@@ -32,6 +32,8 @@ class BatchStatsRecomputation:
         self, params: Params, seed: int, epoch: int, offset: int, num_examples: int
     ) -> Variables:
         """Returns the parameters with statistics of `num_examples`, from an offset in an epoch."""
+        if not self._compiler.state.batch_stats:  # a network without batch norm
+            return {"params": params, "batch_stats": {}}
         pooled = self._zero_moments
         wanted = min(num_examples, self._num_examples)
         left = -(-wanted // self._batches[-1].size)
@@ -45,7 +47,8 @@ class BatchStatsRecomputation:
 
     def compile(self) -> None:
         """Compiles the pooling now, rather than at the first call."""
-        _ = self._zero_moments, self._executables
+        if self._compiler.state.batch_stats:
+            _ = self._zero_moments, self._executables
 
     @cached_property
     def _zero_moments(self) -> PooledMoments:

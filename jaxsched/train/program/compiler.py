@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxsched.models import Params
+from jaxsched.tasks import MetricSums
 from jaxsched.train.distributed.driver import Driver
 from jaxsched.train.input_pipeline.base import DeviceBlock, EvaluationFeed, TrainingFeed
 from jaxsched.train.program.batch_split import micro_batches_per_device
@@ -19,12 +20,12 @@ from jaxsched.train.program.traced import (
     train_on_block,
 )
 from jaxsched.train.step.batch_norm_stats import PooledMoments
-from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import TrainState
+from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.train.step.weight_norms import squared_norms
 from jaxsched.transforms import averaged_params
 
-Updates: TypeAlias = Callable[..., tuple[TrainState, MetricSums]]
+Updates: TypeAlias = Callable[..., tuple[TrainState, UpdateSums]]
 
 
 class ProgramCompiler:
@@ -38,7 +39,7 @@ class ProgramCompiler:
 
     Attributes:
         init_state: `(seed, numbers) -> TrainState`, jitted.
-        zero_sums: `() -> MetricSums`, jitted; sums over no example, for updates.
+        zero_sums: `() -> UpdateSums`, jitted; sums over no update.
         zero_evaluation: `() -> MetricSums`, jitted; sums over no example, for evaluations.
         zero_moments: `() -> PooledMoments`, jitted; the statistics of no example.
         state: the shapes of a `TrainState`.
@@ -56,7 +57,7 @@ class ProgramCompiler:
         self._numbers = traced.spec.numbers[0]
         self.init_state = driver.initialise(traced.init_state)
         self.zero_sums = driver.initialise(partial(traced.zero_sums, self._numbers))
-        self.zero_evaluation = driver.initialise(MetricSums.zero)
+        self.zero_evaluation = driver.initialise(traced.task.zero_sums)
         self.state: TrainState = self._shapes(self.init_state, np.int32(0), self._numbers)
         batch_stats = self.state.batch_stats
         self.zero_moments = driver.initialise(lambda: PooledMoments.none(batch_stats))
@@ -82,21 +83,21 @@ class ProgramCompiler:
         """Compiles `(variables, sums, count, *block) -> sums`."""
         feed = self._evaluation
         axis_name = self._traced.axis_name
-        body = partial(evaluate_block, model=self._traced.model, feed=feed, axis_name=axis_name)
+        body = partial(evaluate_block, task=self._traced.task, feed=feed, axis_name=axis_name)
         arguments = (self.state.variables, self._shapes(self.zero_evaluation), np.int32(0))
         return self._compile(body, arguments, feed.like(), feed.split)
 
     def pooling(self, batch_size: int) -> Callable[..., PooledMoments]:
         """Compiles `(params, pooled, count, *block) -> pooled`."""
         feed = self._training
-        body = partial(pool_block, model=self._traced.model, feed=feed, batch_size=batch_size)
+        body = partial(pool_block, task=self._traced.task, feed=feed, batch_size=batch_size)
         arguments = (self.state.params, self._shapes(self.zero_moments), np.int32(0))
         return self._compile(body, arguments, feed.like(batch_size), feed.split)
 
     def prediction(self) -> Callable[..., tuple[jax.Array, jax.Array, jax.Array]]:
-        """Compiles `(variables, index, *block) -> (probabilities, labels, counts)`."""
+        """Compiles `(variables, index, *block) -> (outputs, targets, counts)`."""
         feed = self._evaluation
-        body = partial(predict_batch, model=self._traced.model, feed=feed, driver=self._driver)
+        body = partial(predict_batch, task=self._traced.task, feed=feed, driver=self._driver)
         arguments = (self.state.variables, np.int32(0))
         return self._compile(body, arguments, feed.like(), feed.split)
 

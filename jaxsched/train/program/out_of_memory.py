@@ -79,7 +79,7 @@ def out_of_memory_error(
     """
     phases = [n for n, s in enumerate(plan.segments, start=1) if s.batch_size == batch_size]
     where = f"phase {phases[0]}" if phases else "a size that the batch may grow to"
-    most, group = experiment.max_device_batch, experiment.model.batch_group
+    most, group = experiment.max_device_batch, experiment.task.batch_group
     at_a_time = min(batch_size // num_devices, most or batch_size)
     unit = group or 1
     advice = f"max_device_batch={max(int(at_a_time * share) // unit, 1) * unit} takes fewer at once"

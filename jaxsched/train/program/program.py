@@ -16,7 +16,7 @@ from jaxsched.experiment.experiment import Experiment, evaluation_steps
 from jaxsched.models import Params, Variables
 from jaxsched.plan import Plan
 from jaxsched.plan.clock import SegmentArrays
-from jaxsched.train.input_pipeline.base import Preprocess
+from jaxsched.tasks import MetricSums
 from jaxsched.train.input_pipeline.place import place_data
 from jaxsched.train.program.batch_split import split_over_devices
 from jaxsched.train.program.batch_stats import BatchStatsRecomputation
@@ -25,16 +25,16 @@ from jaxsched.train.program.executables import Compilation, Executables
 from jaxsched.train.program.out_of_memory import check_memory, explain_out_of_memory
 from jaxsched.train.program.shared_program import SharedProgramSpec
 from jaxsched.train.program.traced import TracedExperiment
-from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import TrainState
+from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.train.step.weight_norms import layer_names
 
 
 class Prediction(NamedTuple):
-    """The network's predictions for the test images."""
+    """The network's outputs for the test examples, and what they are compared with."""
 
-    probabilities: np.ndarray  # f32[images, classes]
-    labels: np.ndarray  # int32[images]
+    outputs: np.ndarray  # [examples, …], such as the probability of each class
+    targets: np.ndarray  # [examples, …], such as the labels
 
 
 class Program:
@@ -42,13 +42,13 @@ class Program:
 
     The first batch size is compiled before the run, the others one after another while it trains.
 
-    A data set in memory lies on every device as uint8, and a dispatch makes many updates. One that
+    A data set in memory lies on every device, and a dispatch makes many updates. One that
     is read example by example is streamed, a batch a dispatch. Either way batches are augmented on
     the device, sums are kept there, and the run is the same.
 
     Args:
         experiment: the experiment; its seed is not used.
-        dataset: the data set that `experiment.data.load()` returned.
+        dataset: the data set that `experiment.task.data.load()` returned.
         alike: other experiments that this program can run too, see `member`.
         read_workers: processes that read and decode streamed data; 0 does it in threads.
         device: the device to use instead of the first, for an experiment that takes one.
@@ -58,12 +58,13 @@ class Program:
         driver: the devices.
         batch_sizes: the plan's batch sizes, or those that the batch may grow to.
         layer_names: the layers, in the order of `squared_norms`.
+        metric_values: the values of metrics of their sums, see `TaskFunctions.metric_values`.
         compile_seconds: seconds spent tracing, compiling and placing the data before the run.
 
     Raises:
         ValueError: when a batch size cannot be divided over the devices, their micro-batches and
             the examples that are normalised together, or when `alike` differ in more than numbers
-            of their schedules, before anything compiles; when an image to evaluate on cannot be
+            of their schedules, before anything compiles; when an example to evaluate on cannot be
             read.
     """
 
@@ -80,23 +81,16 @@ class Program:
         self.plan = experiment.plan(len(dataset.train))
         self._spec = SharedProgramSpec((experiment, *alike), self.plan)
         self._numbers = self._spec.numbers[0]
-        self.driver, self.batch_sizes = split_over_devices(
-            experiment, self.plan, dataset.train.image_shape, device
-        )
+        self.driver, self.batch_sizes = split_over_devices(experiment, self.plan, dataset, device)
         self._evaluation_marks = experiment.evaluation_marks(len(dataset.train))
         dtype, axis_name = jnp.dtype(experiment.precision), self.driver.axis_name
+        task = experiment.task.build(dataset, dtype=dtype, axis_name=axis_name)
+        self.metric_values = task.metric_values
         traced = TracedExperiment(
-            self._spec,
-            self.plan,
-            experiment.model.build(dataset.num_classes, dtype=dtype, axis_name=axis_name),
-            dataset.train.image_shape,
-            self.batch_sizes,
-            self._evaluation_marks,
-            axis_name,
+            self._spec, self.plan, task, self.batch_sizes, self._evaluation_marks, axis_name
         )
-        preprocess = Preprocess(experiment.augment, dataset.mean, dataset.std, dtype)
         start = time.perf_counter()
-        self._data = place_data(self.driver, dataset, preprocess, read_workers)
+        self._data = place_data(self.driver, dataset, task, read_workers)
         self._compile(traced)
         self.compile_seconds = time.perf_counter() - start
         self._data.evaluation.check_readable()  # last, when processes that read have started
@@ -145,8 +139,8 @@ class Program:
         """Returns the examples of this epoch and of the next, in order: int32[2 N], on device."""
         return self._data.epoch_shuffle(seed, epoch)
 
-    def zero_sums(self) -> MetricSums:
-        """Returns sums over no example, on every device."""
+    def zero_sums(self) -> UpdateSums:
+        """Returns sums over no update, on every device."""
         return self._compiler.zero_sums()
 
     def evaluation_steps(self, plan: Plan) -> tuple[int, ...]:
@@ -177,13 +171,13 @@ class Program:
     def update(
         self,
         state: TrainState,
-        sums: MetricSums,
+        sums: UpdateSums,
         *,
         seed: int,
         step: int,
         count: int,
         plan: Plan | None = None,
-    ) -> tuple[TrainState, MetricSums]:
+    ) -> tuple[TrainState, UpdateSums]:
         """Makes `count` updates from `step` on, without waiting for them.
 
         They must have one batch size and start in one epoch. Updates end with the first loss that
@@ -229,21 +223,21 @@ class Program:
         self._executables.stop()
 
     def evaluate(self, variables: Variables) -> MetricSums:
-        """Sums the loss and the correct predictions over the test images, on device."""
+        """Sums the metrics over the test examples, on device."""
         sums = self._zero_evaluation
         for number, block in self._data.evaluation.blocks():
             sums = self._evaluation(variables, sums, np.int32(number), *block)
         return sums
 
     def predict(self, variables: Variables) -> Prediction:
-        """Computes the probability of each class for each test image."""
+        """Computes the outputs for each test example."""
         batches = [
             self._prediction(variables, np.int32(index), *block)
             for number, block in self._data.evaluation.blocks()
             for index in range(number)
         ]
-        found, labels, counts = (np.concatenate(part) for part in zip(*batches, strict=True))
-        return Prediction(found[counts], labels[counts])
+        found, targets, counts = (np.concatenate(part) for part in zip(*batches, strict=True))
+        return Prediction(found[counts], targets[counts])
 
     @cached_property
     def _prediction(self):

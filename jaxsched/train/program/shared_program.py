@@ -39,11 +39,11 @@ class SharedProgramSpec:
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment
+        >>> from jaxsched.tasks import ImageClassification
         >>> from jaxsched.train.program.shared_program import SharedProgramSpec
         >>> low = Experiment(
         ...     name="low",
-        ...     model=R9,
-        ...     data=Synthetic(),
+        ...     task=ImageClassification(model=R9, data=Synthetic()),
         ...     phases=(js.Phase(epochs=2, batch_size=250),),
         ...     optimizer=js.SGD(js.Cosine(0.25, duration="100%"), momentum=0.9),
         ... )

@@ -15,9 +15,10 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxsched.experiment.experiment import Experiment
-from jaxsched.models import Model, Params, Variables
+from jaxsched.models import Params, Variables
 from jaxsched.plan import Plan
 from jaxsched.plan.clock import Clock, SegmentArrays
+from jaxsched.tasks import MetricSums, TaskFunctions
 from jaxsched.train.distributed.driver import Driver, TakeShard
 from jaxsched.train.input_pipeline.base import (
     BatchRows,
@@ -28,10 +29,10 @@ from jaxsched.train.input_pipeline.base import (
 from jaxsched.train.program.shared_program import SharedProgramSpec
 from jaxsched.train.rng import random_key
 from jaxsched.train.step.batch_norm_stats import PooledMoments
-from jaxsched.train.step.metrics import MetricSums, cross_entropy
 from jaxsched.train.step.micro_batches import MicroBatches
 from jaxsched.train.step.state import TrainState, init_state
 from jaxsched.train.step.train_step import NormRates, Update, make_update
+from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.train.step.weight_norms import NormChange
 
 
@@ -44,8 +45,7 @@ class TracedExperiment:
     Attributes:
         spec: the experiments that share the program.
         plan: the plan of all of them.
-        model: the network, built with `axis_name`.
-        image_shape: height, width, channels.
+        task: the task's functions, built with `axis_name`.
         batch_sizes: all batch sizes that an update may have.
         evaluation_marks: the examples of the stream at which an evaluation comes.
         axis_name: the mapped axis over replicas, if there is one.
@@ -53,8 +53,7 @@ class TracedExperiment:
 
     spec: SharedProgramSpec
     plan: Plan
-    model: Model
-    image_shape: tuple[int, int, int]
+    task: TaskFunctions
     batch_sizes: tuple[int, ...]
     evaluation_marks: tuple[int, ...] = ()
     axis_name: str | None = None
@@ -73,13 +72,14 @@ class TracedExperiment:
         """Draws the state before the first update."""
         optimizer = self.spec.optimizer(numbers)
         tx = optimizer.transformation(self.plan, self.evaluation_marks)
-        return init_state(self.model, tx, random_key(seed, "weights"), self.image_shape)
+        return init_state(self.task.init(random_key(seed, "weights")), tx)
 
-    def zero_sums(self, numbers: ArrayLike) -> MetricSums:
-        """Returns sums over no example, to add those of updates to."""
+    def zero_sums(self, numbers: ArrayLike) -> UpdateSums:
+        """Returns the sums over no update, to add those of updates to."""
         state = self.init_state(0, numbers)  # only its shapes are used
         rates = self._norm_rates(state.opt_state) if self._norm_rates else None
-        return MetricSums.zero(NormChange.zero(state.params) if rates is not None else None)
+        change = None if rates is None else NormChange.zero(state.params)
+        return UpdateSums(self.task.zero_sums(), change)
 
     def plan_of(self, segments: SegmentArrays) -> Plan:
         """Returns the plan with a clock that reads these segments, which may be traced."""
@@ -99,9 +99,8 @@ class TracedExperiment:
             factor = growth.lr_factor(self.plan.batch_sizes[0], batch_size)
             optimizer = optimizer.with_lr_scaled_by(factor)
         return make_update(
-            self.model,
+            self.task,
             optimizer.transformation(plan, self.evaluation_marks),
-            label_smoothing=self.experiment.label_smoothing,
             axis_name=self.axis_name,
             norm_rates=self._norm_rates,
             estimates_noise=self.experiment.optimizer.noise is not None,
@@ -115,7 +114,7 @@ class TracedExperiment:
 def train_on_block(
     shard: TakeShard,
     state: TrainState,
-    sums: MetricSums,
+    sums: UpdateSums,
     count: jax.Array,
     segments: SegmentArrays,
     numbers: jax.Array,
@@ -125,14 +124,14 @@ def train_on_block(
     driver: Driver,
     batch_size: int,
     num_micro_batches: int,
-) -> tuple[TrainState, MetricSums]:
+) -> tuple[TrainState, UpdateSums]:
     """Makes `count` updates, but none after the first loss that is not finite."""
     update = traced.update(numbers, batch_size, traced.plan_of(segments))
 
     def is_unfinished(carry):
         done, _, sums = carry
         # The sums keep a NaN or an infinity, so the state stays that of the update that diverged.
-        return (done < count) & jnp.isfinite(sums.loss)
+        return (done < count) & jnp.isfinite(sums.metrics.loss)
 
     def advance(carry):
         done, state, sums = carry
@@ -167,17 +166,15 @@ def evaluate_block(
     sums: MetricSums,
     count: jax.Array,
     *block: Any,
-    model: Model,
+    task: TaskFunctions,
     feed: EvaluationFeed,
     axis_name: str | None = None,
 ) -> MetricSums:
-    """Adds the loss and the correct predictions on a block of `count` batches to `sums`."""
+    """Adds the metrics of a block of `count` batches to `sums`."""
 
     def add_batch(index: jax.Array, sums: MetricSums) -> MetricSums:
-        images, labels, counts = feed.batch(shard, index, block)
-        logits = model.eval_logits(variables, images)
-        losses = cross_entropy(logits, labels)
-        batch_sums = MetricSums.of(logits, labels, losses, counts=counts)
+        inputs, counts = feed.batch(shard, index, block)
+        batch_sums = task.evaluate(variables, inputs, counts)
         return sums + (batch_sums if axis_name is None else lax.psum(batch_sums, axis_name))
 
     return lax.fori_loop(0, count, add_batch, sums)
@@ -189,7 +186,7 @@ def pool_block(
     pooled: PooledMoments,
     count: jax.Array,
     *block: Any,
-    model: Model,
+    task: TaskFunctions,
     feed: TrainingFeed,
     batch_size: int,
 ) -> PooledMoments:
@@ -200,7 +197,7 @@ def pool_block(
 
     def add_batch(index: jax.Array, pooled: PooledMoments) -> PooledMoments:
         batch = feed.batch(feed.rows(shard, batch_size, index, block), block)
-        return pooled.add(model.batch_moments(variables, batch.images), batch_size)
+        return pooled.add(task.batch_moments(variables, batch.inputs), batch_size)
 
     return lax.fori_loop(0, count, add_batch, pooled)
 
@@ -210,11 +207,10 @@ def predict_batch(
     variables: Variables,
     index: jax.Array,
     *block: Any,
-    model: Model,
+    task: TaskFunctions,
     feed: EvaluationFeed,
     driver: Driver,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Returns one batch's probabilities, its labels, and which of its examples count."""
-    images, labels, counts = feed.batch(shard, index, block)
-    probabilities = jax.nn.softmax(model.eval_logits(variables, images))
-    return driver.gather((probabilities, labels, counts))
+    """Returns one batch's outputs, its targets, and which of its examples count."""
+    inputs, counts = feed.batch(shard, index, block)
+    return driver.gather((task.predict(variables, inputs), task.targets(inputs), counts))

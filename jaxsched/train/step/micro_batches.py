@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxsched.tasks.task import Inputs
+
 
 class Batch(NamedTuple):
     """A replica's part of a batch, or a micro-batch of it."""
 
-    images: jax.Array  # compute dtype [B, H, W, C], normalised
-    labels: jax.Array  # int32[B]
+    inputs: Inputs
     keys: jax.Array  # key<>[B], one for each example, for dropout
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxsched.models import Model
+from jaxsched.models import Variables
 
 
 @flax.struct.dataclass
@@ -34,29 +34,21 @@ class TrainState:
     observed: jax.Array
 
     @property
-    def variables(self) -> dict[str, Any]:
-        """The parameters and statistics as `Model` takes them."""
+    def variables(self) -> Variables:
+        """The parameters and statistics as a task's functions take them."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
-def init_state(
-    model: Model,
-    tx: optax.GradientTransformation,
-    key: jax.Array,
-    image_shape: tuple[int, int, int],
-) -> TrainState:
+def init_state(variables: Variables, tx: optax.GradientTransformation) -> TrainState:
     """Returns the state before the first update.
 
     Call it under `jax.jit`: the arrays that a jitted function returns never share a buffer, and a
     buffer that is shared cannot be donated.
 
     Args:
-        model: the network.
+        variables: the first parameters and batch statistics.
         tx: the Optax chain.
-        key: the random key for the parameters.
-        image_shape: height, width and channels of an image.
     """
-    variables = model.init(key, image_shape)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=variables["params"],

@@ -8,15 +8,16 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from jaxsched.models import BatchStats, Model, Params
-from jaxsched.train.step.metrics import MetricSums, cross_entropy
+from jaxsched.models import BatchStats, Params
+from jaxsched.tasks import MetricSums, TaskFunctions
 from jaxsched.train.step.micro_batches import Batch, MicroBatches
 from jaxsched.train.step.state import TrainState
+from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.train.step.weight_norms import NormChange
 from jaxsched.transforms.base import squared_norm
 
 NormRates: TypeAlias = Callable[[optax.OptState], tuple[jax.Array, jax.Array] | None]
-Update: TypeAlias = Callable[[TrainState, MicroBatches], tuple[TrainState, MetricSums]]
+Update: TypeAlias = Callable[[TrainState, MicroBatches], tuple[TrainState, UpdateSums]]
 
 
 class _Gradients(NamedTuple):
@@ -29,10 +30,9 @@ class _Gradients(NamedTuple):
 
 
 def make_update(
-    model: Model,
+    task: TaskFunctions,
     tx: optax.GradientTransformationExtraArgs,
     *,
-    label_smoothing: float = 0.0,
     axis_name: str | None = None,
     norm_rates: NormRates | None = None,
     estimates_noise: bool = False,
@@ -45,9 +45,8 @@ def make_update(
     The gradients of micro-batches are computed one after another, and the update uses their mean.
 
     Args:
-        model: the network, built with the same axis name.
+        task: the task's functions, built with the same axis name.
         tx: the Optax chain.
-        label_smoothing: see `cross_entropy`.
         axis_name: the mapped axis over replicas, if there is one.
         norm_rates: a function from the state of `tx` to η and η λ of the update that made this
             state, or to None for an optimizer without them. If it returns them, the sums hold a
@@ -56,12 +55,10 @@ def make_update(
             the gradient with those of micro-batches and replicas.
     """
 
-    def update(state: TrainState, batches: MicroBatches) -> tuple[TrainState, MetricSums]:
+    def update(state: TrainState, batches: MicroBatches) -> tuple[TrainState, UpdateSums]:
         def mean_loss(params: Params, batch: Batch):
             variables = {"params": params, "batch_stats": state.batch_stats}
-            logits, batch_stats = model.train_logits(variables, batch.images, batch.keys)
-            losses = cross_entropy(logits, batch.labels, label_smoothing)
-            return losses.mean(), (batch_stats, MetricSums.of(logits, batch.labels, losses))
+            return task.train_loss(variables, batch.inputs, batch.keys)
 
         params = state.params
         if axis_name is not None:
@@ -84,8 +81,7 @@ def make_update(
             grads, state.opt_state, state.params, value=state.observed, **noise
         )
         rates = norm_rates(opt_state) if norm_rates is not None else None
-        if rates is not None:
-            sums = sums._replace(norm_change=NormChange.of(grads, state.params, rates))
+        change = None if rates is None else NormChange.of(grads, state.params, rates)
         state = TrainState(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
@@ -93,7 +89,7 @@ def make_update(
             opt_state=opt_state,
             observed=state.observed,
         )
-        return state, sums
+        return state, UpdateSums(sums, change)
 
     return update
 
@@ -116,6 +112,6 @@ def _mean(total: _Gradients, count: int, axis_name: str | None) -> _Gradients:
 
 def _batch_sizes(batches: MicroBatches, axis_name: str | None) -> dict[str, Any]:
     """Returns the number of examples in a replica's micro-batch and in the whole batch."""
-    small = jax.eval_shape(lambda: batches.at(0)).labels.shape[0]
+    small = jax.eval_shape(lambda: batches.at(0)).keys.shape[0]
     replicas = 1 if axis_name is None else lax.axis_size(axis_name)
     return {"small_batch_size": small, "batch_size": small * batches.count * replicas}

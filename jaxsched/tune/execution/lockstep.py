@@ -3,13 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 
+import jax
 import numpy as np
 
+from jaxsched.tasks import MetricSums
 from jaxsched.train import Evaluation, Member, Population, RunState
 from jaxsched.train.evaluation import Measured, make_row
 from jaxsched.train.population.population import StepMetrics
-from jaxsched.train.step.metrics import MetricSums
+from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.train.step.weight_norms import squared_norms
 
 
@@ -38,6 +41,7 @@ class LockstepRuns:
         start: RunState | None = None,
     ):
         self._plan, self._num_members = population.plan, len(members)
+        self._metric_values = population.metric_values
         self._run = population.start(members, None if start is None else start.state)
         self._marks = [mark for mark in marks if mark > self._run.step]
         self._train_seconds = 0.0 if start is None else start.train_seconds
@@ -74,21 +78,14 @@ class LockstepRuns:
         """The evaluations by member number, without the members that diverged."""
         rows = {}
         for number, test in enumerate(tests):
-            losses, accuracies = (np.asarray(part[number, begin:]) for part in trace)
-            if number not in self.diverged and (reason := _divergence(begin, losses, test)):
+            steps = jax.tree.map(itemgetter((number, slice(begin, None))), trace)
+            if number not in self.diverged and (reason := _divergence(begin, steps.losses, test)):
                 self.diverged[number] = reason
             if number not in self.diverged:
-                train = self._train_sums(begin, losses, accuracies)
+                # In float64, because there may be many updates.
+                train = jax.tree.map(lambda part: np.sum(part, dtype=np.float64), steps.sums)
                 rows[number] = self._row(number, train, test)
         return rows
-
-    def _train_sums(self, begin: int, losses: np.ndarray, accuracies: np.ndarray) -> MetricSums:
-        """The sums over the updates since the previous evaluation, from the means of each."""
-        steps = range(begin, begin + len(losses))
-        sizes = np.array([self._plan.batch_size_at(step) for step in steps])
-        # A count of correct predictions, whose mean was rounded to float32.
-        correct = np.rint(accuracies * sizes).sum()
-        return MetricSums((losses * sizes).sum(), correct.astype(int), sizes.sum())
 
     def _row(self, number: int, train: MetricSums, test: MetricSums) -> Evaluation:
         state = self._run.state(number)
@@ -96,7 +93,8 @@ class LockstepRuns:
         return make_row(
             self._plan,
             state,
-            Measured(train, test, averaged=None, squared_norms=norms),
+            Measured(UpdateSums(train), test, averaged=None, squared_norms=norms),
+            self._metric_values,
             layer_names=None,
             seconds=(self._train_seconds, self._evaluation_seconds),
         )

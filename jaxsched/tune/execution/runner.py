@@ -84,7 +84,7 @@ class Runner:
             self._progress.say(reason)
         finished = [record for record in records if record.is_complete]
         for record in finished:
-            require_same_data(path, record.header, load(member.experiment.data))
+            require_same_data(path, record.header, load(member.experiment.task.data))
         return not finished and not unreadable
 
     def _differs_from_snapshot(self, members: Sequence[Member]) -> bool:
@@ -100,13 +100,13 @@ class Runner:
         names = list(dict.fromkeys(member.experiment.name for member in members))
         others = f" and {len(names) - 1} more" if len(names) > 1 else ""
         self._progress.show(f"{names[0]}{others}: compiling")
-        dataset = load(members[0].experiment.data)
+        dataset = load(members[0].experiment.task.data)
         execution = prepare([*members, *self._middle_member(members)], dataset, self._choice)
         for group in self._groups(members, execution.size):
             start = self._start_state(execution, group[0])
             label = ", ".join(f"{m.experiment.name} seed {m.seed}" for m in group[:2])
             more = f" and {len(group) - 2} more at once" if len(group) > 2 else ""
-            shown = self._progress.run(f"{label}{more}")
+            shown = self._progress.run(f"{label}{more}", group[0].experiment.task.main_metric)
             if execution.population is None:
                 self._run_alone(execution, group[0], start, shown)
             else:
@@ -182,10 +182,10 @@ class Runner:
             ]
             for writer in writers:
                 for row in start.rows if start else ():
-                    writer.evaluation(describe(row))
+                    writer.evaluation(row.as_json())
             for rows in runs.rows(self._checking(shown.done)):
                 for number, row in rows.items():
-                    writers[number].evaluation(describe(row))
+                    writers[number].evaluation(row.as_json())
                 self._check()
             for number, writer in enumerate(writers):
                 writer.end(**_end(execution, runs, number))
@@ -200,7 +200,7 @@ class Runner:
         header = record_header(
             member.experiment,
             member.seed,
-            load(member.experiment.data),
+            load(member.experiment.task.data),
             source_text=self._source_text,
             compile_seconds=execution.compile_seconds,
             num_devices=execution.num_devices,
@@ -248,12 +248,12 @@ def families(members: Sequence[Member]) -> list[list[Member]]:
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment, with_value
+        >>> from jaxsched.tasks import ImageClassification
         >>> from jaxsched.train import Member
         >>> from jaxsched.tune.execution.runner import families
         >>> experiment = Experiment(
         ...     name="cycle",
-        ...     model=R9,
-        ...     data=Synthetic(),
+        ...     task=ImageClassification(model=R9, data=Synthetic()),
         ...     phases=(js.Phase(epochs=10, batch_size=250),),
         ...     optimizer=js.SGD(js.OneCycle(0.5, duration="100%"), momentum=0.9),
         ... )
@@ -265,6 +265,6 @@ def families(members: Sequence[Member]) -> list[list[Member]]:
     found: dict[tuple[Any, str], list[Member]] = {}
     for member in members:
         experiment = member.experiment
-        key = experiment.data, program_signature(experiment, plan_for(experiment))
+        key = experiment.task.data, program_signature(experiment, plan_for(experiment))
         found.setdefault(key, []).append(member)
     return list(found.values())

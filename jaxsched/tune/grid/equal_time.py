@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxsched.text import format_values
 from jaxsched.tracking.records import Record
-from jaxsched.tune.grid.ranking import Result
+from jaxsched.tune.grid.ranking import Result, score_key
 
 
 def time_budget(records: Sequence[Record]) -> float:
@@ -47,7 +47,7 @@ def result_within(
         >>> result_within({"batch_size": 64}, [record], seconds=3.5).loss
         0.5
     """
-    losses, accuracies, used = {}, {}, {}
+    losses, scores, used = {}, {}, {}
     for record in records:
         seed = record.header["seed"]
         if record.end is not None and record.end["status"] == "diverged":
@@ -57,9 +57,9 @@ def result_within(
         if not early:
             return None
         losses[seed] = early[-1]["test_loss"]
-        accuracies[seed] = early[-1]["test_accuracy"]
+        scores[seed] = early[-1][score_key(record)]
         used[seed] = early[-1]["train_seconds"]
-    return Result(records[0].name, values, losses, accuracies, used)
+    return Result(records[0].name, values, losses, scores, used)
 
 
 def equal_time_statement(results: Sequence[Result | None], seconds: float) -> str:

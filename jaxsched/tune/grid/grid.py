@@ -58,11 +58,11 @@ class Grid:
         >>> from jaxsched.data import Digits
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment
+        >>> from jaxsched.tasks import ImageClassification
         >>> from jaxsched.tune import Grid
         >>> experiment = Experiment(
         ...     name="cycle",
-        ...     model=R9,
-        ...     data=Digits(),
+        ...     task=ImageClassification(model=R9, data=Digits()),
         ...     phases=(js.Phase(epochs=10, batch_size=50),),
         ...     optimizer=js.SGD(js.OneCycle(0.5, duration="100%"), momentum=0.9),
         ... )

@@ -17,20 +17,21 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Result:
-    """The losses, accuracies and training times of one cell's runs.
+    """The losses, scores and training times of one cell's runs.
 
     Attributes:
         name: the name of the cell's experiment.
         values: the cell's values by the name of their axis.
         losses: the last validation loss of each seed; infinite if the run diverged.
-        accuracies: the last validation accuracy of each seed that did not diverge.
+        scores: the last validation value of the task's main metric, such as the accuracy, of each
+            seed that did not diverge.
         seconds: the training seconds of each seed.
     """
 
     name: str
     values: Mapping[str, Any]
     losses: Mapping[int, float]
-    accuracies: Mapping[int, float]
+    scores: Mapping[int, float]
     seconds: Mapping[int, float]
 
     @property
@@ -49,14 +50,14 @@ class Result:
         return None if self.num_diverged else _sd(self.losses.values())
 
     @property
-    def accuracy(self) -> float | None:
-        """The mean accuracy over the seeds that did not diverge; None if all did."""
-        return statistics.fmean(self.accuracies.values()) if self.accuracies else None
+    def score(self) -> float | None:
+        """The mean score over the seeds that did not diverge; None if all did."""
+        return statistics.fmean(self.scores.values()) if self.scores else None
 
     @property
-    def accuracy_sd(self) -> float | None:
+    def score_sd(self) -> float | None:
         """The standard deviation over seeds (n − 1); None for one seed."""
-        return _sd(self.accuracies.values())
+        return _sd(self.scores.values())
 
 
 def _sd(values: Collection[float]) -> float | None:
@@ -76,7 +77,7 @@ def cell_result(values: Mapping[str, Any], records: Sequence[Record]) -> Result:
         values,
         {record.header["seed"]: _last_loss(record) for record in records},
         {
-            record.header["seed"]: record.evaluations[-1]["test_accuracy"]
+            record.header["seed"]: record.evaluations[-1][score_key(record)]
             for record in records
             if not _has_diverged(record)
         },
@@ -86,6 +87,11 @@ def cell_result(values: Mapping[str, Any], records: Sequence[Record]) -> Result:
             if record.evaluations
         },
     )
+
+
+def score_key(record: Record) -> str:
+    """The key of a row's value of the task's main metric."""
+    return f"test_{record.header.get('main_metric', 'accuracy')}"  # old records have accuracies
 
 
 def _has_diverged(record: Record) -> bool:

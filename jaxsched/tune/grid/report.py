@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxsched.output import write_text
+from jaxsched.tasks import LOSS, Metric
 from jaxsched.text import markdown_rows, markdown_text, mean_and_sd, text_of, title
 from jaxsched.tune.grid.equal_time import equal_time_statement, result_within, time_budget
 from jaxsched.tune.grid.plots import draw_grid
@@ -48,7 +49,7 @@ def write_grid_report(runs: GridRuns) -> GridReport:
         *_statements(ranking, early, seconds, evaluated_on),
         *(f"A record is left out: {reason}" for reason in runs.unreadable()),
     )
-    rows = _rows(results, early, seconds)
+    rows = _rows(results, early, seconds, runs.grid.experiment.task.main_metric)
     heading = _title(runs, evaluated_on, len(records))
     bullets = "".join(f"- {markdown_text(text)}\n" for text in statements)
     markdown = f"{heading}\n\n{markdown_rows(rows)}\n{bullets}"
@@ -91,31 +92,36 @@ def _statements(
 
 
 def _rows(
-    results: Sequence[Result], early: Sequence[Result | None] | None, seconds: float
+    results: Sequence[Result],
+    early: Sequence[Result | None] | None,
+    seconds: float,
+    metric: Metric,
 ) -> list[tuple[str, ...]]:
     """The heading, and one row for each cell."""
     names = list(results[0].values)
-    heading = (*map(title, names), "loss", "accuracy, %", "n")
-    rows = [(*(text_of(r.values[n]) for n in names), *_result_cells(r)) for r in results]
+    score = () if metric == LOSS else (f"{metric.name}, %" if metric.is_share else metric.name,)
+    heading = (*map(title, names), "loss", *score, "n")
+    rows = [(*(text_of(r.values[n]) for n in names), *_result_cells(r, metric)) for r in results]
     if early is None:
         return [heading, *rows]
-    columns = ("training seconds", f"loss within {seconds:.3g} s", "accuracy, %")
-    more = [
-        (f"{max(whole.seconds.values(), default=math.nan):.3g}", *_result_cells(within)[:2])
-        for whole, within in zip(results, early, strict=True)
-    ]
+    columns = ("training seconds", f"loss within {seconds:.3g} s", *score)
+    used = [f"{max(result.seconds.values(), default=math.nan):.3g}" for result in results]
+    cells = [_result_cells(within, metric)[:-1] for within in early]
+    more = [(time, *some) for time, some in zip(used, cells, strict=True)]
     return [(*heading, *columns), *((*a, *b) for a, b in zip(rows, more, strict=True))]
 
 
-def _result_cells(result: Result | None) -> tuple[str, str, str]:
-    """The text of loss, accuracy and number of seeds."""
+def _result_cells(result: Result | None, metric: Metric) -> tuple[str, ...]:
+    """The text of loss, main metric (unless that is the loss) and number of seeds."""
     if result is None:
-        return "none", "none", "0"
-    diverged = f"{result.num_diverged} diverged" if result.num_diverged else ""
-    accuracy = mean_and_sd(result.accuracy, result.accuracy_sd)
-    if 0 < len(result.accuracies) < len(result.losses):
-        accuracy += f" (n={len(result.accuracies)})"
-    return diverged or loss_text(result), accuracy, str(len(result.losses))
+        return ("none", "0") if metric == LOSS else ("none", "none", "0")
+    loss = f"{result.num_diverged} diverged" if result.num_diverged else loss_text(result)
+    if metric == LOSS:
+        return loss, str(len(result.losses))
+    score = mean_and_sd(result.score, result.score_sd, is_share=metric.is_share)
+    if 0 < len(result.scores) < len(result.losses):
+        score += f" (n={len(result.scores)})"
+    return loss, score, str(len(result.losses))
 
 
 def _table(heading: str, rows: Sequence[tuple[str, ...]]) -> Table:
@@ -159,7 +165,7 @@ def _numbers(result: Result) -> dict[str, Any]:
         "name": result.name,
         "values": dict(result.values),
         "losses": losses,
-        "accuracies": dict(result.accuracies),
+        "scores": dict(result.scores),
         "train_seconds": dict(result.seconds),
         "diverged": result.num_diverged,
     }

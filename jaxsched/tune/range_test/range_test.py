@@ -3,10 +3,10 @@
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import jax
 import numpy as np
@@ -29,6 +29,9 @@ from jaxsched.tune.range_test.curve_files import read_curve, write_curve
 # Updates between reads of the losses, which show progress and stop a run that diverged.
 _READ_EVERY = 20
 _FEWEST_UPDATES = 20
+
+# The values of metrics by name.
+Metrics: TypeAlias = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +101,11 @@ class RangeTest:
             >>> from jaxsched.data import Synthetic
             >>> from jaxsched.models import R9
             >>> from jaxsched.experiment import Experiment
+            >>> from jaxsched.tasks import ImageClassification
             >>> from jaxsched.tune import RangeTest
             >>> experiment = Experiment(
             ...     name="cycle",
-            ...     model=R9,
-            ...     data=Synthetic(),
+            ...     task=ImageClassification(model=R9, data=Synthetic()),
             ...     phases=(js.Phase(epochs=10, batch_size=250),),
             ...     optimizer=js.SGD(js.OneCycle(0.5, 10), momentum=0.9),
             ... )
@@ -226,10 +229,11 @@ class RangeTestRuns:
             group = members[first : first + execution.size]
             seeds = ", ".join(str(member.seed) for member in group)
             run = progress.run(f"{self.experiment.name}, seed {seeds} ({execution.strategy})")
-            for losses, accuracies in _measure(execution, group, self.test.num_updates):
-                run.done(losses.shape[1] * len(group))
-                for member, *parts in zip(group, losses, accuracies, strict=True):
-                    self.curves[member.seed] = self._curve(member.seed, *parts)
+            for metrics in _measure(execution, group, self.test.num_updates):
+                run.done(metrics["loss"].shape[1] * len(group))
+                for number, member in enumerate(group):
+                    found = {name: values[number] for name, values in metrics.items()}
+                    self.curves[member.seed] = self._curve(member.seed, found)
                 check()
             for member in group:
                 header = self._header(member.seed, execution)
@@ -239,14 +243,14 @@ class RangeTestRuns:
     def _path(self, seed: int) -> Path:
         return self.folder / f"seed{seed}.json"
 
-    def _curve(self, seed: int, losses: np.ndarray, accuracies: np.ndarray) -> RangeCurve:
+    def _curve(self, seed: int, metrics: Metrics) -> RangeCurve:
         """The curve of a run up to its first loss that is not finite, which it includes."""
+        losses, accuracies = metrics["loss"], metrics.get("accuracy")
         bad = np.flatnonzero(~np.isfinite(losses))
         kept = slice(bad[0] + 1 if len(bad) else len(losses))
         values = self.test.values()[: len(losses)]
-        return RangeCurve(
-            values[kept], losses[kept], accuracies[kept], seed=seed, axis=self.test.axis
-        )
+        accuracies = None if accuracies is None else accuracies[kept]
+        return RangeCurve(values[kept], losses[kept], accuracies, seed=seed, axis=self.test.axis)
 
     def _header(self, seed: int, execution: Execution) -> dict[str, Any]:
         header = record_header(
@@ -267,22 +271,20 @@ class RangeTestRuns:
 
 def _measure(
     execution: Execution, members: Sequence[Member], num_updates: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields the losses and accuracies so far, f64[members, updates], until all have diverged."""
+) -> Iterator[Metrics]:
+    """Yields the metrics so far, each [members, updates], until all have diverged."""
     if execution.population is None:
         (member,) = members
         reads = _measure_one(execution.program, member.seed, num_updates)
     else:
         reads = _measure_several(execution.population, members, num_updates)
-    for losses, accuracies in reads:
-        yield losses, accuracies
-        if all(has_diverged(member_losses) for member_losses in losses):
+    for metrics in reads:
+        yield metrics
+        if all(map(has_diverged, metrics["loss"])):
             return
 
 
-def _measure_one(
-    program: Program, seed: int, num_updates: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _measure_one(program: Program, seed: int, num_updates: int) -> Iterator[Metrics]:
     """Trains one member; the host is ahead of the devices by one update."""
     state, zero, measured, known = program.init(seed), program.zero_sums(), [], []
     for step in range(num_updates):
@@ -296,18 +298,15 @@ def _measure_one(
             behind = len(measured) if step + 1 == num_updates else len(measured) - _READ_EVERY
             known += jax.device_get(measured[len(known) : behind])
             if known:
-                yield (
-                    np.array([[sums.mean_loss for sums in known]]),
-                    np.array([[sums.accuracy for sums in known]]),
-                )
+                rows = [program.metric_values(sums.metrics) for sums in known]
+                yield {name: np.array([[row[name] for row in rows]]) for name in rows[0]}
 
 
 def _measure_several(
     population: Population, members: Sequence[Member], num_updates: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[Metrics]:
     """Trains several members at once."""
     runs = population.start(members)
     while runs.step < num_updates:
         runs.advance(min(runs.step + _READ_EVERY, num_updates))
-        losses, accuracies = runs.trace()
-        yield np.asarray(losses), np.asarray(accuracies)
+        yield population.metric_values(runs.trace().sums)

@@ -58,7 +58,9 @@ def draw_range(name: str, test: RangeTest, suggestions: Suggestions, path: Path)
         path: the image file to write.
     """
     figure = Figure(figsize=(10.5, 4.4), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
+    has_accuracy = any(curve.accuracies is not None for curve in suggestions.curves)
+    axes = figure.subplots(1, 1 + has_accuracy, squeeze=False)[0]
+    loss, accuracy = axes[0], axes[-1]
     for number, curve in enumerate(suggestions.curves):
         colour = COLOURS[number % len(COLOURS)]
         shown = curve.looked_at
@@ -75,7 +77,8 @@ def draw_range(name: str, test: RangeTest, suggestions: Suggestions, path: Path)
     bottoms = [curve.smoothed.min() for curve in suggestions.curves if curve.num_looked_at]
     if tops and (height := max(tops) - min(bottoms)) > 0:
         loss.set_ylim(min(bottoms) - 0.15 * height, max(tops) + 0.1 * height)
-    for axis, label in ((loss, "loss of the batch"), (accuracy, "accuracy of the batch, %")):
+    labels = ("loss of the batch", "accuracy of the batch, %")
+    for axis, label in zip(axes, labels, strict=False):
         plain(axis).set(xlabel=_LABELS[test.of], ylabel=label)
         if test.axis == "log":
             axis.set_xscale("log")

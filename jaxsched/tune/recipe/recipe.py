@@ -159,7 +159,7 @@ class RecipeRuns:
     def _find_maximum(self) -> float:
         given, test = self.recipe.experiment, self.recipe.test
         runs = RangeTestRuns(
-            given, load(given.data), test, self._folder, source_text=self._source_text
+            given, load(given.task.data), test, self._folder, source_text=self._source_text
         )
         runs.run(self._progress, choice=self._choice, check=self._check)
         curves = [runs.curves[seed] for seed in test.seeds]

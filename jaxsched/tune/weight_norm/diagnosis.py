@@ -55,7 +55,7 @@ def diagnose(
         if not is_complete(path):
             _run(experiment, path, source_text, progress)
         record = read_record(path)
-    require_same_data(path, record.header, load(experiment.data))
+    require_same_data(path, record.header, load(experiment.task.data))
     if not record.evaluations:
         raise ValueError(
             f"{record.name} {(record.end or {}).get('reason')}; a lower learning rate may train."
@@ -71,14 +71,14 @@ def _run(experiment: Experiment, path: Path, source_text: str, progress: Progres
     plan = plan_for(experiment)
     progress.start(plan.examples_at(plan.total_steps))
     progress.show(f"{experiment.name}: compiling")
-    program = Program(experiment, load(experiment.data))
+    program = Program(experiment, load(experiment.task.data))
     initial = initial_layers(program, experiment.seed)
 
     def stop(rows: Sequence[Evaluation]) -> str:
         known = bool(rows) and is_decided(*_curve(initial, [dataclasses.asdict(r) for r in rows]))
         return f"stopped at update {rows[-1].step}: the trend is known" if known else ""
 
-    run = progress.run(experiment.name)
+    run = progress.run(experiment.name, experiment.task.main_metric)
     record_run(
         program,
         experiment.seed,
@@ -135,11 +135,11 @@ def diagnosis_experiment(
         >>> from jaxsched.data import Synthetic
         >>> from jaxsched.models import R9
         >>> from jaxsched.experiment import Experiment
+        >>> from jaxsched.tasks import ImageClassification
         >>> from jaxsched.tune import diagnosis_experiment
         >>> experiment = Experiment(
         ...     name="cycle",
-        ...     model=R9,
-        ...     data=Synthetic(),
+        ...     task=ImageClassification(model=R9, data=Synthetic()),
         ...     phases=(js.Phase(epochs=10, batch_size=250),),
         ...     optimizer=js.SGD(js.OneCycle(0.5, 10, div_factor=10.0), momentum=0.9),
         ... )

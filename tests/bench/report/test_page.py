@@ -1,9 +1,7 @@
 """The page: its content for committed records, and its behaviour in a real browser."""
 
-import contextlib
 import dataclasses
 import json
-import shutil
 import statistics
 from html.parser import HTMLParser
 from pathlib import Path
@@ -166,58 +164,6 @@ def test_scores_over_several_targets(tmp_path):
     (table,) = (table for table in tables if table[0][1:2] == ["score"])
     # Twice as slow on all targets: its share is 0 below τ = 2 and 1 from there to 4.
     assert table[1:] == [["run0", "1.000", "1.00"], ["run1", "0.667", "0.50"]]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A real Chromium without a network; skipped if Chromium is not installed."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    service = pytest.importorskip("selenium.webdriver.chrome.service")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs chromium and chromedriver, as Debian has them")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("headless", "no-sandbox", "disable-gpu", "no-first-run", "hide-scrollbars"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with contextlib.closing(_Browser(webdriver.Chrome(options, service.Service(driver)))) as opened:
-        yield opened
-
-
-class _Browser:
-    def __init__(self, driver):
-        self.driver = driver
-        self.run("Network.enable")
-        # No network, so that a page that needs one stays empty.
-        offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-        self.run("Network.emulateNetworkConditions", **offline)
-
-    def run(self, command, **parameters):
-        self.driver.execute_cdp_cmd(command, parameters)
-
-    def open(self, path, *, width=1280, scheme="light"):
-        scheme = {"name": "prefers-color-scheme", "value": scheme}
-        self.run("Emulation.setEmulatedMedia", features=[scheme])
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.run("Emulation.setDeviceMetricsOverride", **size)
-        self.driver.get(path.as_uri())
-        self.until("return document.body.dataset.drawn !== undefined")
-        return self
-
-    def until(self, condition):
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        WebDriverWait(self.driver, 30, 0.05).until(lambda driver: driver.execute_script(condition))
-
-    def ask(self, expression):
-        return self.driver.execute_script(f"return {expression}")
-
-    def find(self, selector):
-        return self.driver.find_element("css selector", selector)
-
-    def close(self):
-        self.driver.quit()
 
 
 def lines(chart):

@@ -22,7 +22,7 @@ import jaxsched as js
 from jaxsched.bench import Results, Study, load_study, run_study, study_records
 from jaxsched.bench.study.queue import Job, Queue
 from jaxsched.cli import main
-from jaxsched.data import Dataset, Images, Source
+from jaxsched.data import ImageDataset, Images, Source
 from jaxsched.tracking import (
     Progress,
     RecordWriter,
@@ -38,15 +38,18 @@ import dataclasses, jaxsched as js
 from jaxsched.bench import Study
 from jaxsched.data import Augment, Synthetic
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.experiment import Experiment
 
 cosine = Experiment(
     name="cosine",
-    model=ResNet(stages=(1,), width=2),
-    data=Synthetic(num_train=64, num_test=32, num_classes=4),
+    task=ImageClassification(
+        model=ResNet(stages=(1,), width=2),
+        data=Synthetic(num_train=64, num_test=32, num_classes=4),
+        augment=Augment(pad=0, flip=False),
+    ),
     phases=(js.Phase(epochs=300, batch_size=16),),
     optimizer=js.SGD(js.Cosine(0.05, duration="100%"), momentum=0.9),
-    augment=Augment(pad=0, flip=False),
     num_devices=1,
 )
 study = Study(name="long", experiments=(cosine,), seeds=(3,), target=0.5)
@@ -195,16 +198,19 @@ import jaxsched as js
 from jaxsched.bench import Study
 from jaxsched.data import Augment, Synthetic
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.schedules.base import Schedule, schedule
 from jaxsched.experiment import Experiment
 
 fine = Experiment(
     name="fine",
-    model=ResNet(stages=(1,), width=2),
-    data=Synthetic(num_train=64, num_test=32, num_classes=4),
+    task=ImageClassification(
+        model=ResNet(stages=(1,), width=2),
+        data=Synthetic(num_train=64, num_test=32, num_classes=4),
+        augment=Augment(pad=0, flip=False),
+    ),
     phases=(js.Phase(epochs=3, batch_size=16),),
     optimizer=js.SGD(0.05),
-    augment=Augment(pad=0, flip=False),
     num_devices=1,
 )
 
@@ -351,14 +357,14 @@ class FromFile(Source):
     def load(self):
         with np.load(self.path) as found:
             images = Images(found["images"], found["labels"])
-        return Dataset("file", images, images, "test", tuple("abcd"), (0.5,), (0.25,))
+        return ImageDataset("file", images, images, "test", tuple("abcd"), (0.5,), (0.25,))
 
 
 def test_changed_data_are_refused_and_named(short, tmp_path):
     draw, file, folder = np.random.default_rng(0), tmp_path / "data.npz", tmp_path / "records"
     images = draw.integers(0, 256, (64, 8, 8, 1), np.uint8)
     labels = draw.integers(0, 4, 64).astype(np.int32)
-    experiment = dataclasses.replace(short.experiments[0], data=FromFile(str(file)))
+    experiment = short.experiments[0].with_task(data=FromFile(str(file)))
 
     def run_with(images, labels, seeds):
         np.savez(file, images=images, labels=labels)

@@ -20,15 +20,18 @@ from jaxsched.data import Augment, Synthetic
 from jaxsched.experiment import Experiment, Preview
 from jaxsched.models import ResNet
 from jaxsched.plotting.previews import draw_schedules
+from jaxsched.tasks import ImageClassification
 from jaxsched.tracking import Progress, plan_for, read_record, record_path
 
 base = Experiment(
     name="constant",
-    model=ResNet(stages=(1,), width=2),
-    data=Synthetic(num_train=64, num_test=32, num_classes=4),
+    task=ImageClassification(
+        model=ResNet(stages=(1,), width=2),
+        data=Synthetic(num_train=64, num_test=32, num_classes=4),
+        augment=Augment(pad=0, flip=False),
+    ),
     phases=(js.Phase(epochs=2, batch_size=16),),
     optimizer=js.SGD(0.05, momentum=0.9),
-    augment=Augment(pad=0, flip=False),
     num_devices=1,
 )
 hot = dataclasses.replace(base, name="hot", optimizer=js.SGD(1e30))
@@ -45,6 +48,21 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     run(folder / "records")
     return folder
+
+
+def test_the_same_runs_compared_by_loss(finished, tmp_path):
+    """The records' header says which metrics there are, and the manifest which one counts."""
+    records = study_records(study, finished / "records")
+    losses = [[row["test_loss"] for row in record.evaluations] for record in records[:2]]
+    target = max(map(min, losses))
+    by_loss = dataclasses.replace(study, metric="test_loss", target=target).manifest()
+    results = Results.of(by_loss, records)
+    constant, hot = results.summaries
+    assert (constant.reached, hot.reached, hot.diverged) == (2, 0, 2)
+    assert constant.final_mean == pytest.approx(np.mean([run[-1] for run in losses]))
+    write_report(results, tmp_path)
+    assert "final loss" in (tmp_path / "summary.md").read_text()
+    assert (tmp_path / "loss.png").exists()
 
 
 def test_every_experiment_ran_with_every_seed(finished):
@@ -177,8 +195,9 @@ def test_an_interrupted_study_is_saved_and_reports_its_finished_runs(tmp_path):
         "from jaxsched.data import Synthetic\n"
         "from jaxsched.models import ResNet\n"
         "from jaxsched.experiment import Experiment\n"
-        "short = Experiment(name='short', model=ResNet(stages=(1,), width=2),\n"
-        "    data=Synthetic(num_train=64, num_test=32), phases=(js.Phase(1, 16),),\n"
+        "from jaxsched.tasks import ImageClassification\n"
+        "short = Experiment(name='short', phases=(js.Phase(1, 16),), task=ImageClassification(\n"
+        "    ResNet(stages=(1,), width=2), Synthetic(num_train=64, num_test=32)),\n"
         "    optimizer=js.SGD(0.05))\n"
         "endless = dataclasses.replace(short, name='endless', phases=(js.Phase(100_000, 16),))\n"
         "study = Study(name='long', experiments=(short, endless), seeds=(0,), target=0.5)\n"

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from jaxsched.data import Dataset, ImageFolder, RandomResizedCrop
+from jaxsched.data import ImageDataset, ImageFolder, RandomResizedCrop
 from jaxsched.experiment import describe
 
 PHOTO = Image.fromarray(load_sample_images().images[0]).resize((120, 90))
@@ -44,7 +44,7 @@ def test_labels_by_class_and_examples_by_name(folder):
     (folder / "train" / "cat" / ".hidden.jpeg").write_text("no image")
     (folder / "train" / ".cache").mkdir()
     dataset = ImageFolder(str(folder), image_size=32).load()
-    assert isinstance(dataset, Dataset)
+    assert isinstance(dataset, ImageDataset)
     assert dataset.class_names == ("cat", "dog")
     assert (len(dataset.train), len(dataset.test)) == (6, 2)
     assert dataset.train.image_shape == (32, 32, 3)

@@ -200,7 +200,7 @@ def test_16_bits_are_scaled_and_never_cut(data_dir, name):
 
 def test_a_palette_is_read_as_its_colours(data_dir):
     dataset = Tfds("palettes", data_dir).load()
-    assert dataset.test.image_shape == (8, 8, 3)
+    assert dataset.image_shape == (8, 8, 3)
     wanted, labels = zip(*map(scan, range(TRAIN, TRAIN + TEST)), strict=True)
     colours = [np.repeat(pixels[..., None], 3, axis=-1) for pixels in wanted]
     assert as_multiset(dataset.test.images, dataset.test.labels) == as_multiset(colours, labels)

@@ -161,12 +161,12 @@ def test_the_newest_the_best_and_the_named_are_kept(tmp_path):
         for step, accuracy in enumerate(accuracies):
             if step == 3:
                 checkpoints.save_named("before_last_decay", step, draw(step), {"seconds": 1.0})
-            checkpoints.save(step, draw(step), {"seconds": step / 3}, accuracy=accuracy)
+            checkpoints.save(step, draw(step), {"seconds": step / 3}, score=accuracy)
         checkpoints.wait()
         assert names(tmp_path) == ["2", "5", "6", "before_last_decay"]
     with Checkpoints(tmp_path) as checkpoints:  # reads the best of the earlier process from disk
-        checkpoints.save(7, draw(7), {"seconds": 7 / 3}, accuracy=0.79)
-        checkpoints.save(8, draw(8), {"seconds": 8 / 3}, accuracy=0.81)
+        checkpoints.save(7, draw(7), {"seconds": 7 / 3}, score=0.79)
+        checkpoints.save(8, draw(8), {"seconds": 8 / 3}, score=0.81)
         checkpoints.save(9, draw(9), {"seconds": 9 / 3})
     assert names(tmp_path) == ["8", "9", "before_last_decay"]
     assert_is(restore(tmp_path), 9)
@@ -290,8 +290,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(tmp_path, damage,
 
 def test_a_damaged_best_is_no_obstacle(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(1, draw(1), {}, accuracy=0.9)
-        checkpoints.save(2, draw(2), {}, accuracy=0.8)
+        checkpoints.save(1, draw(1), {}, score=0.9)
+        checkpoints.save(2, draw(2), {}, score=0.8)
         checkpoints.save(3, draw(3), {})
     DAMAGES["content empty"](tmp_path / "1")
     save(tmp_path, 4, 5)
@@ -402,7 +402,7 @@ SAVE_ON = """
         step = snapshot.step if snapshot else 0
         while True:
             step += 1
-            checkpoints.save(step, draw(step), {"step": step}, accuracy=step % 7 / 7)
+            checkpoints.save(step, draw(step), {"step": step}, score=step % 7 / 7)
             print(step, flush=True)
 """
 

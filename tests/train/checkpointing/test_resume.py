@@ -18,8 +18,8 @@ from jaxsched.cli import main
 from jaxsched.train.checkpointing.checkpoints import restore_named
 from jaxsched.train.checkpointing.integrity import with_checksum
 from jaxsched.train.checkpointing.orbax_io import saved_steps
-from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import init_state
+from jaxsched.train.step.update_sums import UpdateSums
 
 # All stateful transformations, two batch sizes, batches that straddle epochs; it takes a few
 # seconds.
@@ -27,12 +27,12 @@ CONFIG = """
 import jaxsched as js
 from jaxsched.data import Augment, Digits
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="long",
-    model=ResNet(stages=(1,), width=4),
-    data=Digits(),
+    task=ImageClassification(ResNet(stages=(1,), width=4), Digits(), Augment(1, False)),
     phases=(js.Phase(8, 16), js.Phase(10, 24)),
     optimizer=js.SGD(
         js.Cosine(0.1, duration=20),
@@ -42,7 +42,6 @@ experiment = Experiment(
         plateau=js.Plateau(patience=2, factor=0.9),
         averaging=js.Averaging(start=10, statistics_examples=500),
     ),
-    augment=Augment(1, False),
     num_devices=1,
 )
 """
@@ -126,9 +125,10 @@ def like():
     experiment = namespace["experiment"]
     plan = experiment.plan(1493)
     assert plan.total_steps == TOTAL_STEPS
-    model, tx = experiment.model.build(10), experiment.optimizer.transformation(plan)
-    state = jax.eval_shape(lambda: init_state(model, tx, jax.random.key(0), (8, 8, 1)))
-    return state, jax.eval_shape(MetricSums.zero)
+    task = experiment.task.build(experiment.task.data.load())
+    tx = experiment.optimizer.transformation(plan)
+    state = jax.eval_shape(lambda: init_state(task.init(jax.random.key(0)), tx))
+    return state, jax.eval_shape(lambda: UpdateSums(task.zero_sums()))
 
 
 @pytest.fixture(scope="module")
@@ -284,12 +284,15 @@ SMALL = """
 import jaxsched as js
 from jaxsched.data import Augment, Synthetic
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="small",
-    model=ResNet(stages=(1,), width=2),
-    data=Synthetic(num_train=64, num_test=32),
+    task=ImageClassification(
+        model=ResNet(stages=(1,), width=2),
+        data=Synthetic(num_train=64, num_test=32),
+    ),
     phases=(js.Phase(4, 16),),
     optimizer=js.SGD(0.05, momentum=0.9, abel=js.Abel(0.5, last_decay=3)),
     num_devices=1,

@@ -13,10 +13,10 @@ import jaxsched as js
 from jaxsched.data import Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import BatchNorm, ResNet
+from jaxsched.tasks import ImageClassification, MetricSums
 from jaxsched.train import Program, train
 from jaxsched.train.distributed.driver import AXIS
 from jaxsched.train.distributed.make_driver import check_divisible, make_driver
-from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.micro_batches import Batch, MicroBatches
 from jaxsched.train.step.state import init_state
 from jaxsched.train.step.train_step import make_update
@@ -47,8 +47,8 @@ def update_on_four(experiment):
     plan = experiment.plan(100)
 
     def make(axis_name, model_axis_name):
-        model = experiment.model.build(4, axis_name=model_axis_name)
-        update = make_update(model, experiment.optimizer.transformation(plan), axis_name=axis_name)
+        task = built(experiment, model_axis_name)
+        update = make_update(task, experiment.optimizer.transformation(plan), axis_name=axis_name)
 
         def on_part(state, batch):
             return update(state, MicroBatches.one(batch))
@@ -61,27 +61,29 @@ def update_on_four(experiment):
 def draw_batch(size):
     keys = jax.random.split(jax.random.key(1), size)
     images = jax.random.normal(jax.random.key(2), (size, 8, 8, 3))
-    return Batch(images, jnp.arange(size) % 4, keys)
+    return Batch((images, jnp.arange(size) % 4), keys)
+
+
+def built(experiment, axis_name=None):
+    return experiment.task.build(experiment.task.data.load(), axis_name=axis_name)
 
 
 def draw_state(experiment):
-    model = experiment.model.build(4)
-    tx = experiment.optimizer.transformation(experiment.plan(100))
-    return jax.jit(lambda key: init_state(model, tx, key, (8, 8, 3)))(jax.random.key(0))
+    task, tx = built(experiment), experiment.optimizer.transformation(experiment.plan(100))
+    return jax.jit(lambda key: init_state(task.init(key), tx))(jax.random.key(0))
 
 
 @pytest.mark.slow
 def test_shard_map_proves_that_replicas_stay_equal(experiment, update_on_four):
     state, batch = draw_state(experiment), draw_batch(16)
     ours, sums = update_on_four(AXIS, AXIS)(state, batch)
-    model = experiment.model.build(4)
     tx = experiment.optimizer.transformation(experiment.plan(100))
-    update = make_update(model, tx)
+    update = make_update(built(experiment), tx)
     alone, sums_alone = jax.jit(lambda s, b: update(s, MicroBatches.one(b)))(state, batch)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), ours, alone)
-    assert sums.loss == pytest.approx(float(sums_alone.loss), rel=1e-5)
-    assert int(sums.correct) == int(sums_alone.correct)
-    assert int(sums.count) == 16
+    assert sums.metrics.loss == pytest.approx(float(sums_alone.metrics.loss), rel=1e-5)
+    assert int(sums.metrics.others["correct"]) == int(sums_alone.metrics.others["correct"])
+    assert int(sums.metrics.count) == 16
 
 
 @pytest.mark.parametrize(
@@ -97,16 +99,17 @@ def test_the_proof_fails_for_replicas_that_drift(
 
 
 def test_sums_add_up_over_batches_and_leave_out_examples_that_do_not_count():
-    logits = jnp.array([[2.0, 1.0], [0.0, 3.0], [5.0, 0.0]])
-    labels = jnp.array([0, 0, 1])
-    losses = jnp.array([0.5, 0.25, 4.0])
-    total = MetricSums.of(logits, labels, losses) + MetricSums.of(
-        logits, labels, losses, counts=jnp.array([True, True, False])
-    )
-    assert float(total.loss) == 5.5
-    assert (int(total.correct), int(total.count)) == (2, 5)
-    assert total.accuracy == 0.4
-    assert total.mean_loss == 1.1
+    losses, right = jnp.array([0.5, 0.25, 4.0]), jnp.array([True, False, False])
+    found = {"correct": right, "tokens": jnp.array([7, 8, 9], jnp.uint8)}
+    counts = jnp.array([True, True, False])
+    total = MetricSums.of(losses, **found) + MetricSums.of(losses, counts, **found)
+    none = MetricSums.zero(correct=jnp.int32, tokens=jnp.int32)
+    assert jax.tree.map(jnp.shape, none) == jax.tree.map(jnp.shape, total)
+    assert float(total.loss) == 5.5 and total.mean_loss == 1.1 and int(total.count) == 5
+    assert {name: int(value) for name, value in total.others.items()} == {
+        "correct": 2,
+        "tokens": 39,
+    }
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_sizes_that_divide():
@@ -126,7 +129,7 @@ def test_more_devices_than_exist_are_refused():
 
 
 def test_a_cpu_is_split_no_further_than_batches_allow():
-    driver = make_driver("jit", batch_sizes=(800, 992), pixels=1024, fits=lambda n: n < 3)
+    driver = make_driver("jit", batch_sizes=(800, 992), places=1024, fits=lambda n: n < 3)
     assert len(driver.devices) == 2
 
 
@@ -144,16 +147,18 @@ def test_a_cpu_is_split_no_further_than_batches_allow():
 def test_a_cpu_is_split_between_groups_normalised_together(batch_size, changes, num_devices):
     experiment = Experiment(
         name="groups",
-        model=ResNet(stages=(1,), width=2, norm=BatchNorm(ghost=64)),
-        data=Synthetic(num_train=512, num_test=16, image_size=32),
+        task=ImageClassification(
+            model=ResNet(stages=(1,), width=2, norm=BatchNorm(ghost=64)),
+            data=Synthetic(num_train=512, num_test=16, image_size=32),
+        ),
         phases=(js.Phase(1, batch_size),),
         **{"optimizer": js.SGD(0.1), **changes},
     )
     if num_devices is None:
         with pytest.raises(ValueError, match="ghost=64; use 64 or 128"):
-            Program(experiment, experiment.data.load())
+            Program(experiment, experiment.task.data.load())
     else:
-        assert len(Program(experiment, experiment.data.load()).driver.devices) == num_devices
+        assert len(Program(experiment, experiment.task.data.load()).driver.devices) == num_devices
 
 
 @pytest.mark.parametrize(
@@ -170,5 +175,5 @@ def test_a_cpu_is_split_between_groups_normalised_together(batch_size, changes, 
     ],
 )
 def test_a_cpu_is_split_where_that_is_faster(batch_sizes, side, num_devices):
-    driver = make_driver("jit", batch_sizes=batch_sizes, pixels=side * side)
+    driver = make_driver("jit", batch_sizes=batch_sizes, places=side * side)
     assert len(driver.devices) == num_devices

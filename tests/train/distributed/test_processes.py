@@ -14,8 +14,8 @@ import pytest
 
 from jaxsched.train.checkpointing.checkpoints import restore_named
 from jaxsched.train.checkpointing.orbax_io import saved_steps
-from jaxsched.train.step.metrics import MetricSums
 from jaxsched.train.step.state import init_state
+from jaxsched.train.step.update_sums import UpdateSums
 
 # Every transformation with state, and a change of batch size. The learning rate is so small that
 # another order of additions does not grow into another run.
@@ -23,12 +23,12 @@ CONFIG = """
 import jaxsched as js
 from jaxsched.data import Augment, Streamed, Subset, Digits
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="shared",
-    model=ResNet(stages=(1,), width=4),
-    data={data},
+    task=ImageClassification(ResNet(stages=(1,), width=4), {data}, Augment(1, False)),
     phases=(js.Phase(1.5, 16), js.Phase(1.5, 32)),
     optimizer=js.SGD(
         lr=js.Cosine(0.01, duration=3),
@@ -38,7 +38,6 @@ experiment = Experiment(
         plateau=js.Plateau(patience=2, factor=0.9),
         averaging=js.Averaging(start=2, statistics_examples=100),
     ),
-    augment=Augment(1, False),
     driver={driver!r},
     num_devices={devices},
 )
@@ -109,10 +108,13 @@ def last_state(workdir):
     exec(CONFIG.format(data=ON_DEVICE, driver="jit", devices=1), namespace)
     experiment = namespace["experiment"]
     plan = experiment.plan(200)
-    model, tx = experiment.model.build(10), experiment.optimizer.transformation(plan)
-    like = jax.eval_shape(lambda: init_state(model, tx, jax.random.key(0), (8, 8, 1)))
+    task = experiment.task.build(experiment.task.data.load())
+    tx = experiment.optimizer.transformation(plan)
+    like = jax.eval_shape(
+        lambda: (init_state(task.init(jax.random.key(0)), tx), UpdateSums(task.zero_sums()))
+    )
     (folder,) = (path for path in workdir.glob("shared-*") if path.is_dir())
-    return restore_named(folder / str(STEPS), (like, jax.eval_shape(MetricSums.zero))).arrays[0]
+    return restore_named(folder / str(STEPS), like).arrays[0]
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,11 @@ def averaging(experiment):
 
 
 def streamed(experiment, **changes):
-    return dataclasses.replace(experiment, data=Streamed(experiment.data), **changes)
+    return dataclasses.replace(experiment.with_task(data=Streamed(experiment.task.data)), **changes)
 
 
 def run(experiment, **options):
-    rows, program = [], Program(experiment, experiment.data.load())
+    rows, program = [], Program(experiment, experiment.task.data.load())
     outcome = train(program, 3, on_evaluation=rows.append, **options)
     return program, outcome.state, [without_times(row) for row in rows]
 
@@ -63,7 +63,7 @@ def test_processes_read_the_same_run_and_start_once(averaging, on_device):
     """Three epochs, their evaluations and the statistics of the average, by the same processes."""
     rows, readers = [], set()
     experiment = streamed(averaging)
-    program = Program(experiment, experiment.data.load(), read_workers=2)
+    program = Program(experiment, experiment.task.data.load(), read_workers=2)
 
     def on_evaluation(row):
         rows.append(without_times(row))
@@ -98,7 +98,7 @@ def plain(experiment):
 
 
 def test_two_runs_that_alternate_do_not_mix_their_streams(plain):
-    program = Program(plain, plain.data.load())
+    program = Program(plain, plain.task.data.load())
     states = {seed: (program.init(seed), program.zero_sums()) for seed in (0, 1)}
     for step in range(4):
         for seed in (0, 1):
@@ -111,7 +111,7 @@ def test_two_runs_that_alternate_do_not_mix_their_streams(plain):
 def test_a_streamed_run_ends_at_the_update_that_diverges(plain):
     """Although later updates are dispatched already when its loss turns out not finite."""
     wild = dataclasses.replace(plain, optimizer=js.SGD(lr=1e30))
-    outcome = train(Program(wild, wild.data.load()), 0, on_evaluation=lambda row: None)
+    outcome = train(Program(wild, wild.task.data.load()), 0, on_evaluation=lambda row: None)
     assert outcome.status == "diverged"
     assert outcome.reason.startswith("diverged at update 1:")
 
@@ -119,7 +119,7 @@ def test_a_streamed_run_ends_at_the_update_that_diverges(plain):
 def test_reading_ends_with_the_program(plain):
     gc.collect()
     before = threading.active_count()
-    program = Program(plain, plain.data.load())
+    program = Program(plain, plain.task.data.load())
     program.update(program.init(0), program.zero_sums(), seed=0, step=0, count=1)
     assert threading.active_count() > before
     del program

@@ -39,7 +39,7 @@ def experiments(one_phase):
 @pytest.fixture(scope="module")
 def alone(experiments):
     """Rows and last parameters of each experiment, by a program of its own."""
-    return [run(Program(one, one.data.load()), seed=1) for one in experiments]
+    return [run(Program(one, one.task.data.load()), seed=1) for one in experiments]
 
 
 def run(program, seed):
@@ -59,7 +59,7 @@ def test_one_program_runs_each_member_as_its_own_program_would(
     experiments, alone, driver, num_devices
 ):
     members = [dataclasses.replace(e, driver=driver, num_devices=num_devices) for e in experiments]
-    program = Program(members[0], members[0].data.load(), alike=members[1:])
+    program = Program(members[0], members[0].task.data.load(), alike=members[1:])
     for experiment, (rows, params) in zip(members, alone, strict=True):
         found, found_params = run(program.member(experiment), seed=1)
         exact = num_devices == 1
@@ -78,7 +78,7 @@ def test_one_program_runs_each_member_as_its_own_program_would(
 def test_members_trained_at_once_equal_their_runs_alone(experiments, alone, devices, per_device):
     members = [Member(experiment, 1) for experiment in experiments]
     driver = MembersDriver(jax.devices()[:devices], per_device)
-    population = Population(members, experiments[0].data.load(), driver)
+    population = Population(members, experiments[0].task.data.load(), driver)
     at_once = driver.num_members
     for first in range(0, len(members), at_once):
         chosen = slice(first, first + at_once)
@@ -103,7 +103,7 @@ def test_members_trained_at_once_equal_their_runs_alone(experiments, alone, devi
 @pytest.mark.slow
 def test_members_of_two_seeds_are_two_runs(one_phase):
     members = [Member(one_phase, seed) for seed in (3, 4)]
-    dataset = one_phase.data.load()
+    dataset = one_phase.task.data.load()
     runs = Population(members, dataset, MembersDriver(jax.devices()[:1], 2)).start(members)
     runs.advance(8)
     program = Program(one_phase, dataset)
@@ -125,7 +125,7 @@ def test_a_member_that_diverges_does_not_touch_the_others(one_phase, devices, pe
     losses = []
     for pair in (members, twice):
         driver = MembersDriver(jax.devices()[:devices], per_device)
-        runs = Population(pair, one_phase.data.load(), driver).start(pair)
+        runs = Population(pair, one_phase.task.data.load(), driver).start(pair)
         runs.advance(13)
         losses.append(runs.trace().losses)
     diverged, beside_another = losses
@@ -135,7 +135,7 @@ def test_a_member_that_diverges_does_not_touch_the_others(one_phase, devices, pe
 
 @pytest.mark.slow
 def test_members_start_from_a_state_that_one_of_them_reached(experiments):
-    members, dataset = [Member(e, 1) for e in experiments], experiments[0].data.load()
+    members, dataset = [Member(e, 1) for e in experiments], experiments[0].task.data.load()
     population = Population(members, dataset, MembersDriver(jax.devices()[:1]))
     whole, first = population.start(members[:1]), population.start(members[:1])
     whole.advance(13)
@@ -151,12 +151,12 @@ def test_members_start_from_a_state_that_one_of_them_reached(experiments):
 
 
 def test_an_experiment_that_cannot_be_a_member_is_refused_with_the_reason(one_phase):
-    dataset = one_phase.data.load()
+    dataset = one_phase.task.data.load()
     assert why_alone(one_phase, dataset) == ""
     plateau = with_optimizer(one_phase, plateau=js.Plateau())
     assert "plateau" in why_alone(plateau, dataset)
     streamed = Streamed(Synthetic(num_train=100, num_test=50, num_classes=4))
     reason = "its data is streamed"
-    assert why_alone(dataclasses.replace(one_phase, data=streamed), streamed.load()) == reason
+    assert why_alone(one_phase.with_task(data=streamed), streamed.load()) == reason
     with pytest.raises(ValueError, match="it has a plateau, which observes evaluations; run it"):
         Population([Member(plateau, 0)], dataset, MembersDriver(jax.devices()[:1]))

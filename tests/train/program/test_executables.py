@@ -92,9 +92,10 @@ def test_a_run_compiles_its_sizes_while_it_trains(program):
 def test_a_phase_that_does_not_fit_is_a_memory_error_with_advice(experiment):
     """Compiling the second phase shows that it needs more memory than this machine has."""
     large = dataclasses.replace(
-        experiment,
-        model=CifarResNet(depth=8, width=512),
-        data=Synthetic(num_train=20_000, num_test=16, image_size=32),
+        experiment.with_task(
+            model=CifarResNet(depth=8, width=512),
+            data=Synthetic(num_train=20_000, num_test=16, image_size=32),
+        ),
         phases=(js.Phase(0.01, 16), js.Phase(1, 20_000)),
         num_devices=1,
     )
@@ -102,7 +103,7 @@ def test_a_phase_that_does_not_fit_is_a_memory_error_with_advice(experiment):
         r"phase 2, batch_size=20000, 20000 examples a device at a time \(max_device_batch=None\): "
         r"they need .* GB a device, which has .*max_device_batch=\d+ takes fewer .*BatchNorm\(gho"
     )
-    program = Program(large, large.data.load())
+    program = Program(large, large.task.data.load())
     with pytest.raises(MemoryError, match=message):
         program.wait_for(20_000)
 
@@ -111,12 +112,15 @@ CONFIG = """
 import jaxsched as js
 from jaxsched.data import Synthetic
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="twice",
-    model=ResNet(stages=(1,), width=2),
-    data=Synthetic(num_train=64, num_test=32),
+    task=ImageClassification(
+        model=ResNet(stages=(1,), width=2),
+        data=Synthetic(num_train=64, num_test=32),
+    ),
     phases=(js.Phase(1, 16), js.Phase(1, 32)),
     optimizer=js.SGD(0.1, momentum=0.9),
 )

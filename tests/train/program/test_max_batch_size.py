@@ -12,7 +12,7 @@ from jaxsched.train import Program, largest_batch_size
 def program(experiment):
     phases = (js.Phase(epochs=1, batch_size=8),)
     one_phase = dataclasses.replace(experiment, phases=phases, optimizer=js.SGD(lr=0.1))
-    return Program(one_phase, one_phase.data.load())
+    return Program(one_phase, one_phase.task.data.load())
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def test_numbers_in_an_array_must_be_the_same_in_all(one_phase):
 def test_experiments_that_differ_in_more_than_numbers_are_refused(one_phase):
     linear = with_optimizer(one_phase, lr=js.Linear(0.1, 0.0, 3))
     plan = one_phase.plan(100)
-    for other in (linear, dataclasses.replace(one_phase, label_smoothing=0.1)):
+    for other in (linear, one_phase.with_task(label_smoothing=0.1)):
         with pytest.raises(ValueError, match="differ in more; make a program for each kind"):
             SharedProgramSpec([one_phase, other], plan)
     spec = SharedProgramSpec([one_phase, with_optimizer(one_phase, momentum=0.0)], plan)

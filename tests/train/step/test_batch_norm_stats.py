@@ -60,8 +60,8 @@ def test_batches_are_even_and_cover_what_the_devices_divide(num_examples, most, 
 
 def inputs_of_norms(experiment, dataset, params, batch_stats, images):
     """Captures the inputs of every batch norm in the network, for the batches of `images`."""
-    layers = Layers(experiment.model.norm, jnp.float64, None, train=True)
-    module = experiment.model.module(dataset.num_classes, layers)
+    layers = Layers(experiment.task.model.norm, jnp.float64, None, train=True)
+    module = experiment.task.model.module(dataset.num_classes, layers)
     seen = {}
 
     def capture(next_function, args, kwargs, context):
@@ -90,7 +90,7 @@ def averaging(experiment):
 
 def averaged(experiment, num_examples=100):
     """The last average of a run with its statistics, and the program."""
-    program = Program(experiment, experiment.data.load())
+    program = Program(experiment, experiment.task.data.load())
     state = train(program, 0, on_evaluation=lambda row: None).state
     step = program.plan.total_steps
 
@@ -141,7 +141,7 @@ def test_four_devices_re_estimate_as_one_does(averaging, on_one_device):
 
 @pytest.mark.slow
 def test_a_network_without_batch_norm_has_nothing_to_re_estimate(averaging):
-    grouped = dataclasses.replace(averaging, model=CifarResNet(8, width=4, norm=GroupNorm()))
+    grouped = averaging.with_task(model=CifarResNet(8, width=4, norm=GroupNorm()))
     ours, _ = averaged(grouped, num_examples=60)
     assert ours["batch_stats"] == {}
     assert float(relative_error({}, {})) == 0

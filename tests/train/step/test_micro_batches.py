@@ -14,6 +14,7 @@ import jaxsched as js
 from jaxsched.data import Augment, Synthetic, example_keys, normalise
 from jaxsched.experiment import Experiment
 from jaxsched.models import BatchNorm, GroupNorm, ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.train import Program, train
 from jaxsched.train.distributed.driver import AXIS
 from jaxsched.train.step.micro_batches import Batch, MicroBatches, num_micro_batches
@@ -28,18 +29,20 @@ def whole():
     """An experiment with batches of 16 examples, which are four groups of four."""
     return Experiment(
         name="whole",
-        model=ResNet(stages=(1,), width=2, norm=BatchNorm(ghost=GHOST)),
-        data=Synthetic(num_train=96, num_test=32, num_classes=4),
+        task=ImageClassification(
+            model=ResNet(stages=(1,), width=2, norm=BatchNorm(ghost=GHOST)),
+            data=Synthetic(num_train=96, num_test=32, num_classes=4),
+            augment=Augment(pad=1, flip=True),
+        ),
         phases=(js.Phase(epochs=1, batch_size=16),),
         optimizer=js.SGD(0.1, momentum=0.9, weight_decay=1e-3),
-        augment=Augment(pad=1, flip=True),
         num_devices=1,
     )
 
 
 def run(experiment):
     rows = []
-    program = Program(experiment, experiment.data.load())
+    program = Program(experiment, experiment.task.data.load())
     return program, train(program, 0, on_evaluation=rows.append).state, rows
 
 
@@ -71,7 +74,7 @@ def test_micro_batches_and_devices_leave_a_run_as_it_is(whole, expected, driver,
 
 @pytest.mark.slow
 def test_a_norm_of_single_examples_takes_any_micro_batch(whole):
-    alone = dataclasses.replace(whole, model=ResNet(stages=(1,), width=4, norm=GroupNorm()))
+    alone = whole.with_task(model=ResNet(stages=(1,), width=4, norm=GroupNorm()))
     _, state, rows = run(dataclasses.replace(alone, max_device_batch=2))
     assert_same_run(state, rows, run(alone))
 
@@ -79,15 +82,15 @@ def test_a_norm_of_single_examples_takes_any_micro_batch(whole):
 @pytest.mark.slow
 def test_fewer_examples_at_a_time_need_less_memory(whole, expected):
     smaller = dataclasses.replace(whole, max_device_batch=GHOST)
-    program = Program(smaller, smaller.data.load())
+    program = Program(smaller, smaller.task.data.load())
     assert program.update_memory(96) < 0.6 * expected[0].update_memory(96)
 
 
 @pytest.mark.slow
 def test_shard_map_proves_that_replicas_stay_equal_over_micro_batches(whole):
     mesh, plan = Mesh(np.array(jax.devices()[:2]), (AXIS,)), whole.plan(96)
-    model, tx = whole.model.build(4, axis_name=AXIS), whole.optimizer.transformation(plan)
-    update = make_update(model, tx, axis_name=AXIS)
+    data, tx = whole.task.data.load(), whole.optimizer.transformation(plan)
+    update = make_update(whole.task.build(data, axis_name=AXIS), tx, axis_name=AXIS)
 
     def on_part(state, batch):
         halves = jax.tree.map(lambda rows: rows.reshape(2, -1, *rows.shape[1:]), batch)
@@ -95,12 +98,11 @@ def test_shard_map_proves_that_replicas_stay_equal_over_micro_batches(whole):
 
     mapped = jax.shard_map(on_part, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P())
     batch = Batch(
-        jax.random.normal(jax.random.key(2), (16, 8, 8, 3)),
-        jnp.arange(16) % 4,
+        (jax.random.normal(jax.random.key(2), (16, 8, 8, 3)), jnp.arange(16) % 4),
         jax.random.split(jax.random.key(1), 16),
     )
-    alone = whole.model.build(4)
-    state = jax.jit(lambda key: init_state(alone, tx, key, (8, 8, 3)))(jax.random.key(0))
+    alone = whole.task.build(data)
+    state = jax.jit(lambda key: init_state(alone.init(key), tx))(jax.random.key(0))
     ours, _ = jax.jit(mapped)(state, batch)
     whole_update = make_update(alone, tx)
     expected, _ = jax.jit(lambda s, b: whole_update(s, MicroBatches.one(b)))(state, batch)
@@ -110,12 +112,12 @@ def test_shard_map_proves_that_replicas_stay_equal_over_micro_batches(whole):
 def squared_norms_by_hand(program, size):
     """|G|² of the first batch and its mean over the parts, from gradients of a plain loss."""
     experiment, dataset, state = program.experiment, program.dataset, program.init(0)
-    model = experiment.model.build(dataset.num_classes)
+    model = experiment.task.model.build(dataset.num_classes)
     order = np.asarray(program.order(0, 0))[:16]
     keys = example_keys(
         jax.random.fold_in(jax.random.key(0), 2), jnp.zeros(16, jnp.int32), jnp.asarray(order)
     )
-    images = experiment.augment(jnp.asarray(dataset.train.images), order, keys)
+    images = experiment.task.augment(jnp.asarray(dataset.train.images), order, keys)
     images = normalise(images, dataset.mean, dataset.std, jnp.float32)
     labels = jnp.asarray(dataset.train.labels)[order]
 

@@ -50,7 +50,7 @@ def plain_sgd(experiment, **changes):
 
 @pytest.fixture(scope="module")
 def rows(experiment):
-    program = Program(plain_sgd(experiment), experiment.data.load())
+    program = Program(plain_sgd(experiment), experiment.task.data.load())
     rows = []
     train(program, 0, on_evaluation=rows.append)
     initial = program.squared_norms(program.init(0))
@@ -85,9 +85,9 @@ def test_the_total_is_that_of_the_layers(rows):
 
 def test_adam_has_layers_but_no_terms_and_others_have_neither(experiment):
     adam = dataclasses.replace(
-        plain_sgd(experiment), optimizer=js.Adam(1e-3), augment=Augment(0, flip=False)
+        plain_sgd(experiment).with_task(augment=Augment(0, flip=False)), optimizer=js.Adam(1e-3)
     )
     found = []
-    train(Program(adam, adam.data.load()), 0, on_evaluation=found.append)
+    train(Program(adam, adam.task.data.load()), 0, on_evaluation=found.append)
     assert found[0].layers and found[0].norm_change is None
     assert found[0].squared_norm == pytest.approx(sum(found[0].layers.values()), rel=1e-6)

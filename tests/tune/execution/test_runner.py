@@ -23,7 +23,7 @@ def members(experiment):
     """Two that train, one of them without the links that the other has, and one that diverges."""
     # Deep enough that the loss overflows at one and the same update, in whatever order XLA adds.
     model = CifarResNet(depth=8, width=2)
-    half = dataclasses.replace(experiment, model=model, evaluate_every=0.5)
+    half = dataclasses.replace(experiment.with_task(model=model), evaluate_every=0.5)
     values = {
         "held": {"weight_decay": 1e-2, "momentum": 0.9},
         "bare": {"weight_decay": 0.0, "momentum": 0.0},
@@ -58,9 +58,9 @@ def alone(members):
     found = []
     for member in members[:2]:
         rows = []
-        program = Program(member.experiment, member.experiment.data.load())
+        program = Program(member.experiment, member.experiment.task.data.load())
         outcome = train(program, member.seed, on_evaluation=rows.append)
-        found.append(([describe(row) for row in rows], outcome))
+        found.append(([row.as_json() for row in rows], outcome))
     return found
 
 
@@ -182,7 +182,7 @@ def test_what_cannot_be_read_is_kept_and_the_others_are_run(members, tmp_path, l
 
 def test_finished_runs_of_other_data_are_refused(members, tmp_path, progress, lines):
     path = Runner(tmp_path, source_text="", progress=progress).path(members[0])
-    data = {**members[0].experiment.data.load().fingerprint, "classes": 5}
+    data = {**members[0].experiment.task.data.load().fingerprint, "classes": 5}
     with RecordWriter(path, lines.header(data=data)) as writer:
         writer.end(status="finished", reason="")
     with pytest.raises(ValueError, match=rf"{path} was made with other data: classes: 5 -> 4"):
@@ -195,7 +195,7 @@ def test_a_run_can_start_from_a_snapshot(members, tmp_path, progress):
     run([held], tmp_path, progress, snapshots=Snapshots(held.experiment, 1.0, tmp_path / "from"))
     snapshot = tmp_path / "from" / "seed1" / "snapshot"
     longer = dataclasses.replace(held.experiment, phases=(js.Phase(epochs=5, batch_size=16),))
-    dataset = longer.data.load()
+    dataset = longer.task.data.load()
     plan, record = longer.plan(len(dataset.train)), tmp_path / "longer.jsonl"
     options = ResumeOptions(tmp_path / "longer", start_from=snapshot)
     assert options.check(longer, plan, record, dataset) == ""

@@ -37,11 +37,13 @@ def test_cells_are_the_crossed_product_with_names_of_files(experiment):
 def test_runs_are_short_and_look_at_held_out_images(experiment):
     data = Digits()
     long = dataclasses.replace(
-        experiment, data=data, phases=(js.Phase(6, 16), js.Phase(2, 32)), evaluate_every=2.0
+        experiment.with_task(data=data),
+        phases=(js.Phase(6, 16), js.Phase(2, 32)),
+        evaluate_every=2.0,
     )
     short = grid(long, epochs=4.0).short
     assert short.phases == (js.Phase(3, 16), js.Phase(1, 32))
-    assert short.data == Digits(validation=0.1)
+    assert short.task.data == Digits(validation=0.1)
     assert short.evaluate_every == 1.0
     # Times in per cent stretch with the run: the cycle still ends with it.
     plan = short.plan(1000)

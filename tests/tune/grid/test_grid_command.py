@@ -16,12 +16,15 @@ CONFIG = """
 import jaxsched as js
 from jaxsched.data import Digits, Subset
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="few_digits",
-    model=ResNet(stages=(1,), width=2),
-    data=Subset(Digits(), num_train=96),
+    task=ImageClassification(
+        model=ResNet(stages=(1,), width=2),
+        data=Subset(Digits(), num_train=96),
+    ),
     phases=(js.Phase(epochs=8, batch_size=16),),
     optimizer=js.SGD(js.OneCycle(0.1, duration="100%"), momentum=0.9),
     num_devices=1,
@@ -88,7 +91,7 @@ def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_pa
     """Records made by hand: one cell done, one cut off, one diverged, none of them held out."""
     axes = {"momentum": (0.0, 0.5, 0.9)}
     runs = GridRuns(Grid(experiment=experiment, axes=axes), tmp_path, source_text="")
-    assert isinstance(experiment.data, Synthetic)
+    assert isinstance(experiment.task.data, Synthetic)
     with pytest.raises(ValueError, match="has no finished run; run the grid first"):
         write_grid_report(runs)
     for cell, status in zip(runs.cells, ("finished", None, "diverged"), strict=True):

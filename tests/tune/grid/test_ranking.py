@@ -28,7 +28,7 @@ def cell(name, value, *losses, **options):
 def test_a_cell_is_mean_and_deviation_of_the_last_evaluations():
     found = cell("momentum", 0.9, 0.2, 0.4, 0.3)
     assert found.loss == pytest.approx(0.3) and found.loss_sd == pytest.approx(0.1)
-    assert found.accuracy == pytest.approx(0.7) and found.accuracy_sd == pytest.approx(0.1)
+    assert found.score == pytest.approx(0.7) and found.score_sd == pytest.approx(0.1)
     assert found.seconds == {0: 2.0, 1: 2.0, 2: 2.0}
 
 
@@ -120,7 +120,7 @@ def test_a_cell_that_diverged_is_never_the_best():
     hot = cell_result({"lr": 10.0}, [record(0, [0.1]), record(1, [0.1], status="diverged")])
     cool = cell("lr", 1.0, 0.5, 0.6)
     assert rank_cells([hot, cool]).best == cool
-    assert (hot.num_diverged, hot.loss, hot.loss_sd, hot.accuracy) == (1, math.inf, None, 0.9)
+    assert (hot.num_diverged, hot.loss, hot.loss_sd, hot.score) == (1, math.inf, None, 0.9)
     nothing = rank_cells([cell_result({"lr": 10.0}, [record(0, [], status="diverged")])])
     assert nothing.best is None and "every one of them diverged" in nothing.statements[0]
     waiting = cell_result({"lr": 0.1}, [record(0, [0.9])])

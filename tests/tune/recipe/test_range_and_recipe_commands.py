@@ -10,12 +10,15 @@ CONFIG = """
 import jaxsched as js
 from jaxsched.data import Synthetic
 from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
 from jaxsched.experiment import Experiment
 
 experiment = Experiment(
     name="few",
-    model=ResNet(stages=(1,), width=2),
-    data=Synthetic(num_train=100, num_test=50, num_classes=4),
+    task=ImageClassification(
+        model=ResNet(stages=(1,), width=2),
+        data=Synthetic(num_train=100, num_test=50, num_classes=4),
+    ),
     phases=(js.Phase(epochs=2, batch_size=16),),
     optimizer=js.SGD(js.OneCycle(0.2, duration="100%"), momentum=0.9, weight_decay=1e-3),
     num_devices=1,

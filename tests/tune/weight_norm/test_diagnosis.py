@@ -19,7 +19,7 @@ def test_a_run_that_another_process_makes_is_left_to_it(short, tmp_path, progres
 
 
 def test_a_finished_run_of_other_data_is_refused(short, tmp_path, progress, lines):
-    data = {**short.data.load().fingerprint, "classes": 5}
+    data = {**short.task.data.load().fingerprint, "classes": 5}
     with RecordWriter(record_path(tmp_path, short, short.seed), lines.header(data=data)) as writer:
         writer.evaluation(lines.row(1))
         writer.end(status="stopped", reason="the trend is known")

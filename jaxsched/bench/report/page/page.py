@@ -1,13 +1,9 @@
 """Collects everything the page shows and renders it to one HTML file."""
 
-import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import jinja2
-import vl_convert
 
 from jaxsched.bench.report.curves import TIME_AXES
 from jaxsched.bench.report.page.figures import (
@@ -18,22 +14,13 @@ from jaxsched.bench.report.page.figures import (
     reached_figure,
     schedule_figures,
 )
+from jaxsched.bench.report.page.rendering import legend, write_rendered
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.report.tables import comparison_cells, summary_cells
 from jaxsched.bench.statistics import evidence
 from jaxsched.bench.values import final_value
 from jaxsched.experiment.diff import differences
-from jaxsched.output import write_text
-from jaxsched.plotting.style import colour, dashes
 from jaxsched.tracking.records import Record
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("jaxsched.bench.report.page"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 def write_page(results: Results, path: Path) -> None:
@@ -71,32 +58,25 @@ def write_page(results: Results, path: Path) -> None:
         True
     """
     figures, schedules = _figures(results), _schedules(results)
-    text = _TEMPLATES.get_template("page.html.j2").render(
+    names = results.manifest.names
+    write_rendered(
+        "page.html.j2",
+        path,
+        {**figures, **schedules},
         results=results,
         final_value=final_value,
         target_short=_short_target(results),
         time_axes={axis: TIME_AXES[axis] for axis in results.time_axes},
-        legend=list(_legend(results)),
+        legend=legend(names, [name for name in names if results.runs_of(name)]),
         summary=_summary(results),
         comparisons=comparison_cells(results) if results.by_final else [],
         published=list(_published(results)),
         figures=figures,
         schedules=schedules,
-        specs={key: fig.spec for key, fig in {**figures, **schedules}.items() if fig.spec},
         configs=list(_configs(results)),
         machines=_machines(results.records),
-        sources=[
-            text for text in dict.fromkeys(r.header["source"] for r in results.records) if text
-        ],
-        library=_library(),
+        sources=_sources(results.records),
     )
-    write_text(path, text)
-
-
-@functools.cache
-def _library() -> str:
-    """Vega's JavaScript; it takes a second to bundle, so that a process does it once."""
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
 def _figures(results: Results) -> dict[str, Figure]:
@@ -113,20 +93,6 @@ def _figures(results: Results) -> dict[str, Figure]:
 def _schedules(results: Results) -> dict[str, Figure]:
     figures = schedule_figures(results)
     return {f"schedule-{figure.title.replace(' ', '-')}": figure for figure in figures}
-
-
-class _Entry(NamedTuple):
-    """An experiment in the legend."""
-
-    name: str
-    colour: str
-    dashes: str  # in SVG's notation
-
-
-def _legend(results: Results) -> Iterator[_Entry]:
-    for number, name in enumerate(results.manifest.names):
-        if results.runs_of(name):
-            yield _Entry(name, colour(number), " ".join(map(str, dashes(number))))
 
 
 def _summary(results: Results) -> list[tuple[str, ...]]:
@@ -152,7 +118,7 @@ def _summary(results: Results) -> list[tuple[str, ...]]:
 
 def _short_target(results: Results) -> str:
     value, metric = results.target.value, results.metric
-    return f"{value:.1%}" if metric.is_share else metric.format(value)
+    return f"{value:.1%}" if metric.is_share else metric.show(value)
 
 
 def _significant_from(results: Results, name: str) -> str:
@@ -185,10 +151,10 @@ def _published(results: Results) -> Iterator[_Published]:
             averaged = summary.averaged_mean
             kind, ours = ("", summary.final_mean) if averaged is None else ("averaged, ", averaged)
             cells = (
-                f"{metric.format_mean(ours, None)} ({kind}n={summary.final_n})",
-                metric.format_change(ours - published.value),
+                f"{metric.show_mean(ours, None)} ({kind}n={summary.final_n})",
+                metric.show_change(ours - published.value),
             )
-        value = metric.format_mean(published.value, None)
+        value = metric.show_mean(published.value, None)
         yield _Published(name, value, *cells, published.source)
 
 
