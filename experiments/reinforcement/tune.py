@@ -4,7 +4,7 @@
 
 For each schedule, with and without L2, it tries three peaks with eight seeds each and takes the one
 with the highest mean return over the last half of the evaluations. It writes
-`experiments/results/reinforcement/tuning.json`, which study.py reads. Ten minutes on two cores.
+`experiments/results/reinforcement/tuning.json`, which study.py reads. Five minutes of one core.
 """
 
 import json
