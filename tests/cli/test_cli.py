@@ -112,9 +112,9 @@ def test_a_value_of_the_wrong_kind_is_refused(config, capsys):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("js.OneCycle(0.1", "js.OnCycle(0.1", "tiny.py, line 12: AttributeError: module"),
-        ("batch_size=16", "batch_size=", "tiny.py, line 11: SyntaxError"),
-        ("batch_size=16", "batch_size=0", "tiny.py, line 11: ValueError: Phase needs"),
+        ("js.OneCycle(0.1", "js.OnCycle(0.1", "tiny.py, line 15: AttributeError: module"),
+        ("batch_size=16", "batch_size=", "tiny.py, line 14: SyntaxError"),
+        ("batch_size=16", "batch_size=0", "tiny.py, line 14: ValueError: Phase needs"),
         ("experiment =", "experimant =", "under the name 'experiment', found no such name"),
         ("experiment = Experiment(", "experiment = dict(", "found a dict; write `experiment ="),
     ],

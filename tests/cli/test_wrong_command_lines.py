@@ -105,9 +105,9 @@ CASES = [
     ("bench sizes.py", "sizes of a study as a dict, found a list"),
     ("bench study.py --size big", "has only one size, got --size big"),
     # Wrong types in it.
-    ("train phase.py", "phase.py, line 8: ValueError: Experiment needs phases as a tuple", "write"),
+    ("train phase.py", "phase.py, line 9: ValueError: Experiment needs phases as a tuple", "write"),
     ("train optax.py", "Experiment needs optimizer as an Optimizer", "SGD(…)"),
-    ("train data.py", "Experiment needs data as a Source, got 'digits'", "Digits(…)"),
+    ("train data.py", "ImageClassification needs data as a Source, got 'digits'", "Digits(…)"),
     ("train part.py", "num_train", "2.5"),
     ("bench seeds.py", "Study needs seeds as a tuple of whole numbers, got 5; write seeds=(5,)"),
     # Functions in it.

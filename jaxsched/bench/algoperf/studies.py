@@ -101,6 +101,7 @@ def _write_record(path: Path, trial: Trial, workload: Workload, source: str) -> 
         "evaluated_on": "validation",
         "environment": {},
         "command": "",
+        # Of the import: the logs do not say when a trial began.
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "study": trial.workload,
         "metrics": {column.removeprefix("validation_"): metric},

@@ -25,7 +25,7 @@ from jaxsched.bench.study.find_records import find_records
 from jaxsched.bench.study.manifest import MANIFEST_FILE, RECORDS_FOLDER, StudyManifest
 from jaxsched.bench.study.target import Target, resolve_target
 from jaxsched.metric import Metric
-from jaxsched.tracking.records import Record
+from jaxsched.tracking.records import FAILED, Record
 
 
 @dataclass(frozen=True)
@@ -157,11 +157,13 @@ def _by_name(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _require_metric(record: Record, metric: Metric) -> None:
-    """Refuses a run that did not measure the study's metric, or in the other direction."""
-    rows = record.evaluations
-    if not rows:
-        return
-    if record.metric(metric.name) != metric or not any(metric.name in row for row in rows):
+    """Refuses a run that did not measure the study's metric, or in the other direction.
+
+    One that died before it measured anything counts as a miss.
+    """
+    has_died = record.status in ("diverged", FAILED)
+    is_missing = metric.name not in record.columns and not has_died
+    if record.evaluations and (is_missing or record.metric(metric.name) != metric):
         found = [record.metric(column) for column in record.columns]
         shown = ", ".join(f"{metric.name} ({metric.better})" for metric in found if metric)
         raise ValueError(

@@ -40,7 +40,7 @@ class Study:
     Raises:
         ValueError: if the name is none of a folder, if names or seeds repeat, if there is nothing
             to run, if a name belongs to no experiment, if the experiments do not all measure the
-            metric, or if a target is none that it can reach.
+            same, or if a target is none that it can reach.
 
     Example: `experiments/studies/quickstart.py`.
     """
@@ -83,10 +83,11 @@ class Study:
         """The metric that is to reach the target, under the name of its column."""
         first, *others = self.experiments
         for other in others:
-            if other.task.metrics != first.task.metrics:
+            if _measures(other) != _measures(first):
                 raise ValueError(
-                    f"Study needs experiments that measure the same metrics, got {first.name} with "
-                    f"{_named(first)} and {other.name} with {_named(other)}; make a study of each."
+                    "Study needs experiments with tasks of one kind that measure the same, got "
+                    f"{first.name} with {_measures(first)} and {other.name} with "
+                    f"{_measures(other)}; make a study of each."
                 )
         column = self.metric or f"test_{first.task.main_metric.name}"
         if column not in _columns(first):
@@ -114,8 +115,11 @@ class Study:
         )
 
 
-def _named(experiment: Experiment) -> str:
-    return ", ".join(metric.name for metric in experiment.task.metrics)
+def _measures(experiment: Experiment) -> str:
+    """The kind of the experiment's task and what it measures, in words."""
+    task = experiment.task
+    metrics = (f"{metric.name} ({metric.better} is better)" for metric in task.metrics)
+    return f"{type(task).__name__}: {', '.join(metrics)}"
 
 
 def _columns(experiment: Experiment) -> list[str]:

@@ -88,8 +88,12 @@ def manifest(records, metric, target, further_targets=()):
     )  # fmt: skip
 
 
-def test_plots_begin_at_the_worse_end():
-    assert worst_shown(results(SCORE, 1)) == 1.0 and worst_shown(results(COST, -1)) == -1.0
+def test_plots_begin_at_the_worse_end_without_the_first_evaluation():
+    for metric, sign in ((SCORE, 1), (COST, -1)):
+        assert worst_shown(results(metric, sign)) == pytest.approx(sign * 3.25)
+        only = runs({"a": [[2.0], [1.0], [3.0]]}, metric, sign)
+        found = Results.of(manifest(only, metric, sign * 4.5), only)
+        assert worst_shown(found) == sign * 2.0
 
 
 def test_claims_speak_of_the_metric():
@@ -116,6 +120,19 @@ def test_a_run_that_measured_something_else_is_refused_by_name():
     with pytest.raises(ValueError, match=r"seed 1, measured test_score \(lower\)"):
         Results.of(study, [one, lower])
     assert Results.of(study, [one, *others]).summaries[0].reached == 2
+
+
+def test_a_run_that_died_before_it_was_tested_is_a_miss():
+    one, other = runs({"a": [[1.0]] * 2}, SCORE, 1)
+    rows = ({"step": 10, "train_loss": 1.0},)
+    died = Record(other.header, rows, {"status": "failed", "reason": "no memory"})
+    found = Results.of(manifest([one, died], SCORE, 1.0), [one, died])
+    (summary,) = found.summaries
+    assert (summary.reached, summary.seeds, summary.final_n) == (1, 2, 1)
+    assert summary.misses == ("seed 1: no memory",)
+    ended = Record(other.header, rows, {"status": "finished", "reason": ""})
+    with pytest.raises(ValueError, match=r"a, seed 1, measured train_loss \(lower\)"):
+        Results.of(manifest([one, ended], SCORE, 1.0), [one, ended])
 
 
 def test_a_final_value_that_is_not_finite_is_left_out_of_the_mean_and_said():

@@ -5,6 +5,7 @@ import json
 import statistics
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import jaxsched as js
 from jaxsched.bench import Choices, StudyManifest, update_manifests
@@ -80,6 +81,14 @@ def test_a_browser_draws_what_was_recorded(folder, browser):
     axes = "[...document.querySelectorAll('input[name=time_axis]')].map(axis => axis.value)"
     assert browser.ask(axes) == ["step", "train_seconds"]
     assert browser.ask("drawn[0].view.scale('y').domain()[1]") < 3.8  # without the first loss, 4
+
+
+def test_tensorboard_has_the_metrics_and_the_times(folder, tmp_path):
+    report(folder, "--tensorboard", str(tmp_path / "events"))
+    found = EventAccumulator(str(tmp_path / "events" / "own" / "fast" / "seed2")).Reload()
+    assert set(found.Tags()["scalars"]) == {"loss/test", "time/train_seconds"}
+    assert [event.step for event in found.Scalars("loss/test")] == [5, 10, 20, 30]
+    assert found.Scalars("loss/test")[-1].value == pytest.approx(FINAL["fast"][2])
 
 
 def test_choices_are_kept_and_the_runs_are_those_that_are_there(folder, tmp_path):

@@ -65,6 +65,6 @@ def test_only_group_norm_has_another_network_and_a_quarter_of_the_batch(study):
     for size, batch_size in {"cpu": 32, "full": 128}.items():
         *others, last = study.sizes[size].experiments
         assert {run.phases[0].batch_size for run in others} == {batch_size}
-        assert len({run.model for run in others}) == 1
+        assert len({run.task.model for run in others}) == 1
         assert last.name == "group_norm"
         assert last.phases[0].batch_size == batch_size // 4

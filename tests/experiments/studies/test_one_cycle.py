@@ -56,11 +56,14 @@ def test_settings_at_the_papers_size_are_the_papers(full):
     assert {run.optimizer.schedules()["weight_decay"](0).item() for run in full.experiments} == {
         np.float32(decay).item() for decay in (1e-3, 3e-4, 1e-4, 1e-5, 1e-6)
     }
-    assert {name: run.model.depth for name, run in runs.items()} == dict.fromkeys(runs, 56)
+    assert {name: run.task.model.depth for name, run in runs.items()} == dict.fromkeys(runs, 56)
     # Caffe's moving_average_fraction, and a GPU's share of the batch.
     for name, kept in {"cycle": 0.95, "piecewise": 0.999, "piecewise_8x": 0.999}.items():
-        assert (runs[name].model.norm.momentum, runs[name].model.norm.ghost) == (kept, 1000 // 8)
-    assert runs["one_cycle"].model.norm.ghost == 512 // 8
+        assert (runs[name].task.model.norm.momentum, runs[name].task.model.norm.ghost) == (
+            kept,
+            1000 // 8,
+        )
+    assert runs["one_cycle"].task.model.norm.ghost == 512 // 8
 
 
 def test_an_epoch_has_as_many_updates_at_both_sizes(study, full):

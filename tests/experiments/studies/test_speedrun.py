@@ -88,12 +88,12 @@ def test_rates_and_momentum_are_what_the_docstring_says(module, size, rate, peak
 
 def test_sizes_are_those_of_the_docstring(module):
     small, full = (module.sizes[size] for size in SIZES)
-    assert {(run.model.stages, run.model.width) for run in small.experiments} == {
+    assert {(run.task.model.stages, run.task.model.width) for run in small.experiments} == {
         ((1, 1, 1, 1), 64 // 8)
     }
-    assert {(run.model.stages, run.model.width, run.precision) for run in full.experiments} == {
-        ((2, 2, 2, 2), 64, "bfloat16")
-    }
+    assert {
+        (run.task.model.stages, run.task.model.width, run.precision) for run in full.experiments
+    } == {((2, 2, 2, 2), 64, "bfloat16")}
     assert (small.target, full.target) == (0.60, 0.94)
     assert len(small.seeds) == len(full.seeds) == 10
     assert max(small.seeds) < 100, "the pilots' seeds start there"

@@ -101,17 +101,9 @@ def reached_figure(results: Results) -> Figure:
     line = chart.mark_line(interpolate="step-after", strokeWidth=2)
     points = chart.transform_filter("isValid(datum.low)").mark_circle(size=50)
     layers = [
-        line.encode(
-            x=x,
-            y=y,
-            color=colours(names),
-            strokeDash=dash_patterns(names),
-        ),
+        line.encode(x=x, y=y, color=colours(names), strokeDash=dash_patterns(names)),
         points.encode(
-            x=x,
-            y=y,
-            color=colours(names),
-            tooltip=tooltip(("share", "low", "high"), ".0%"),
+            x=x, y=y, color=colours(names), tooltip=tooltip(("share", "low", "high"), ".0%")
         ),
     ]
     text = (
