@@ -74,7 +74,7 @@ class Fitted:
     @functools.cached_property
     def _predict(self) -> Any:
         task: TaskFunctions = self.experiment.task.build(self._dataset)
-        _, targets = self._dataset.train.elements[0], self._dataset.train.elements[-1]
+        targets = self._dataset.train.elements[-1]
 
         def outputs(variables: Variables, inputs: tuple[jax.Array, ...]) -> Any:
             # The task takes whole examples; the targets are not looked at.
