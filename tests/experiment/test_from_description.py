@@ -16,8 +16,8 @@ from jaxsched.tracking import read_record
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-# Of every study the first record, whose experiments have many kinds of parts; those of loops of their
-# own have none.
+# Of every study the first record, whose experiments have many kinds of parts; those of loops of
+# one's own have none.
 FIRST = {path.parent: path for path in (ROOT / "experiments/results").rglob("*seed0.jsonl")}
 RECORDS = sorted(p for p in FIRST.values() if '"type": "Experiment"' in p.read_text())
 
