@@ -16,10 +16,10 @@ from jaxsched.tracking import read_record
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-# Of every study the first record, whose experiments have many kinds of parts.
-RECORDS = sorted(
-    {path.parent: path for path in (ROOT / "experiments/results").rglob("*seed0.jsonl")}.values()
-)
+# Of every study the first record, whose experiments have many kinds of parts; those of loops of
+# one's own have none.
+FIRST = {path.parent: path for path in (ROOT / "experiments/results").rglob("*seed0.jsonl")}
+RECORDS = sorted(p for p in FIRST.values() if '"type": "Experiment"' in p.read_text())
 
 
 def as_json(experiment):
