@@ -1,7 +1,7 @@
 """Statistics of a metric of which lower is better are those of its mirror image."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxsched.bench import (
@@ -52,6 +52,7 @@ values = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=30, deadline=None)
 @given(values, st.integers(-50, 50).map(lambda n: n / 8))
 def test_the_mirror_image_gives_the_mirrored_statistics(values, target):
     scores, costs = runs(values, SCORE, 1), runs(values, COST, -1)
