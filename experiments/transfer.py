@@ -71,7 +71,7 @@ class SomeDigits(Source):
 
     @property
     def augment(self) -> Augment:
-        """That of all digits."""
+        """The augmentation of all digits."""
         return Digits().augment
 
     def load(self) -> ImageDataset:

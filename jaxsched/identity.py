@@ -64,7 +64,7 @@ class Identified:
 
     @functools.cached_property
     def content(self) -> dict[str, Any]:
-        """What identifies each field; computed once, because a gigabyte takes a second."""
+        """The identity of each field; computed once, because a gigabyte takes a second."""
         spec: Any = self
         return {f.name: identity_of(getattr(self, f.name)) for f in dataclasses.fields(spec)}
 
@@ -144,7 +144,7 @@ def _function(function: Any, inside: Any) -> Any:
 
 
 def _code(code: CodeType) -> tuple[Any, ...]:
-    """What a function computes, without its place in the file."""
+    """The code of a function, without its place in the file."""
     return code.co_code, code.co_names, [_constant(constant) for constant in code.co_consts]
 
 

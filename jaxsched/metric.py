@@ -59,7 +59,7 @@ class Metric:
 
     @property
     def unit(self) -> str:
-        """What follows the name in a heading: per cent for a share, nothing for a number."""
+        """The text after the name in a heading: per cent for a share, nothing for a number."""
         return ", %" if self.is_share else ""
 
     @property

@@ -23,7 +23,7 @@ UPDATES_PER_ITERATION = EPOCHS * MINIBATCHES
 
 
 class Learner(NamedTuple):
-    """What an iteration hands to the next."""
+    """The state that an iteration hands to the next."""
 
     params: Any
     opt_state: Any

@@ -2,8 +2,8 @@
 
     python experiments/studies/reinforcement_figure.py [FOLDER]
 
-FOLDER is the study's folder, `runs/reinforcement` by default; the figure is written into it. Prints
-a table of what each schedule did. reinforcement_l2_figure.py is the same for the study with L2.
+FOLDER is the folder of the study, with or without L2, `runs/reinforcement` by default; the figure
+is written into it. Prints a table of what each schedule did.
 """
 
 import math
@@ -56,7 +56,7 @@ def draw(runs: Any, path: Path) -> None:
 
 
 def table(runs: Any) -> str:
-    """What each schedule did with the learning rate and the weights, as Markdown."""
+    """Returns a Markdown table: the learning rate and the weights under each schedule."""
     heading = ["", "peak learning rate", "last, median", "last |w|², median"]
     heading += ["|w|² bounces", "by, median", "ABEL's decays"]
     rows = [[name, *cells(name, runs[name])] for name in COLOURS if name in runs]

@@ -24,7 +24,7 @@ class Loss:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What the loss measures beside itself; the last of them is the main one."""
+        """The metrics that come with the loss; the last of them is the main one."""
         return ()
 
     def of_examples(self, outputs: Any, targets: jax.Array) -> jax.Array:

@@ -124,7 +124,7 @@ def _run(trial: Trial) -> Run:
 
 
 def _config(trial: Trial) -> Mapping[str, Any]:
-    """What is known of a trial beside its measurements."""
+    """The config of a trial: all that is known of it beside its measurements."""
     known = {"workload": trial.workload, "framework": trial.framework}
     chosen = {"hyperparameters": trial.hyperparameters} if trial.hyperparameters else {}
     return plain_config({**known, **chosen}, "config")

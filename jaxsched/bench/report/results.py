@@ -60,7 +60,7 @@ class Results:
 
     @property
     def metric(self) -> Metric:
-        """What is to reach the target, under the name of its column."""
+        """The metric that has to reach the target, under the name of its column."""
         return self.target.metric
 
     def runs_of(self, name: str) -> list[Record]:

@@ -118,7 +118,7 @@ class LinenModule(OwnModule):
 
 @dataclass(frozen=True)
 class _Layers:
-    """What the layers of a module are told in one call of it.
+    """The arguments that the layers of a module are given in one call of it.
 
     Attributes:
         train: whether the module trains.

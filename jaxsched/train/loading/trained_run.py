@@ -35,7 +35,7 @@ _BATCH, _OUTPUT_BYTES = 512, 2**28
 
 @dataclass(frozen=True, eq=False)
 class TrainedRun:
-    """What a run had trained when a checkpoint was saved; made by `load_run`.
+    """A run as it was when a checkpoint was saved; made by `load_run`.
 
     Attributes:
         path: the checkpoint's folder.

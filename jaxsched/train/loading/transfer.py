@@ -88,7 +88,7 @@ def _layout(array: Any) -> str:
 def _origin(
     run: TrainedRun, pretrained: Pretrained, arrays: Mapping[str, Mapping[str, np.ndarray]]
 ) -> dict[str, Any]:
-    """What the layers are, for records and checkpoints."""
+    """The origin of the layers, for records and checkpoints."""
     return {
         "experiment": run.experiment.name,
         "digest": run.experiment.digest(),
