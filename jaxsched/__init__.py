@@ -11,6 +11,8 @@ For your own Optax chain:
 - `compat.torch`, torch's schedulers under torch's names;
 - `range_test` and `suggest` find a learning rate; `plot` shows a schedule.
 
+`fit` trains a Flax module of one's own on arrays.
+
 For an experiment, in epochs: a `Plan` of `Phase`s, an optimizer spec such as `SGD` or `AdamW`, and
 `trade`, which exchanges learning-rate decay for batch growth.
 

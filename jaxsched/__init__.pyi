@@ -7,11 +7,13 @@ from jaxsched.batch_size.growth import GrowOnNoise as GrowOnNoise
 from jaxsched.batch_size.noise_scale import noise_scale as noise_scale
 from jaxsched.batch_size.trade import Trade as Trade
 from jaxsched.batch_size.trade import trade as trade
+from jaxsched.fitting.fit import fit as fit
 from jaxsched.lr_finder.curve import RangeCurve as RangeCurve
 from jaxsched.lr_finder.range_test import range_test as range_test
 from jaxsched.lr_finder.suggest import Suggestions as Suggestions
 from jaxsched.lr_finder.suggest import suggest as suggest
 from jaxsched.optim.hyperparams import hyperparams as hyperparams
+from jaxsched.optim.optax_chain import OptaxChain as OptaxChain
 from jaxsched.optim.optimizers import SGD as SGD
 from jaxsched.optim.optimizers import Adam as Adam
 from jaxsched.optim.optimizers import AdamW as AdamW

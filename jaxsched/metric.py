@@ -32,7 +32,7 @@ class Metric:
     Example:
         >>> from jaxsched.metric import Metric
         >>> loss = Metric("test_loss", "lower")
-        >>> loss.reaches(2.0, 2.1), loss.best([2.5, 2.0, float("nan")]), loss.format(2.0)
+        >>> loss.reaches(2.0, 2.1), loss.best([2.5, 2.0, float("nan")]), loss.show(2.0)
         (True, 2.0, '2')
     """
 
@@ -59,7 +59,7 @@ class Metric:
 
     @property
     def unit(self) -> str:
-        """What follows the name in a heading: per cent for a share, nothing for a number."""
+        """The text after the name in a heading: per cent for a share, nothing for a number."""
         return ", %" if self.is_share else ""
 
     @property
@@ -67,31 +67,26 @@ class Metric:
         """The factor by which values are multiplied to be shown."""
         return 100.0 if self.is_share else 1.0
 
-    def of(self, prefix: str) -> "Metric":
-        """Returns the metric of a column, such as that of `test_loss` for "test_"."""
-        return Metric(f"{prefix}{self.name}", self.better, self.is_share)
-
     def reaches(self, value: float, target: float) -> bool:
         """Returns whether a value is as good as the target or better; NaN never is."""
         return value >= target if self.better == "higher" else value <= target
 
-    def best(self, values: Iterable[float]) -> float | None:
-        """Returns the best of the values that are numbers; None if there is none."""
+    def best(self, values: Iterable[float]) -> float:
+        """Returns the best of the values that are numbers; NaN if there is none."""
         numbers = [value for value in values if not math.isnan(value)]
-        if not numbers:
-            return None
-        return max(numbers) if self.better == "higher" else min(numbers)
+        best = max if self.better == "higher" else min
+        return best(numbers, default=math.nan)
 
-    def gain(self, value: float, target: float) -> float:
-        """Returns by how much a value is better than the target; below 0 if it is worse."""
-        return value - target if self.better == "higher" else target - value
+    def gain(self, value: float, before: float) -> float:
+        """Returns by how much a value is better than the one before; below 0 if it is worse."""
+        return value - before if self.better == "higher" else before - value
 
-    def format(self, value: float) -> str:
-        """Formats a value: a share in per cent, another number with up to six digits."""
+    def show(self, value: float) -> str:
+        """Returns a value as text: a share in per cent, another number with up to six digits."""
         return f"{value:.2%}" if self.is_share else f"{value:.6g}"
 
-    def format_mean(self, mean: float | None, sd: float | None) -> str:
-        """Formats a mean ± standard deviation, without the sign of per cent.
+    def show_mean(self, mean: float | None, sd: float | None) -> str:
+        """Returns a mean ± standard deviation as text, without the sign of per cent.
 
         A number has two digits of its standard deviation, and without one five digits.
 
@@ -101,7 +96,7 @@ class Metric:
 
         Example:
             >>> from jaxsched.metric import Metric
-            >>> Metric("loss", "lower").format_mean(2.13579, 0.0123)
+            >>> Metric("loss", "lower").show_mean(2.13579, 0.0123)
             '2.136 ± 0.012'
         """
         if self.is_share or mean is None:
@@ -111,8 +106,8 @@ class Metric:
         decimals = max(0, 1 - math.floor(math.log10(sd)))
         return f"{mean:.{decimals}f} ± {sd:.{decimals}f}"
 
-    def format_change(self, change: float) -> str:
-        """Formats a difference of two values with its sign, without the sign of per cent."""
+    def show_change(self, change: float) -> str:
+        """Returns a difference of two values with its sign, without the sign of per cent."""
         return f"{100 * change:+.2f}" if self.is_share else f"{change:+.3g}"
 
 

@@ -15,7 +15,7 @@ ROOT = Path(jaxsched.__file__).parent
 
 # The library's parts, from the bottom up; each may import the ones before it.
 LIBRARY = (
-    "lazy", "extras", "output", "text", "field_types", "metric", "file_lock",
+    "lazy", "extras", "output", "text", "field_types", "identity", "metric", "file_lock",
     "schedules", "plan", "transforms", "optim", "batch_size",
 )  # fmt: skip
 # What the trainer adds.
@@ -27,27 +27,29 @@ ALLOWED = {
     "text": (),
     "field_types": (),
     "lazy": (),
+    "identity": (),
     "metric": ("text",),
     "file_lock": ("extras", "output"),
     "schedules": (),
     "plan": ("schedules",),
     "transforms": ("schedules", "plan"),
-    "optim": ("schedules", "plan", "transforms"),
+    "optim": ("identity", "schedules", "plan", "transforms"),
     "batch_size": ("text", "field_types", "schedules", "plan", "transforms", "optim"),
     "compat": ("schedules", "plan", "transforms"),
     "lr_finder": ("text",),
-    "models": ("extras", "field_types"),
-    "data": ("extras",),
-    "tasks": ("extras", "field_types", "models", "data"),
+    "models": ("extras", "field_types", "identity"),
+    "data": ("extras", "identity"),
+    "tasks": ("extras", "field_types", "identity", "metric", "models", "data"),
     "experiment": (*LIBRARY, "models", "data", "tasks"),
     "train": (*LIBRARY, "models", "data", "tasks", "experiment"),
     "tracking": TRAINER,
+    "fitting": (*TRAINER, "tracking"),
     "plotting": TRAINER,
     # Siblings: neither imports the other.
     "bench": (*TRAINER, "tracking", "plotting"),
     "tune": (*TRAINER, "lr_finder", "tracking", "plotting"),
     "cli": (*TRAINER, "tracking", "plotting", "bench", "tune", "__version__"),
-    "__init__": (*LIBRARY, "compat", "lr_finder", "plotting", "tracking"),
+    "__init__": (*LIBRARY, "compat", "lr_finder", "plotting", "tracking", "fitting"),
 }
 
 

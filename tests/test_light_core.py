@@ -109,6 +109,7 @@ def test_what_needs_an_extra_names_it():
             lambda: importlib.import_module("jaxsched.tracking").record_run,
             lambda: js.recorder,
             lambda: js.plot(js.Constant(0.1), 10),
+            lambda: js.fit(None, None),
             lambda: jaxsched.data.Digits().load(),
         ):
             try:
@@ -130,6 +131,7 @@ def test_what_needs_an_extra_names_it():
         f"jaxsched.tracking needs flax, {end.format('train')}",
         f"A lock on a file needs filelock, {end.format('train')}",
         f"plot needs matplotlib, {end.format('plot')}",
+        f"js.fit needs flax, {end.format('train')}",
         f"Digits needs sklearn, {end.format('train')}",
     ], result.stderr
     assert result.returncode == 2

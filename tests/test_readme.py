@@ -22,20 +22,20 @@ def test_every_block_has_its_output_below():
 
 
 # The block that trains a network takes the time of all the others.
-SLOW = {"experiment": pytest.mark.slow}
+SLOW = {"fit": pytest.mark.slow}
 
 
 @pytest.mark.parametrize(
     "code, expected",
     [
         pytest.param(*block, id=name, marks=SLOW.get(name, ()))
-        for block, name in zip(
-            BLOCKS, ("chain", "nnx", "experiment", "trade", "range_test"), strict=True
-        )
+        for block, name in zip(BLOCKS, ("chain", "nnx", "fit", "recorder", "trade"), strict=True)
     ],
 )
-def test_a_block_runs_by_itself_and_prints_what_stands_below(code, expected, capsys, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_a_block_runs_by_itself_and_prints_what_stands_below(
+    code, expected, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     exec(code, {"__name__": "readme"})
     printed = capsys.readouterr().out
     assert NUMBER.sub("#", printed) == NUMBER.sub("#", expected)

@@ -51,8 +51,13 @@ KINDS: Mapping[str, Callable[[str], str]] = {
 
 
 def figure_script(study: str) -> Path:
-    """The path of the study's own script; most studies have none."""
-    return EXPERIMENTS / "studies" / f"{study}_figure.py"
+    """The path of the study's own script, or of the study that it is a variant of.
+
+    Most studies have none.
+    """
+    own = EXPERIMENTS / "studies" / f"{study}_figure.py"
+    family = own.with_name(f"{study.rpartition('_')[0]}_figure.py")
+    return family if family.exists() else own
 
 
 @functools.cache

@@ -32,7 +32,7 @@ from jaxsched.bench.statistics import times_to_target as times_to_target
 from jaxsched.bench.study.find_records import FoundRecords as FoundRecords
 from jaxsched.bench.study.find_records import find_records as find_records
 from jaxsched.bench.study.from_records import Choices as Choices
-from jaxsched.bench.study.from_records import update_manifest as update_manifest
+from jaxsched.bench.study.from_records import update_manifests as update_manifests
 from jaxsched.bench.study.manifest import MANIFEST_FILE as MANIFEST_FILE
 from jaxsched.bench.study.manifest import RECORDS_FOLDER as RECORDS_FOLDER
 from jaxsched.bench.study.manifest import Published as Published

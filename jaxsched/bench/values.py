@@ -27,4 +27,5 @@ def final_value(record: Record, column: str) -> float | None:
 def best_value(record: Record, metric: Metric) -> float | None:
     """Returns the best value of a run's evaluations; None if none is finite."""
     found = (value_of(row, metric.name) for row in record.evaluations)
-    return metric.best(math.nan if value is None else value for value in found)
+    best = metric.best(value for value in found if value is not None)
+    return None if math.isnan(best) else best

@@ -12,7 +12,8 @@ import tyro
 from rich.console import Console
 
 from jaxsched.cli.paths import UserPath, require_folder
-from jaxsched.experiment import Experiment, load_value, read_source, require_computable
+from jaxsched.experiment import Experiment, load_module, read_source, require_computable
+from jaxsched.experiment.files import importable, value_in
 from jaxsched.plan import Plan
 from jaxsched.tracking import Progress, plan_for
 from jaxsched.train import SignalHandler
@@ -47,15 +48,17 @@ class ExperimentCommand:
         self, rest: Sequence[str], kind: Callable[[Experiment], Options], command: str
     ) -> Options:
         """Parses the options after the config file, among them the fields of its experiment."""
-        given = kind(load_value(self.config, "experiment", Experiment))
-        options = tyro.cli(
-            type(given),
-            description=(inspect.getdoc(self) or "").partition("\n")[0],
-            default=given,
-            args=rest,
-            prog=f"jaxsched {command} {self.config}",
-            config=(tyro.conf.AvoidSubcommands,),
-        )
+        module = load_module(self.config)
+        given = kind(value_in(module, self.config, "experiment", Experiment))
+        with importable(module):  # the help of a class's fields is read from its file
+            options = tyro.cli(
+                type(given),
+                description=(inspect.getdoc(self) or "").partition("\n")[0],
+                default=given,
+                args=rest,
+                prog=f"jaxsched {command} {self.config}",
+                config=(tyro.conf.AvoidSubcommands,),
+            )
         # Only a command that writes has a folder to write to.
         if (workdir := getattr(options, "workdir", None)) is not None:
             require_folder(workdir)

@@ -46,9 +46,8 @@ class Report:
         for written in self.output, self.tensorboard:
             if written is not None:
                 require_folder(written)
-        for folder in self.folders:
-            choices = bench.Choices(self.target, self.metric, self.baseline)
-            bench.update_manifest(folder, choices)
+        choices = bench.Choices(self.target, self.metric, self.baseline)
+        bench.update_manifests(self.folders, choices)
         groups = bench.by_study(self.folders)
         # All are read first, so that one that cannot be read ends the command before it writes.
         studies = [bench.Results.read(folders) for folders in groups]

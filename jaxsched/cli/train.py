@@ -81,7 +81,12 @@ class Train(ExperimentCommand):
             )
             progress.start(plan.examples_at(plan.total_steps))
             progress.show(f"{experiment.name}: compiling")
-            program = Program(experiment, data, read_workers=options.read_workers)
+            program = Program(
+                experiment,
+                data,
+                read_workers=options.read_workers,
+                resumes=broadcast_from_main(driver, start.goes_on),
+            )
             run = progress.run(f"{experiment.name}, seed {seed}", experiment.task.main_metric)
             policy = CheckpointPolicy(
                 lambda: checkpoints,

@@ -12,6 +12,7 @@ from jaxsched.data.images import channel_statistics as channel_statistics
 from jaxsched.data.loader import BatchReader as BatchReader
 from jaxsched.data.read_workers import ReadWorkers as ReadWorkers
 from jaxsched.data.shuffle import epoch_order as epoch_order
+from jaxsched.data.sources.arrays import Arrays as Arrays
 from jaxsched.data.sources.cifar import Cifar10 as Cifar10
 from jaxsched.data.sources.cifar import Cifar100 as Cifar100
 from jaxsched.data.sources.digits import Digits as Digits

@@ -15,6 +15,8 @@ from jaxsched.models.model import Model as Model
 from jaxsched.models.model import Network as Network
 from jaxsched.models.model import Params as Params
 from jaxsched.models.model import Variables as Variables
+from jaxsched.models.own.linen_module import LinenModule as LinenModule
+from jaxsched.models.own.nnx_module import NnxModule as NnxModule
 from jaxsched.models.resnet import R9 as R9
 from jaxsched.models.resnet import R18 as R18
 from jaxsched.models.resnet import ResNet as ResNet

@@ -24,6 +24,13 @@ from jaxsched.optim.chain import (
 from jaxsched.optim.fields import is_known_number, is_traced, require_fields
 from jaxsched.optim.hyperparams import hyperparams
 from jaxsched.optim.kernels import Which, mask_of
+from jaxsched.optim.lr_factors import (
+    LrFactors,
+    factors_of,
+    require_lr_factors,
+    scale_by_factors,
+    train_only,
+)
 from jaxsched.optim.ranges import require_in_range, require_schedules_in_range
 from jaxsched.optim.stateful import Abel, Averaging, NoiseEstimate, Plateau, Swag
 from jaxsched.plan import Plan
@@ -55,6 +62,13 @@ class Optimizer:
         abel: decays the learning rate when the weight norm bounces.
         plateau: decays the learning rate when evaluations stop improving.
         averaging: keeps a mean of the weights, or a Gaussian.
+        lr_factors: factors of the learning rate by layer, for finetuning: pairs of a pattern and a
+            factor, such as `(("stem*", 0.0), ("stage*", 0.1))`. The first pattern that names a
+            layer (`stage1_block1/conv1`), or one of its parameters (`head/bias`), counts; the
+            others have the factor 1. It multiplies the whole update, so its weight decay too. The
+            factor 0 freezes: no gradient, no weight decay and no buffer, and neither ABEL's norm
+            nor the noise scale counts what is frozen. A frozen layer's batch-norm statistics are
+            no weights; they go on following the data.
 
     Raises:
         ValueError: if a field has the wrong type or a number is out of its range.
@@ -64,9 +78,13 @@ class Optimizer:
     abel: Abel | None = field(default=None, kw_only=True)
     plateau: Plateau | None = field(default=None, kw_only=True)
     averaging: Averaging | Swag | None = field(default=None, kw_only=True)
+    lr_factors: LrFactors = field(
+        default=(), kw_only=True, metadata={"described": "unless default"}
+    )
 
     def __post_init__(self):
         owner = type(self).__name__
+        object.__setattr__(self, "lr_factors", require_lr_factors(owner, self.lr_factors))
         for attribute in dataclasses.fields(self):
             if attribute.type is Setting:
                 value = as_setting(owner, attribute.name, getattr(self, attribute.name))
@@ -86,11 +104,14 @@ class Optimizer:
 
         Raises:
             ValueError: if a time does not fit into the run, or a schedule leaves its range: a
-                learning rate or a weight decay below 0, a momentum above 1.
+                learning rate or a weight decay below 0, a momentum above 1. Its `init` raises one
+                if `lr_factors` name no layer.
         """
         require_schedules_in_range(type(self).__name__, self.schedules(), plan)
         # The order and the names are API: checkpoints hold them.
         links = self.links(plan)
+        if self.lr_factors:
+            links.append(("lr_factors", scale_by_factors(self.lr_factors)))
         if self.noise is not None:
             links.insert(0, ("noise", self.noise.transformation()))
         if self.abel is not None:
@@ -99,6 +120,8 @@ class Optimizer:
             links.append(("plateau", self.plateau.transformation(plan, evaluation_marks)))
         if self.averaging is not None:
             links.append(("averaging", self.averaging.transformation(plan)))
+        if self.lr_factors:
+            links = train_only(type(self).__name__, self.lr_factors, links)
         return optax.named_chain(*links)
 
     def links(self, plan: Plan) -> list[Link]:
@@ -122,6 +145,10 @@ class Optimizer:
             "averaging": self.averaging,
         }
         return {name: spec for name, spec in specs.items() if spec is not None}
+
+    def factors_of(self, params: Any) -> Any:
+        """Returns the factor of each parameter's learning rate, as a tree; see `lr_factors`."""
+        return factors_of(self.lr_factors, params)
 
     @property
     def lr_decay_factor(self) -> float:

@@ -78,7 +78,7 @@ class Task:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What evaluations measure; the first one is the mean loss of an example."""
+        """The metrics of evaluations; the first one is the mean loss of an example."""
         return (LOSS,)
 
     @property

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from importlib import metadata
 from typing import Any
 
 import jax
@@ -26,7 +27,7 @@ def environment(num_devices: int | None = None) -> dict[str, Any]:
     """
     devices = jax.local_devices()
     return {
-        **machine(_PACKAGES),
+        **machine({name: metadata.version(name) for name in _PACKAGES}),
         "device": devices[0].device_kind,
         "num_devices": num_devices or len(devices),
     }

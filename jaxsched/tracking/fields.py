@@ -142,6 +142,7 @@ _OPTIONAL: Mapping[str, Mapping[str, _Field]] = {
         "study": _TEXT,
         "metrics": _Field("metrics, each with 'better' and 'is_share'", _are_metrics),
         "main_metric": _TEXT,
+        "pretrained": _FIELDS,
     },
     "evaluation": {
         **_FROM_TRAINER,

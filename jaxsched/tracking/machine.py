@@ -4,18 +4,17 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
-from importlib import metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).parents[1]
 
 
-def machine(packages: Iterable[str]) -> dict[str, Any]:
-    """Returns the versions of these packages, the commits and the hardware, as JSON."""
+def machine(versions: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the commits and the hardware, as JSON, with the versions of packages."""
     return {
-        "packages": {name: metadata.version(name) for name in packages},
+        "packages": dict(versions),
         "commit": _commit(),
         "source_commit": _source_commit(),
         "python": platform.python_version(),

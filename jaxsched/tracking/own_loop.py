@@ -22,7 +22,7 @@ from jaxsched.tracking.plain import plain_config, plain_number
 from jaxsched.tracking.record_writer import RecordWriter
 from jaxsched.tracking.records import FAILED, Run, read_record, refuse_finished
 
-_FRAMEWORKS = ("jax", "flax", "optax", "torch", "tensorflow", "keras", "mlx", "numpy")
+_FRAMEWORKS = ("jaxsched", "jax", "flax", "optax", "torch", "tensorflow", "keras", "mlx", "numpy")
 
 
 def recorder(
@@ -163,7 +163,7 @@ class OwnRun:
         assert writer is not None
         with self._stack:  # after a KeyboardInterrupt and the like the run is unfinished
             if isinstance(error, Exception):
-                with contextlib.suppress(OSError):  # a full disk must not hide the error
+                with contextlib.suppress(OSError):  # a full disk, which the error itself may be
                     writer.fail(error)
             elif error is None and self._last["step"] == 0:
                 writer.end(status=FAILED, reason="the block ended without an evaluation")
@@ -235,8 +235,8 @@ class _Clock:
     def seconds(self) -> tuple[float, float]:
         """The seconds of training and of evaluation so far, to be asked while it is stopped."""
         assert self._stopped is not None
-        evaluating = self._evaluating + time.perf_counter() - self._stopped
-        return time.perf_counter() - self._began - evaluating, evaluating
+        training = self._stopped - self._began - self._evaluating
+        return training, self._evaluating + time.perf_counter() - self._stopped
 
 
 def _header(
@@ -255,9 +255,9 @@ def _header(
         "config": plain,
         "source": _source(),
         "evaluated_on": "test",
-        "environment": machine(name for name in _FRAMEWORKS if name in sys.modules),
-        "command": shlex.join(sys.argv),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "environment": machine(_versions()),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         "study": require_file_name("a study", study),
         "metrics": dict(_declared(name, direction) for name, direction in better.items()),
     }
@@ -273,11 +273,17 @@ def _declared(name: str, direction: Better) -> tuple[str, dict[str, Any]]:
 
 def _source() -> str:
     """The text of the script that runs; "" in a notebook or an interpreter."""
-    script = Path(sys.argv[0])
+    script = getattr(sys.modules["__main__"], "__file__", None)
     try:
-        return script.read_text(encoding="utf-8") if script.suffix == ".py" else ""
+        return Path(script).read_text(encoding="utf-8") if script else ""
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def _versions() -> dict[str, str]:
+    """The versions of the frameworks that the loop has imported."""
+    found = {name: sys.modules[name] for name in _FRAMEWORKS if name in sys.modules}
+    return {name: getattr(module, "__version__", "unknown") for name, module in found.items()}
 
 
 def _set_aside(path: Path) -> None:

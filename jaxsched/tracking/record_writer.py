@@ -34,6 +34,7 @@ class RecordWriter:
 
     def __init__(self, path: Path, header: Mapping[str, Any], *, is_claimed: bool = False):
         self._path, self._ended, self._checksum = path, False, 0
+        self._is_torn = False  # whether a line could not be written, after which none may stand
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as opening:
             if not is_claimed:
@@ -77,6 +78,9 @@ class RecordWriter:
         return (json.dumps({**entry, "crc32": self._checksum}) + "\n").encode()
 
     def _write(self, lines: bytes) -> None:
+        if self._is_torn:
+            raise OSError(self._failure("a line before this one could not be written"))
+        self._is_torn = True
         try:
             # An unbuffered write to a disk that is almost full writes a part without an error.
             written = self._file.write(lines)
@@ -85,6 +89,7 @@ class RecordWriter:
             raise OSError(self._failure(explain(error))) from error
         if written < len(lines):
             raise OSError(self._failure("the disk is full"))
+        self._is_torn = False
 
     def _failure(self, cause: object) -> str:
         return (

@@ -98,6 +98,9 @@ def record_run(
         "initial_layers": initial_layers(program, seed) if experiment.weight_norms else None,
         "resumed_at": start.step if start else None,
     }
+    taken = start.pretrained if start else program.pretrained and program.pretrained.origin
+    if taken is not None:
+        header["pretrained"] = taken
     if at_once > 1:
         header["at_once"] = {"way": "devices", "size": at_once}
     with contextlib.ExitStack() as stack:

@@ -12,7 +12,17 @@ import jaxsched as js
 from jaxsched.data import Dataset, Examples, Source, Streamed, epoch_order
 from jaxsched.experiment import Experiment, describe, with_value
 from jaxsched.tasks import LOSS, Metric, MetricSums, Task, TaskFunctions
-from jaxsched.train import Member, MembersDriver, Population, Program, train
+from jaxsched.train import (
+    CheckpointPolicy,
+    Checkpoints,
+    Member,
+    MembersDriver,
+    Population,
+    Program,
+    SignalHandler,
+    load_run,
+    train,
+)
 from jaxsched.train.rng import random_key
 
 ROWS, FEATURES, BATCH = 60, 3, 12
@@ -187,3 +197,20 @@ def test_its_fields_stand_beside_those_of_the_experiment():
     changed = with_value(EXPERIMENT, "data.noise", 0.5)
     assert changed.task == LeastSquares(Plane(0.5)) and changed.digest() != EXPERIMENT.digest()
     assert EXPERIMENT.with_task(small=1.0).task.small == 1.0
+
+
+def test_it_is_loaded_and_predicts(tmp_path):
+    """Its outputs for features alone are those of the trained plane."""
+    program = Program(EXPERIMENT, Plane().load())
+    with Checkpoints(tmp_path / "run") as checkpoints:
+        policy = CheckpointPolicy(lambda: checkpoints, program, 0, SignalHandler(), save_last=True)
+        row = train(program, 0, on_evaluation=lambda row: None, checkpoint_policy=policy).rows[-1]
+    loaded, (x, y) = load_run(tmp_path / "run", "best"), program.dataset.test.arrays
+    assert loaded.experiment == EXPERIMENT and loaded.metrics == row.metrics
+    outputs = loaded.predict(x)
+    np.testing.assert_allclose(
+        outputs, x @ loaded.variables["params"]["plane"]["kernel"], rtol=1e-5
+    )
+    assert row.test_near == np.mean(np.abs(outputs - y) < 0.5)
+    with pytest.raises(ValueError, match=r"float32\[N, 3\] and float32\[N\], got float64\[60, 3\]"):
+        loaded.predict(np.float64(x))

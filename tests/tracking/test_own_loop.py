@@ -61,10 +61,9 @@ def test_a_loop_without_jax_is_recorded(tmp_path):
     for row in record.evaluations:
         assert row["test_loss"] == pytest.approx(0.9 ** (2 * row["step"]))
         assert row["examples"] == 32 * row["step"] and row["train_seconds"] > 0
-    assert (
-        record.header["config"] == {"lr": 0.1}
-        and "numpy" in record.header["environment"]["packages"]
-    )
+    assert record.header["config"] == {"lr": 0.1}
+    packages = record.header["environment"]["packages"]
+    assert packages == {"jaxsched": js.__version__, "numpy": np.__version__}
     assert record.main_column == "test_loss"
     assert record.metric("test_loss") == Metric("test_loss", "lower")
 
@@ -121,6 +120,33 @@ def test_a_block_without_an_evaluation_is_a_failure(tmp_path):
     assert read_record(run.path).status == "failed"
     with pytest.raises(RuntimeError, match="in the block of `with`"):
         run.evaluation(step=1, test_loss=0.5)
+
+
+FULL_DISK = """
+import resource, signal, sys
+import jaxsched as js
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+with js.recorder(study="mine", experiment="sgd", seed=0, workdir=sys.argv[1]) as run:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))  # as on a full disk
+    try:
+        for step in range(1, 100):
+            run.evaluation(step=step, test_loss=1 / step)
+    except OSError:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)  # there is room again
+        raise
+"""
+
+
+def test_nothing_is_written_after_a_line_that_was_torn_by_a_full_disk(tmp_path):
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1 and "OSError: cannot write to" in result.stderr
+    (path,) = (tmp_path / "mine" / "records").iterdir()
+    record = read_record(path)
+    assert record.end is None
+    assert steps(record) == list(range(1, len(record.evaluations) + 1)) != []
 
 
 def test_a_last_metric_that_is_not_finite_is_a_divergence(tmp_path):

@@ -1,4 +1,4 @@
-"""What AlgoPerf's competition consists of: workloads with targets, and trials. Imports no JAX."""
+"""AlgoPerf's competition: its workloads with their targets, and its trials. Imports no JAX."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

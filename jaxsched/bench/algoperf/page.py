@@ -117,7 +117,7 @@ def _workloads(
                 name,
                 workload.metric.words,
                 workload.metric.better,
-                workload.metric.format(workload.target),
+                workload.metric.show(workload.target),
                 f"{len(records[name]):,}",
                 f"{at_target:,}",
                 first if math.isfinite(times[first]) else "none",
@@ -133,7 +133,7 @@ def _is_at_target(record: Record, competition: Competition, workload: str) -> bo
 def _caveats(
     competition: Competition, records: Mapping[str, Sequence[Record]], names: Sequence[str]
 ) -> Iterator[str]:
-    """What a reader must know before the scores, a sentence each."""
+    """Sentences that a reader must know before the scores."""
     absent = [workload for workload in competition.workloads if workload not in records]
     if absent:
         yield f"There are no trials on {', '.join(absent)}."

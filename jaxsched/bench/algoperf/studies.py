@@ -101,6 +101,7 @@ def _write_record(path: Path, trial: Trial, workload: Workload, source: str) -> 
         "evaluated_on": "validation",
         "environment": {},
         "command": "",
+        # Of the import: the logs do not say when a trial began.
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "study": trial.workload,
         "metrics": {column.removeprefix("validation_"): metric},
@@ -123,7 +124,7 @@ def _run(trial: Trial) -> Run:
 
 
 def _config(trial: Trial) -> Mapping[str, Any]:
-    """What is known of a trial beside its measurements."""
+    """The config of a trial: all that is known of it beside its measurements."""
     known = {"workload": trial.workload, "framework": trial.framework}
     chosen = {"hyperparameters": trial.hyperparameters} if trial.hyperparameters else {}
     return plain_config({**known, **chosen}, "config")

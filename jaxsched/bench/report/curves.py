@@ -98,15 +98,17 @@ def worst_shown(results: Results) -> float:
     """Returns the value at which a plot of the study's metric should begin, at its worse end.
 
     It is the worst of the target and of each experiment's medians after the first quarter of its
-    evaluations. The first quarter starts at chance level and would flatten all the rest.
+    evaluations, or at least after the first one. They start at chance level and would flatten all
+    the rest.
     """
     worst = min if results.metric.better == "higher" else max
-    found = results.target.value
-    for name in results.manifest.names:
-        curve = curve_of(results.runs_of(name), column(results.metric.name))
-        if curve is not None:
-            found = worst(found, *curve.median[len(curve.median) // 4 :])
-    return found
+    value = column(results.metric.name)
+    curves = [curve_of(results.runs_of(name), value) for name in results.manifest.names]
+    medians = [curve.median for curve in curves if curve is not None]
+    later = [values[max(1, len(values) // 4) :] for values in medians]
+    # Unless no experiment has a second evaluation.
+    shown = later if any(later) else medians
+    return worst([results.target.value, *(v for values in shown for v in values)])
 
 
 def column(name: str) -> Value:

@@ -1,6 +1,5 @@
 """Everything that is computed from a study's manifest and records. Imports no JAX."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from jaxsched.bench.study.find_records import find_records
 from jaxsched.bench.study.manifest import MANIFEST_FILE, RECORDS_FOLDER, StudyManifest
 from jaxsched.bench.study.target import Target, resolve_target
 from jaxsched.metric import Metric
-from jaxsched.tracking.records import Record
+from jaxsched.tracking.records import FAILED, Record
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Results:
 
     @property
     def metric(self) -> Metric:
-        """What is to reach the target, under the name of its column."""
+        """The metric that has to reach the target, under the name of its column."""
         return self.target.metric
 
     def runs_of(self, name: str) -> list[Record]:
@@ -126,11 +125,6 @@ class Results:
         """
         first, *others = [StudyManifest.read(folder / MANIFEST_FILE) for folder in folders]
         for folder, manifest in zip(folders[1:], others, strict=True):
-            if first.is_from_records:  # each names the runs that are in its own folder
-                runs = dict.fromkeys((*first.runs, *manifest.runs))
-                first, manifest = (
-                    dataclasses.replace(of, runs=tuple(runs)) for of in (first, manifest)
-                )
             if manifest != first:
                 raise ValueError(
                     f"{folder} holds another study, or other runs of {first.name}, than "
@@ -163,11 +157,13 @@ def _by_name(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def _require_metric(record: Record, metric: Metric) -> None:
-    """Refuses a run that did not measure the study's metric, or in the other direction."""
-    rows = record.evaluations
-    if not rows:
-        return
-    if record.metric(metric.name) != metric or not any(metric.name in row for row in rows):
+    """Refuses a run that did not measure the study's metric, or in the other direction.
+
+    One that died before it measured anything counts as a miss.
+    """
+    has_died = record.status in ("diverged", FAILED)
+    is_missing = metric.name not in record.columns and not has_died
+    if record.evaluations and (is_missing or record.metric(metric.name) != metric):
         found = [record.metric(column) for column in record.columns]
         shown = ", ".join(f"{metric.name} ({metric.better})" for metric in found if metric)
         raise ValueError(

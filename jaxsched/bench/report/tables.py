@@ -90,13 +90,13 @@ def summary_cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]
         "seconds": [_time(summary.seconds, ".1f") for summary in summaries],
         "reached": [_reached(summary) for summary in summaries],
         f"final {metric.noun}{metric.unit}": [
-            f"{metric.format_mean(s.final_mean, s.final_sd)} (n={s.final_n})" for s in summaries
+            f"{metric.show_mean(s.final_mean, s.final_sd)} (n={s.final_n})" for s in summaries
         ],
         f"averaged{metric.unit}": [
-            metric.format_mean(s.averaged_mean, s.averaged_sd) for s in summaries
+            metric.show_mean(s.averaged_mean, s.averaged_sd) for s in summaries
         ],
         f"published{metric.unit}": [
-            metric.format_mean(published[s.name].value, None) if s.name in published else ""
+            metric.show_mean(published[s.name].value, None) if s.name in published else ""
             for s in summaries
         ],
     }
@@ -161,10 +161,10 @@ def _difference(comparison: Comparison, metric: Metric) -> str:
     """A difference of final values; in percentage points if they are shares."""
     if comparison.estimate is None:
         return "none"
-    estimate = metric.format_change(comparison.estimate)
+    estimate = metric.show_change(comparison.estimate)
     if comparison.low is None or comparison.high is None:
         return f"{estimate} (n={comparison.n})"
-    low, high = map(metric.format_change, (comparison.low, comparison.high))
+    low, high = map(metric.show_change, (comparison.low, comparison.high))
     return f"{estimate} [{low}, {high}]"
 
 

@@ -118,7 +118,7 @@ def _never_reached(
             names.append(name)
     if names:
         its = "its" if len(names) == 1 else "their"
-        value = target.metric.format(target.value) if target.metric.is_share else target.words
+        value = target.metric.show(target.value) if target.metric.is_share else target.words
         yield f"{_joined(names)} reached {value} in none of {its} runs."
 
 

@@ -143,4 +143,4 @@ def _reason_of_miss(record: Record, target: Target) -> str:
     best = best_value(record, target.metric)
     if best is None:
         return f"{seed}: no evaluation"
-    return f"{seed}: finished without reaching the target, best {target.metric.format(best)}"
+    return f"{seed}: finished without reaching the target, best {target.metric.show(best)}"

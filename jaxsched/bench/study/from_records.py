@@ -38,49 +38,45 @@ class Choices:
     baseline: str | None = None
 
 
-def update_manifest(folder: Path, choices: Choices) -> None:
-    """Writes the manifest of a study that has no study file, into its folder.
+def update_manifests(folders: Sequence[Path], choices: Choices) -> None:
+    """Writes the manifests of studies that have no study file, into their folders.
 
-    A folder whose manifest is that of a study file is left as it is.
+    A folder whose manifest is that of a study file is left as it is. Folders of one study, such as
+    those of several hosts, get one manifest of all runs.
 
     Args:
-        folder: the study's folder, with a folder of records in it.
+        folders: the studies' folders, each with a folder of records in it.
         choices: those that are new.
 
     Raises:
         FileNotFoundError: if there is neither a manifest nor a folder of records.
-        ValueError: if a study file has made the choices already, or the records do not fit
-            together; the message says which.
+        ValueError: if a study file has made the choices already, or the records of a study do not
+            fit together; the message says which.
     """
-    path, records_folder = folder / MANIFEST_FILE, folder / RECORDS_FOLDER
-    before = None
-    if path.exists() or not records_folder.is_dir():
-        before = StudyManifest.read(path)
-        if not before.is_from_records:
-            if choices != Choices():
-                raise ValueError(
-                    f"{folder} has its target, metric and baseline from a study file; change them "
-                    "there and run `jaxsched bench` again, or leave the options out."
-                )
-            return
-    manifest = manifest_of_records(folder, choices if before is None else _kept(choices, before))
-    if manifest != before:
-        manifest.write(path)
+    groups: dict[str, dict[Path, list[Record]]] = {}
+    for folder in folders:
+        if not _has_study_file(folder, choices):
+            records = _records(folder)
+            studies = {record.header.get("study") for record in records}
+            (study,) = studies if len(studies) == 1 else (None,)
+            groups.setdefault(study or folder.resolve().name, {})[folder] = records
+    for study, group in groups.items():
+        before = [read for folder in group if (read := _before(folder)) is not None]
+        records = [record for found in group.values() for record in found]
+        chosen = _kept(choices, before[0]) if before else choices
+        manifest = manifest_of_records(study, records, chosen)
+        for folder in group:
+            if _before(folder) != manifest:
+                manifest.write(folder / MANIFEST_FILE)
 
 
-def manifest_of_records(folder: Path, choices: Choices) -> StudyManifest:
-    """Returns the manifest that the records in a folder of a study give.
+def manifest_of_records(study: str, records: Sequence[Record], choices: Choices) -> StudyManifest:
+    """Returns the manifest of a study that its records give.
 
     Raises:
-        ValueError: see `update_manifest`.
+        ValueError: see `update_manifests`.
     """
-    paths = sorted((folder / RECORDS_FOLDER).glob("*.jsonl"))
-    records, reasons = read_records(paths)
-    records = [record for record in records if record.header]
-    if not records:
-        said = "".join(f" {reason}" for reason in reasons)
-        raise ValueError(f"expected records in {folder / RECORDS_FOLDER}, got none.{said}")
-    records.sort(key=lambda record: (record.header["started"], record.header["seed"]))
+    records = sorted(records, key=lambda r: (r.header["started"], r.header["seed"]))
     names = list(dict.fromkeys(record.name for record in records))
     for name in names:
         _require_one_config([record for record in records if record.name == name])
@@ -90,16 +86,10 @@ def manifest_of_records(folder: Path, choices: Choices) -> StudyManifest:
     metric = _metric([record for record in records if record.evaluations], choices.metric)
     if choices.target is not None:
         require_value(choices.target, metric)
-    studies = {record.header.get("study") for record in records}
-    (study,) = studies if len(studies) == 1 else (None,)
+    runs = [Run(record.name, record.header["digest"], record.header["seed"]) for record in records]
     return StudyManifest(
-        name=study or folder.resolve().name,
-        runs=tuple(
-            Run(record.name, record.header["digest"], record.header["seed"])
-            for name in names
-            for record in records
-            if record.name == name
-        ),
+        name=study,
+        runs=tuple(sorted(dict.fromkeys(runs), key=lambda run: (names.index(run.name), run.seed))),
         target=MedianBest(baseline) if choices.target is None else choices.target,
         further_targets=(),
         baseline=baseline,
@@ -107,6 +97,36 @@ def manifest_of_records(folder: Path, choices: Choices) -> StudyManifest:
         metric=metric,
         is_from_records=True,
     )
+
+
+def _has_study_file(folder: Path, choices: Choices) -> bool:
+    """Whether the folder's manifest is that of a study file, which makes all choices."""
+    if not (folder / MANIFEST_FILE).exists() and (folder / RECORDS_FOLDER).is_dir():
+        return False
+    if StudyManifest.read(folder / MANIFEST_FILE).is_from_records:
+        return False
+    if choices != Choices():
+        raise ValueError(
+            f"{folder} has its target, metric and baseline from a study file; change them there "
+            "and run `jaxsched bench` again, or leave the options out."
+        )
+    return True
+
+
+def _before(folder: Path) -> StudyManifest | None:
+    """The manifest of the report before; None if there was none."""
+    path = folder / MANIFEST_FILE
+    return StudyManifest.read(path) if path.exists() else None
+
+
+def _records(folder: Path) -> list[Record]:
+    """The records of a folder that can be read and have begun."""
+    found, reasons = read_records(sorted((folder / RECORDS_FOLDER).glob("*.jsonl")))
+    records = [record for record in found if record.header]
+    if not records:
+        said = "".join(f" {reason}" for reason in reasons)
+        raise ValueError(f"expected records in {folder / RECORDS_FOLDER}, got none.{said}")
+    return records
 
 
 def _kept(choices: Choices, before: StudyManifest) -> Choices:

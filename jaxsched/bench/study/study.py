@@ -40,7 +40,7 @@ class Study:
     Raises:
         ValueError: if the name is none of a folder, if names or seeds repeat, if there is nothing
             to run, if a name belongs to no experiment, if the experiments do not all measure the
-            metric, or if a target is none that it can reach.
+            same, or if a target is none that it can reach.
 
     Example: `experiments/studies/quickstart.py`.
     """
@@ -83,18 +83,19 @@ class Study:
         """The metric that is to reach the target, under the name of its column."""
         first, *others = self.experiments
         for other in others:
-            if _metrics(other) != _metrics(first):
+            if _measures(other) != _measures(first):
                 raise ValueError(
-                    f"Study needs experiments that measure the same metrics, got {first.name} with "
-                    f"{_named(first)} and {other.name} with {_named(other)}; make a study of each."
+                    "Study needs experiments with tasks of one kind that measure the same, got "
+                    f"{first.name} with {_measures(first)} and {other.name} with "
+                    f"{_measures(other)}; make a study of each."
                 )
-        column = self.metric or f"test_{_main_metric(first)}"
+        column = self.metric or f"test_{first.task.main_metric.name}"
         if column not in _columns(first):
             raise ValueError(
                 f"Study needs a metric that its experiments measure, one of {_columns(first)}, "
                 f"got {column!r}."
             )
-        (metric,) = (m for m in _metrics(first) if m.name == bare_name(column))
+        (metric,) = (m for m in first.task.metrics if m.name == bare_name(column))
         return dataclasses.replace(metric, name=column)
 
     def manifest(self) -> StudyManifest:
@@ -114,22 +115,15 @@ class Study:
         )
 
 
-def _metrics(experiment: Experiment) -> tuple[Metric, ...]:
-    del experiment
-    return (Metric("loss", "lower"), Metric("accuracy", "higher", is_share=True))
-
-
-def _main_metric(experiment: Experiment) -> str:
-    del experiment
-    return "accuracy"
-
-
-def _named(experiment: Experiment) -> str:
-    return ", ".join(metric.name for metric in _metrics(experiment))
+def _measures(experiment: Experiment) -> str:
+    """The kind of the experiment's task and what it measures, in words."""
+    task = experiment.task
+    metrics = (f"{metric.name} ({metric.better} is better)" for metric in task.metrics)
+    return f"{type(task).__name__}: {', '.join(metrics)}"
 
 
 def _columns(experiment: Experiment) -> list[str]:
-    return [f"{on}_{m.name}" for on in ("test", "train") for m in _metrics(experiment)]
+    return [f"{on}_{m.name}" for on in ("test", "train") for m in experiment.task.metrics]
 
 
 def _can_reach(metric: Metric, target: float) -> bool:

@@ -31,7 +31,7 @@ class Target:
         """The target in words, such as "90.0% test accuracy" or "a test loss of 2.1"."""
         if self.metric.is_share:
             return f"{self.value:.1%} {self.metric.words}"
-        return f"a {self.metric.words} of {self.metric.format(self.value)}"
+        return f"a {self.metric.words} of {self.metric.show(self.value)}"
 
 
 @dataclass(frozen=True)

@@ -33,19 +33,24 @@ class NormChange(NamedTuple):
         return cls(*(jnp.zeros(len(layer_names(params)), jnp.float32) for _ in cls._fields))
 
     @classmethod
-    def of(cls, grads: Any, params: Any, rates: EffectiveRates) -> "NormChange":
+    def of(
+        cls, grads: Any, params: Any, rates: EffectiveRates, factors: Any = None
+    ) -> "NormChange":
         """Returns the terms of one update.
 
         Args:
             grads: the gradient without the decay.
             params: the weights before the update.
             rates: η, the share η λ of w by which the decay shrinks it, and what decays.
+            factors: the factor of each parameter's learning rate, as a tree; None if all are 1.
         """
         eta, shrinkage, decays = rates
-        decaying = params if decays is None else _where(decays(params), params)
+        shrunk = params if decays is None else _where(decays(params), params)
+        if factors is not None:
+            grads, shrunk = (jax.tree.map(jnp.multiply, tree, factors) for tree in (grads, shrunk))
         return cls(
             gradient=eta**2 * _dot(grads, grads),
-            decay=-2 * shrinkage * _dot(decaying, decaying),
+            decay=-2 * shrinkage * _dot(shrunk, params),
             alignment=-2 * eta * _dot(grads, params),
         )
 

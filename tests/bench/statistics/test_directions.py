@@ -1,7 +1,7 @@
 """Statistics of a metric of which lower is better are those of its mirror image."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxsched.bench import (
@@ -52,6 +52,7 @@ values = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=30, deadline=None)
 @given(values, st.integers(-50, 50).map(lambda n: n / 8))
 def test_the_mirror_image_gives_the_mirrored_statistics(values, target):
     scores, costs = runs(values, SCORE, 1), runs(values, COST, -1)
@@ -73,19 +74,27 @@ def test_the_mirror_image_gives_the_mirrored_statistics(values, target):
 
 def results(metric, sign):
     values = {
-        "a": [[1.0, 3.0 + s / 10, 4.0] for s in SEEDS],
-        "b": [[2.0, 5.0, 6.0 + s / 10] for s in SEEDS],
+        "a": [[1.0, 3.0 + seed / 10, 4.0] for seed in SEEDS],
+        "b": [[2.0, 5.0, 6.0 + seed / 10] for seed in SEEDS],
     }
     records = runs(values, metric, sign)
-    manifest = StudyManifest(
-        name="s", runs=tuple(Run(r.name, "0", r.header["seed"]) for r in records), target=sign * 4.5,
-        further_targets=(sign * 3.5,), baseline="a", published={}, metric=metric,
+    return Results.of(manifest(records, metric, sign * 4.5, (sign * 3.5,)), records)
+
+
+def manifest(records, metric, target, further_targets=()):
+    runs = tuple(Run(record.name, "0", record.header["seed"]) for record in records)
+    return StudyManifest(
+        name="s", runs=runs, target=target, further_targets=further_targets, baseline="a",
+        published={}, metric=metric,
     )  # fmt: skip
-    return Results.of(manifest, records)
 
 
-def test_plots_begin_at_the_worse_end():
-    assert worst_shown(results(SCORE, 1)) == 1.0 and worst_shown(results(COST, -1)) == -1.0
+def test_plots_begin_at_the_worse_end_without_the_first_evaluation():
+    for metric, sign in ((SCORE, 1), (COST, -1)):
+        assert worst_shown(results(metric, sign)) == pytest.approx(sign * 3.25)
+        only = runs({"a": [[2.0], [1.0], [3.0]]}, metric, sign)
+        found = Results.of(manifest(only, metric, sign * 4.5), only)
+        assert worst_shown(found) == sign * 2.0
 
 
 def test_claims_speak_of_the_metric():
@@ -112,6 +121,19 @@ def test_a_run_that_measured_something_else_is_refused_by_name():
     with pytest.raises(ValueError, match=r"seed 1, measured test_score \(lower\)"):
         Results.of(study, [one, lower])
     assert Results.of(study, [one, *others]).summaries[0].reached == 2
+
+
+def test_a_run_that_died_before_it_was_tested_is_a_miss():
+    one, other = runs({"a": [[1.0]] * 2}, SCORE, 1)
+    rows = ({"step": 10, "train_loss": 1.0},)
+    died = Record(other.header, rows, {"status": "failed", "reason": "no memory"})
+    found = Results.of(manifest([one, died], SCORE, 1.0), [one, died])
+    (summary,) = found.summaries
+    assert (summary.reached, summary.seeds, summary.final_n) == (1, 2, 1)
+    assert summary.misses == ("seed 1: no memory",)
+    ended = Record(other.header, rows, {"status": "finished", "reason": ""})
+    with pytest.raises(ValueError, match=r"a, seed 1, measured train_loss \(lower\)"):
+        Results.of(manifest([one, ended], SCORE, 1.0), [one, ended])
 
 
 def test_a_final_value_that_is_not_finite_is_left_out_of_the_mean_and_said():

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -15,6 +15,7 @@ TIMES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(TIMES)
 def test_the_curve_is_the_kaplan_meier_estimate(times):
     curve = reached_curve(times)

@@ -445,8 +445,8 @@ class Meeting(Progress):
         super().__init__(Console(quiet=True))
         self._barrier, self.devices = barrier, set()
 
-    def run(self, label, *, begun=0):
-        return Waiting(self, label, begun)
+    def run(self, label, metric, *, begun=0):
+        return Waiting(self, label, metric, begun)
 
     def meet(self):
         self.devices |= set().union(*(array.devices() for array in jax.live_arrays()))

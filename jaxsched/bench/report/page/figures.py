@@ -85,7 +85,6 @@ def _scale(results: Results, rows: ChartRows) -> alt.Scale:
         end = min(max(percent / 100, 0.0), 1.0)
     else:
         best = metric.best([results.target.value, *(row["median"] for row in rows)])
-        assert best is not None
         end = worst - 0.05 * (best - worst)
     if is_higher_better:
         return alt.Scale(domainMin=end, zero=False)
@@ -102,17 +101,9 @@ def reached_figure(results: Results) -> Figure:
     line = chart.mark_line(interpolate="step-after", strokeWidth=2)
     points = chart.transform_filter("isValid(datum.low)").mark_circle(size=50)
     layers = [
-        line.encode(
-            x=x,
-            y=y,
-            color=colours(names),
-            strokeDash=dash_patterns(names),
-        ),
+        line.encode(x=x, y=y, color=colours(names), strokeDash=dash_patterns(names)),
         points.encode(
-            x=x,
-            y=y,
-            color=colours(names),
-            tooltip=tooltip(("share", "low", "high"), ".0%"),
+            x=x, y=y, color=colours(names), tooltip=tooltip(("share", "low", "high"), ".0%")
         ),
     ]
     text = (

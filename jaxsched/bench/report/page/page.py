@@ -20,6 +20,7 @@ from jaxsched.bench.report.tables import comparison_cells, summary_cells
 from jaxsched.bench.statistics import evidence
 from jaxsched.bench.values import final_value
 from jaxsched.experiment.diff import differences
+from jaxsched.metric import Metric
 from jaxsched.tracking.records import Record
 
 
@@ -64,7 +65,6 @@ def write_page(results: Results, path: Path) -> None:
         path,
         {**figures, **schedules},
         results=results,
-        final_value=final_value,
         target_short=_short_target(results),
         time_axes={axis: TIME_AXES[axis] for axis in results.time_axes},
         legend=legend(names, [name for name in names if results.runs_of(name)]),
@@ -118,7 +118,7 @@ def _summary(results: Results) -> list[tuple[str, ...]]:
 
 def _short_target(results: Results) -> str:
     value, metric = results.target.value, results.metric
-    return f"{value:.1%}" if metric.is_share else metric.format(value)
+    return f"{value:.1%}" if metric.is_share else metric.show(value)
 
 
 def _significant_from(results: Results, name: str) -> str:
@@ -151,10 +151,10 @@ def _published(results: Results) -> Iterator[_Published]:
             averaged = summary.averaged_mean
             kind, ours = ("", summary.final_mean) if averaged is None else ("averaged, ", averaged)
             cells = (
-                f"{metric.format_mean(ours, None)} ({kind}n={summary.final_n})",
-                metric.format_change(ours - published.value),
+                f"{metric.show_mean(ours, None)} ({kind}n={summary.final_n})",
+                metric.show_change(ours - published.value),
             )
-        value = metric.format_mean(published.value, None)
+        value = metric.show_mean(published.value, None)
         yield _Published(name, value, *cells, published.source)
 
 
@@ -164,7 +164,8 @@ class _Config(NamedTuple):
     name: str
     differences: list[str]  # from the baseline's config
     text: str  # the config as JSON
-    runs: list[Record]
+    n: int
+    runs: list[tuple[str, ...]]  # the cells of a table: the heading, and a row for each run
 
 
 def _configs(results: Results) -> Iterator[_Config]:
@@ -175,7 +176,37 @@ def _configs(results: Results) -> Iterator[_Config]:
         if runs:
             config = _config_without_name(runs[0])
             differing = [] if baseline is None else list(differences(baseline, config))
-            yield _Config(name, differing, json.dumps(config, indent=1), runs)
+            text = json.dumps(config, indent=1)
+            yield _Config(name, differing, text, len(runs), _run_cells(runs, results.metric))
+
+
+def _run_cells(runs: Sequence[Record], metric: Metric) -> list[tuple[str, ...]]:
+    """The table of an experiment's runs, without columns of what none of them recorded."""
+    rows = [_run_row(run, metric) for run in runs]
+    kept = [name for name in rows[0] if any(row[name] for row in rows)]
+    return [tuple(kept), *(tuple(row[name] for name in kept) for row in rows)]
+
+
+def _run_row(run: Record, metric: Metric) -> dict[str, str]:
+    last = run.evaluations[-1] if run.evaluations else {}
+    header, end = run.header, run.end or {}
+    final = final_value(run, metric.name)
+
+    def number(value: float | None, form: str) -> str:
+        return format(value, form) if value is not None else ""
+
+    return {
+        "seed": str(header["seed"]),
+        "status": end.get("reason") or end.get("status") or "",
+        f"final {metric.noun}": "none" if final is None else metric.show(final),
+        "updates": f"{last.get('step', 0):,}",
+        "training, s": number(last.get("train_seconds"), ".1f"),
+        "evaluation, s": number(last.get("evaluation_seconds"), ".1f"),
+        "compilation, s": number(header.get("compile_seconds"), ".1f"),
+        "examples/s": number(end.get("images_per_second"), ",.0f"),
+        "started": header["started"],
+        "command": header["command"],
+    }
 
 
 def _config_without_name(record: Record) -> dict[str, Any]:
@@ -193,12 +224,13 @@ def _sources(records: Sequence[Record]) -> list[str]:
 class _Machine(NamedTuple):
     """A hardware and software environment, with the runs made in it."""
 
+    name: str
     facts: Mapping[str, str]
     runs: list[str]
 
 
 def _machines(records: Sequence[Record]) -> list[_Machine]:
-    """The environments of all runs, each once."""
+    """The environments of all runs, each once; those of which nothing was recorded are left out."""
     machines: dict[str, _Machine] = {}
     for record in records:
         environment = record.header["environment"]
@@ -206,6 +238,9 @@ def _machines(records: Sequence[Record]) -> list[_Machine]:
             **{key: str(value) for key, value in environment.items() if key != "packages"},
             **environment.get("packages", {}),
         }
-        machine = machines.setdefault(json.dumps(facts), _Machine(facts, []))
-        machine.runs.append(f"{record.name} seed {record.header['seed']}")
+        if facts:
+            known = [facts[key] for key in ("processor", "device") if key in facts]
+            name = ", ".join(known) or "unknown hardware"
+            machine = machines.setdefault(json.dumps(facts), _Machine(name, facts, []))
+            machine.runs.append(f"{record.name} seed {record.header['seed']}")
     return list(machines.values())
