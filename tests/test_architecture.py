@@ -124,8 +124,16 @@ HEAVY = (
 )  # fmt: skip
 
 
-def test_import_jaxsched_loads_nothing_heavy():
-    code = f"import sys, jaxsched, jaxsched.data; print([m for m in {HEAVY} if m in sys.modules])"
+@pytest.mark.parametrize(
+    ("imports", "unwanted"),
+    [
+        ("jaxsched, jaxsched.data", HEAVY),
+        # The help of every command: JAX alone takes most of a second.
+        ("jaxsched.cli.command_line as c; [c.class_of(n) for n in c.COMMANDS]", ("jax", "numpy")),
+    ],
+)
+def test_import_loads_nothing_heavy(imports, unwanted):
+    code = f"import sys, {imports}; print([m for m in {unwanted} if m in sys.modules])"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
@@ -135,8 +143,12 @@ def test_import_jaxsched_loads_nothing_heavy():
 def test_public_names_are_exported_one_by_one():
     """`X as X` is what type checkers take as public; nothing else is in the namespace."""
     tree = ast.parse((ROOT / "__init__.py").read_text())
-    exports = [
-        alias for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    ]
-    assert exports
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    exports = [alias for node in block.body for alias in node.names]
     assert all(alias.asname == alias.name for alias in exports)
+    assert [alias.name for alias in exports] == jaxsched.__all__
+    assert set(jaxsched.__all__) <= set(dir(jaxsched))
+    # Each is there, but is imported only when it is used.
+    assert all(getattr(jaxsched, name) is not None for name in jaxsched.__all__)
+    with pytest.raises(AttributeError, match="'jaxsched' has no attribute 'Cosin'"):
+        _ = jaxsched.Cosin  # pyright: ignore[reportAttributeAccessIssue]

@@ -88,7 +88,7 @@ def test_a_broken_test_image_is_found_before_the_first_update(config):
     truncate(config.parent / "val" / "dog" / "03.jpeg")
     with pytest.raises(
         ValueError,
-        match=r"1 of 12 examples to evaluate on cannot be read. The first: .*val/dog/03\.jpeg cannot "
-        r"be read .*`jaxsched check-data CONFIG` lists all",
+        match=r"1 of 12 examples to evaluate on cannot be read. The first: .*val/dog/03\.jpeg "
+        r"cannot be read .*`jaxsched check-data CONFIG` lists all",
     ):
         Program(experiment, experiment.task.data.load())

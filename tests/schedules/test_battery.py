@@ -306,7 +306,7 @@ def test_a_frozen_value_that_prints_as_its_code(example):
     assert jax.tree.unflatten(structure, leaves) == schedule
     assert hash(schedule) == hash(jax.tree.unflatten(structure, leaves))
     if "function" not in repr(schedule):
-        assert eval(repr(schedule), vars(js).copy()) == schedule
+        assert eval(repr(schedule), {name: getattr(js, name) for name in js.__all__}) == schedule
 
 
 @pytest.mark.parametrize(
