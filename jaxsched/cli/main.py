@@ -1,5 +1,6 @@
 """The `jaxsched` command; it imports only the subcommand that is asked for."""
 
+import contextlib
 import importlib
 import os
 import signal
@@ -20,18 +21,26 @@ _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe", "check-data
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; its exit status is one of those that `jaxsched --help` tells."""
     try:
+        # Until there is work to save, Ctrl-C ends the process at once: raised within the imports of
+        # extension modules, an interrupt would become other errors, with their tracebacks.
+        _on_interrupt(signal.default_int_handler, signal.SIG_DFL)
         try:
             _main(list(sys.argv[1:] if arguments is None else arguments))
         finally:
+            _on_interrupt(signal.SIG_DFL, signal.default_int_handler)
             sys.stdout.flush()
     except BrokenPipeError:  # what read the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
-    except KeyboardInterrupt:
-        print("interrupted before anything was begun", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
     except (ValueError, OSError, ImportError, MemoryError) as error:
         exit_with(error, 2)
+
+
+def _on_interrupt(before: Any, now: Any) -> None:
+    """Changes what Ctrl-C does, if it does what it did before; an ignored one stays ignored."""
+    with contextlib.suppress(ValueError):  # in another thread than the main one
+        if signal.getsignal(signal.SIGINT) == before:
+            signal.signal(signal.SIGINT, now)
 
 
 def _main(arguments: list[str]) -> None:
@@ -81,6 +90,7 @@ def _run(command: str, parse: Callable[[], Any]) -> None:
     split_cpu()
     keep_compiled()
     given = parse()
+    _on_interrupt(signal.SIG_DFL, signal.default_int_handler)
     try:
         run(given, PipeConsole())
     except KeyboardInterrupt:
