@@ -16,6 +16,7 @@ _WORDS = {
     str: "text",
     type(None): "None",
 }
+_MOST_SPECS = 12
 
 
 def check_field_types(spec: Any) -> None:
@@ -92,8 +93,15 @@ def _annotations(cls: type) -> dict[str, Any]:
 
 
 def _wrong_fields(spec: Any, prefix: str) -> Iterator[_Wrong]:
+    metadata = {field.name: field.metadata for field in dataclasses.fields(spec)}
     for name, annotation in _annotations(type(spec)).items():
-        yield from _wrong(prefix + name, annotation, getattr(spec, name))
+        value = getattr(spec, name)
+        if metadata[name].get("described") != "by content":
+            yield from _wrong(prefix + name, annotation, value)
+        # What is described by its content is no spec: it may be a dataclass of another library,
+        # whose annotations are its own affair.
+        elif not _fits(value, annotation):
+            yield _Wrong(prefix + name, annotation, value)
 
 
 def _wrong(name: str, annotation: Any, value: Any) -> Iterator[_Wrong]:
@@ -208,18 +216,18 @@ def _shown(value: Any) -> str:
     """A value in a message: short, and with its type where its text does not tell it."""
     if inspect.isclass(value):
         return f"the class {value.__name__}"
-    text, kind = repr(value), type(value)
+    text, kind = " ".join(repr(value).split()), type(value)
     text = text if len(text) <= 60 else f"{text[:57]}…"
     tells = kind.__module__ == "builtins" or kind.__name__ in text
     return text if tells else f"{text}, a {kind.__name__}"
 
 
 def _specs(kind: Any) -> list[str]:
-    """The calls that make a value of this type: those of its dataclasses, at most ten."""
+    """The calls that make a value of this type: those of its dataclasses, at most twelve."""
     below, found = [kind] if isinstance(kind, type) else [], []
     while below:
         cls = below.pop()
         below += cls.__subclasses__()
         if dataclasses.is_dataclass(cls) and (cls is not kind or not cls.__subclasses__()):
             found.append(f"{cls.__name__}(…)")
-    return sorted(found)[:10]
+    return sorted(found)[:_MOST_SPECS]

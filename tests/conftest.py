@@ -30,7 +30,9 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 # These folders compile whole programs that then run for milliseconds: XLA's optimizations would
 # take most of the suite's time. Tests marked `slow` compile as users do.
-COMPILING = {"bench", "cli", "experiment", "experiments", "tracking", "train", "tune"}
+COMPILING = {
+    "bench", "cli", "experiment", "experiments", "fitting", "tasks", "tracking", "train", "tune",
+}  # fmt: skip
 
 
 def pytest_runtest_setup(item):

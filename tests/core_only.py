@@ -19,7 +19,6 @@ EXTRAS = {
     "models": "train",
     "experiment": "train",
     "train": "train",
-    "tracking": "train",
     "tune": "tune",
     "bench": "bench",
 }
@@ -100,6 +99,9 @@ def check_missing_extras():
     for part, extra in EXTRAS.items():
         name = f"jaxsched.{part}"
         names_extra(name, extra, lambda name=name: importlib.import_module(name))
+    tracking = importlib.import_module("jaxsched.tracking")
+    names_extra("jaxsched.tracking", "train", lambda: tracking.record_run)
+    names_extra("A lock on a file", "train", lambda: js.recorder)
     names_extra("plot", "plot", lambda: js.plot(js.Constant(0.1), 10))
     names_extra("Digits", "train", lambda: Digits().load())
     command = [sys.executable, "-m", "jaxsched.cli"]

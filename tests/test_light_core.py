@@ -103,10 +103,13 @@ def test_what_needs_an_extra_names_it():
         js.OneCycle(0.1, duration=10)(3.0)
         for use in (
             *(lambda name=name: importlib.import_module(name) for name in (
-                "jaxsched.models", "jaxsched.experiment", "jaxsched.train", "jaxsched.tracking",
-                "jaxsched.tune", "jaxsched.bench",
+                "jaxsched.models", "jaxsched.experiment", "jaxsched.train", "jaxsched.tune",
+                "jaxsched.bench",
             )),
+            lambda: importlib.import_module("jaxsched.tracking").record_run,
+            lambda: js.recorder,
             lambda: js.plot(js.Constant(0.1), 10),
+            lambda: js.fit(None, None),
             lambda: jaxsched.data.Digits().load(),
         ):
             try:
@@ -123,10 +126,12 @@ def test_what_needs_an_extra_names_it():
         f"jaxsched.models needs flax, {end.format('train')}",
         f"jaxsched.experiment needs flax, {end.format('train')}",
         f"jaxsched.train needs flax, {end.format('train')}",
-        f"jaxsched.tracking needs flax, {end.format('train')}",
         f"jaxsched.tune needs matplotlib, {end.format('tune')}",
         f"jaxsched.bench needs altair, {end.format('bench')}",
+        f"jaxsched.tracking needs flax, {end.format('train')}",
+        f"A lock on a file needs filelock, {end.format('train')}",
         f"plot needs matplotlib, {end.format('plot')}",
+        f"js.fit needs flax, {end.format('train')}",
         f"Digits needs sklearn, {end.format('train')}",
     ], result.stderr
     assert result.returncode == 2

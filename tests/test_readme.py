@@ -49,11 +49,11 @@ def test_the_quickstart_s_sentence_is_that_of_its_records():
     found = {summary.name: summary for summary in results.summaries}
     warmup, cycle, constant = (found[n] for n in ("warmup_cosine", "one_cycle", "constant"))
     sentence = (
-        f"1cycle reaches {results.target.accuracy:.0%} with all five seeds, in a median of "
+        f"1cycle reaches {results.target.value:.0%} with all five seeds, in a median of "
         f"{cycle.steps:.0f} updates, warm-up and cosine with {warmup.reached} of {warmup.seeds}, "
         f"in {warmup.steps:.0f}; a constant learning rate reaches it with {constant.reached} of "
         f"{constant.seeds} and ends at "
-        f"{100 * constant.accuracy_mean:.2f} ± {100 * constant.accuracy_sd:.2f} %"
+        f"{100 * constant.final_mean:.2f} ± {100 * constant.final_sd:.2f} %"
     ).replace("96%", "96 %")
     assert cycle.reached == cycle.seeds == 5
     assert sentence in " ".join(README.split())

@@ -14,7 +14,7 @@ import time
 import jax
 
 import jaxsched as js
-from jaxsched.data import Streamed, Synthetic
+from jaxsched.data import Augment, Streamed, Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
 from jaxsched.tasks import ImageClassification
@@ -27,6 +27,7 @@ experiment = Experiment(
     task=ImageClassification(
         model=CifarResNet(depth=8, width=16),
         data=Synthetic(num_train=UPDATES * 128, num_test=8, image_size=32),
+        augment=Augment(),
     ),
     phases=(js.Phase(epochs=1, batch_size=128),),
     optimizer=js.SGD(js.Cosine(0.1, duration=1), momentum=0.9, weight_decay=5e-4),

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxsched as js
-from jaxsched.data import Digits, Source, Synthetic
+from jaxsched.data import Augment, Digits, Source, Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet, Model, Network
 from jaxsched.tasks import ImageClassification
@@ -69,7 +69,7 @@ def experiment(model: Network, data: Source, batch_size: int) -> Experiment:
     """An experiment with this network, data and batch size."""
     return Experiment(
         name="run",
-        task=ImageClassification(model=model, data=data),
+        task=ImageClassification(model=model, data=data, augment=Augment()),
         phases=(js.Phase(epochs=10, batch_size=batch_size),),
         optimizer=js.SGD(js.Cosine(0.1, duration="100%"), momentum=0.9, weight_decay=5e-4),
     )

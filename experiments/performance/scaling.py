@@ -27,7 +27,7 @@ import jax
 import numpy as np
 
 import jaxsched as js
-from jaxsched.data import Synthetic
+from jaxsched.data import Augment, Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import CifarResNet
 from jaxsched.tasks import ImageClassification
@@ -67,6 +67,7 @@ class Case:
             task=ImageClassification(
                 model=CifarResNet(depth=8, width=16),
                 data=Synthetic(num_train=256, num_test=8, image_size=32),
+                augment=Augment(),
             ),
             phases=(js.Phase(NUM_EPOCHS, self.batch_size),),
             optimizer=js.SGD(lr=0.01, momentum=0.9, weight_decay=5e-4),

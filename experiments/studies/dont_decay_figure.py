@@ -37,7 +37,7 @@ OTHERS = {
     "by the noise scale": ("noise_batch",),
 }
 STUDY = load_study(Path(__file__).with_name("dont_decay.py"))
-PUBLISHED = {name: round(100 * of.accuracy, 2) for name, of in STUDY.published.items()}
+PUBLISHED = {name: round(100 * of.value, 2) for name, of in STUDY.published.items()}
 # The colour of a run is that of the first key in its name: batches that grow are blue, whatever
 # makes them grow.
 COLOURS = {

@@ -54,7 +54,7 @@ SETTINGS = {
     },
 }
 STUDY = load_study(Path(__file__).with_name("one_cycle.py"))
-PUBLISHED = {name: round(100 * of.accuracy, 2) for name, of in STUDY.published.items()}
+PUBLISHED = {name: round(100 * of.value, 2) for name, of in STUDY.published.items()}
 # Differences below this many points are drawn there, with their number.
 LOWEST = -25.0
 

@@ -10,8 +10,6 @@ from jaxsched.extras import require_extra
 require_extra("jaxsched.bench", "bench", "altair", "jinja2", "vl_convert", "matplotlib", "scipy")
 
 from jaxsched.bench.report.report import write_report as write_report
-from jaxsched.bench.report.results import MANIFEST_FILE as MANIFEST_FILE
-from jaxsched.bench.report.results import RECORDS_FOLDER as RECORDS_FOLDER
 from jaxsched.bench.report.results import Results as Results
 from jaxsched.bench.report.results import by_study as by_study
 from jaxsched.bench.report.tensorboard import write_event_files as write_event_files
@@ -21,7 +19,7 @@ from jaxsched.bench.statistics import PerformanceProfile as PerformanceProfile
 from jaxsched.bench.statistics import ReachedCurve as ReachedCurve
 from jaxsched.bench.statistics import Summary as Summary
 from jaxsched.bench.statistics import caveats as caveats
-from jaxsched.bench.statistics import compare_accuracy as compare_accuracy
+from jaxsched.bench.statistics import compare_final as compare_final
 from jaxsched.bench.statistics import compare_times as compare_times
 from jaxsched.bench.statistics import earliest_significant as earliest_significant
 from jaxsched.bench.statistics import evidence as evidence
@@ -33,6 +31,10 @@ from jaxsched.bench.statistics import summarise as summarise
 from jaxsched.bench.statistics import times_to_target as times_to_target
 from jaxsched.bench.study.find_records import FoundRecords as FoundRecords
 from jaxsched.bench.study.find_records import find_records as find_records
+from jaxsched.bench.study.from_records import Choices as Choices
+from jaxsched.bench.study.from_records import update_manifests as update_manifests
+from jaxsched.bench.study.manifest import MANIFEST_FILE as MANIFEST_FILE
+from jaxsched.bench.study.manifest import RECORDS_FOLDER as RECORDS_FOLDER
 from jaxsched.bench.study.manifest import Published as Published
 from jaxsched.bench.study.manifest import StudyManifest as StudyManifest
 from jaxsched.bench.study.manifest import published_in as published_in

@@ -18,6 +18,7 @@ from jaxsched.cli.paths import UserPath
 
 COMMANDS = (
     "train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe", "check-data",
+    "algoperf",
 )  # fmt: skip
 HELP = ("-h", "--help")
 _STATUSES = (

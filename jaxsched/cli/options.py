@@ -13,7 +13,8 @@ import tyro
 from rich.console import Console
 
 from jaxsched.cli.paths import require_folder
-from jaxsched.experiment import Experiment, load_value, read_source, require_computable
+from jaxsched.experiment import Experiment, load_module, read_source, require_computable
+from jaxsched.experiment.files import importable, value_in
 from jaxsched.plan import Plan
 from jaxsched.tracking import Progress, plan_for
 from jaxsched.train import SignalHandler
@@ -46,15 +47,17 @@ def parse(kind: type[Options], command: str, config: Path, rest: Sequence[str]) 
         config: the config file.
         rest: the arguments after it.
     """
-    default = _Arguments(kind(), load_value(config, "experiment", Experiment))
-    arguments = tyro.cli(
-        _Arguments[kind],
-        description=(inspect.getdoc(kind) or "").partition("\n")[0],
-        default=default,
-        args=rest,
-        prog=f"jaxsched {command} {config}",
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    module = load_module(config)
+    default = _Arguments(kind(), value_in(module, config, "experiment", Experiment))
+    with importable(module):  # the help of a class's fields is read from its file
+        arguments = tyro.cli(
+            _Arguments[kind],
+            description=(inspect.getdoc(kind) or "").partition("\n")[0],
+            default=default,
+            args=rest,
+            prog=f"jaxsched {command} {config}",
+            config=(tyro.conf.AvoidSubcommands,),
+        )
     # Only a command that writes has a folder to write to.
     if (workdir := getattr(arguments.options, "workdir", None)) is not None:
         require_folder(workdir)

@@ -12,6 +12,7 @@ from jaxsched.data.images import channel_statistics as channel_statistics
 from jaxsched.data.loader import BatchReader as BatchReader
 from jaxsched.data.read_workers import ReadWorkers as ReadWorkers
 from jaxsched.data.shuffle import epoch_order as epoch_order
+from jaxsched.data.sources.arrays import Arrays as Arrays
 from jaxsched.data.sources.cifar import Cifar10 as Cifar10
 from jaxsched.data.sources.cifar import Cifar100 as Cifar100
 from jaxsched.data.sources.digits import Digits as Digits
@@ -21,6 +22,10 @@ from jaxsched.data.sources.streamed_tfds import StreamedTfds as StreamedTfds
 from jaxsched.data.sources.subset import Subset as Subset
 from jaxsched.data.sources.synthetic import Synthetic as Synthetic
 from jaxsched.data.sources.tfds import Tfds as Tfds
+from jaxsched.data.text.python_docs import PythonDocs as PythonDocs
+from jaxsched.data.text.text_dataset import TextDataset as TextDataset
+from jaxsched.data.text.text_files import TextFiles as TextFiles
+from jaxsched.data.text.token_files import TokenFiles as TokenFiles
 from jaxsched.data.transforms.augment import Augment as Augment
 from jaxsched.data.transforms.augment import example_keys as example_keys
 from jaxsched.data.transforms.augment import normalise as normalise

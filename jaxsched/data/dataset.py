@@ -1,5 +1,6 @@
 """Loaded data sets of any kind, and the base class of their sources."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import Any, Self
@@ -79,6 +80,46 @@ class StreamedExamples:
         return {"examples": len(self)}
 
 
+@dataclass(frozen=True)
+class UnreadExamples(StreamedExamples):
+    """The number, shapes and dtypes of examples that are not there.
+
+    Attributes:
+        count: the number of examples.
+        parts: the dtype and the shape of each part of an example.
+
+    Example:
+        >>> from jaxsched.data import Synthetic
+        >>> from jaxsched.data.dataset import UnreadExamples
+        >>> UnreadExamples.of(Synthetic(num_train=20).load().train)
+        UnreadExamples(count=20, parts=(('uint8', (8, 8, 3)), ('int32', ())))
+    """
+
+    count: int
+    parts: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @classmethod
+    def of(cls, examples: Examples | StreamedExamples) -> "UnreadExamples":
+        """Returns the number, shapes and dtypes of these examples."""
+        parts = ((np.dtype(e.dtype).name, tuple(e.shape)) for e in examples.elements)
+        return cls(len(examples), tuple(parts))
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def elements(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """See `StreamedExamples.elements`."""
+        return tuple(jax.ShapeDtypeStruct(shape, dtype) for dtype, shape in self.parts)
+
+    def read(self, example: int, random: np.random.Generator | None) -> tuple[Any, ...]:
+        """Raises a `ValueError`, because there is nothing to read."""
+        raise ValueError(
+            "the examples of this data set are not there, because it comes from a checkpoint; load "
+            "them by experiment.task.data.load()."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A loaded data set: examples to train on and to evaluate on.
@@ -101,6 +142,11 @@ class Dataset:
     train: Examples | StreamedExamples
     test: Examples | StreamedExamples
     evaluated_on: str
+
+    def without_examples(self) -> Self:
+        """Returns what a trained network needs in order to be used: all but the examples."""
+        train, test = UnreadExamples.of(self.train), UnreadExamples.of(self.test)
+        return dataclasses.replace(self, train=train, test=test)
 
     @functools.cached_property
     def fingerprint(self) -> dict[str, Any]:

@@ -29,6 +29,21 @@ def check_folder(owner: str, name: str, value: Any) -> str:
     return value
 
 
+def check_optional_file(owner: str, name: str, value: Any) -> str | None:
+    """Returns the file's path as text, or None where none is given.
+
+    Raises:
+        ValueError: when it is neither text nor a path nor None, or empty.
+    """
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if value is not None and (not isinstance(value, str) or not value):
+        raise ValueError(
+            f"{owner} needs {name} as the path of a file or None, got {name}={value!r}."
+        )
+    return value
+
+
 def find_folder(path: str) -> Path:
     """Returns the path of a folder, `~` replaced by the home folder.
 

@@ -85,3 +85,22 @@ def evaluation_split(
         )
     kept = Images(train.images[~held], train.labels[~held])
     return kept, Images(train.images[held], train.labels[held]), "validation"
+
+
+def evenly_spread(count: int, share: float | Fraction) -> np.ndarray:
+    """Marks ⌈share · count⌉ of the examples, at equal distances in file order.
+
+    For targets that are no classes, whose order may mean something, as in a table sorted by one.
+
+    Returns:
+        bool[count].
+
+    Example:
+        >>> from jaxsched.data.split import evenly_spread
+        >>> evenly_spread(6, 0.5)
+        array([False,  True, False,  True, False,  True])
+    """
+    marked, exact = np.zeros(count, bool), math.ceil(Fraction(str(share)) * count)
+    # The i-th of n marked ones closes the i-th of n equal parts.
+    marked[[(i + 1) * count // exact - 1 for i in range(exact)]] = True
+    return marked

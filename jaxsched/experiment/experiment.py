@@ -10,8 +10,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from jaxsched.batch_size.growth import GrowOnDecay, GrowOnNoise
+from jaxsched.experiment.pretrained import Pretrained
 from jaxsched.experiment.serialize import describe
 from jaxsched.field_types import check_field_types
+from jaxsched.optim.optax_chain import as_optimizer
 from jaxsched.optim.optimizers import Optimizer
 from jaxsched.optim.stateful import Plateau
 from jaxsched.plan import Phase, Plan
@@ -33,11 +35,13 @@ class Experiment:
         name: the experiment's name in tables and file names.
         task: what is learnt from which data, such as an `ImageClassification`. On the command line
             and in records its fields stand beside those of the experiment: `--data.folder`.
-        phases: how many epochs to train at which batch size.
-        optimizer: the optimizer, its schedules in epochs.
+        phases: how many epochs to train at which batch size; one phase may stand alone.
+        optimizer: the optimizer, its schedules in epochs; an Optax transformation becomes an
+            `OptaxChain`.
         evaluate_every: epochs between evaluations; there is always one at the end.
         weight_norms: whether evaluations also measure |w|² of each layer and, for SGD, the terms of
             its change; the terms cost three reductions over the weights at each update.
+        pretrained: the layers of another run to start from; None draws all weights.
         batch_growth: the rule that decides later batch sizes during the run, in an experiment of
             one phase.
         max_device_batch: the most examples that a device processes at a time; if its share of a
@@ -85,8 +89,12 @@ class Experiment:
     driver: Literal["jit", "pmap"] = "jit"
     num_devices: int | None = None
     seed: int = 0
+    pretrained: Pretrained | None = field(default=None, metadata={"described": "unless default"})
 
     def __post_init__(self):
+        if isinstance(self.phases, Phase):
+            object.__setattr__(self, "phases", (self.phases,))
+        object.__setattr__(self, "optimizer", as_optimizer("Experiment", self.optimizer))
         check_field_types(self)
         if not self.evaluate_every > 0:
             raise ValueError(

@@ -61,7 +61,7 @@ def load_module(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     try:
         code = compile(source, spec.origin, "exec", dont_inherit=True)
-        with _known(module):
+        with importable(module):
             exec(code, module.__dict__)
     except (Exception, SystemExit) as error:
         raise ValueError(_located(path, error)) from error
@@ -81,7 +81,11 @@ def load_value(path: Path, name: str, kind: type[Value]) -> Value:
         ValueError: when the file raises an error, lacks the name, or holds a value of another type
             under it.
     """
-    module = load_module(path)
+    return value_in(load_module(path), path, name, kind)
+
+
+def value_in(module: ModuleType, path: Path, name: str, kind: type[Value]) -> Value:
+    """Returns the value that a file which has been run holds under `name`; see `load_value`."""
     value = getattr(module, name, None)
     if not isinstance(value, kind):
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
@@ -108,8 +112,8 @@ def held_instead(path: Path, module: ModuleType, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _known(module: ModuleType) -> Iterator[None]:
-    """Lets dataclasses find the module while it runs; they look names up in it."""
+def importable(module: ModuleType) -> Iterator[None]:
+    """Context manager: lets dataclasses and help texts find a config's module, for its classes."""
     # A module of the same name that is there already is not hidden, even for a moment.
     is_new = sys.modules.setdefault(module.__name__, module) is module
     try:

@@ -19,7 +19,8 @@ def describe(value: Any) -> Any:
     makes other runs of the recorded ones. A field that was added later has the metadata
     {"described": "unless default"}: at its default it is left out, so that older digests stay. The
     fields of one with {"described": "flat"} stand beside it, and its name the type of its value,
-    unless that is image classification.
+    unless that is image classification. One with {"described": "by content"} is described by
+    what identifies it, see `Identified`.
 
     Example:
         >>> import jaxsched as js
@@ -28,9 +29,10 @@ def describe(value: Any) -> Any:
         {'type': 'Phase', 'epochs': 5, 'batch_size': 64}
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        found = {"type": type(value).__name__}
+        found, contents = {"type": type(value).__name__}, getattr(value, "content", {})
         for f in _described_fields(value):
-            part = describe(getattr(value, f.name))
+            is_by_content = f.metadata.get("described") == "by content"
+            part = contents[f.name] if is_by_content else describe(getattr(value, f.name))
             found |= (
                 _flat(f.name, part) if f.metadata.get("described") == "flat" else {f.name: part}
             )
@@ -49,6 +51,18 @@ def describe(value: Any) -> Any:
 def _flat(name: str, part: dict[str, Any]) -> dict[str, Any]:
     kind = part.pop("type")
     return part if kind == _UNNAMED else {name: kind, **part}
+
+
+def nested(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the described fields of a dataclass with what `describe` made flat as one again."""
+    own = {f.name: f for f in dataclasses.fields(cls)}
+    flat = [name for name, f in own.items() if f.metadata.get("described") == "flat"]
+    if not flat:
+        return dict(fields)
+    (name,) = flat
+    part = {key: value for key, value in fields.items() if key not in own}
+    rest = {key: value for key, value in fields.items() if key in own}
+    return {**rest, name: {"type": fields.get(name, _UNNAMED), **part}}
 
 
 def _described_fields(value: Any) -> list[dataclasses.Field]:

@@ -1,4 +1,4 @@
-"""Image classifiers: specs of plain numbers, each of which builds a `Model` of pure functions."""
+"""Networks for images and text: specs of plain numbers, each of which builds pure functions."""
 
 from jaxsched.extras import require_extra
 
@@ -15,7 +15,12 @@ from jaxsched.models.model import Model as Model
 from jaxsched.models.model import Network as Network
 from jaxsched.models.model import Params as Params
 from jaxsched.models.model import Variables as Variables
+from jaxsched.models.own.linen_module import LinenModule as LinenModule
+from jaxsched.models.own.nnx_module import NnxModule as NnxModule
 from jaxsched.models.resnet import R9 as R9
 from jaxsched.models.resnet import R18 as R18
 from jaxsched.models.resnet import ResNet as ResNet
+from jaxsched.models.token_model import TokenModel as TokenModel
+from jaxsched.models.token_model import TokenNetwork as TokenNetwork
+from jaxsched.models.transformer import Transformer as Transformer
 from jaxsched.models.wide_resnet import WideResNet as WideResNet

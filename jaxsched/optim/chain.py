@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxsched.optim.fields import is_number, is_traced
+from jaxsched.optim.kernels import Which, mask_of
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Schedule
 from jaxsched.schedules.base import ScheduleLike, is_known
@@ -125,6 +126,7 @@ def couple_weight_decay(
     moments: list[Link],
     weight_decay: Setting,
     coupling: Coupling,
+    decay_mask: Which,
 ) -> list[Link]:
     """Arranges moments, weight decay and learning rate in the order that the coupling implies.
 
@@ -139,7 +141,7 @@ def couple_weight_decay(
         sign = -1 if coupling == "independent" else 1
 
         def decay_weights(weight_decay):
-            return optax.add_decayed_weights(sign * weight_decay)
+            return optax.add_decayed_weights(sign * weight_decay, mask_of(decay_mask))
 
         decay = [("weight_decay", inject_schedules(decay_weights, plan, weight_decay=weight_decay))]
     orders = {

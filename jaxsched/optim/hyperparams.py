@@ -54,6 +54,21 @@ def hyperparams(opt_state: optax.OptState) -> dict[str, Any]:
     return _collect(opt_state)
 
 
+def known_hyperparams(opt_state: optax.OptState) -> dict[str, Any]:
+    """Returns what `hyperparams` does; {} for the state of an optimizer of which it cannot tell.
+
+    Example:
+        >>> import optax
+        >>> from jaxsched.optim.hyperparams import known_hyperparams
+        >>> known_hyperparams(optax.sgd(0.1).init(0.0))
+        {}
+    """
+    try:
+        return _collect(opt_state)
+    except ValueError:  # one name twice
+        return {}
+
+
 def scaled_learning_rate(hyperparameters: Mapping[str, Any]) -> Any:
     """Returns the scheduled learning rate times all scales; None for an optimizer without one.
 

@@ -5,7 +5,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +23,26 @@ from jaxsched.optim.chain import (
 )
 from jaxsched.optim.fields import is_known_number, is_traced, require_fields
 from jaxsched.optim.hyperparams import hyperparams
+from jaxsched.optim.kernels import Which, mask_of
+from jaxsched.optim.lr_factors import (
+    LrFactors,
+    factors_of,
+    require_lr_factors,
+    scale_by_factors,
+    train_only,
+)
 from jaxsched.optim.ranges import require_in_range, require_schedules_in_range
 from jaxsched.optim.stateful import Abel, Averaging, NoiseEstimate, Plateau, Swag
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Product, Schedule
+
+
+class EffectiveRates(NamedTuple):
+    """How fast an update moves the weights along the gradient, and shrinks them."""
+
+    lr: jax.Array  # f32[], the sum of a gradient's effects on this update and later ones
+    shrinkage: jax.Array  # f32[], the share of a weight that the weight decay subtracts
+    decays: Callable[[optax.Params], optax.Params] | None  # which weights; None for all
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,13 @@ class Optimizer:
         abel: decays the learning rate when the weight norm bounces.
         plateau: decays the learning rate when evaluations stop improving.
         averaging: keeps a mean of the weights, or a Gaussian.
+        lr_factors: factors of the learning rate by layer, for finetuning: pairs of a pattern and a
+            factor, such as `(("stem*", 0.0), ("stage*", 0.1))`. The first pattern that names a
+            layer (`stage1_block1/conv1`), or one of its parameters (`head/bias`), counts; the
+            others have the factor 1. It multiplies the whole update, so its weight decay too. The
+            factor 0 freezes: no gradient, no weight decay and no buffer, and neither ABEL's norm
+            nor the noise scale counts what is frozen. A frozen layer's batch-norm statistics are
+            no weights; they go on following the data.
 
     Raises:
         ValueError: if a field has the wrong type or a number is out of its range.
@@ -55,9 +78,13 @@ class Optimizer:
     abel: Abel | None = field(default=None, kw_only=True)
     plateau: Plateau | None = field(default=None, kw_only=True)
     averaging: Averaging | Swag | None = field(default=None, kw_only=True)
+    lr_factors: LrFactors = field(
+        default=(), kw_only=True, metadata={"described": "unless default"}
+    )
 
     def __post_init__(self):
         owner = type(self).__name__
+        object.__setattr__(self, "lr_factors", require_lr_factors(owner, self.lr_factors))
         for attribute in dataclasses.fields(self):
             if attribute.type is Setting:
                 value = as_setting(owner, attribute.name, getattr(self, attribute.name))
@@ -77,11 +104,14 @@ class Optimizer:
 
         Raises:
             ValueError: if a time does not fit into the run, or a schedule leaves its range: a
-                learning rate or a weight decay below 0, a momentum above 1.
+                learning rate or a weight decay below 0, a momentum above 1. Its `init` raises one
+                if `lr_factors` name no layer.
         """
         require_schedules_in_range(type(self).__name__, self.schedules(), plan)
         # The order and the names are API: checkpoints hold them.
         links = self.links(plan)
+        if self.lr_factors:
+            links.append(("lr_factors", scale_by_factors(self.lr_factors)))
         if self.noise is not None:
             links.insert(0, ("noise", self.noise.transformation()))
         if self.abel is not None:
@@ -90,6 +120,8 @@ class Optimizer:
             links.append(("plateau", self.plateau.transformation(plan, evaluation_marks)))
         if self.averaging is not None:
             links.append(("averaging", self.averaging.transformation(plan)))
+        if self.lr_factors:
+            links = train_only(type(self).__name__, self.lr_factors, links)
         return optax.named_chain(*links)
 
     def links(self, plan: Plan) -> list[Link]:
@@ -114,6 +146,10 @@ class Optimizer:
         }
         return {name: spec for name, spec in specs.items() if spec is not None}
 
+    def factors_of(self, params: Any) -> Any:
+        """Returns the factor of each parameter's learning rate, as a tree; see `lr_factors`."""
+        return factors_of(self.lr_factors, params)
+
     @property
     def lr_decay_factor(self) -> float:
         """The learning rate's factor at a decay of `abel` or else `plateau`; 1 without either."""
@@ -121,11 +157,11 @@ class Optimizer:
             return self.abel.decay_factor
         return self.plateau.factor if self.plateau is not None else 1.0
 
-    def effective_rates(self, opt_state: optax.OptState) -> tuple[jax.Array, jax.Array] | None:
+    def effective_rates(self, opt_state: optax.OptState) -> EffectiveRates | None:
         """Returns how fast an update moves the weights along the gradient, and shrinks them.
 
-        The two rates are those of the update that made this state. None if the change of |w|² has
-        no such terms, as for Adam.
+        The rates are those of the update that made this state. None if the change of |w|² has no
+        such terms, as for Adam.
         """
         del opt_state
 
@@ -182,9 +218,11 @@ class SGD(Optimizer):
     Attributes:
         lr: the learning rate, a schedule in epochs.
         momentum: the momentum, a schedule in epochs.
-        weight_decay: the weight decay of every parameter, a schedule in epochs.
+        weight_decay: the weight decay, a schedule in epochs.
         nesterov: whether the momentum is Nesterov's.
         coupling: "l2", "times_lr" or "independent".
+        decay_mask: what decays: "all" parameters, as in the four papers, or "kernels" alone, which
+            spares biases, norms' scales and embeddings.
 
     Source:
         Sutskever et al., "On the importance of initialization and momentum" (ICML 2013); Loshchilov
@@ -204,6 +242,7 @@ class SGD(Optimizer):
     weight_decay: Setting = ZERO
     nesterov: bool = False
     coupling: Coupling = "l2"
+    decay_mask: Which = field(default="all", metadata={"described": "unless default"})
 
     def links(self, plan: Plan) -> list[Link]:
         """Builds the chain up to the learning rate; see `Optimizer.links`."""
@@ -214,9 +253,11 @@ class SGD(Optimizer):
         moments: list[Link] = []
         if not is_zero(self.momentum):
             moments.append(("momentum", inject_schedules(trace, plan, momentum=self.momentum)))
-        return couple_weight_decay(plan, self.lr, moments, self.weight_decay, self.coupling)
+        return couple_weight_decay(
+            plan, self.lr, moments, self.weight_decay, self.coupling, self.decay_mask
+        )
 
-    def effective_rates(self, opt_state: optax.OptState) -> tuple[jax.Array, jax.Array]:
+    def effective_rates(self, opt_state: optax.OptState) -> EffectiveRates:
         """Returns the effective learning rate, and the share of w that an update subtracts from it.
 
         Formula:
@@ -232,7 +273,8 @@ class SGD(Optimizer):
         effective_lr = lr / (1 - found.get("momentum", 0.0))
         # The factor of the weight decay. The scales act on the whole update, so on the decay too.
         factors = {"l2": effective_lr, "times_lr": lr, "independent": jnp.asarray(scales)}
-        return effective_lr, factors[self.coupling] * found.get("weight_decay", 0.0)
+        shrinkage = factors[self.coupling] * found.get("weight_decay", 0.0)
+        return EffectiveRates(effective_lr, shrinkage, mask_of(self.decay_mask))
 
 
 @dataclass(frozen=True)
@@ -248,8 +290,9 @@ class Adam(Optimizer):
         b1: the decay of the mean, which is Adam's momentum; a schedule in epochs.
         b2: the decay of the mean square; a schedule in epochs.
         eps: keeps the quotient finite.
-        weight_decay: the weight decay of every parameter, a schedule in epochs.
+        weight_decay: the weight decay, a schedule in epochs.
         coupling: how the weight decay depends on the learning rate, see `SGD`; "times_lr" is AdamW.
+        decay_mask: what decays, "all" parameters or "kernels" alone, see `SGD`.
 
     Source:
         Kingma and Ba, "Adam" (arXiv 1412.6980), algorithm 1.
@@ -269,6 +312,7 @@ class Adam(Optimizer):
     eps: float = 1e-8
     weight_decay: Setting = ZERO
     coupling: Coupling = "l2"
+    decay_mask: Which = field(default="all", metadata={"described": "unless default"})
 
     def __post_init__(self):
         super().__post_init__()
@@ -282,7 +326,9 @@ class Adam(Optimizer):
             return optax.scale_by_adam(b1=b1, b2=b2, eps=self.eps)
 
         moments = ("moments", inject_schedules(scale_by_adam, plan, b1=self.b1, b2=self.b2))
-        return couple_weight_decay(plan, self.lr, [moments], self.weight_decay, self.coupling)
+        return couple_weight_decay(
+            plan, self.lr, [moments], self.weight_decay, self.coupling, self.decay_mask
+        )
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 import optax
 
 from jaxsched.optim.fields import require_fields
+from jaxsched.optim.kernels import Which, mask_of
 from jaxsched.plan import Plan, every
 from jaxsched.plan.clock import TimeFunction
 from jaxsched.schedules.base import Time
@@ -62,8 +62,8 @@ class Abel:
     Attributes:
         decay_factor: the factor of the learning rate at each decay.
         last_decay: the time of the unconditional decay; None for none.
-        weights: which parameters count in |w|²: "all", or "kernels", which leaves out biases and
-            the scales of norms.
+        weights: which parameters count in |w|²: "all", or "kernels", which leaves out biases,
+            the scales of norms, and embeddings.
         floor: the lowest product of all decays.
         dead_band: a smaller relative change of |w|² counts as none.
         guard_rising: whether only a fall that turns into a rise counts as a minimum.
@@ -88,7 +88,7 @@ class Abel:
 
     decay_factor: float = 0.1
     last_decay: Time | None = "85%"
-    weights: Literal["all", "kernels"] = "all"
+    weights: Which = "all"
     floor: float = 0.0
     dead_band: float = 0.0
     guard_rising: bool = False
@@ -122,16 +122,11 @@ class Abel:
             self.decay_factor,
             at,
             last_decay_at,
-            mask=_kernel_mask if self.weights == "kernels" else None,
+            mask=mask_of(self.weights),
             floor=self.floor,
             dead_band=self.dead_band,
             guard_rising=self.guard_rising,
         )
-
-
-def _kernel_mask(params: optax.Params) -> optax.Params:
-    """Selects matrices and larger, which leaves out biases and the scales of norms."""
-    return jax.tree.map(lambda w: w.ndim > 1, params)
 
 
 @dataclass(frozen=True)

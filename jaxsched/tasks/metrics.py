@@ -1,45 +1,14 @@
-"""Metrics of a task: their names and better directions, and the sums that devices add up."""
+"""The metrics of a task, as sums that devices add up."""
 
 import operator
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-
-@dataclass(frozen=True)
-class Metric:
-    """A number that evaluations measure.
-
-    Attributes:
-        name: the name; a row has it as `train_NAME`, `test_NAME` and `averaged_test_NAME`.
-        better: whether lower or higher values are better.
-        is_share: whether it is a share, such as an accuracy, which is shown in per cent.
-
-    Example:
-        >>> Metric("accuracy", better="higher", is_share=True).gain(0.75, before=0.5)
-        0.25
-    """
-
-    name: str
-    better: Literal["lower", "higher"]
-    is_share: bool = False
-
-    def gain(self, value: float, before: float) -> float:
-        """Returns by how much a value is better than the one before; negative if it is worse."""
-        return before - value if self.better == "lower" else value - before
-
-    def best(self, values: Iterable[float]) -> float:
-        """Returns the best of some values."""
-        return min(values) if self.better == "lower" else max(values)
-
-    def show(self, value: float) -> str:
-        """Returns the value as text: a share in per cent."""
-        return f"{value:.2%}" if self.is_share else f"{value:.4g}"
-
+from jaxsched.metric import Metric as Metric
 
 LOSS = Metric("loss", better="lower")
 

@@ -1,27 +1,13 @@
-"""Tracking of runs: their records, the environment they ran in, and progress on the terminal."""
+"""Tracking of runs: their records, the environment they ran in, and progress on the terminal.
+
+A name is imported when it is first used; `__init__.pyi` lists them all. So a loop that knows no JAX
+can write records: claim.py, fields.py, machine.py, own_loop.py, record_writer.py and records.py
+import none.
+"""
 
 from jaxsched.extras import require_extra
+from jaxsched.lazy import lazy_names
 
-require_extra("jaxsched.tracking", "train", "flax", "rich")
-
-from jaxsched.tracking.claim import claim_record as claim_record
-from jaxsched.tracking.claim import claim_runs as claim_runs
-from jaxsched.tracking.environment import environment as environment
-from jaxsched.tracking.environment import peak_memory as peak_memory
-from jaxsched.tracking.evaluation_table import EvaluationTable as EvaluationTable
-from jaxsched.tracking.progress import Progress as Progress
-from jaxsched.tracking.progress import RunProgress as RunProgress
-from jaxsched.tracking.record_writer import RecordWriter as RecordWriter
-from jaxsched.tracking.record_writer import format_error as format_error
-from jaxsched.tracking.recorder import load as load
-from jaxsched.tracking.recorder import plan_for as plan_for
-from jaxsched.tracking.recorder import record_header as record_header
-from jaxsched.tracking.recorder import record_path as record_path
-from jaxsched.tracking.recorder import record_run as record_run
-from jaxsched.tracking.records import FAILED as FAILED
-from jaxsched.tracking.records import Record as Record
-from jaxsched.tracking.records import Run as Run
-from jaxsched.tracking.records import is_complete as is_complete
-from jaxsched.tracking.records import read_record as read_record
-from jaxsched.tracking.records import read_records as read_records
-from jaxsched.tracking.records import refuse_finished as refuse_finished
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__, lambda: require_extra("jaxsched.tracking", "train", "flax", "rich")
+)

@@ -7,7 +7,7 @@ write to one file.
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from jaxsched.train.checkpointing.file_lock import claimed
+from jaxsched.file_lock import claimed
 
 
 def record_lock_path(record: Path) -> Path:

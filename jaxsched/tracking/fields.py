@@ -1,12 +1,15 @@
 """The fields of a record that tables and plots read, and what each has to hold.
 
-Imports no JAX.
+A record whose header has an entry for metrics may be that of any loop: of its rows only the update
+count and one metric are required. Imports no JAX.
 """
 
 import datetime
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
+
+from jaxsched.tracking.known_metrics import metric_of
 
 _LARGEST = 2**63
 
@@ -39,9 +42,14 @@ def _is_share(value: Any) -> bool:
     return _is_number(value) and 0 <= value <= 1
 
 
-def _is_config(value: Any) -> bool:
-    optimizer = value.get("optimizer") if isinstance(value, dict) else None
-    return isinstance(optimizer, dict) and isinstance(optimizer.get("type"), str)
+def _is_metric(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("is_share"), bool):
+        return False
+    return value.get("better") in ("lower", "higher")
+
+
+def _are_metrics(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_metric, value.values()))
 
 
 def _is_environment(value: Any) -> bool:
@@ -77,39 +85,50 @@ _POSITIVE = _Field("a number above 0", lambda value: _is_number(value) and value
 _SECONDS = _Field("a number of at least 0", lambda value: _is_number(value) and value >= 0)
 _NUMBER = _Field("a number, or 'inf' or 'nan'", _is_number_or_word)
 _SHARE = _Field("a number within [0, 1]", _is_share)
+_SHARE_OR_NAN = _Field(
+    "a number within [0, 1], or 'nan'", lambda value: _is_share(value) or value == "nan"
+)
 _STATUS = _Field(
     "finished, stopped, diverged or failed",
     lambda value: value in ("finished", "stopped", "diverged", "failed"),
 )
 
+# Each row of the trainer has these; a loop of others may leave out any of them.
+_FROM_TRAINER: Mapping[str, _Field] = {
+    "examples": _COUNT,
+    "epoch": _POSITIVE,
+    "train_seconds": _SECONDS,
+    "evaluation_seconds": _SECONDS,
+    "batch_size": _COUNT,
+    "learning_rate": _or_none(_NUMBER),
+    "momentum": _NUMBER,
+    "weight_decay": _NUMBER,
+}
+# The metrics of records whose headers name none, which are of image classification.
+IMAGE_METRICS: Mapping[str, Any] = {
+    "loss": {"better": "lower", "is_share": False},
+    "accuracy": {"better": "higher", "is_share": True},
+}
+_IMAGE_COLUMNS: Mapping[str, _Field] = {
+    "train_loss": _NUMBER,
+    "train_accuracy": _SHARE,
+    "test_loss": _NUMBER,
+    "test_accuracy": _SHARE,
+}
 # Every record has these, whatever version wrote it.
 _REQUIRED: Mapping[str, Mapping[str, _Field]] = {
     "run": {
         "name": _TEXT,
         "seed": _WHOLE,
         "digest": _TEXT,
-        "config": _Field("an experiment with an optimizer", _is_config),
+        "config": _FIELDS,
         "source": _TEXT,
         "evaluated_on": _TEXT,
         "environment": _Field("an object with packages", _is_environment),
         "command": _TEXT,
         "started": _Field("a time such as 2026-01-31T12:00:00", _is_time),
     },
-    "evaluation": {
-        "step": _COUNT,
-        "examples": _COUNT,
-        "epoch": _POSITIVE,
-        "train_seconds": _SECONDS,
-        "evaluation_seconds": _SECONDS,
-        "batch_size": _COUNT,
-        "learning_rate": _or_none(_NUMBER),
-        "momentum": _NUMBER,
-        "weight_decay": _NUMBER,
-        "train_loss": _NUMBER,
-        "train_accuracy": _SHARE,
-        "test_loss": _NUMBER,
-        "test_accuracy": _SHARE,
-    },
+    "evaluation": {"step": _COUNT},
     "end": {"status": _STATUS, "reason": _TEXT},
 }
 _OPTIONAL: Mapping[str, Mapping[str, _Field]] = {
@@ -120,11 +139,14 @@ _OPTIONAL: Mapping[str, Mapping[str, _Field]] = {
         "resumed_at": _or_none(_WHOLE),
         "at_once": _Field("an object with its size", _is_at_once),
         "data": _FIELDS,
+        "study": _TEXT,
+        "metrics": _Field("metrics, each with 'better' and 'is_share'", _are_metrics),
+        "main_metric": _TEXT,
+        "pretrained": _FIELDS,
     },
     "evaluation": {
+        **_FROM_TRAINER,
         "num_averaged": _WHOLE,
-        "averaged_test_loss": _or_none(_NUMBER),
-        "averaged_test_accuracy": _or_none(_SHARE),
         "squared_norm": _NUMBER,
         "layers": _or_none(_FIELDS),
         "norm_change": _or_none(_FIELDS),
@@ -138,30 +160,48 @@ _OPTIONAL: Mapping[str, Mapping[str, _Field]] = {
 }
 
 
-def check_fields(kind: str, entry: Mapping[str, Any]) -> None:
+def check_fields(kind: str, entry: Mapping[str, Any], header: Mapping[str, Any]) -> None:
     """Refuses a line of a record that lacks a field, or holds something else in one.
 
     Args:
         kind: "run", "evaluation" or "end".
         entry: the fields of the line.
+        header: the fields of the first line, which names the metrics.
 
     Raises:
         ValueError: names the field, what belongs there and what was found.
 
     Example:
         >>> from jaxsched.tracking.fields import check_fields
-        >>> check_fields("end", {"status": "finished", "reason": ""})
-        >>> check_fields("end", {"status": "finished"})
+        >>> check_fields("end", {"status": "finished", "reason": ""}, {})
+        >>> check_fields("end", {"status": "finished"}, {})
         Traceback (most recent call last):
         ValueError: expected reason as text, got nothing
     """
-    for name, field in _REQUIRED[kind].items():
-        if name not in entry:
-            raise ValueError(f"expected {name} as {field.words}, got nothing")
-        _check(name, field, entry[name])
+    _require(_REQUIRED[kind], entry)
     for name, field in _OPTIONAL[kind].items():
         if name in entry:
             _check(name, field, entry[name])
+    if kind == "evaluation":
+        _check_metrics(entry, header)
+
+
+def _check_metrics(row: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    if "metrics" not in header:
+        _require({**_FROM_TRAINER, **_IMAGE_COLUMNS}, row)
+    metrics = header.get("metrics", IMAGE_METRICS)
+    measured = {column: metric for column in row if (metric := metric_of(column, metrics))}
+    for column, metric in measured.items():
+        _check(column, _or_none(_SHARE_OR_NAN if metric.is_share else _NUMBER), row[column])
+    if not measured:
+        raise ValueError("expected a value of a metric, such as test_loss, got none")
+
+
+def _require(fields: Mapping[str, _Field], entry: Mapping[str, Any]) -> None:
+    for name, field in fields.items():
+        if name not in entry:
+            raise ValueError(f"expected {name} as {field.words}, got nothing")
+        _check(name, field, entry[name])
 
 
 def _check(name: str, field: _Field, value: Any) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -34,6 +34,7 @@ class RecordWriter:
 
     def __init__(self, path: Path, header: Mapping[str, Any], *, is_claimed: bool = False):
         self._path, self._ended, self._checksum = path, False, 0
+        self._is_torn = False  # whether a line could not be written, after which none may stand
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as opening:
             if not is_claimed:
@@ -41,16 +42,20 @@ class RecordWriter:
             refuse_finished(path)
             refuse_link(path)
             self._file = opening.enter_context(_opened(path))
-            self._write("run", {"format": FORMAT, **header})
+            self._write(self._line("run", {"format": FORMAT, **header}))
             self._stack = opening.pop_all()
 
     def evaluation(self, row: Mapping[str, Any]) -> None:
         """Appends a row."""
-        self._write("evaluation", row)
+        self._write(self._line("evaluation", row))
+
+    def evaluations(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Appends rows that are known already, which are on disk at its end, not one by one."""
+        self._write(b"".join([self._line("evaluation", row) for row in rows]))
 
     def end(self, **result: Any) -> None:
         """Appends the last line. Without it the run counts as cut off."""
-        self._write("end", result)
+        self._write(self._line("end", result))
         self._ended = True
 
     def fail(self, error: Exception) -> None:
@@ -67,18 +72,24 @@ class RecordWriter:
             if isinstance(error, Exception) and not isinstance(error, OSError) and not self._ended:
                 self.fail(error)
 
-    def _write(self, kind: str, content: Mapping[str, Any]) -> None:
+    def _line(self, kind: str, content: Mapping[str, Any]) -> bytes:
         entry = {"kind": kind, **content}
         self._checksum = checksum(entry, self._checksum)
-        line = (json.dumps({**entry, "crc32": self._checksum}) + "\n").encode()
+        return (json.dumps({**entry, "crc32": self._checksum}) + "\n").encode()
+
+    def _write(self, lines: bytes) -> None:
+        if self._is_torn:
+            raise OSError(self._failure("a line before this one could not be written"))
+        self._is_torn = True
         try:
             # An unbuffered write to a disk that is almost full writes a part without an error.
-            written = self._file.write(line)
+            written = self._file.write(lines)
             os.fsync(self._file.fileno())
         except OSError as error:
             raise OSError(self._failure(explain(error))) from error
-        if written < len(line):
+        if written < len(lines):
             raise OSError(self._failure("the disk is full"))
+        self._is_torn = False
 
     def _failure(self, cause: object) -> str:
         return (

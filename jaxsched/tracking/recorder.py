@@ -12,7 +12,7 @@ from typing import Any
 from jaxsched.data import Dataset, Source
 from jaxsched.experiment import Experiment, describe, misfits
 from jaxsched.plan import Plan
-from jaxsched.tracking.environment import environment, peak_memory
+from jaxsched.tracking.devices import environment, peak_memory
 from jaxsched.tracking.record_writer import RecordWriter
 from jaxsched.tracking.records import Run
 from jaxsched.train import (
@@ -98,6 +98,9 @@ def record_run(
         "initial_layers": initial_layers(program, seed) if experiment.weight_norms else None,
         "resumed_at": start.step if start else None,
     }
+    taken = start.pretrained if start else program.pretrained and program.pretrained.origin
+    if taken is not None:
+        header["pretrained"] = taken
     if at_once > 1:
         header["at_once"] = {"way": "devices", "size": at_once}
     with contextlib.ExitStack() as stack:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxsched.metric import Metric
 from jaxsched.output import require_file_name
 from jaxsched.text import visible
-from jaxsched.tracking.fields import check_fields
+from jaxsched.tracking.fields import IMAGE_METRICS, check_fields
+from jaxsched.tracking.known_metrics import metric_of
 
 FAILED = "failed"
 # The number of the records' format. Those before 2 have neither a number nor checksums.
@@ -26,8 +28,9 @@ class Record:
 
     Attributes:
         header: the experiment's name, digest and config, the seed, the fingerprint of the data, the
-            source text and the environment.
-        evaluations: the rows, in order; see `jaxsched.train.Evaluation`.
+            metrics, the source text and the environment.
+        evaluations: the rows, in order; see `jaxsched.train.Evaluation`. A number that is not
+            finite is text, such as "nan", because JSON has none.
         end: the status and the reason; None when the run was cut off.
     """
 
@@ -39,6 +42,28 @@ class Record:
     def name(self) -> str:
         """The experiment's name."""
         return self.header["name"]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of metrics that its evaluations have, such as `test_loss`."""
+        found = dict.fromkeys(column for row in self.evaluations for column in row)
+        return tuple(column for column in found if self.metric(column) is not None)
+
+    @property
+    def main_column(self) -> str:
+        """The column by which its experiment is judged unless a study says otherwise.
+
+        If the header names no main metric, it is the first one on test examples that is no loss.
+        """
+        if "metrics" not in self.header or "main_metric" in self.header:
+            return f"test_{self.header.get('main_metric', 'accuracy')}"
+        on_test = [column for column in self.columns if column.startswith("test_")] or self.columns
+        others = [column for column in on_test if not column.endswith("loss")]
+        return (others or [*on_test, "test_loss"])[0]
+
+    def metric(self, column: str) -> Metric | None:
+        """Returns the metric of a column, under the column's name; None if it is none's."""
+        return metric_of(column, self.header.get("metrics", IMAGE_METRICS))
 
     @property
     def status(self) -> str | None:
@@ -66,7 +91,7 @@ def refuse_finished(path: Path) -> None:
     if is_complete(path):
         raise FileExistsError(
             f"{path} holds a finished run; move it away, with the folder {path.stem} beside it, "
-            "to run the experiment again, or write to another --workdir."
+            "to run the experiment again, or use another workdir."
         )
 
 
@@ -193,7 +218,7 @@ def _require_fields(path: Path, lines: Sequence[_Line]) -> None:
     step = 0
     for line in lines:
         try:
-            check_fields(line.content["kind"], line.content)
+            check_fields(line.content["kind"], line.content, lines[0].content)
             if line.content["kind"] == "evaluation":
                 if line.content["step"] <= step:
                     raise ValueError(f"expected a step after {step}, got {line.content['step']}")

@@ -23,6 +23,8 @@ from jaxsched.train.distributed.processes import is_main as is_main
 from jaxsched.train.distributed.processes import split_cpu as split_cpu
 from jaxsched.train.ensemble import evaluate_ensemble as evaluate_ensemble
 from jaxsched.train.evaluation import Evaluation as Evaluation
+from jaxsched.train.loading.trained_run import TrainedRun as TrainedRun
+from jaxsched.train.loading.trained_run import load_run as load_run
 from jaxsched.train.loop import Outcome as Outcome
 from jaxsched.train.loop import train as train
 from jaxsched.train.population.members import Member as Member

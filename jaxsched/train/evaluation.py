@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from jaxsched.experiment.serialize import describe
-from jaxsched.optim.hyperparams import hyperparams, scaled_learning_rate
+from jaxsched.optim.hyperparams import known_hyperparams, scaled_learning_rate
 from jaxsched.plan import Plan
 from jaxsched.tasks import MetricSums
 from jaxsched.train.step.state import TrainState
@@ -144,7 +144,7 @@ def make_row(
     # One transfer for all of them.
     settings, abel, plateau, noise, step = jax.device_get(
         (
-            hyperparams(state.opt_state),
+            known_hyperparams(state.opt_state),
             find_states(state.opt_state, ScaleByAbelState),
             find_states(state.opt_state, ScaleByPlateauState),
             [gradient_noise(estimate) for estimate in estimates],

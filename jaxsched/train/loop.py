@@ -235,6 +235,7 @@ class _Run:
         begin, average = time.perf_counter(), None
         if num_averaged(self.run_state.state.opt_state):
             average = jax.block_until_ready(self._recompute_average())
+            self._change(averaged_stats=average["batch_stats"])
         self._add(train_seconds=time.perf_counter() - begin)
         return average
 
@@ -363,7 +364,7 @@ class _Run:
             plan=self.run_state.plan,
         )
         self.step += count
-        self._change(state=state, sums=sums)
+        self._change(state=state, sums=sums, averaged_stats=None)
         if self._profile is not None:
             self._profile.after(self.step, sums)
 

@@ -21,8 +21,12 @@ def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Pa
     While nothing is in the mean, it returns `params`. The average is found in any chain, however
     nested; the averages of several groups of parameters, as under `optax.partition`, make one tree.
     Parameters that a mask kept from averaging are returned as they are, and so is what is no real
-    or complex number, such as a counter, a random key or a module's function. The state of an
-    `nnx.Optimizer` is read as it stands. Works under `jit`.
+    or complex number, such as a counter, a random key or a module's function. Works under `jit`.
+
+    Flax NNX and Equinox: give the state of an `nnx.Optimizer` as it stands, and for the parameters
+    those alone (`nnx.state(model, nnx.Param)`, `eqx.filter(model, eqx.is_inexact_array)`) or the
+    whole model. Of a whole model there comes another, with the average in it and all else, such as
+    batch-norm statistics, as it is; the given one stays.
 
     Args:
         opt_state: the state of any Optax optimizer with an `average_params` or `swag` in it.
@@ -32,8 +36,8 @@ def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Pa
         The mean, with the structure, shapes and dtypes of `params`.
 
     Raises:
-        ValueError: if the state holds no average, or more than one of the same parameters, or the
-            average is followed by transformations that change the updates.
+        ValueError: if the state holds no average, one of other parameters, or more than one of the
+            same, or the average is followed by transformations that change the updates.
 
     Warns:
         UserWarning: if the mean is not finite; not under `jit`.
@@ -44,6 +48,31 @@ def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Pa
         >>> w = jnp.array([1.0, 2.0])
         >>> js.averaged_params(tx.init(w), w)
         Array([1., 2.], dtype=float32)
+
+        The same with Flax NNX, and with Equinox:
+
+        >>> from flax import nnx
+        >>> tx = optax.chain(optax.sgd(1.0), js.average_params(lambda step: True))
+        >>> model = nnx.Linear(2, 1, kernel_init=nnx.initializers.ones, rngs=nnx.Rngs(0))
+        >>> optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
+        >>> for _ in range(3):
+        ...     gradients = nnx.grad(lambda model: model(w).sum())(model)
+        ...     _ = optimizer.update(model, gradients)
+        >>> averaged = js.averaged_params(optimizer.opt_state, model)  # another nnx.Linear
+        >>> float(model(w)[0]), float(averaged(w)[0])
+        (-15.0, -9.0)
+
+        >>> import equinox as eqx, jax
+        >>> model = eqx.nn.Linear(2, 1, key=jax.random.key(0))
+        >>> state = tx.init(eqx.filter(model, eqx.is_inexact_array))
+        >>> for _ in range(3):
+        ...     gradients = eqx.filter_grad(lambda model: model(w).sum())(model)
+        ...     params = eqx.filter(model, eqx.is_inexact_array)
+        ...     updates, state = tx.update(gradients, state, params)
+        ...     model = eqx.apply_updates(model, updates)
+        >>> averaged = js.averaged_params(state, model)  # another eqx.nn.Linear
+        >>> round(float(averaged(w)[0] - model(w)[0]), 4)
+        6.0
     """
     found = find_states(opt_state, AverageParamsState)
     if not found:
@@ -75,6 +104,7 @@ def read_means(
             )
         if held and is_inexact(current):
             ((mean, num_averaged),) = held
+            _require_same_shape(mean, current, path, name)
             means[jax.tree_util.keystr(path)] = mean
             mean = jnp.asarray(mean).astype(jnp.result_type(current))
             current = jnp.where(num_averaged > 0, mean, current)
@@ -87,11 +117,14 @@ def _in_places_of(mean: optax.Params, leaves: Sequence[tuple[Any, Any]], name: s
     """Returns the mean's part for each leaf of the parameters, which come with their paths.
 
     A masked node may stand for a whole subtree, and one stands for a leaf that the mean knows not,
-    such as a function in a module. The places are compared rather than the containers, because
-    NNX's variables and Linen's boxes may be around the one and not around the other.
+    such as a function in a module. The names on the way are compared rather than the containers:
+    NNX's variables and Linen's boxes may be around the one and not around the other, and NNX's
+    optimizer keeps the attributes of a module as entries of a dictionary.
     """
-    held = dict(jax.tree_util.tree_leaves_with_path(mean, is_leaf=_is_masked))
-    starts = [[path[:n] for n in range(len(path), -1, -1)] for path, _ in leaves]
+    parts = jax.tree_util.tree_leaves_with_path(mean, is_leaf=_is_masked)
+    held = {_names(path): part for path, part in parts}
+    places = [_names(path) for path, _ in leaves]
+    starts = [[place[:n] for n in range(len(place), -1, -1)] for place in places]
     found = [next((start for start in each if start in held), None) for each in starts]
     if {place for place, part in held.items() if not _is_masked(part)} <= set(found):
         return [optax.MaskedNode() if place is None else held[place] for place in found]
@@ -101,6 +134,22 @@ def _in_places_of(mean: optax.Params, leaves: Sequence[tuple[Any, Any]], name: s
         f"{name} needs the parameters that the average was made of, got {len(leaves)} arrays where "
         f"the state has {len(held)}; give it the params of the same optimizer."
     )
+
+
+def _names(path: jax.tree_util.KeyPath) -> tuple[str, ...]:
+    """Returns the names on the way to a leaf, the same for an attribute and for an entry."""
+    return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
+
+
+def _require_same_shape(mean: Any, current: Any, path: jax.tree_util.KeyPath, name: str) -> None:
+    """Raises `ValueError` if a mean is not of this parameter: the two would be broadcast."""
+    if jnp.shape(mean) != jnp.shape(current):
+        place = jax.tree_util.keystr(path) or "the parameters"
+        raise ValueError(
+            f"{name} needs the parameters that the average was made of, got {jnp.shape(current)} "
+            f"at {place} where the state has {jnp.shape(mean)}; give it the params of the same "
+            "optimizer."
+        )
 
 
 def _is_masked(node: object) -> bool:

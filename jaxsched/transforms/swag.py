@@ -181,7 +181,7 @@ def sample_swag(
 
     Args:
         opt_state: the state of any Optax optimizer with a `swag` in it.
-        params: the current parameters.
+        params: the current parameters, or the whole model of NNX or Equinox with them.
         key: the random key; the same key gives the same sample.
         scale: the factor of the standard deviation; 1 is the paper's. The authors' code multiplies
             the covariance and has no ½, so that its scale 0.5 is 1 here; it also divides by

@@ -94,7 +94,7 @@ def test_schedules_are_as_simple_as_written_by_hand():
     assert cosine.lr.parts[0] == js.Cosine(0.1, 200.0)
     assert growth.parts == (js.Constant(1.0), js.Constant(2.0))
     assert half == pytest.approx(100, abs=1e-4)  # a cosine is at half of its peak half-way
-    assert eval(repr(cosine.lr), {"Cosine": js.Cosine}) == cosine.lr
+    assert eval(repr(cosine.lr), {name: getattr(js, name) for name in js.__all__}) == cosine.lr
 
 
 # --- The noise at every update ---------------------------------------------------------------

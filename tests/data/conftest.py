@@ -21,7 +21,7 @@ def assert_workers_read_the_same():
                 seed=0,
                 workers=workers,
             ) as reader:
-                read.append(np.concatenate([images for images, _ in reader]))
+                read.append(np.concatenate([part for part, *_ in reader]))
         np.testing.assert_array_equal(*read)
 
     return check

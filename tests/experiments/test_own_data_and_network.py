@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+from jaxsched.cli.train import TrainOptions
+
+from jaxsched.cli.options import ExperimentCommand
 from jaxsched.experiment import Experiment, describe
 from jaxsched.experiment.files import load_value
 
@@ -15,4 +19,13 @@ def test_it_reaches_its_accuracy(load_experiment):
 def test_it_is_a_config():
     experiment = load_value(PATH, "experiment", Experiment)
     assert experiment.name == PATH.stem
-    assert describe(experiment)["model"]["width"] == 64
+    assert describe(experiment)["model"]["module"]["width"] == 64
+
+
+def test_the_command_sets_the_module_s_fields_and_its_help_names_them(capsys):
+    command = ExperimentCommand(PATH)
+    options = command.parse(["--model.module.width", "8"], TrainOptions, "train")
+    assert options.experiment.task.model.module.width == 8
+    with pytest.raises(SystemExit):
+        command.parse(["--help"], TrainOptions, "train")
+    assert "--model.module.width" in capsys.readouterr().out

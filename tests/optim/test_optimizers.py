@@ -57,6 +57,41 @@ def test_coupling_of_weight_decay_and_learning_rate(coupling):
     np.testing.assert_allclose(ours, COUPLINGS[coupling], atol=1e-5)
 
 
+@pytest.mark.parametrize("optimizer", [js.SGD, js.Adam, js.AdamW])
+def test_a_decay_of_kernels_spares_biases_scales_and_embeddings(optimizer):
+    """Without a gradient only the decay moves weights: w = 1 becomes 1 − lr · wd."""
+    shapes = {
+        "embed": {"embedding": (4, 2)},
+        "attention": {"kernel": (2, 2, 1), "bias": (2, 1)},  # one bias a head
+        "norm": {"scale": (2,)},
+        "embedding": {"kernel": (2, 2)},  # a kernel, whatever its layer is called
+    }
+    params = jax.tree.map(jnp.ones, shapes, is_leaf=lambda node: isinstance(node, tuple))
+    spec = optimizer(0.5, weight_decay=0.5, coupling="independent", decay_mask="kernels")
+    tx = spec.transformation(PLAN)
+    updates, state = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    moved = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): float(leaf.ravel()[0])
+        for path, leaf in jax.tree.leaves_with_path(updates)
+        if jnp.any(leaf != 0)
+    }
+    assert moved == {"attention/kernel": -0.5, "embedding/kernel": -0.5}
+    assert float(js.hyperparams(state)["weight_decay"]) == 0.5
+
+
+def test_a_decay_of_kernels_knows_the_names_of_flax_nnx():
+    from flax import nnx
+
+    tx = js.SGD(0.5, weight_decay=0.5, decay_mask="kernels").transformation(PLAN)
+    for layer, moves in (
+        (nnx.Embed(4, 2, rngs=nnx.Rngs(0)), 0),
+        (nnx.Conv(1, 2, 3, rngs=nnx.Rngs(0)), 1),
+    ):
+        params = nnx.state(layer, nnx.Param)
+        updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+        assert sum(bool(leaf.any()) for leaf in jax.tree.leaves(updates)) == moves
+
+
 def test_all_three_schedules_against_float64():
     lr = js.OneCycle(0.2, duration=20)
     momentum = lr.momentum(0.95, 0.8)

@@ -153,7 +153,7 @@ def old_record(lines, *, header=None, row=None, end=None):
         ({"header": {"name": "absent"}}, "line 1: expected name as text, got nothing"),
         ({"header": {"seed": "3"}}, "line 1: expected seed as a whole number .*, got 3"),
         ({"header": {"seed": None}}, "expected seed as a whole number of at least 0, got None"),
-        ({"header": {"config": []}}, "expected config as an experiment with an optimizer"),
+        ({"header": {"config": []}}, "expected config as an object"),
         ({"header": {"started": "yesterday"}}, "expected started as a time such as 2026"),
         ({"header": {"environment": {"packages": 3}}}, "expected environment as an object with"),
         ({"row": {"test_accuracy": "absent"}}, "line 3: expected test_accuracy as a number"),

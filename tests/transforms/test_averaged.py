@@ -279,6 +279,9 @@ def test_parameters_of_another_tree_are_refused():
     for other in ({"weight": jnp.ones(3)}, {"kernel": jnp.ones((3, 4))}):
         with pytest.raises(ValueError, match="got 1 arrays where the state has 2"):
             js.averaged_params(state, other)
+    # As many, which would be broadcast in their order.
+    with pytest.raises(ValueError, match=r"got \(3, 4\) at \['a'\] where the state has \(4,\)"):
+        js.averaged_params(state, {"a": jnp.ones((3, 4)), "b": jnp.ones(4)})
 
 
 def test_module_with_functions_is_read_whole():

@@ -88,6 +88,10 @@ class Options:
 class Process:
     """A contestant in its own process.
 
+    Args:
+        job: the job that it measures.
+        kind: the scripts of its contestants are KIND_jax.py and KIND_torch.py.
+
     Attributes:
         job: the job that it measures.
         facts: its answer when it was ready.
@@ -95,8 +99,8 @@ class Process:
         peak_bytes: its peak memory, known once it has ended.
     """
 
-    def __init__(self, job: Job):
-        script = HERE / f"throughput_{'torch' if 'torch' in job.contestant else 'jax'}.py"
+    def __init__(self, job: Job, kind: str):
+        script = HERE / f"{kind}_{'torch' if 'torch' in job.contestant else 'jax'}.py"
         self.job = job
         self.seconds: list[float] = []
         self._process = subprocess.Popen(
@@ -131,9 +135,9 @@ class Process:
         return json.loads(line)
 
 
-def measure(jobs: list[Job], rounds: int) -> list[dict[str, Any]]:
+def measure(jobs: list[Job], rounds: int, kind: str = "throughput") -> list[dict[str, Any]]:
     """Measures the jobs, a row for each: they start one after another, then take turns."""
-    processes = [Process(job) for job in jobs]
+    processes = [Process(job, kind) for job in jobs]
     counts = {process.job.contestant: process.facts["parameters"] for process in processes}
     assert len(set(counts.values())) == 1, f"the networks differ in their parameters: {counts}"
     for _ in range(rounds):
@@ -201,6 +205,12 @@ def main(options: Options) -> None:
         console.print(f"measuring {network} …")
         rows += measure(options.jobs(network), options.rounds)
     console.print(table(rows))
+    device = re.sub(r"\W+", "_", rows[0]["device"].lower())
+    console.print(write(rows, f"{device}_{options.precision}"))
+
+
+def write(rows: list[dict[str, Any]], name: str) -> Path:
+    """Writes the rows with everything they were made with; returns the path in the repository."""
     made_with = {
         "command": shlex.join(["python", *sys.argv]),
         "variables": {
@@ -209,12 +219,11 @@ def main(options: Options) -> None:
             if name in ("GLIBC_TUNABLES", "XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "OMP_NUM_THREADS")
         },
     }
-    device = re.sub(r"\W+", "_", rows[0]["device"].lower())
-    path = HERE.parents[1] / "results" / "throughput" / f"{device}_{options.precision}.jsonl"
+    path = HERE.parents[1] / "results" / "throughput" / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({**found, **made_with}) + "\n" for found in rows]
     path.write_text("".join(lines), encoding="utf-8")
-    console.print(path.relative_to(HERE.parents[2]))
+    return path.relative_to(HERE.parents[2])
 
 
 if __name__ == "__main__":

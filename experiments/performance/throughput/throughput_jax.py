@@ -114,7 +114,7 @@ def plain_flax(job: Job) -> Contestant:
     return Contestant(steps, _facts(job, state.params, num_devices=1), _device_memory)
 
 
-def program(job: Job, **fields: Any) -> Contestant:
+def program(job: Job, augment: Augment, **fields: Any) -> Contestant:
     """Prepares an experiment's `Program`: many updates a dispatch, batches gathered on device."""
     entry = NETWORKS[job.network]
     updates = 64 if entry.image_size == 32 else 4  # an epoch of the data set, and a dispatch
@@ -125,6 +125,7 @@ def program(job: Job, **fields: Any) -> Contestant:
             data=Synthetic(
                 updates * job.batch_size, image_size=entry.image_size, num_classes=entry.num_classes
             ),
+            augment=augment,
         ),
         phases=(js.Phase(epochs=1000, batch_size=job.batch_size),),
         precision=job.precision,  # pyright: ignore[reportArgumentType]
@@ -147,12 +148,12 @@ def program(job: Job, **fields: Any) -> Contestant:
 
 def bare(job: Job) -> Contestant:
     """Prepares jaxsched with the same task: constant hyper-parameters, no augmentation."""
-    return program(job, optimizer=_BARE, augment=Augment(pad=0, flip=False))
+    return program(job, Augment(pad=0, flip=False), optimizer=_BARE)
 
 
 def everything(job: Job) -> Contestant:
     """Prepares jaxsched with all hyper-parameters scheduled, every transform and augmentation."""
-    return program(job, optimizer=EVERYTHING, weight_norms=True)
+    return program(job, Augment(), optimizer=EVERYTHING, weight_norms=True)
 
 
 def train_flop(job: Job) -> int:

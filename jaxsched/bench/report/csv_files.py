@@ -7,34 +7,32 @@ from typing import Any
 
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import first_at_target
+from jaxsched.bench.study.target import Target
+from jaxsched.bench.values import final_value
+from jaxsched.metric import COLUMN_PREFIXES
 from jaxsched.output import replacing
 from jaxsched.tracking.records import Record
 
 _NAMES = ("study", "experiment", "seed")
-_RUN = (
-    "status", "reason", "target", "steps_to_target", "examples_to_target",
-    "train_seconds_to_target", "final_test_accuracy", "final_averaged_test_accuracy", "steps",
-    "examples", "train_seconds", "evaluation_seconds", "planned_steps", "compile_seconds",
-    "images_per_second", "process_peak_bytes", "device_peak_bytes", "device", "num_devices",
-    "processor", "jax", "commit", "digest", "started",
-)  # fmt: skip
-_EVALUATION = (
-    "step", "examples", "epoch", "train_seconds", "evaluation_seconds", "batch_size",
-    "learning_rate", "momentum", "weight_decay", "train_loss", "train_accuracy", "test_loss",
-    "test_accuracy", "averaged_test_loss", "averaged_test_accuracy", "squared_norm",
-)  # fmt: skip
+# Those of a run that every study has; the others only if a record has them.
+_ALWAYS = ("status", "reason", "target", "steps_to_target", "steps", "digest", "started")
+_HYPERPARAMETERS = ("batch_size", "learning_rate", "momentum", "weight_decay")
+_TIMES = ("step", "examples", "epoch", "train_seconds", "evaluation_seconds")
 
 
 def write_runs(results: Results, path: Path) -> None:
     """Writes a row for each run that ended. A value that the record lacks is an empty cell.
 
+    A column that no record has a value for is left out. METRIC stands for the study's metric, such
+    as `test_accuracy`.
+
     Columns:
         study, experiment, seed: which run it is.
         status, reason: finished, stopped, diverged or failed, and the reason.
-        target: the test accuracy to reach, a share.
+        target: the value to reach.
         steps_to_target, examples_to_target, train_seconds_to_target: the values at the first
             evaluation that reached the target; empty if the run missed it.
-        final_test_accuracy, final_averaged_test_accuracy: the last evaluation's accuracy, shares.
+        final_METRIC, final_averaged_METRIC: the last evaluation's value.
         steps, examples, train_seconds, evaluation_seconds: the values at the last evaluation.
         planned_steps: the updates planned; not equal to `steps` if the run diverged or its batch
             size grew during the run.
@@ -49,8 +47,11 @@ def write_runs(results: Results, path: Path) -> None:
         results: the study's results.
         path: the file to write; an existing one is replaced.
     """
-    rows = ({**_names(results, r), **_run(r, results.target.accuracy)} for r in results.records)
-    _write(path, (*_NAMES, *_RUN), rows)
+    rows = [{**_names(results, r), **_run(r, results.target)} for r in results.records]
+    recorded = {name for row in rows for name, value in row.items() if value is not None}
+    always = {*_NAMES, *_ALWAYS, f"final_{results.metric.name}"}
+    columns = [name for name in rows[0] if name in recorded | always]
+    _write(path, columns, rows)
 
 
 def write_evaluations(results: Results, path: Path) -> None:
@@ -58,23 +59,44 @@ def write_evaluations(results: Results, path: Path) -> None:
 
     Columns:
         study, experiment, seed: which run it is.
-        the others: the fields of `jaxsched.train.Evaluation` that are numbers.
+        the others: the columns of the records that are numbers; those of metrics come after those
+            of times and hyper-parameters.
 
     Args:
         results: the study's results.
         path: the file to write; an existing one is replaced.
     """
     rows = (
-        {**_names(results, record), **{column: row.get(column) for column in _EVALUATION}}
+        {**_names(results, record), **row}
         for record in results.records
         for row in record.evaluations
     )
-    _write(path, (*_NAMES, *_EVALUATION), rows)
+    _write(path, [*_NAMES, *_evaluation_columns(results)], rows)
+
+
+def _evaluation_columns(results: Results) -> list[str]:
+    """The columns of numbers that the records have, in a fixed order."""
+    columns = dict.fromkeys(column for record in results.records for column in record.columns)
+    metrics = sorted(columns, key=_place)
+    found = {
+        name: None
+        for record in results.records
+        for row in record.evaluations
+        for name, value in row.items()
+        if isinstance(value, int | float) or (value is not None and name in metrics)
+    }
+    ordered = dict.fromkeys([*_TIMES, *_HYPERPARAMETERS, *metrics, *found])
+    return [name for name in ordered if name in found or name == "step"]
+
+
+def _place(column: str) -> int:
+    """Those of training come first, then those of test, then those of averaged weights."""
+    return next(n for n, prefix in enumerate(COLUMN_PREFIXES) if column.startswith(prefix))
 
 
 def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for row in rows:
             writer.writerow({column: _cell(value) for column, value in row.items()})
@@ -91,24 +113,35 @@ def _names(results: Results, record: Record) -> dict[str, Any]:
     return dict(zip(_NAMES, names, strict=True))
 
 
-def _run(record: Record, target: float) -> dict[str, Any]:
+def _run(record: Record, target: Target) -> dict[str, Any]:
     header, end = record.header, record.end or {}
     environment, memory = header.get("environment", {}), end.get("peak_memory", {})
     at_target = first_at_target(record, target) or {}
     last = record.evaluations[-1] if record.evaluations else {}
-    renamed = {
-        "target": target,
-        "final_test_accuracy": last.get("test_accuracy"),
-        "final_averaged_test_accuracy": last.get("averaged_test_accuracy"),
+    column = target.metric.name
+    return {
+        "status": end.get("status"),
+        "reason": end.get("reason"),
+        "target": target.value,
         "steps_to_target": at_target.get("step"),
         "examples_to_target": at_target.get("examples"),
         "train_seconds_to_target": at_target.get("train_seconds"),
+        f"final_{column}": final_value(record, column),
+        f"final_averaged_{column}": final_value(record, f"averaged_{column}"),
         "steps": last.get("step"),
+        "examples": last.get("examples"),
+        "train_seconds": last.get("train_seconds"),
+        "evaluation_seconds": last.get("evaluation_seconds"),
         "planned_steps": header.get("total_steps"),
+        "compile_seconds": header.get("compile_seconds"),
+        "images_per_second": end.get("images_per_second"),
         "process_peak_bytes": memory.get("process"),
         "device_peak_bytes": memory.get("device"),
+        "device": environment.get("device"),
+        "num_devices": environment.get("num_devices"),
+        "processor": environment.get("processor"),
         "jax": environment.get("packages", {}).get("jax"),
+        "commit": environment.get("commit"),
+        "digest": header.get("digest"),
+        "started": header.get("started"),
     }
-    # The other columns have the same name in the record.
-    values = {**header, **environment, **last, **end, **renamed}
-    return {column: values.get(column) for column in _RUN}

@@ -3,14 +3,16 @@
 Imports no JAX.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast, get_args
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import TimeAxis
+from jaxsched.bench.values import value_of
 from jaxsched.tracking.records import Record
 
 # The axes of time and their labels.
@@ -32,7 +34,8 @@ class Curve:
 
     Attributes:
         n: the number of runs.
-        times: by axis of time, the median time over seeds at each evaluation.
+        times: by axis of time, as far as it was recorded, the median time over seeds at each
+            evaluation.
         low: the lower quartile over seeds at each evaluation.
         median: the median over seeds at each evaluation.
         high: the upper quartile over seeds at each evaluation.
@@ -80,6 +83,7 @@ def curve_of(records: Sequence[Record], value: Value) -> Curve | None:
     times: dict[TimeAxis, tuple[float, ...]] = {
         time_axis: _quartiles([[row[time_axis] for row in rows] for rows in marks])[1]
         for time_axis in TIME_AXES
+        if all(time_axis in row for rows in marks for row in rows)
     }
     return Curve(len(runs), times, low, median, high)
 
@@ -90,26 +94,23 @@ def _quartiles(values: Sequence[Sequence[Any]]) -> list[tuple[float, ...]]:
     return [tuple(quartile.tolist()) for quartile in quartiles]
 
 
-def lowest_accuracy(results: Results) -> float:
-    """Returns the accuracy at which the accuracy axis of a plot should begin.
+def worst_shown(results: Results) -> float:
+    """Returns the value at which a plot of the study's metric should begin, at its worse end.
 
-    It is the lowest of the target and of each experiment's medians after the first quarter of its
-    evaluations. The first quarter starts at chance level and would flatten all the rest.
+    It is the worst of the target and of each experiment's medians after the first quarter of its
+    evaluations, or at least after the first one. They start at chance level and would flatten all
+    the rest.
     """
-    lowest = results.target.accuracy
-    for name in results.manifest.names:
-        curve = curve_of(results.runs_of(name), column("test_accuracy"))
-        if curve is not None:
-            lowest = min(lowest, *curve.median[len(curve.median) // 4 :])
-    return lowest
+    worst = min if results.metric.better == "higher" else max
+    value = column(results.metric.name)
+    curves = [curve_of(results.runs_of(name), value) for name in results.manifest.names]
+    medians = [curve.median for curve in curves if curve is not None]
+    later = [values[max(1, len(values) // 4) :] for values in medians]
+    # Unless no experiment has a second evaluation.
+    shown = later if any(later) else medians
+    return worst([results.target.value, *(v for values in shown for v in values)])
 
 
 def column(name: str) -> Value:
     """Returns a function that reads this column from a row; None if it is not a finite number."""
-
-    def value(row: Mapping[str, Any]) -> float | None:
-        found = row.get(name)
-        # A number that is not finite is text in a record, such as "inf".
-        return None if isinstance(found, str) else cast("float | None", found)
-
-    return value
+    return functools.partial(value_of, column=name)

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from jaxsched.bench.report.csv_files import write_evaluations, write_runs
 from jaxsched.bench.report.page import write_page
-from jaxsched.bench.report.plots import draw_accuracy
+from jaxsched.bench.report.plots import draw_metric
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.report.tables import markdown_table, terminal_table, write_json
 from jaxsched.output import make_folder, write_text
@@ -15,8 +15,8 @@ from jaxsched.output import make_folder, write_text
 def write_report(results: Results, folder: Path) -> Table:
     """Writes a study's report: a page, a plot, tables and CSV files.
 
-    The files are `report.html`, `accuracy.png`, `summary.md`, `summary.json`, `runs.csv` and
-    `evaluations.csv`. Existing ones are replaced, each as a whole.
+    The files are `report.html`, `summary.md`, `summary.json`, `runs.csv`, `evaluations.csv` and a
+    plot of the metric, such as `accuracy.png`. Existing ones are replaced, each as a whole.
 
     Args:
         results: the results of a study, of which some runs may be missing.
@@ -33,6 +33,6 @@ def write_report(results: Results, folder: Path) -> Table:
     write_text(folder / "summary.md", markdown_table(results))
     write_runs(results, folder / "runs.csv")
     write_evaluations(results, folder / "evaluations.csv")
-    draw_accuracy(results, folder / "accuracy.png")
+    draw_metric(results, folder / f"{results.metric.name.removeprefix('test_')}.png")
     write_page(results, folder / "report.html")
     return terminal_table(results)

@@ -10,22 +10,22 @@ from jaxsched.bench.statistics import (
     Comparison,
     PerformanceProfile,
     Summary,
+    TimeAxis,
     caveats,
-    compare_accuracy,
+    compare_final,
     compare_times,
     earliest_significant,
     median_interval,
     performance_profile,
+    recorded_axes,
     summarise,
     times_to_target,
 )
 from jaxsched.bench.study.find_records import find_records
-from jaxsched.bench.study.manifest import StudyManifest
+from jaxsched.bench.study.manifest import MANIFEST_FILE, RECORDS_FOLDER, StudyManifest
 from jaxsched.bench.study.target import Target, resolve_target
-from jaxsched.tracking.records import Record
-
-MANIFEST_FILE = "study.json"
-RECORDS_FOLDER = "records"
+from jaxsched.metric import Metric
+from jaxsched.tracking.records import FAILED, Record
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ class Results:
     Attributes:
         manifest: the study's manifest.
         records: the records of its runs that ended, in the study's order.
-        target: the accuracy to reach, with its origin.
+        target: the value to reach, with its metric and origin.
+        time_axes: the axes of time that all evaluations have.
         summaries: one for each experiment.
-        by_accuracy: each experiment's final accuracy compared with the baseline's.
+        by_final: the metric's final values of each experiment compared with the baseline's.
         by_steps: each experiment's updates to the target compared with the baseline's.
-        significantly_above: by name, the first evaluation from which on the mean over seeds is
-            significantly above the target; experiments without one are left out.
+        significantly_better: by name, the first evaluation from which on the mean over seeds is
+            significantly better than the target; experiments without one are left out.
         profile: the performance profile over the target and the further targets, from the median
             number of updates; None if there is only one target.
         caveats: what a reader must know before the numbers.
@@ -49,12 +50,18 @@ class Results:
     manifest: StudyManifest
     records: tuple[Record, ...]
     target: Target
+    time_axes: tuple[TimeAxis, ...]
     summaries: tuple[Summary, ...]
-    by_accuracy: tuple[Comparison, ...]
+    by_final: tuple[Comparison, ...]
     by_steps: tuple[Comparison, ...]
-    significantly_above: Mapping[str, Mapping[str, Any]]
+    significantly_better: Mapping[str, Mapping[str, Any]]
     profile: PerformanceProfile | None
     caveats: tuple[str, ...]
+
+    @property
+    def metric(self) -> Metric:
+        """What is to reach the target, under the name of its column."""
+        return self.target.metric
 
     def runs_of(self, name: str) -> list[Record]:
         """Returns the records of one experiment."""
@@ -73,7 +80,8 @@ class Results:
             cautions: those about the records' files, see `find_records`; they become caveats.
 
         Raises:
-            ValueError: if none of the study's runs has finished, or none of the target's baseline.
+            ValueError: if none of the study's runs has finished, or none of the target's baseline,
+                or if a run did not measure the study's metric.
         """
         # Of two records of one run the later wins: one that came to its end, not one that died.
         ended = sorted((r for r in records if r.is_result), key=lambda r: r.is_complete)
@@ -86,16 +94,20 @@ class Results:
                 f"{len(records)} that were read; run `jaxsched bench` on its file first."
                 f"{''.join(f' {caution}' for caution in cautions)}"
             )
-        target = resolve_target(manifest.target, results)
+        for record in results:
+            _require_metric(record, manifest.metric)
+        target = resolve_target(manifest.target, manifest.metric, results)
+        further = [Target(value, manifest.metric) for value in manifest.further_targets]
         return cls(
             manifest=manifest,
             records=results,
             target=target,
-            summaries=tuple(summarise(results, target.accuracy)),
-            by_accuracy=tuple(compare_accuracy(results, manifest.baseline)),
-            by_steps=tuple(compare_times(results, manifest.baseline, target.accuracy, "step")),
-            significantly_above=_significantly_above(results, target.accuracy),
-            profile=_profile(results, (target.accuracy, *manifest.further_targets)),
+            time_axes=recorded_axes(results),
+            summaries=tuple(summarise(results, target)),
+            by_final=tuple(compare_final(results, manifest.baseline, manifest.metric.name)),
+            by_steps=tuple(compare_times(results, manifest.baseline, target, "step")),
+            significantly_better=_significantly_better(results, target),
+            profile=_profile(results, (target, *further)),
             caveats=(*cautions, *caveats(manifest, results, target)),
         )
 
@@ -144,17 +156,36 @@ def _by_name(records: Sequence[Record]) -> dict[str, list[Record]]:
     return {name: [record for record in records if record.name == name] for name in names}
 
 
-def _significantly_above(records: Sequence[Record], target: float) -> dict[str, Mapping[str, Any]]:
+def _require_metric(record: Record, metric: Metric) -> None:
+    """Refuses a run that did not measure the study's metric, or in the other direction.
+
+    One that died before it measured anything counts as a miss.
+    """
+    has_died = record.status in ("diverged", FAILED)
+    is_missing = metric.name not in record.columns and not has_died
+    if record.evaluations and (is_missing or record.metric(metric.name) != metric):
+        found = [record.metric(column) for column in record.columns]
+        shown = ", ".join(f"{metric.name} ({metric.better})" for metric in found if metric)
+        raise ValueError(
+            f"the study compares by {metric.name}, of which {metric.better} is better, but "
+            f"{record.name}, seed {record.header['seed']}, measured {shown or 'no metric'}; give "
+            "the study a metric that all of its runs measured, or leave this run out."
+        )
+
+
+def _significantly_better(
+    records: Sequence[Record], target: Target
+) -> dict[str, Mapping[str, Any]]:
     found = {name: earliest_significant(runs, target) for name, runs in _by_name(records).items()}
     return {name: row for name, row in found.items() if row is not None}
 
 
-def _profile(records: Sequence[Record], targets: Sequence[float]) -> PerformanceProfile | None:
+def _profile(records: Sequence[Record], targets: Sequence[Target]) -> PerformanceProfile | None:
     """The profile with the targets as tasks, since a study has one data set."""
     if len(targets) < 2:
         return None
 
-    def median(runs: Sequence[Record], target: float) -> float:
+    def median(runs: Sequence[Record], target: Target) -> float:
         value = median_interval(times_to_target(runs, target, "step")).value
         return math.inf if value is None else value
 

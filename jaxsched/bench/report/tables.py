@@ -9,12 +9,9 @@ from rich.text import Text
 
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import Comparison, Summary, p_in_words
+from jaxsched.metric import Metric
 from jaxsched.output import write_text
-from jaxsched.text import markdown_rows, markdown_text, mean_and_sd
-
-_COLUMNS = ("", "steps", "examples", "seconds", "reached", "final accuracy, %")
-_AVERAGED = "averaged, %"  # only if an experiment averages its weights
-_PUBLISHED = "published, %"  # only if a number is published
+from jaxsched.text import markdown_rows, markdown_text
 
 
 def terminal_table(results: Results) -> Table:
@@ -36,7 +33,7 @@ def markdown_table(results: Results) -> str:
         f"{markdown_text(_title(results))}\n",
         "".join(f"- {markdown_text(caveat)}\n" for caveat in results.caveats),
         markdown_summaries(results),
-        markdown_comparisons(results) if results.by_accuracy else "",
+        markdown_comparisons(results) if results.by_final else "",
     ]
     return "\n".join(part for part in parts if part)
 
@@ -55,14 +52,15 @@ def write_json(results: Results, path: Path) -> None:
     """Writes everything that is computed, unrounded: all fields of `Results` but the records."""
     content = {
         "study": results.manifest.name,
-        "target": results.target.accuracy,
+        "target": results.target.value,
+        "metric": dataclasses.asdict(results.metric),
         "origin": results.target.origin,
         "rows": [dataclasses.asdict(summary) for summary in results.summaries],
         "baseline": results.manifest.baseline,
-        "by_accuracy": [dataclasses.asdict(comparison) for comparison in results.by_accuracy],
+        "by_final": [dataclasses.asdict(comparison) for comparison in results.by_final],
         "by_steps": [dataclasses.asdict(comparison) for comparison in results.by_steps],
-        "significantly_above": {
-            name: row["step"] for name, row in results.significantly_above.items()
+        "significantly_better": {
+            name: row["step"] for name, row in results.significantly_better.items()
         },
         "profile": None if results.profile is None else dataclasses.asdict(results.profile),
         "caveats": results.caveats,
@@ -73,10 +71,7 @@ def write_json(results: Results, path: Path) -> None:
 def _title(results: Results) -> str:
     target = results.target
     origin = "" if target.origin == "set by hand" else f" ({target.origin})"
-    return (
-        f"{results.manifest.name}: median over seeds to reach "
-        f"{target.accuracy:.1%} test accuracy{origin}"
-    )
+    return f"{results.manifest.name}: median over seeds to reach {target.words}{origin}"
 
 
 def summary_cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]:
@@ -86,36 +81,51 @@ def summary_cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]
         results: the study's results.
         intervals: whether the median of steps is followed by its interval.
     """
-    summaries, published = results.summaries, results.manifest.published
-    rows = [_COLUMNS, *(_summary_row(summary, intervals) for summary in summaries)]
-    if any(summary.averaged_mean is not None for summary in summaries):
-        averaged = [_AVERAGED, *(mean_and_sd(s.averaged_mean, s.averaged_sd) for s in summaries)]
-        rows = [(*row, cell) for row, cell in zip(rows, averaged, strict=True)]
-    if published:
-        numbers = [published.get(summary.name) for summary in summaries]
-        texts = ["" if number is None else f"{100 * number.accuracy:.2f}" for number in numbers]
-        rows = [(*row, cell) for row, cell in zip(rows, [_PUBLISHED, *texts], strict=True)]
-    return rows
+    metric, published = results.metric, results.manifest.published
+    summaries = results.summaries
+    columns = {
+        "": [summary.name for summary in summaries],
+        "steps": [_steps(summary, intervals) for summary in summaries],
+        "examples": [_time(summary.examples, ",.0f") for summary in summaries],
+        "seconds": [_time(summary.seconds, ".1f") for summary in summaries],
+        "reached": [_reached(summary) for summary in summaries],
+        f"final {metric.noun}{metric.unit}": [
+            f"{metric.show_mean(s.final_mean, s.final_sd)} (n={s.final_n})" for s in summaries
+        ],
+        f"averaged{metric.unit}": [
+            metric.show_mean(s.averaged_mean, s.averaged_sd) for s in summaries
+        ],
+        f"published{metric.unit}": [
+            metric.show_mean(published[s.name].value, None) if s.name in published else ""
+            for s in summaries
+        ],
+    }
+    kept = {
+        "examples": "examples" in results.time_axes,
+        "seconds": "train_seconds" in results.time_axes,
+        f"averaged{metric.unit}": any(s.averaged_mean is not None for s in summaries),
+        f"published{metric.unit}": bool(published),
+    }
+    shown = {name: cells for name, cells in columns.items() if kept.get(name, True)}
+    return [tuple(shown), *zip(*shown.values(), strict=True)]
 
 
-def _summary_row(summary: Summary, intervals: bool) -> tuple[str, ...]:
-    def number(value: float | None, form: str) -> str:
-        return "missed" if value is None else format(value, form)
-
-    steps = number(summary.steps, ",.0f")
+def _steps(summary: Summary, intervals: bool) -> str:
+    steps = _time(summary.steps, ",.0f")
     if intervals and summary.steps_interval is not None and summary.steps is not None:
         low, high = (_bound(end, ",.0f") for end in summary.steps_interval)
         steps += f" [{low}, {high}]"
+    return steps
+
+
+def _reached(summary: Summary) -> str:
     died = {"diverged": summary.diverged, "failed": summary.failed}
     losses = "".join(f", {count} {how}" for how, count in died.items() if count)
-    return (
-        summary.name,
-        steps,
-        number(summary.examples, ",.0f"),
-        number(summary.seconds, ".1f"),
-        f"{summary.reached}/{summary.seeds}{losses}",
-        f"{mean_and_sd(summary.accuracy_mean, summary.accuracy_sd)} (n={summary.accuracy_n})",
-    )
+    return f"{summary.reached}/{summary.seeds}{losses}"
+
+
+def _time(value: float | None, form: str) -> str:
+    return "missed" if value is None else format(value, form)
 
 
 def _bound(value: float | None, form: str) -> str:
@@ -124,9 +134,10 @@ def _bound(value: float | None, form: str) -> str:
 
 def comparison_cells(results: Results) -> list[tuple[str, ...]]:
     """Returns the cells of the comparisons with the baseline: the heading, and the rows."""
+    metric = results.metric
     heading = (
         f"against {results.manifest.baseline}, by seed",
-        "final accuracy, points [95% interval]",
+        f"final {metric.noun}{', points' if metric.is_share else ''} [95% interval]",
         "d",
         "p (Holm)",
         "steps, ratio [95% interval]",
@@ -134,26 +145,27 @@ def comparison_cells(results: Results) -> list[tuple[str, ...]]:
     )
     rows = [
         (
-            accuracy.name,
-            _points(accuracy),
-            "" if accuracy.effect_size is None else f"{accuracy.effect_size:+.1f}",
-            _p_value(accuracy),
+            final.name,
+            _difference(final, metric),
+            "" if final.effect_size is None else f"{final.effect_size:+.1f}",
+            _p_value(final),
             _ratio(steps),
             _p_value(steps),
         )
-        for accuracy, steps in zip(results.by_accuracy, results.by_steps, strict=True)
+        for final, steps in zip(results.by_final, results.by_steps, strict=True)
     ]
     return [heading, *rows]
 
 
-def _points(comparison: Comparison) -> str:
-    """A difference of accuracies, in percentage points."""
+def _difference(comparison: Comparison, metric: Metric) -> str:
+    """A difference of final values; in percentage points if they are shares."""
     if comparison.estimate is None:
         return "none"
-    estimate = f"{100 * comparison.estimate:+.2f}"
+    estimate = metric.show_change(comparison.estimate)
     if comparison.low is None or comparison.high is None:
         return f"{estimate} (n={comparison.n})"
-    return f"{estimate} [{100 * comparison.low:+.2f}, {100 * comparison.high:+.2f}]"
+    low, high = map(metric.show_change, (comparison.low, comparison.high))
+    return f"{estimate} [{low}, {high}]"
 
 
 def _ratio(comparison: Comparison) -> str:

@@ -7,20 +7,15 @@ from typing import Any
 
 from jaxsched.bench.report.results import Results
 from jaxsched.extras import require_extra
+from jaxsched.metric import bare_name
 from jaxsched.output import make_folder, replacing
 from jaxsched.tracking.records import Record
 
 # TensorBoard reads any file with `tfevents` in its name. Ours has no time in it, so that a second
 # export replaces the file instead of adding one.
 _FILE = "events.out.tfevents.jaxsched"
-# The tag of each field of `Evaluation`. TensorBoard groups plots by the part before the slash.
+# The tag of each column that is no metric's. TensorBoard groups plots by the part before the slash.
 _TAGS = {
-    "test_accuracy": "accuracy/test",
-    "averaged_test_accuracy": "accuracy/test_averaged",
-    "train_accuracy": "accuracy/train",
-    "test_loss": "loss/test",
-    "averaged_test_loss": "loss/test_averaged",
-    "train_loss": "loss/train",
     "learning_rate": "hyperparameters/learning_rate",
     "momentum": "hyperparameters/momentum",
     "weight_decay": "hyperparameters/weight_decay",
@@ -77,19 +72,31 @@ def write_event_files(results: Results, folder: Path) -> None:
 
 def _points(record: Record, started: float) -> Iterator[dict[str, Any]]:
     """Yields an event for each evaluation."""
+    tags = {**_metric_tags(record), **_TAGS}
     for row in record.evaluations:
+        seconds = row.get("train_seconds", 0.0) + row.get("evaluation_seconds", 0.0)
         yield {
-            "wall_time": started + row["train_seconds"] + row["evaluation_seconds"],
+            "wall_time": started + seconds,
             "step": row["step"],
             "summary": {
                 "value": [
                     # A loss that is not finite is text in a record, such as "inf".
                     {"tag": tag, "simple_value": float(row[column])}
-                    for column, tag in _TAGS.items()
+                    for column, tag in tags.items()
                     if row.get(column) is not None
                 ]
             },
         }
+
+
+def _metric_tags(record: Record) -> dict[str, str]:
+    """The tags of metrics, such as "accuracy/test_averaged" for averaged_test_accuracy."""
+    return {
+        column: f"{name}/{prefix}{'_averaged' if column.startswith('averaged_') else ''}"
+        for column in record.columns
+        for name in [bare_name(column)]
+        for prefix in [column.removeprefix("averaged_").removesuffix(f"_{name}")]
+    }
 
 
 def _differing(records: Sequence[Record]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 from jaxsched.bench.statistics.time_to_target import first_at_target
 from jaxsched.bench.study.manifest import StudyManifest
 from jaxsched.bench.study.target import MedianBest, Target
+from jaxsched.bench.values import final_value
 from jaxsched.experiment.diff import differences
 from jaxsched.tracking.records import Record
 
@@ -27,10 +28,11 @@ def caveats(manifest: StudyManifest, records: Sequence[Record], target: Target) 
     Args:
         manifest: the study's manifest.
         records: the records of its runs; those of runs that were cut off count as missing.
-        target: the accuracy to reach.
+        target: the value to reach.
 
     Example:
         >>> from jaxsched.bench import StudyManifest, Target, caveats
+        >>> from jaxsched.metric import Metric
         >>> from jaxsched.tracking import Record
         >>> from jaxsched.tracking.records import Run
         >>> manifest = StudyManifest(
@@ -39,7 +41,8 @@ def caveats(manifest: StudyManifest, records: Sequence[Record], target: Target) 
         ... )
         >>> rows = ({"step": 1, "test_accuracy": 0.5},)
         >>> record = Record({"name": "a", "seed": 0}, rows, {"status": "finished"})
-        >>> for caveat in caveats(manifest, [record], Target(0.9, "set by hand")):
+        >>> target = Target(0.9, Metric("test_accuracy", "higher", is_share=True))
+        >>> for caveat in caveats(manifest, [record], target):
         ...     print(caveat)
         a has only one run (n = 1), so nothing is known about the variation between seeds.
         a reached 90.00% in none of its runs.
@@ -47,10 +50,11 @@ def caveats(manifest: StudyManifest, records: Sequence[Record], target: Target) 
     results = [record for record in records if record.is_result]
     return [
         *_missing_runs(manifest, results),
-        *_few_seeds(manifest, results),
+        *_few_seeds(manifest, results, target),
         *_never_reached(manifest, results, target),
         *_coarse_times(results, target),
         *_died_runs(results, target),
+        *_not_finite(manifest, results, target),
         *_target_by_rule(manifest, target),
         *_different_data(results),
         *_different_environments(results),
@@ -87,7 +91,7 @@ def _missing_runs(manifest: StudyManifest, results: Sequence[Record]) -> Iterato
         yield f"{len(missing)} of {len(manifest.runs)} runs have not finished: {names}."
 
 
-def _few_seeds(manifest: StudyManifest, results: Sequence[Record]) -> Iterator[str]:
+def _few_seeds(manifest: StudyManifest, results: Sequence[Record], target: Target) -> Iterator[str]:
     counts = {name: len(_runs_of(results, name)) for name in manifest.names}
     for few, meaning in (
         (1, "only one run (n = 1), so nothing is known about the variation between seeds."),
@@ -100,7 +104,7 @@ def _few_seeds(manifest: StudyManifest, results: Sequence[Record]) -> Iterator[s
     if 3 <= max(counts.values(), default=0) < _FEWEST_PAIRS:
         yield (
             "With fewer than six seeds, differences in time to target cannot be significant "
-            "(p < 0.05); only differences in final accuracy can."
+            f"(p < 0.05); only differences in final {target.metric.noun} can."
         )
 
 
@@ -110,17 +114,18 @@ def _never_reached(
     names = []
     for name in manifest.names:
         runs = _runs_of(results, name)
-        if runs and not any(first_at_target(run, target.accuracy) for run in runs):
+        if runs and not any(first_at_target(run, target) for run in runs):
             names.append(name)
     if names:
         its = "its" if len(names) == 1 else "their"
-        yield f"{_joined(names)} reached {target.accuracy:.2%} in none of {its} runs."
+        value = target.metric.show(target.value) if target.metric.is_share else target.words
+        yield f"{_joined(names)} reached {value} in none of {its} runs."
 
 
 def _coarse_times(results: Sequence[Record], target: Target) -> Iterator[str]:
     names = {}  # each once, in order
     for record in results:
-        first = first_at_target(record, target.accuracy)
+        first = first_at_target(record, target)
         if first is not None and _num_evaluations_until(record, first) < _FEWEST_EVALUATIONS:
             names[record.name] = None
     if names:
@@ -142,9 +147,22 @@ def _died_runs(results: Sequence[Record], target: Target) -> Iterator[str]:
                 f"{record.name}, seed {record.header.get('seed')}",
                 record.end.get("reason"),
             )
-            has_reached = first_at_target(record, target.accuracy) is not None
+            has_reached = first_at_target(record, target) is not None
             outcome = "after it had reached the target" if has_reached else "it counts as a miss"
             yield f"{run}: {reason or record.status}; {outcome}."
+
+
+def _not_finite(
+    manifest: StudyManifest, results: Sequence[Record], target: Target
+) -> Iterator[str]:
+    for name in manifest.names:
+        measured = [run for run in _runs_of(results, name) if run.evaluations]
+        lost = [run for run in measured if final_value(run, target.metric.name) is None]
+        if lost:
+            yield (
+                f"The final {target.metric.noun} of {name} is a mean without {len(lost)} of its "
+                f"{len(measured)} runs, whose last one is not a finite number."
+            )
 
 
 def _target_by_rule(manifest: StudyManifest, target: Target) -> Iterator[str]:

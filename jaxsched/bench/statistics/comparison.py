@@ -13,6 +13,8 @@ from jaxsched.bench.statistics.median import median_interval
 from jaxsched.bench.statistics.signed_rank import signed_rank_p_value
 from jaxsched.bench.statistics.t_test import t_test
 from jaxsched.bench.statistics.time_to_target import TimeAxis, times_to_target
+from jaxsched.bench.study.target import Target
+from jaxsched.bench.values import final_value
 from jaxsched.tracking.records import Record
 
 
@@ -20,7 +22,7 @@ from jaxsched.tracking.records import Record
 class Comparison:
     """One experiment compared with the baseline, over the seeds that both ran with.
 
-    `compare_accuracy` and `compare_times` say what is estimated and tested.
+    `compare_final` and `compare_times` say what is estimated and tested.
 
     Attributes:
         name: the experiment.
@@ -54,20 +56,21 @@ class Comparison:
 _Compare: TypeAlias = Callable[[str, Sequence[Record], Sequence[Record]], Comparison]
 
 
-def compare_accuracy(records: Sequence[Record], baseline: str) -> list[Comparison]:
-    """Compares final accuracies with the baseline's, seed by seed.
+def compare_final(records: Sequence[Record], baseline: str, column: str) -> list[Comparison]:
+    """Compares the final values of a column with the baseline's, seed by seed.
 
     Formula, where the difference at seed i is dᵢ, with mean d and standard deviation s:
         estimate = d,   low, high = d ∓ t(0.975, n − 1) · s / √n,   effect_size = d / s
         p_value: Student's t-test of d = 0, two-sided
 
-    A run that diverged or failed counts with its last evaluation. Two seeds give a p-value, but
-    with so few only differences many times the noise can be claimed. The t-test assumes that the
-    differences are normally distributed.
+    A run that diverged or failed counts with its last evaluation, unless that is not finite. Two
+    seeds give a p-value, but with so few only differences many times the noise can be claimed. The
+    t-test assumes that the differences are normally distributed.
 
     Args:
         records: the runs of a study.
         baseline: the name of one of its experiments.
+        column: the column of the evaluations, such as `test_accuracy`.
 
     Returns:
         One comparison for each other experiment, in the order of the records.
@@ -78,18 +81,21 @@ def compare_accuracy(records: Sequence[Record], baseline: str) -> list[Compariso
 
     Example:
         >>> from jaxsched.tracking import Record
-        >>> from jaxsched.bench import compare_accuracy
+        >>> from jaxsched.bench import compare_final
         >>> def run(name, seed, accuracy):
         ...     return Record({"name": name, "seed": seed}, ({"test_accuracy": accuracy},), {})
         >>> base = [run("a", seed, 0.90 + seed / 100) for seed in range(3)]
         >>> better = [run("b", seed, 0.92 + seed / 100 + seed / 1000) for seed in range(3)]
-        >>> (found,) = compare_accuracy(base + better, "a")
+        >>> (found,) = compare_final(base + better, "a", "test_accuracy")
         >>> found.n, round(found.estimate, 4), found.is_significant
         (3, 0.021, True)
     """
 
     def compare(name: str, runs: Sequence[Record], of_baseline: Sequence[Record]) -> Comparison:
-        pairs = zip(map(_final_accuracy, runs), map(_final_accuracy, of_baseline), strict=True)
+        pairs = [
+            (final_value(run, column), final_value(other, column))
+            for run, other in zip(runs, of_baseline, strict=True)
+        ]
         differences = [a - b for a, b in pairs if a is not None and b is not None]
         n = len(differences)
         mean = float(np.mean(differences)) if n else None
@@ -106,7 +112,7 @@ def compare_accuracy(records: Sequence[Record], baseline: str) -> list[Compariso
 
 
 def compare_times(
-    records: Sequence[Record], baseline: str, target: float, time_axis: TimeAxis
+    records: Sequence[Record], baseline: str, target: Target, time_axis: TimeAxis
 ) -> list[Comparison]:
     """Compares times to the target with the baseline's, seed by seed.
 
@@ -119,12 +125,12 @@ def compare_times(
 
     The test uses ranks alone, so that a miss simply ranks as the longest time. But five seeds
     cannot give a p-value below 0.05, and six only if all of them agree. With so few seeds
-    `compare_accuracy` can claim more.
+    `compare_final` can claim more.
 
     Args:
         records: the runs of a study.
         baseline: the name of one of its experiments.
-        target: the test accuracy to reach, a share.
+        target: the value to reach.
         time_axis: the unit of time: updates, examples, epochs or training seconds.
 
     Returns:
@@ -133,7 +139,7 @@ def compare_times(
     Source:
         Wilcoxon, "Individual comparisons by ranking methods" (1945); Holm (1979).
 
-    Example: see `compare_accuracy`.
+    Example: see `compare_final`.
     """
 
     def compare(name: str, runs: Sequence[Record], of_baseline: Sequence[Record]) -> Comparison:
@@ -156,10 +162,6 @@ def compare_times(
         )
 
     return _compare_with_baseline(records, baseline, compare)
-
-
-def _final_accuracy(record: Record) -> float | None:
-    return record.evaluations[-1]["test_accuracy"] if record.evaluations else None
 
 
 def _ratio(time: float, baseline_time: float) -> float:

@@ -1,34 +1,37 @@
 """The claims about an experiment that its runs support, in words."""
 
 from jaxsched.bench.statistics.comparison import Comparison
+from jaxsched.metric import Metric
 
 
-def evidence(accuracy: Comparison, steps: Comparison) -> str:
+def evidence(final: Comparison, steps: Comparison, metric: Metric) -> str:
     """Says what the runs show of an experiment compared with the baseline, and no more.
 
     A claim needs a p-value below 0.05 after Holm's correction over all experiments of the study.
 
     Args:
-        accuracy: the experiment's final accuracy, from `compare_accuracy`.
+        final: the metric's final values, from `compare_final`.
         steps: the experiment's updates to the target, from `compare_times`.
+        metric: the metric, under the name of its column.
 
     Example:
         >>> from jaxsched.bench import Comparison, evidence
-        >>> accuracy = Comparison("b", "a", 6, 0.02, 0.01, 0.03, 2.0, 0.001, 0.002)
+        >>> from jaxsched.metric import Metric
+        >>> final = Comparison("b", "a", 6, -0.2, -0.3, -0.1, 2.0, 0.001, 0.002)
         >>> steps = Comparison("b", "a", 6, 0.8, 0.7, 1.1, 0.8, 0.2, 0.4)
-        >>> evidence(accuracy, steps)
-        'higher final accuracy (p = 0.002); steps: no significant difference (p = 0.400); n = 6'
+        >>> evidence(final, steps, Metric("test_loss", "lower"))
+        'lower final loss (p = 0.002); steps: no significant difference (p = 0.400); n = 6'
     """
-    most = max(accuracy.n, steps.n)
+    most = max(final.n, steps.n)
     n = f"n = {most}"
-    if accuracy.n < most:  # a run without any evaluation has no accuracy
-        n += f", of accuracy {accuracy.n}"
+    if final.n < most:  # a run without any evaluation has no final value
+        n += f", of {metric.noun} {final.n}"
     if most < 2:
         return f"{n}: too few runs for any claim"
-    is_higher = (accuracy.estimate or 0) > 0
+    is_higher = (final.estimate or 0) > 0
     is_faster = steps.estimate is not None and steps.estimate < 1
     parts = (
-        _claim(accuracy, "accuracy", f"{'higher' if is_higher else 'lower'} final accuracy"),
+        _claim(final, metric.noun, f"{'higher' if is_higher else 'lower'} final {metric.noun}"),
         _claim(steps, "steps", f"{'fewer' if is_faster else 'more'} steps to the target"),
     )
     return "; ".join((*parts, n))

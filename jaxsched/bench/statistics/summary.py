@@ -1,4 +1,4 @@
-"""One row of a study's table: an experiment's time to target and accuracy over its seeds."""
+"""One row of a study's table: an experiment's time to target and final value over its seeds."""
 
 import statistics
 from collections.abc import Sequence
@@ -6,20 +6,26 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from jaxsched.bench.statistics.median import Median, median_interval
-from jaxsched.bench.statistics.time_to_target import TimeAxis, first_at_target, times_to_target
+from jaxsched.bench.statistics.time_to_target import (
+    TimeAxis,
+    first_at_target,
+    recorded_axes,
+    times_to_target,
+)
+from jaxsched.bench.study.target import Target
+from jaxsched.bench.values import best_value, final_value, value_of
 from jaxsched.tracking.records import FAILED, Record
 
-_TIME_AXES: tuple[TimeAxis, ...] = ("step", "examples", "train_seconds")
 # Of a median, at 95 %; an end is None if it is infinite, all of it is None for a single run.
 Interval: TypeAlias = tuple[float | None, float | None] | None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """An experiment's time to target and accuracy over its seeds.
+    """An experiment's time to target and final value over its seeds.
 
     A run that never reached the target counts as one that needs infinitely long. So a median is
-    None if half of the runs or more missed the target.
+    None if half of the runs or more missed the target, or if runs did not record this time.
 
     Attributes:
         name: the experiment.
@@ -31,12 +37,12 @@ class Summary:
         examples: the median number of examples to the target.
         seconds: the median training time to the target in seconds, without compilation and
             evaluation.
-        accuracy_mean: the mean accuracy of the last evaluations; a run that diverged or failed
-            counts with its last one.
-        accuracy_sd: their standard deviation (n − 1); None for one run.
-        accuracy_n: the number of runs with an evaluation, of which it is the mean.
-        averaged_mean: `accuracy_mean` of the averaged weights; None if a run has no average.
-        averaged_sd: `accuracy_sd` of the averaged weights; None if a run has no average.
+        final_mean: the mean of the metric's values at the last evaluations; a run that diverged or
+            failed counts with its last one, unless that is not finite.
+        final_sd: their standard deviation (n − 1); None for one run.
+        final_n: the number of runs with such a value, of which it is the mean.
+        averaged_mean: `final_mean` of the averaged weights; None if a run has no average.
+        averaged_sd: `final_sd` of the averaged weights; None if a run has no average.
         steps_interval: the 95 % interval of `steps`, see `median_interval`; an end is None if it
             is infinite, and the whole interval is None for one run.
         examples_interval: the 95 % interval of `examples`, in the same form.
@@ -52,9 +58,9 @@ class Summary:
     steps: float | None
     examples: float | None
     seconds: float | None
-    accuracy_mean: float | None
-    accuracy_sd: float | None
-    accuracy_n: int = 0
+    final_mean: float | None
+    final_sd: float | None
+    final_n: int = 0
     averaged_mean: float | None = None
     averaged_sd: float | None = None
     steps_interval: Interval = None
@@ -63,16 +69,17 @@ class Summary:
     misses: tuple[str, ...] = ()
 
 
-def summarise(records: Sequence[Record], target: float) -> list[Summary]:
+def summarise(records: Sequence[Record], target: Target) -> list[Summary]:
     """Summarises each experiment, in the order in which the experiments first appear.
 
     Args:
         records: runs that ended.
-        target: the test accuracy to reach, a share.
+        target: the value to reach.
 
     Example:
         >>> from jaxsched.tracking import Record
-        >>> from jaxsched.bench import summarise
+        >>> from jaxsched.bench import Target, summarise
+        >>> from jaxsched.metric import Metric
         >>> def run(seed, accuracies):
         ...     rows = [
         ...         {"step": 10 * n, "examples": 0, "train_seconds": 0.0, "test_accuracy": accuracy}
@@ -80,7 +87,7 @@ def summarise(records: Sequence[Record], target: float) -> list[Summary]:
         ...     ]
         ...     return Record({"name": "a", "seed": seed}, tuple(rows), {"status": "finished"})
         >>> records = [run(0, [0.8, 0.9]), run(1, [0.9, 0.9]), run(2, [0.8, 0.8])]
-        >>> (summary,) = summarise(records, target=0.9)
+        >>> (summary,) = summarise(records, Target(0.9, Metric("test_accuracy", "higher", True)))
         >>> summary.reached, summary.steps
         (2, 20.0)
     """
@@ -88,18 +95,19 @@ def summarise(records: Sequence[Record], target: float) -> list[Summary]:
     return [_summary(name, [r for r in records if r.name == name], target) for name in names]
 
 
-def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
+def _summary(name: str, records: Sequence[Record], target: Target) -> Summary:
     medians: dict[TimeAxis, Median] = {
         time_axis: median_interval(times_to_target(records, target, time_axis))
-        for time_axis in _TIME_AXES
+        for time_axis in recorded_axes(records)
     }
     intervals: dict[TimeAxis, Interval] = {
         time_axis: None if median.n == 1 else (median.low, median.high)
         for time_axis, median in medians.items()
     }
     misses = [record for record in records if first_at_target(record, target) is None]
-    final = _last_values(records, "test_accuracy")
-    averaged = _last_values(records, "averaged_test_accuracy")
+    column = target.metric.name
+    final = [v for record in records if (v := final_value(record, column)) is not None]
+    averaged = _averaged_values(records, f"averaged_{column}")
     return Summary(
         name=name,
         seeds=len(records),
@@ -107,33 +115,32 @@ def _summary(name: str, records: Sequence[Record], target: float) -> Summary:
         diverged=sum(record.status == "diverged" for record in records),
         failed=sum(record.status == FAILED for record in records),
         steps=medians["step"].value,
-        examples=medians["examples"].value,
-        seconds=medians["train_seconds"].value,
-        accuracy_mean=statistics.fmean(final) if final else None,
-        accuracy_sd=statistics.stdev(final) if len(final) > 1 else None,
-        accuracy_n=len(final),
+        examples=medians["examples"].value if "examples" in medians else None,
+        seconds=medians["train_seconds"].value if "train_seconds" in medians else None,
+        final_mean=statistics.fmean(final) if final else None,
+        final_sd=statistics.stdev(final) if len(final) > 1 else None,
+        final_n=len(final),
         averaged_mean=statistics.fmean(averaged) if averaged else None,
         averaged_sd=statistics.stdev(averaged) if len(averaged) > 1 else None,
         steps_interval=intervals["step"],
-        examples_interval=intervals["examples"],
-        seconds_interval=intervals["train_seconds"],
-        misses=tuple(map(_reason_of_miss, misses)),
+        examples_interval=intervals.get("examples"),
+        seconds_interval=intervals.get("train_seconds"),
+        misses=tuple(_reason_of_miss(record, target) for record in misses),
     )
 
 
-def _last_values(records: Sequence[Record], column: str) -> list[float]:
+def _averaged_values(records: Sequence[Record], column: str) -> list[float]:
     """The column's values at the last evaluations; empty if one of them has no value."""
-    rows = [record.evaluations[-1] for record in records if record.evaluations]
-    if any(row.get(column) is None for row in rows):
-        return []
-    return [row[column] for row in rows]
+    measured = [record for record in records if record.evaluations]
+    values = [value_of(record.evaluations[-1], column) for record in measured]
+    return [v for v in values if v is not None] if None not in values else []
 
 
-def _reason_of_miss(record: Record) -> str:
+def _reason_of_miss(record: Record, target: Target) -> str:
     seed = f"seed {record.header.get('seed')}"
     if record.end is not None and record.status != "finished":
         return f"{seed}: {record.end.get('reason') or record.status}"
-    if not record.evaluations:
+    best = best_value(record, target.metric)
+    if best is None:
         return f"{seed}: no evaluation"
-    best = max(row["test_accuracy"] for row in record.evaluations)
-    return f"{seed}: finished without reaching the target, best {best:.2%}"
+    return f"{seed}: finished without reaching the target, best {target.metric.show(best)}"

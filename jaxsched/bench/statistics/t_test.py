@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-# Accuracies that differ by less differ by rounding alone: one of a million examples is 1e-6.
+# Values that differ by less differ by rounding alone: one of a million examples is 1e-6.
 _ROUNDING = 1e-12
 
 

@@ -7,38 +7,45 @@ from pathlib import Path
 from typing import Any
 
 from jaxsched.bench.study.target import MedianBest
+from jaxsched.metric import Metric, bare_name
 from jaxsched.output import make_folder, require_file_name, write_text
 from jaxsched.text import visible
 from jaxsched.tracking.records import Run
 
+# The files of a study's folder.
+MANIFEST_FILE = "study.json"
+RECORDS_FOLDER = "records"
+# Manifests from before there were other metrics name none.
+TEST_ACCURACY = Metric("test_accuracy", "higher", is_share=True)
+
 
 @dataclass(frozen=True)
 class Published:
-    """An accuracy that others have published for an experiment.
+    """A value that others have published for an experiment.
 
     Attributes:
-        accuracy: the test accuracy, a share.
+        value: the value of the study's metric; a share if that is one.
         source: where it was published and how it was measured: paper and table, network, number
             of runs.
     """
 
-    accuracy: float
+    value: float
     source: str = ""
 
 
-def published_in(source: str, accuracies: Mapping[str, float]) -> dict[str, Published]:
-    """Makes the published accuracies of one source, by an experiment's name.
+def published_in(source: str, values: Mapping[str, float]) -> dict[str, Published]:
+    """Makes the published values of one source, by an experiment's name.
 
     Args:
         source: where they were published, as in `Published`.
-        accuracies: the test accuracies by an experiment's name, each a share.
+        values: the values of the study's metric by an experiment's name.
 
     Example:
         >>> from jaxsched.bench import published_in
         >>> published_in("a paper, table 1", {"cosine": 0.93})
-        {'cosine': Published(accuracy=0.93, source='a paper, table 1')}
+        {'cosine': Published(value=0.93, source='a paper, table 1')}
     """
-    return {name: Published(accuracy, source) for name, accuracy in accuracies.items()}
+    return {name: Published(value, source) for name, value in values.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +55,13 @@ class StudyManifest:
     Attributes:
         name: the study's name.
         runs: all runs of the study, finished or not, in its order.
-        target: the test accuracy to reach, a share, or a rule that sets it.
+        target: the value to reach, or a rule that sets it.
         further_targets: more targets, over which the performance profile is computed.
         baseline: the name of the experiment that the others are compared with.
-        published: the published accuracies, by an experiment's name.
+        published: the published values, by an experiment's name.
+        metric: what is to reach the target, under the name of its column, such as `test_loss`.
+        is_from_records: whether it was made from the records, see `manifest_of_records`, so that
+            it grows with them.
     """
 
     name: str
@@ -60,6 +70,8 @@ class StudyManifest:
     further_targets: tuple[float, ...]
     baseline: str
     published: Mapping[str, Published]
+    metric: Metric = TEST_ACCURACY
+    is_from_records: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -112,17 +124,22 @@ def _from_json(content: dict[str, Any]) -> dict[str, Any]:
     runs = tuple(_run(**run) for run in content["runs"])
     names = [run.name for run in runs]
     target = content["target"]
+    metric = _metric(**content["metric"]) if "metric" in content else TEST_ACCURACY
     return {
         **content,
         "name": require_file_name("a study", content["name"]),
         "runs": runs,
-        "target": _rule(names, **target) if isinstance(target, dict) else _share(target),
-        "further_targets": tuple(map(_share, content["further_targets"])),
+        "target": _rule(names, **target)
+        if isinstance(target, dict)
+        else require_value(target, metric),
+        "further_targets": tuple(
+            require_value(further, metric) for further in content["further_targets"]
+        ),
         "baseline": _one_of(names, content["baseline"]),
         "published": {
-            name: Published(_share(entry["accuracy"]), visible(entry["source"]))
-            for name, entry in content["published"].items()
+            name: _published(metric, **entry) for name, entry in content["published"].items()
         },
+        "metric": metric,
     }
 
 
@@ -143,7 +160,24 @@ def _one_of(names: Sequence[str], name: str) -> str:
     return name
 
 
-def _share(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(f"expected an accuracy within [0, 1], got {value!r:.40}")
+def _metric(name: str, better: Any, is_share: bool) -> Metric:
+    if bare_name(name) is None:
+        raise ValueError(f"expected a metric such as test_accuracy, got {name!r:.40}")
+    return Metric(visible(name), better, bool(is_share))
+
+
+def _published(metric: Metric, source: str, **value: Any) -> Published:
+    # Before there were other metrics than accuracy, the value went by its name.
+    (found,) = (value[name] for name in ("value", "accuracy") if name in value)
+    return Published(require_value(found, metric), visible(source))
+
+
+def require_value(value: Any, metric: Metric) -> float:
+    """Returns a value if the metric can have it; raises a ValueError if it cannot."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # JSON of others may hold whole numbers of more digits than a float has.
+    low, high = (0, 1) if metric.is_share else (-1e300, 1e300)
+    if not is_number or not low <= value <= high:
+        within = " within [0, 1]" if metric.is_share else ", a finite number"
+        raise ValueError(f"expected a {metric.words}{within}, got {value!r:.40}")
     return value

@@ -14,11 +14,11 @@ from filelock import FileLock
 
 from jaxsched.data import Dataset
 from jaxsched.experiment import Experiment
+from jaxsched.file_lock import remove, take
 from jaxsched.plan import Plan
 from jaxsched.tracking.claim import record_lock_path
 from jaxsched.tracking.records import Record, read_record
 from jaxsched.train import saved_steps
-from jaxsched.train.checkpointing.file_lock import remove, take
 from jaxsched.train.checkpointing.resume import newest_content
 from jaxsched.train.program.shared_program import program_signature
 from jaxsched.train.same_data import DATA_KEY, require_same_data

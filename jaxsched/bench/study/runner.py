@@ -289,7 +289,11 @@ class _ProgramCache:
                 other.experiment for other in left if other.program_key == key
             )
             self._programs[key] = Program(
-                first, load(first.task.data), alike=others, device=self._device
+                first,
+                load(first.task.data),
+                alike=others,
+                device=self._device,
+                resumes=bool(saved_steps(job.checkpoints)),
             )
         return self._programs[key].member(job.experiment)
 

@@ -1,5 +1,7 @@
 """A study: its experiments, seeds and target, and the files that hold it."""
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,7 @@ from jaxsched.experiment import Experiment
 from jaxsched.experiment.files import held_instead, load_module
 from jaxsched.experiment.seeds import require_seeds
 from jaxsched.field_types import check_field_types
+from jaxsched.metric import Metric, bare_name
 from jaxsched.output import require_file_name
 from jaxsched.tracking.records import Run
 
@@ -26,15 +29,18 @@ class Study:
         name: the study's name, which is also that of its folder and the title of its plots.
         experiments: the experiments to compare; their own seeds are ignored.
         seeds: each experiment runs once with each seed.
-        target: the test accuracy to reach, a share, or a rule that sets it from a baseline's runs.
-        further_targets: more targets, each a share, over which the performance profile is computed.
+        target: the value to reach, or a rule that sets it from a baseline's runs.
+        further_targets: more targets, over which the performance profile is computed.
         baseline: the name of the experiment that the others are compared with; by default the
             first.
-        published: the published accuracies, by an experiment's name.
+        published: the published values, by an experiment's name.
+        metric: what is to reach the target: a column of the evaluations, such as `test_loss`. By
+            default that of the task's main metric on test examples.
 
     Raises:
         ValueError: if the name is none of a folder, if names or seeds repeat, if there is nothing
-            to run, if a name belongs to no experiment, or if a target is not within (0, 1].
+            to run, if a name belongs to no experiment, if the experiments do not all measure the
+            same, or if a target is none that it can reach.
 
     Example: `experiments/studies/quickstart.py`.
     """
@@ -46,6 +52,7 @@ class Study:
     further_targets: tuple[float, ...] = ()
     baseline: str | None = None
     published: Mapping[str, Published] = field(default_factory=dict)
+    metric: str | None = None
 
     def __post_init__(self):
         check_field_types(self)
@@ -56,9 +63,11 @@ class Study:
         require_seeds("Study", self.seeds)
         if len(set(names)) < len(names):
             raise ValueError(f"Study needs a different name for each experiment, got {names}.")
+        metric = self.measured
         for target in (self.target, *self.further_targets):
-            if not isinstance(target, MedianBest) and not 0 < target <= 1:
-                raise ValueError(f"Study needs a target accuracy within (0, 1], got {target}.")
+            if not isinstance(target, MedianBest) and not _can_reach(metric, target):
+                within = " within (0, 1]" if metric.is_share else ", a finite number"
+                raise ValueError(f"Study needs a target {metric.noun}{within}, got {target}.")
         self._require_known("baseline", self.baseline)
         self._require_known("target", getattr(self.target, "baseline", None))
         for name in self.published:
@@ -68,6 +77,26 @@ class Study:
         names = [experiment.name for experiment in self.experiments]
         if name is not None and name not in names:
             raise ValueError(f"Study needs a {what} among its experiments {names}, got {name!r}.")
+
+    @property
+    def measured(self) -> Metric:
+        """The metric that is to reach the target, under the name of its column."""
+        first, *others = self.experiments
+        for other in others:
+            if _measures(other) != _measures(first):
+                raise ValueError(
+                    "Study needs experiments with tasks of one kind that measure the same, got "
+                    f"{first.name} with {_measures(first)} and {other.name} with "
+                    f"{_measures(other)}; make a study of each."
+                )
+        column = self.metric or f"test_{first.task.main_metric.name}"
+        if column not in _columns(first):
+            raise ValueError(
+                f"Study needs a metric that its experiments measure, one of {_columns(first)}, "
+                f"got {column!r}."
+            )
+        (metric,) = (m for m in first.task.metrics if m.name == bare_name(column))
+        return dataclasses.replace(metric, name=column)
 
     def manifest(self) -> StudyManifest:
         """Returns the manifest: the study without its experiments, as saved beside the records."""
@@ -82,7 +111,23 @@ class Study:
             further_targets=self.further_targets,
             baseline=self.baseline or self.experiments[0].name,
             published=self.published,
+            metric=self.measured,
         )
+
+
+def _measures(experiment: Experiment) -> str:
+    """The kind of the experiment's task and what it measures, in words."""
+    task = experiment.task
+    metrics = (f"{metric.name} ({metric.better} is better)" for metric in task.metrics)
+    return f"{type(task).__name__}: {', '.join(metrics)}"
+
+
+def _columns(experiment: Experiment) -> list[str]:
+    return [f"{on}_{m.name}" for on in ("test", "train") for m in experiment.task.metrics]
+
+
+def _can_reach(metric: Metric, target: float) -> bool:
+    return 0 < target <= 1 if metric.is_share else math.isfinite(target)
 
 
 def load_study(path: Path, size: str | None = None) -> Study:

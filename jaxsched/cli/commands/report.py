@@ -11,7 +11,8 @@ from jaxsched.cli.paths import UserPath
 class Report:
     """Reports studies from their records: nothing is trained, and no study file is needed.
 
-    Everything is on one page, report.html, which opens from disk without a network.
+    Everything is on one page, report.html, which opens from disk without a network. The records may
+    be those of `jaxsched bench`, or of `jaxsched.recorder` in a loop of your own.
 
     Several folders of one study, made on several machines, are reported as one. If two of them hold
     the same run, the first one counts, unless the run failed there. Folders of different studies
@@ -19,9 +20,16 @@ class Report:
     """
 
     folders: tyro.conf.Positional[tuple[UserPath, ...]]
-    """Folders that `jaxsched bench` wrote: each holds study.json and a folder of records."""
+    """The folders of studies, each with a folder of records in it."""
     output: UserPath | None = None
     """The folder to write to; with several studies, each gets a folder of its name in it. By
     default the first folder of each study."""
+    target: float | None = None
+    """The value to reach, for records of your own loop; a study file says it itself. Kept for the
+    next report. By default the median of the best values of the baseline's runs."""
+    metric: str | None = None
+    """What to compare such records by, such as test_loss. By default their main metric."""
+    baseline: str | None = None
+    """The experiment to compare such records with. By default the first one that was run."""
     tensorboard: UserPath | None = None
     """Also write each run's event file to this folder, for `tensorboard --logdir`."""

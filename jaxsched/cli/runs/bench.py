@@ -12,9 +12,9 @@ from jaxsched.cli.paths import require_folder
 from jaxsched.cli.printing import print_line, print_path
 from jaxsched.cli.reporting import reported
 from jaxsched.experiment import Preview, misfits, read_source
+from jaxsched.file_lock import waiting
 from jaxsched.plotting.previews import draw_schedules
 from jaxsched.train import SignalHandler
-from jaxsched.train.checkpointing.file_lock import waiting
 
 
 def run(options: Bench, console: Console) -> None:

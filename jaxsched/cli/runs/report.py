@@ -13,10 +13,12 @@ from jaxsched.cli.printing import print_path
 def run(options: Report, console: Console) -> None:
     """Runs the command."""
     if not options.folders:
-        raise ValueError("report needs at least one folder that `jaxsched bench` wrote.")
+        raise ValueError("report needs at least one folder of a study.")
     for written in options.output, options.tensorboard:
         if written is not None:
             require_folder(written)
+    choices = bench.Choices(options.target, options.metric, options.baseline)
+    bench.update_manifests(options.folders, choices)
     groups = bench.by_study(options.folders)
     # All are read first, so that one that cannot be read ends the command before it writes.
     studies = [bench.Results.read(folders) for folders in groups]

@@ -73,7 +73,12 @@ def _train(run: "_Run", source_text: str, console: Console) -> tuple[Program, Ou
         checkpoints = run.open(data, driver, stack, progress)
         progress.start(run.plan.examples_at(run.plan.total_steps))
         progress.show(f"{experiment.name}: compiling")
-        program = Program(experiment, data, read_workers=run.options.read_workers)
+        program = Program(
+            experiment,
+            data,
+            read_workers=run.options.read_workers,
+            resumes=broadcast_from_main(driver, run.start.goes_on),
+        )
         shown = progress.run(f"{experiment.name}, seed {seed}", experiment.task.main_metric)
         table = tracking.EvaluationTable(
             progress,

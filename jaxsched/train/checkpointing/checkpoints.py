@@ -11,7 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from filelock import FileLock
 
-from jaxsched.train.checkpointing.file_lock import holder, remove, take
+from jaxsched.file_lock import holder, remove, take
 from jaxsched.train.checkpointing.integrity import (
     array_layout,
     arrays_checksum,
@@ -92,7 +92,13 @@ class Checkpoints:
         logging.getLogger("absl").addFilter(is_not_from_orbax)
 
     def save(
-        self, step: int, arrays: Any, content: Mapping[str, Any], *, score: float | None = None
+        self,
+        step: int,
+        arrays: Any,
+        content: Mapping[str, Any],
+        *,
+        score: float | None = None,
+        beside: Any = None,
     ) -> None:
         """Saves a step; returns when the arrays are copied, before they are on disk.
 
@@ -105,6 +111,7 @@ class Checkpoints:
             content: JSON to save beside the arrays.
             score: the number by which the best checkpoint is found, the highest; None is never
                 the best.
+            beside: more arrays, which a resumed run does not need; see `restore_beside`.
 
         Raises:
             ValueError: when the folder has later steps, which this run did not make.
@@ -116,9 +123,17 @@ class Checkpoints:
                 f"{self.folder}: expected no checkpoint after update {step}, which is to be "
                 f"saved, got one of update {later[-1]}; restore it first or use another folder."
             )
-        self._write(str(step), step, arrays, content, score)
+        self._write(str(step), step, arrays, content, score, beside)
 
-    def save_named(self, name: str, step: int, arrays: Any, content: Mapping[str, Any]) -> None:
+    def save_named(
+        self,
+        name: str,
+        step: int,
+        arrays: Any,
+        content: Mapping[str, Any],
+        *,
+        beside: Any = None,
+    ) -> None:
         """Saves a step under a name; it is never removed, nor overwritten by another of this name.
 
         Args:
@@ -126,6 +141,7 @@ class Checkpoints:
             step: the number of updates made.
             arrays: a pytree of arrays.
             content: JSON to save beside the arrays.
+            beside: see `save`.
 
         Raises:
             ValueError: when the name is no identifier.
@@ -136,7 +152,7 @@ class Checkpoints:
                 f"name must be an identifier such as 'before_last_decay', got {name!r}; a number "
                 "is the name of a step's checkpoint."
             )
-        self._write(name, step, arrays, content, None)
+        self._write(name, step, arrays, content, None, beside)
 
     def restore(self, like: Any) -> Snapshot | None:
         """Reads the newest sound checkpoint; returns None when none was saved.
@@ -209,37 +225,38 @@ class Checkpoints:
         arrays: Any,
         content: Mapping[str, Any],
         score: float | None,
+        beside: Any,
     ) -> None:
         self.wait()  # for the save before, of which an error has to be raised here at the latest
         path = self.folder / name
         if path.exists():
             return
-        arrays = jax.device_get(arrays)
+        arrays, beside = jax.device_get((arrays, beside))
+        has_more = bool(jax.tree.leaves(beside))  # Orbax refuses to save nothing
         manifest = {
             "step": step,
             "score": None if score is None else float(score),
-            "layout": array_layout(arrays),
-            "crc32": arrays_checksum(arrays),
+            **_identity(arrays),
+            "beside": _identity(beside) if has_more else None,
             "content": dict(content),
         }
         # On a CPU `device_get` returns views of buffers that the caller is about to donate. That is
         # safe, because Orbax copies NumPy arrays before `save` returns.
-        items = ocp.args.Composite(
-            arrays=ocp.args.StandardSave(arrays),
-            content=ocp.args.JsonSave(with_checksum(manifest)),
-        )
+        items = {
+            "arrays": ocp.args.StandardSave(arrays),
+            "content": ocp.args.JsonSave(with_checksum(manifest)),
+            **({"beside": ocp.args.StandardSave(beside)} if has_more else {}),
+        }
         with explain_write_errors(self.folder):
-            require_disk_space(self.folder, arrays)
-            self._checkpointer.save(path, args=items)
+            require_disk_space(self.folder, (arrays, beside))
+            self._checkpointer.save(path, args=ocp.args.Composite(**items))
 
     def _prune(self) -> None:
         """Removes every checkpoint of a step but the newest and the best."""
         steps = saved_steps(self.folder)
         if len(steps) <= self._keep:
             return
-        scores = {step: _score(self.folder / str(step)) for step in steps}
-        known = {step: value for step, value in scores.items() if value is not None}
-        best = max(known, key=lambda step: known[step], default=None)  # the first of equals
+        best = best_step(self.folder)
         for step in steps[: -self._keep]:
             if step != best:
                 remove_checkpoint(self.folder / str(step))
@@ -268,14 +285,40 @@ def restore_named(path: Path, like: Any) -> Snapshot:
     """
     path = path.absolute()
     manifest = read_manifest(path)
+    arrays = _restore_arrays(path, "arrays", manifest, like)
+    return Snapshot(manifest["step"], arrays, manifest["content"])
+
+
+def restore_beside(path: Path, like: Any) -> Any:
+    """Reads the arrays that a checkpoint was saved with as `beside`; None if there are none.
+
+    Args:
+        path: the checkpoint's folder.
+        like: see `restore_named`.
+
+    Raises:
+        FileNotFoundError: see `restore_named`, as for ValueError.
+    """
+    path = path.absolute()
+    saved = read_manifest(path).get("beside")  # older versions saved none
+    return None if saved is None else _restore_arrays(path, "beside", saved, like)
+
+
+def _restore_arrays(path: Path, item: str, saved: Mapping[str, Any], like: Any) -> Any:
+    """Reads one item's arrays and compares them with their identity, see `_identity`."""
     # Before the arrays are read: for Orbax another network's arrays are an error like any other.
-    require_layout(path, manifest["layout"], array_layout(like))
+    require_layout(path, saved["layout"], array_layout(like))
     # NumPy arrays as targets make Orbax restore to the host, whatever devices the run was on.
     targets = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
-    arrays = read_item(path, "arrays", ocp.args.StandardRestore(targets))
-    if arrays_checksum(arrays) != manifest["crc32"]:
+    arrays = read_item(path, item, ocp.args.StandardRestore(targets))
+    if arrays_checksum(arrays) != saved["crc32"]:
         raise DamagedError(path, "the arrays differ from those that were saved")
-    return Snapshot(manifest["step"], arrays, manifest["content"])
+    return arrays
+
+
+def _identity(arrays: Any) -> dict[str, Any]:
+    """Returns what tells in a manifest whether arrays fit and are sound."""
+    return {"layout": array_layout(arrays), "crc32": arrays_checksum(arrays)}
 
 
 def read_content(path: Path) -> tuple[int, dict[str, Any]]:
@@ -290,6 +333,13 @@ def read_content(path: Path) -> tuple[int, dict[str, Any]]:
     """
     manifest = read_manifest(path.absolute())
     return manifest["step"], manifest["content"]
+
+
+def best_step(folder: Path) -> int | None:
+    """Returns the step of the checkpoint with the best score; None when none is known."""
+    scores = {step: _score(folder / str(step)) for step in saved_steps(folder)}
+    known = {step: value for step, value in scores.items() if value is not None}
+    return max(known, key=lambda step: known[step], default=None)  # the first of equals
 
 
 class AllDamagedError(ValueError):

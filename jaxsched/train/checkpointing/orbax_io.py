@@ -32,6 +32,12 @@ def saved_steps(folder: Path) -> list[int]:
     return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Returns whether a folder is a checkpoint, sound or damaged, by its name and what it holds."""
+    has_name = path.name.isdecimal() or path.name.isidentifier()
+    return has_name and any((path / item).is_dir() for item in ("arrays", "content"))
+
+
 class DamagedError(ValueError):
     """A checkpoint cannot be read, or differs from what was written.
 

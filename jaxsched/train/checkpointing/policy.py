@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 
+from jaxsched.experiment.from_description import describe_dataset
 from jaxsched.experiment.serialize import describe
 from jaxsched.plan import Plan
 from jaxsched.train.checkpointing.checkpoints import Checkpoints
@@ -59,6 +60,10 @@ class CheckpointPolicy:
         self._identity = {
             "experiment": describe(program.experiment),
             "seed": seed,
+            # What it takes to use what was trained, without the data or with another number of
+            # devices.
+            "dataset": describe_dataset(program.dataset),
+            "num_shards": program.driver.num_shards,
             DATA_KEY: program.dataset.fingerprint,
         }
         self._every_seconds, self._saved_at = every_seconds, time.monotonic()
@@ -115,12 +120,14 @@ class CheckpointPolicy:
         checkpoints = self._open()
         assert checkpoints is not None  # on the main process
         content = {**self._identity, **run_state.content(step)}
+        arrays, beside = run_state.arrays, run_state.averaged_stats
         if step == self._last_decay_at(run_state.plan):
-            checkpoints.save_named(self.BEFORE_LAST_DECAY, step, run_state.arrays, content)
+            name = self.BEFORE_LAST_DECAY
+            checkpoints.save_named(name, step, arrays, content, beside=beside)
         rows = run_state.rows
         # The score is that of these very weights: between evaluations it is not known.
         score = self._score(rows[-1]) if rows and rows[-1].step == step else None
-        checkpoints.save(step, run_state.arrays, content, score=score)
+        checkpoints.save(step, arrays, content, score=score, beside=beside)
         if wait:
             checkpoints.wait()
 

@@ -20,7 +20,8 @@ from jaxsched.train.checkpointing.checkpoints import (
     restore_named,
 )
 from jaxsched.train.checkpointing.orbax_io import DamagedError, saved_steps
-from jaxsched.train.checkpointing.run_state import RunState, plan_so_far
+from jaxsched.train.checkpointing.plan_so_far import plan_so_far
+from jaxsched.train.checkpointing.run_state import RunState
 from jaxsched.train.distributed.multihost import broadcast_from_main
 from jaxsched.train.program.program import Program
 from jaxsched.train.same_data import DATA_KEY, data_changes, require_same_data
@@ -80,6 +81,10 @@ class ResumeOptions:
             f"{_nearest(experiment, record)}"
         )
 
+    def goes_on(self) -> bool:
+        """Returns whether there is a checkpoint to start from."""
+        return self.start_from is not None or (self.resume and bool(saved_steps(self.folder)))
+
     def first_step(self) -> int:
         """Returns the update that the run starts at, if its newest checkpoint can be read."""
         own = saved_steps(self.folder) if self.resume else ()
@@ -100,9 +105,8 @@ class ResumeOptions:
             ValueError: when the checkpoint's arrays are not those of the experiment, or it was made
                 with other data.
         """
-        first = RunState.first(program, seed=0)  # for its shapes alone
         snapshot = broadcast_from_main(
-            program.driver, lambda: self._snapshot(checkpoints, first.arrays, program.dataset)
+            program.driver, lambda: self._snapshot(checkpoints, program.shapes, program.dataset)
         )
         return None if snapshot is None else RunState.of(snapshot, program)
 

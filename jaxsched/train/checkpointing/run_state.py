@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from jaxsched.experiment.experiment import Experiment
+from jaxsched.models import BatchStats
 from jaxsched.plan import Phase, Plan
 from jaxsched.train.checkpointing.checkpoints import Snapshot
+from jaxsched.train.checkpointing.plan_so_far import plan_so_far
 from jaxsched.train.evaluation import Evaluation
 from jaxsched.train.program.program import Program
 from jaxsched.train.step.state import TrainState
@@ -21,11 +22,16 @@ class RunState(NamedTuple):
     rows: tuple[Evaluation, ...] = ()
     train_seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    # The average's batch-norm statistics, which an evaluation re-estimated; None at other updates.
+    averaged_stats: BatchStats | None = None
+    pretrained: Mapping[str, Any] | None = None  # what the layers are that the run started from
 
     @classmethod
     def first(cls, program: Program, seed: int) -> "RunState":
         """Returns the state before the first update."""
-        return cls(program.init(seed), program.zero_sums(), program.plan)
+        start = cls(program.init(seed), program.zero_sums(), program.plan)
+        taken = program.pretrained
+        return start if taken is None else start._replace(pretrained=taken.origin)
 
     @classmethod
     def of(cls, snapshot: Snapshot, program: Program) -> "RunState":
@@ -35,7 +41,7 @@ class RunState(NamedTuple):
         rows = tuple(map(Evaluation.from_json, content["rows"]))
         seconds = (content["train_seconds"], content["evaluation_seconds"])
         plan = plan_so_far(program.experiment, program.plan, content)
-        return cls(state, sums, plan, rows, *seconds)
+        return cls(state, sums, plan, rows, *seconds, pretrained=content.get("pretrained"))
 
     def content(self, step: int) -> dict[str, Any]:
         """Returns the JSON that is saved beside the arrays; `of` and `plan_so_far` read it.
@@ -51,6 +57,7 @@ class RunState(NamedTuple):
             "rows": [row.as_json() for row in self.rows],
             "train_seconds": self.train_seconds,
             "evaluation_seconds": self.evaluation_seconds,
+            "pretrained": self.pretrained,
         }
 
     def with_batch_size(self, batch_size: int, step: int) -> "RunState":
@@ -72,21 +79,3 @@ class RunState(NamedTuple):
     def step(self) -> int:
         """The number of updates made; waits for the device."""
         return int(self.state.step)
-
-
-def plan_so_far(experiment: Experiment, plan: Plan, content: Mapping[str, Any]) -> Plan:
-    """Returns the plan that a resumed run continues with.
-
-    That is the experiment's, unless it learns its batch sizes: then it is the batch sizes learned
-    so far, the last of which stays for as many epochs as the experiment has left.
-
-    Args:
-        experiment: the experiment that continues.
-        plan: the experiment's plan.
-        content: the JSON of the checkpoint.
-    """
-    if experiment.batch_growth is None:
-        return plan
-    *before, last = (Phase(*phase) for phase in content["phases"])
-    left = plan.total_epochs - sum(phase.epochs for phase in before)
-    return Plan((*before, Phase(left, last.batch_size)), plan.num_examples)

@@ -50,7 +50,8 @@ def place_data(
         training, statistics = (
             FromHostTraining(driver, train, shuffle, task, workers) for _ in range(2)
         )
-    batch_size = -(-min(EVALUATION_BATCH, len(test)) // shards) * shards
+    most = min(EVALUATION_BATCH, task.most_evaluated or EVALUATION_BATCH, len(test))
+    batch_size = -(-most // shards) * shards
     if isinstance(test, Examples):
         evaluation = OnDeviceEvaluation(driver.replicate(test.arrays), batch_size, task)
     else:

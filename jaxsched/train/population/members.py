@@ -34,6 +34,7 @@ def why_alone(experiment: Experiment, dataset: Dataset) -> str:
         "it has several phases": len(experiment.phases) > 1,
         "its batch grows": experiment.batch_growth is not None,
         "it measures norms": experiment.weight_norms,
+        "it starts from another run's layers": experiment.pretrained is not None,
         "it limits max_device_batch": experiment.max_device_batch is not None,
         "it has a plateau, which observes evaluations": optimizer.plateau is not None,
         "it has an average, whose statistics are re-estimated": optimizer.averaging is not None,

@@ -39,10 +39,12 @@ class ProgramCompiler:
 
     Attributes:
         init_state: `(seed, numbers) -> TrainState`, jitted.
+        state_of: `(variables, numbers) -> TrainState`, jitted.
         zero_sums: `() -> UpdateSums`, jitted; sums over no update.
         zero_evaluation: `() -> MetricSums`, jitted; sums over no example, for evaluations.
         zero_moments: `() -> PooledMoments`, jitted; the statistics of no example.
         state: the shapes of a `TrainState`.
+        sums: the shapes of the sums of updates.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class ProgramCompiler:
         self._training, self._evaluation = training, evaluation
         self._numbers = traced.spec.numbers[0]
         self.init_state = driver.initialise(traced.init_state)
+        self.state_of = driver.initialise(traced.state_of)
         self.zero_sums = driver.initialise(partial(traced.zero_sums, self._numbers))
         self.zero_evaluation = driver.initialise(traced.task.zero_sums)
         self.state: TrainState = self._shapes(self.init_state, np.int32(0), self._numbers)
+        self.sums: UpdateSums = self._shapes(self.zero_sums)
         batch_stats = self.state.batch_stats
         self.zero_moments = driver.initialise(lambda: PooledMoments.none(batch_stats))
 
@@ -76,7 +80,7 @@ class ProgramCompiler:
             ),
         )
         segments = driver.replicated_like(traced.plan.arrays(traced.num_segments))
-        arguments = (self.state, self._shapes(self.zero_sums), np.int32(0), segments, self._numbers)
+        arguments = (self.state, self.sums, np.int32(0), segments, self._numbers)
         return self._compile(body, arguments, feed.like(batch_size), feed.split, donate=(0,))
 
     def evaluation(self) -> Callable[..., MetricSums]:

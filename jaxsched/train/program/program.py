@@ -17,7 +17,9 @@ from jaxsched.models import Params, Variables
 from jaxsched.plan import Plan
 from jaxsched.plan.clock import SegmentArrays
 from jaxsched.tasks import MetricSums
+from jaxsched.train.distributed.multihost import broadcast_from_main
 from jaxsched.train.input_pipeline.place import place_data
+from jaxsched.train.loading.transfer import PretrainedLayers, load_pretrained
 from jaxsched.train.program.batch_split import split_over_devices
 from jaxsched.train.program.batch_stats import BatchStatsRecomputation
 from jaxsched.train.program.compiler import ProgramCompiler, Updates
@@ -52,6 +54,8 @@ class Program:
         alike: other experiments that this program can run too, see `member`.
         read_workers: processes that read and decode streamed data; 0 does it in threads.
         device: the device to use instead of the first, for an experiment that takes one.
+        resumes: whether its runs go on from checkpoints, so that an experiment's `pretrained` need
+            not be there.
 
     Attributes:
         plan: the experiment's phases on this data.
@@ -63,9 +67,10 @@ class Program:
 
     Raises:
         ValueError: when a batch size cannot be divided over the devices, their micro-batches and
-            the examples that are normalised together, or when `alike` differ in more than numbers
-            of their schedules, before anything compiles; when an example to evaluate on cannot be
-            read.
+            the examples that are normalised together, when `alike` differ in more than numbers of
+            their schedules, or when the layers of `pretrained` do not fit, before anything
+            compiles; when an example to evaluate on cannot be read.
+        FileNotFoundError: when the run of `pretrained` is not there.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Program:
         alike: Sequence[Experiment] = (),
         read_workers: int = 0,
         device: Any = None,
+        resumes: bool = False,
     ):
         self.experiment, self.dataset = experiment, dataset
         self.plan = experiment.plan(len(dataset.train))
@@ -86,6 +92,9 @@ class Program:
         dtype, axis_name = jnp.dtype(experiment.precision), self.driver.axis_name
         task = experiment.task.build(dataset, dtype=dtype, axis_name=axis_name)
         self.metric_values = task.metric_values
+        self._draw_variables = task.init
+        if not resumes:
+            _ = self.pretrained  # refuses what does not fit before anything compiles
         traced = TracedExperiment(
             self._spec, self.plan, task, self.batch_sizes, self._evaluation_marks, axis_name
         )
@@ -131,9 +140,27 @@ class Program:
         member.experiment, member._numbers = experiment, self._spec.numbers_of(experiment)
         return member
 
+    @cached_property
+    def pretrained(self) -> PretrainedLayers | None:
+        """The layers of another run that all runs start from; the main process reads them."""
+        spec = self.experiment.pretrained
+        if spec is None:
+            return None
+        like = jax.eval_shape(self._draw_variables, jax.random.key(0))
+        return broadcast_from_main(self.driver, lambda: load_pretrained(spec, like))
+
     def init(self, seed: int) -> TrainState:
-        """Draws the state before the first update."""
-        return self._compiler.init_state(np.int32(seed), self._numbers)
+        """Draws the state before the first update, but for layers that are pretrained."""
+        state = self._compiler.init_state(np.int32(seed), self._numbers)
+        if self.pretrained is None:
+            return state
+        variables = self.pretrained.put_into(jax.device_get(state.variables))
+        return self._compiler.state_of(self.driver.replicate(variables), self._numbers)
+
+    @property
+    def shapes(self) -> tuple[TrainState, UpdateSums]:
+        """The shapes of the state and of the sums of updates, which a checkpoint holds."""
+        return self._compiler.state, self._compiler.sums
 
     def order(self, seed: int, epoch: int) -> jax.Array:
         """Returns the examples of this epoch and of the next, in order: int32[2 N], on device."""

@@ -70,9 +70,13 @@ class TracedExperiment:
 
     def init_state(self, seed: ArrayLike, numbers: ArrayLike) -> TrainState:
         """Draws the state before the first update."""
+        return self.state_of(self.task.init(random_key(seed, "weights")), numbers)
+
+    def state_of(self, variables: Variables, numbers: ArrayLike) -> TrainState:
+        """Returns the state before the first update of these variables."""
         optimizer = self.spec.optimizer(numbers)
         tx = optimizer.transformation(self.plan, self.evaluation_marks)
-        return init_state(self.task.init(random_key(seed, "weights")), tx)
+        return init_state(variables, tx)
 
     def zero_sums(self, numbers: ArrayLike) -> UpdateSums:
         """Returns the sums over no update, to add those of updates to."""
@@ -103,6 +107,7 @@ class TracedExperiment:
             optimizer.transformation(plan, self.evaluation_marks),
             axis_name=self.axis_name,
             norm_rates=self._norm_rates,
+            factors_of=optimizer.factors_of if optimizer.lr_factors else None,
             estimates_noise=self.experiment.optimizer.noise is not None,
         )
 

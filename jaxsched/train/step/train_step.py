@@ -9,6 +9,8 @@ import optax
 from jax import lax
 
 from jaxsched.models import BatchStats, Params
+from jaxsched.optim.lr_factors import stop_frozen
+from jaxsched.optim.optimizers import EffectiveRates
 from jaxsched.tasks import MetricSums, TaskFunctions
 from jaxsched.train.step.micro_batches import Batch, MicroBatches
 from jaxsched.train.step.state import TrainState
@@ -16,7 +18,7 @@ from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.train.step.weight_norms import NormChange
 from jaxsched.transforms.base import squared_norm
 
-NormRates: TypeAlias = Callable[[optax.OptState], tuple[jax.Array, jax.Array] | None]
+NormRates: TypeAlias = Callable[[optax.OptState], EffectiveRates | None]
 Update: TypeAlias = Callable[[TrainState, MicroBatches], tuple[TrainState, UpdateSums]]
 
 
@@ -35,6 +37,7 @@ def make_update(
     *,
     axis_name: str | None = None,
     norm_rates: NormRates | None = None,
+    factors_of: Callable[[Params], Params] | None = None,
     estimates_noise: bool = False,
 ) -> Update:
     """Returns the function from a state and a batch to the next state and the batch's sums.
@@ -48,15 +51,21 @@ def make_update(
         task: the task's functions, built with the same axis name.
         tx: the Optax chain.
         axis_name: the mapped axis over replicas, if there is one.
-        norm_rates: a function from the state of `tx` to η and η λ of the update that made this
+        norm_rates: a function from the state of `tx` to the rates of the update that made this
             state, or to None for an optimizer without them. If it returns them, the sums hold a
             `NormChange`. None measures nothing.
+        factors_of: a function from parameters to the factor of each one's learning rate, which `tx`
+            applies; no gradient is computed where it is 0. None if all are 1.
         estimates_noise: whether `tx` has an `estimate_noise`, which compares the squared norm of
             the gradient with those of micro-batches and replicas.
     """
 
     def update(state: TrainState, batches: MicroBatches) -> tuple[TrainState, UpdateSums]:
+        factors = None if factors_of is None else factors_of(state.params)
+
         def mean_loss(params: Params, batch: Batch):
+            if factors is not None:
+                params = stop_frozen(params, factors)
             variables = {"params": params, "batch_stats": state.batch_stats}
             return task.train_loss(variables, batch.inputs, batch.keys)
 
@@ -81,7 +90,7 @@ def make_update(
             grads, state.opt_state, state.params, value=state.observed, **noise
         )
         rates = norm_rates(opt_state) if norm_rates is not None else None
-        change = None if rates is None else NormChange.of(grads, state.params, rates)
+        change = None if rates is None else NormChange.of(grads, state.params, rates, factors)
         state = TrainState(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxsched.optim.optimizers import EffectiveRates
+
 
 class NormChange(NamedTuple):
     """The three terms of the change of |w|² in each layer, summed over updates.
@@ -31,18 +33,24 @@ class NormChange(NamedTuple):
         return cls(*(jnp.zeros(len(layer_names(params)), jnp.float32) for _ in cls._fields))
 
     @classmethod
-    def of(cls, grads: Any, params: Any, rates: tuple[jax.Array, jax.Array]) -> "NormChange":
+    def of(
+        cls, grads: Any, params: Any, rates: EffectiveRates, factors: Any = None
+    ) -> "NormChange":
         """Returns the terms of one update.
 
         Args:
             grads: the gradient without the decay.
             params: the weights before the update.
-            rates: η and η λ, the share of w by which the decay shrinks it.
+            rates: η, the share η λ of w by which the decay shrinks it, and what decays.
+            factors: the factor of each parameter's learning rate, as a tree; None if all are 1.
         """
-        eta, shrinkage = rates
+        eta, shrinkage, decays = rates
+        shrunk = params if decays is None else _where(decays(params), params)
+        if factors is not None:
+            grads, shrunk = (jax.tree.map(jnp.multiply, tree, factors) for tree in (grads, shrunk))
         return cls(
             gradient=eta**2 * _dot(grads, grads),
-            decay=-2 * shrinkage * _dot(params, params),
+            decay=-2 * shrinkage * _dot(shrunk, params),
             alignment=-2 * eta * _dot(grads, params),
         )
 
@@ -61,6 +69,11 @@ def layer_names(params: Any) -> tuple[str, ...]:
 def squared_norms(params: Any) -> jax.Array:
     """Returns |w|² of each layer, f32[layers], in the order of `layer_names`."""
     return _dot(params, params)
+
+
+def _where(flags: Any, params: Any) -> Any:
+    """Returns the parameters whose flag is True, and zeros for the others."""
+    return jax.tree.map(lambda flag, w: w if flag else jnp.zeros_like(w), flags, params)
 
 
 def _layer_of(path: Any) -> str:

@@ -51,8 +51,7 @@ class Snapshots:
         """
         if not self.is_made(seed):
             self._make(program.member(self.experiment), seed, on_examples)
-        like = RunState.first(program, seed).arrays
-        snapshot = restore_named(self._path(seed), like)
+        snapshot = restore_named(self._path(seed), program.shapes)
         require_same_data(self._path(seed), snapshot.content, program.dataset)
         return RunState.of(snapshot, program)
 

@@ -1,9 +1,7 @@
 """The page: its content for committed records, and its behaviour in a real browser."""
 
-import contextlib
 import dataclasses
 import json
-import shutil
 import statistics
 from html.parser import HTMLParser
 from pathlib import Path
@@ -138,7 +136,7 @@ def test_a_study_whose_runs_all_diverged_has_a_page(browser, tmp_path):
     write_page(made_up(2, 0, end=end), tmp_path / "page.html")
     browser.open(tmp_path / "page.html")
     assert "diverged at update 1" in browser.ask("document.querySelector('main').textContent")
-    assert browser.ask(lines("accuracy")) == 0
+    assert browser.ask(lines("metric")) == 0
 
 
 def test_text_from_records_is_never_markup(tmp_path):
@@ -168,58 +166,6 @@ def test_scores_over_several_targets(tmp_path):
     assert table[1:] == [["run0", "1.000", "1.00"], ["run1", "0.667", "0.50"]]
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """A real Chromium without a network; skipped if Chromium is not installed."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    service = pytest.importorskip("selenium.webdriver.chrome.service")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs chromium and chromedriver, as Debian has them")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("headless", "no-sandbox", "disable-gpu", "no-first-run", "hide-scrollbars"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    with contextlib.closing(_Browser(webdriver.Chrome(options, service.Service(driver)))) as opened:
-        yield opened
-
-
-class _Browser:
-    def __init__(self, driver):
-        self.driver = driver
-        self.run("Network.enable")
-        # No network, so that a page that needs one stays empty.
-        offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
-        self.run("Network.emulateNetworkConditions", **offline)
-
-    def run(self, command, **parameters):
-        self.driver.execute_cdp_cmd(command, parameters)
-
-    def open(self, path, *, width=1280, scheme="light"):
-        scheme = {"name": "prefers-color-scheme", "value": scheme}
-        self.run("Emulation.setEmulatedMedia", features=[scheme])
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.run("Emulation.setDeviceMetricsOverride", **size)
-        self.driver.get(path.as_uri())
-        self.until("return document.body.dataset.drawn !== undefined")
-        return self
-
-    def until(self, condition):
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        WebDriverWait(self.driver, 30, 0.05).until(lambda driver: driver.execute_script(condition))
-
-    def ask(self, expression):
-        return self.driver.execute_script(f"return {expression}")
-
-    def find(self, selector):
-        return self.driver.find_element("css selector", selector)
-
-    def close(self):
-        self.driver.quit()
-
-
 def lines(chart):
     """A script that returns the number of lines in a chart."""
     return f"document.querySelectorAll('#{chart} .mark-line path').length"
@@ -238,10 +184,10 @@ def test_browser_draws_every_chart_without_a_message_or_a_network(browser, sched
     assert browser.driver.get_log("browser") == []
     charts = browser.ask("document.querySelectorAll('.chart').length")
     assert charts == browser.ask("document.querySelectorAll('.chart svg.marks').length") >= 7
-    described = "document.querySelector('#accuracy [role=graphics-document]').ariaLabel"
+    described = "document.querySelector('#metric [role=graphics-document]').ariaLabel"
     assert "Test accuracy" in browser.ask(described)
     # Ten experiments, and the averages of two.
-    assert browser.ask(lines("accuracy")) == 12
+    assert browser.ask(lines("metric")) == 12
     log = browser.driver.get_log("performance")
     events = [json.loads(entry["message"])["message"] for entry in log]
     urls = {
@@ -256,7 +202,7 @@ def test_browser_draws_the_values_of_the_records(browser, schedulers):
     results, path = schedulers
     browser.open(path)
     labels = browser.ask(
-        "[...document.querySelectorAll('#accuracy .mark-symbol path')]"
+        "[...document.querySelectorAll('#metric .mark-symbol path')]"
         ".map(path => path.getAttribute('aria-label'))"
     )
     runs = results.runs_of("restarts")
@@ -271,13 +217,13 @@ def test_browser_changes_the_time_axis_by_keyboard(browser, schedulers):
     results, path = schedulers
     names = results.manifest.names
     browser.open(path)
-    assert "updates" in browser.ask(words("accuracy"))
+    assert "updates" in browser.ask(words("metric"))
     units = {"examples": "examples", "epoch": "epochs", "train_seconds": "training seconds"}
     for time_axis, unit in units.items():
         browser.find("input[name=time_axis]:checked").send_keys(Keys.ARROW_RIGHT)
-        browser.until(f"return {words('accuracy')}.includes('{unit}')")
+        browser.until(f"return {words('metric')}.includes('{unit}')")
         assert browser.ask("document.activeElement.value") == time_axis
-        for chart in ("accuracy", "reached", "norm"):
+        for chart in ("metric", "reached", "norm"):
             browser.until(f"return {words(chart)}.includes('{unit}')")
         # The axis ends at a round number beyond the experiment that took longest.
         lasts = ([r.evaluations[-1][time_axis] for r in results.runs_of(name)] for name in names)
@@ -289,17 +235,17 @@ def test_browser_hides_an_experiment_by_keyboard(browser, schedulers):
     _, path = schedulers
     browser.open(path)
     browser.find("input[value=group_norm]").send_keys(" ")
-    for chart, left in (("accuracy", 11), ("norm", 9), ("reached", 9)):
+    for chart, left in (("metric", 11), ("norm", 9), ("reached", 9)):
         browser.until(f"return {lines(chart)} === {left}")
     browser.find("input[value=group_norm]").send_keys(" ")
-    browser.until(f"return {lines('accuracy')} === 12")
+    browser.until(f"return {lines('metric')} === 12")
 
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_browser_never_scrolls_sideways(browser, schedulers, width):
     browser.open(schedulers[1], width=width)
     assert browser.ask("document.documentElement.scrollWidth") <= width
-    drawn = "document.querySelector('#accuracy svg').getBoundingClientRect().width"
+    drawn = "document.querySelector('#metric svg').getBoundingClientRect().width"
     assert width / 2 < browser.ask(drawn) < width
 
 
@@ -308,9 +254,7 @@ def test_browser_follows_the_preference_for_a_dark_theme(browser, schedulers):
         colour = browser.ask(script)
         return sum(int(part) for part in colour.strip("rgb()").split(",")) / 3
 
-    target = (
-        "getComputedStyle(document.querySelector('#accuracy .mark-rule.role-mark line')).stroke"
-    )
+    target = "getComputedStyle(document.querySelector('#metric .mark-rule.role-mark line')).stroke"
     paper = "getComputedStyle(document.body).backgroundColor"
     for scheme, is_dark in (("light", False), ("dark", True)):
         browser.open(schedulers[1], scheme=scheme)

@@ -65,7 +65,7 @@ def test_json_is_strict_and_csv_has_every_evaluation(results, report):
     evaluations = [row for record in results.records for row in record.evaluations]
     assert [float(row["test_loss"]) for row in rows] == [row["test_loss"] for row in evaluations]
     assert {row["study"] for row in rows} == {"dont_decay"}
-    assert {row["averaged_test_accuracy"] for row in rows} == {""}
+    assert "averaged_test_accuracy" not in rows[0]  # which no run has
 
 
 def test_seventeen_curves_are_told_apart(report):

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jaxsched.bench import compare_accuracy, compare_times
+from jaxsched.bench import Target, compare_final, compare_times
+from jaxsched.bench.study.manifest import TEST_ACCURACY
+
+TARGET = Target(0.9, TEST_ACCURACY)
 
 
 def accuracies(run, name, values):
@@ -17,7 +20,7 @@ def accuracies(run, name, values):
 def test_accuracy_has_the_paired_t_test(run):
     base, other = [0.90, 0.92, 0.88, 0.91], [0.91, 0.94, 0.885, 0.93]
     records = accuracies(run, "base", base) + accuracies(run, "other", other)
-    (found,) = compare_accuracy(records, "base")
+    (found,) = compare_final(records, "base", "test_accuracy")
     test = stats.ttest_rel(other, base)
     assert found.p_value == pytest.approx(test.pvalue)
     assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval()))
@@ -30,7 +33,7 @@ def test_accuracy_has_the_paired_t_test(run):
 def test_seeds_are_paired_by_number_not_by_place(run):
     base = accuracies(run, "base", [0.1, 0.5, 0.9])
     other = accuracies(run, "other", [0.2, 0.6, 1.0, 0.3])[::-1]
-    (found,) = compare_accuracy(base + other, "base")
+    (found,) = compare_final(base + other, "base", "test_accuracy")
     assert found.n == 3
     assert found.estimate == pytest.approx(0.1)
 
@@ -38,8 +41,8 @@ def test_seeds_are_paired_by_number_not_by_place(run):
 def test_one_pair_has_no_p_and_claims_nothing(run):
     records = accuracies(run, "base", [0.5]) + accuracies(run, "other", [0.9])
     for (found,) in (
-        compare_accuracy(records, "base"),
-        compare_times(records, "base", 0.4, "step"),
+        compare_final(records, "base", "test_accuracy"),
+        compare_times(records, "base", Target(0.4, TEST_ACCURACY), "step"),
     ):
         assert (found.n, found.p_value, found.p_corrected) == (1, None, None)
         assert not found.is_significant
@@ -55,7 +58,7 @@ def timed(run, name, steps):
 
 def compared(run, base, other):
     records = timed(run, "base", base) + timed(run, "other", other)
-    (found,) = compare_times(records, "base", 0.9, "step")
+    (found,) = compare_times(records, "base", TARGET, "step")
     return found
 
 
@@ -92,7 +95,7 @@ def test_ties_and_misses_have_the_p_value_of_all_sign_changes(run, base, other):
 def test_differences_that_vary_by_rounding_alone_have_no_test(run):
     """Without the guard Student's t would be enormous."""
     records = accuracies(run, "base", [0.1, 0.5, 0.9]) + accuracies(run, "other", [0.2, 0.6, 1.0])
-    (found,) = compare_accuracy(records, "base")
+    (found,) = compare_final(records, "base", "test_accuracy")
     assert (found.p_value, found.is_significant) == (None, False)
 
 
@@ -129,7 +132,7 @@ def claims(run, seed, *, n, others, noise=0.02):
     records = noisy(run, rng, "base", n, 1.0, noise)
     for number, speedup in enumerate(others):
         records += noisy(run, rng, f"other{number}", n, speedup, noise)
-    return [c.is_significant for c in compare_times(records, "base", 0.9, "step")]
+    return [c.is_significant for c in compare_times(records, "base", TARGET, "step")]
 
 
 def test_a_method_that_is_3_percent_faster_is_found_with_enough_seeds(run):
@@ -152,6 +155,6 @@ def test_the_order_of_the_records_changes_nothing(run):
     rng = np.random.default_rng(0)
     records = noisy(run, rng, "base", 8, 1.0, 0.02) + noisy(run, rng, "other", 8, 1.03, 0.02)
     shuffled = [records[i] for i in rng.permutation(len(records))]
-    (one,) = compare_times(records, "base", 0.9, "step")
-    (other,) = compare_times(shuffled, "base", 0.9, "step")
+    (one,) = compare_times(records, "base", TARGET, "step")
+    (other,) = compare_times(shuffled, "base", TARGET, "step")
     assert one == other

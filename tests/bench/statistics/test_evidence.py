@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxsched.bench import Comparison, evidence
+from jaxsched.bench.study.manifest import TEST_ACCURACY
 
 chances = st.one_of(st.none(), st.floats(0, 1))
 comparisons = st.builds(
@@ -26,7 +27,7 @@ CLAIMS = ("higher final", "lower final", "fewer steps", "more steps")
 
 @given(comparisons, comparisons)
 def test_nothing_is_claimed_without_a_small_p_and_two_seeds(accuracy, steps):
-    text = evidence(accuracy, steps)
+    text = evidence(accuracy, steps, TEST_ACCURACY)
     n = max(accuracy.n, steps.n)
     assert f"n = {n}" in text
     claims = [claim for claim in CLAIMS if claim in text]
@@ -66,4 +67,4 @@ not_significant = dataclasses.replace(significant, p_corrected=0.3)
     ],
 )
 def test_a_claim_names_the_direction(accuracy, steps, claim):
-    assert f"{claim} (p = 0.002)" in evidence(accuracy, steps)
+    assert f"{claim} (p = 0.002)" in evidence(accuracy, steps, TEST_ACCURACY)

@@ -50,6 +50,21 @@ def finished(tmp_path_factory):
     return folder
 
 
+def test_the_same_runs_compared_by_loss(finished, tmp_path):
+    """The records' header says which metrics there are, and the manifest which one counts."""
+    records = study_records(study, finished / "records")
+    losses = [[row["test_loss"] for row in record.evaluations] for record in records[:2]]
+    target = max(map(min, losses))
+    by_loss = dataclasses.replace(study, metric="test_loss", target=target).manifest()
+    results = Results.of(by_loss, records)
+    constant, hot = results.summaries
+    assert (constant.reached, hot.reached, hot.diverged) == (2, 0, 2)
+    assert constant.final_mean == pytest.approx(np.mean([run[-1] for run in losses]))
+    write_report(results, tmp_path)
+    assert "final loss" in (tmp_path / "summary.md").read_text()
+    assert (tmp_path / "loss.png").exists()
+
+
 def test_every_experiment_ran_with_every_seed(finished):
     records = study_records(study, finished / "records")
     assert [(r.name, r.header["seed"]) for r in records] == [

@@ -1,16 +1,19 @@
 """Study files: sizes, targets by rule, and the manifest beside the records."""
 
+import dataclasses
 import json
 
 import pytest
 
 from jaxsched.bench import MedianBest, Published, Study, StudyManifest, load_study, resolve_target
+from jaxsched.bench.study.manifest import TEST_ACCURACY
 from jaxsched.data import Digits
 from jaxsched.experiment import Experiment
+from jaxsched.metric import Metric
 from jaxsched.models import CifarResNet
 from jaxsched.optim.optimizers import SGD
 from jaxsched.plan import Phase
-from jaxsched.tasks import ImageClassification
+from jaxsched.tasks import LOSS, ImageClassification
 from jaxsched.tracking import Record
 
 
@@ -43,6 +46,44 @@ def test_manifest_is_read_back_as_written(tmp_path):
     ]  # fmt: skip
 
 
+def test_metric_is_the_tasks_main_one_or_any_other(tmp_path):
+    assert study().manifest().metric == TEST_ACCURACY
+    by_loss = study(metric="test_loss", target=2.1, further_targets=(-3.0,)).manifest()
+    assert by_loss.metric == Metric("test_loss", "lower")
+    by_loss.write(tmp_path / "study.json")
+    assert StudyManifest.read(tmp_path / "study.json") == by_loss
+    on_train = study(metric="train_accuracy").manifest()
+    assert on_train.metric == Metric("train_accuracy", "higher", is_share=True)
+
+
+def test_manifests_from_before_other_metrics_are_read(tmp_path):
+    manifest = study(published={"one": Published(0.93, "a paper")}).manifest()
+    manifest.write(tmp_path / "study.json")
+    content = json.loads((tmp_path / "study.json").read_text())
+    del content["metric"], content["is_from_records"]
+    content["published"]["one"]["accuracy"] = content["published"]["one"].pop("value")
+    (tmp_path / "study.json").write_text(json.dumps(content))
+    assert StudyManifest.read(tmp_path / "study.json") == manifest
+
+
+@dataclasses.dataclass(frozen=True)
+class Another(ImageClassification):
+    """A task that measures something else."""
+
+    @property
+    def metrics(self):
+        return (LOSS, Metric("error", "lower", is_share=True))
+
+
+def test_experiments_that_measure_other_things_are_refused_by_name():
+    one, two = study().experiments
+    task = Another(model=two.task.model, data=two.task.data)
+    other = dataclasses.replace(two, task=task)
+    with pytest.raises(ValueError, match=r"two with Another: loss \(lower is better\), error \(lo"):
+        study(experiments=(one, other))
+    assert study(experiments=(other,)).manifest().metric.name == "test_error"
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "x", "runs": 3}'])
 def test_damaged_manifest_names_the_file_and_the_fix(tmp_path, text):
     path = tmp_path / "study.json"
@@ -64,6 +105,8 @@ def test_folder_without_manifest_is_named(tmp_path):
         ({"target": MedianBest("three")}, "target among its experiments"),
         ({"published": {"three": Published(0.9)}}, "published among its experiments"),
         ({"further_targets": (0.5, 1.2)}, r"within \(0, 1\], got 1.2"),
+        ({"metric": "test_loss", "target": float("inf")}, "target loss, a finite number, got inf"),
+        ({"metric": "loss"}, r"one of \['test_loss', 'test_accuracy', 'train_loss', .*'loss'"),
     ],
 )
 def test_study_that_names_an_unknown_experiment_is_refused(changes, message):
@@ -83,21 +126,22 @@ def test_rule_takes_the_median_of_the_best_evaluations_not_of_the_last():
         record("steps", [0.99], end=None),  # not finished
         record("other", [1.0]),
     ]
-    target = resolve_target(MedianBest("steps"), records)
-    assert target.accuracy == pytest.approx(0.85)  # of 0.9 and 0.8
+    target = resolve_target(MedianBest("steps"), TEST_ACCURACY, records)
+    assert target.value == pytest.approx(0.85)  # of 0.9 and 0.8
     assert target.origin == "median over 2 runs of the best evaluation of steps"
 
 
 def test_rule_without_a_run_of_the_baseline_raises():
     with pytest.raises(ValueError, match="steps, which has no finished run yet"):
-        resolve_target(MedianBest("steps"), [record("other", [1.0])])
+        resolve_target(MedianBest("steps"), TEST_ACCURACY, [record("other", [1.0])])
 
 
 FILE = """
 from jaxsched.bench import Study
 from jaxsched.data import Digits
+from jaxsched.metric import Metric
 from jaxsched.models import CifarResNet
-from jaxsched.tasks import ImageClassification
+from jaxsched.tasks import LOSS, ImageClassification
 from jaxsched.optim.optimizers import SGD
 from jaxsched.plan import Phase
 from jaxsched.experiment import Experiment

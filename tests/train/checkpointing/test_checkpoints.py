@@ -19,7 +19,12 @@ import optax
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxsched.train.checkpointing.checkpoints import Checkpoints, Snapshot, restore_named
+from jaxsched.train.checkpointing.checkpoints import (
+    Checkpoints,
+    Snapshot,
+    restore_beside,
+    restore_named,
+)
 from jaxsched.train.checkpointing.orbax_io import saved_steps
 
 
@@ -181,6 +186,24 @@ def test_without_accuracies_the_newest_are_kept(tmp_path):
             checkpoints.save(step, draw(step), {})
     assert names(tmp_path) == ["10", "100", "11"]
     assert restore(tmp_path).step == 100
+
+
+def test_what_is_saved_beside_comes_back_and_its_damage_is_found(tmp_path):
+    more = {"mean": np.float32([0.5, -2.0]), "count": np.int32(3)}
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(3, draw(3), {}, beside=more)
+        checkpoints.save_named("late", 3, draw(3), {}, beside=jax.tree.map(jnp.asarray, more))
+        checkpoints.save(4, draw(4), {}, beside={})
+    for name in ("3", "late"):
+        assert_same(restore_beside(tmp_path / name, like=more), more)
+        assert restore_named(tmp_path / name, like=draw(0)).step == 3
+    assert restore_beside(tmp_path / "4", like={}) is None
+    with pytest.raises(ValueError, match="the arrays of another network"):
+        restore_beside(tmp_path / "3", like={**more, "mean": np.float32([0.5])})
+    shutil.rmtree(tmp_path / "3/beside")
+    with pytest.raises(ValueError, match=f"{tmp_path}/3 is damaged"):
+        restore_beside(tmp_path / "3", like=more)
+    assert restore_named(tmp_path / "3", like=draw(0)).step == 3
 
 
 def test_a_step_that_is_saved_may_be_saved_again(tmp_path):

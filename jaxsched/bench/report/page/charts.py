@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxsched.bench.report.curves import TIME_AXES, Curve, Value, curve_of
 from jaxsched.bench.report.results import Results
+from jaxsched.bench.statistics import PerformanceProfile
 from jaxsched.plotting.style import colour, dashes
 from jaxsched.tracking.records import Record
 
@@ -48,19 +49,17 @@ def x_of_time() -> alt.X:
     return alt.X("time:Q", title=None, axis=_TIME_TICKS)
 
 
-def colours(results: Results) -> alt.Color:
+def colours(names: Sequence[str]) -> alt.Color:
     """Makes the encoding of each experiment's colour."""
-    names = list(results.manifest.names)
-    scale = alt.Scale(domain=names, range=[colour(number) for number in range(len(names))])
+    scale = alt.Scale(domain=list(names), range=[colour(number) for number in range(len(names))])
     return alt.Color("experiment:N", scale=scale, legend=None)
 
 
-def dash_patterns(results: Results) -> alt.StrokeDash:
+def dash_patterns(names: Sequence[str]) -> alt.StrokeDash:
     """Makes the encoding of each experiment's dashes."""
-    names = list(results.manifest.names)
     # Vega takes no empty pattern: a solid line is a dash without a gap.
     patterns = [list(dashes(number)) or [1, 0] for number in range(len(names))]
-    scale = alt.Scale(domain=names, range=patterns)
+    scale = alt.Scale(domain=list(names), range=patterns)
     return alt.StrokeDash("experiment:N", scale=scale, legend=None)
 
 
@@ -74,23 +73,23 @@ def tooltip(names: Sequence[str], form: str) -> list[alt.Tooltip]:
     ]
 
 
-def median_layers(results: Results, y: alt.Y, form: str) -> list[alt.Chart]:
+def median_layers(names: Sequence[str], y: alt.Y, form: str) -> list[alt.Chart]:
     """Makes the layers of medians with bands of their middle half, from the dataset "points".
 
     Args:
-        results: the study's results.
+        names: the experiments, in their order.
         y: the vertical axis, without a field.
         form: the format of numbers in tooltips, in D3's notation.
     """
     chart = chart_over_time("points")
     y_low, y_median = (_with_field(y, f"{name}:Q") for name in ("low", "median"))
-    x, color = x_of_time(), colours(results)
+    x, color = x_of_time(), colours(names)
     band = chart.mark_area(opacity=0.15, clip=True)
     line = chart.mark_line(strokeWidth=2, clip=True)
     points = chart.mark_circle(size=60, opacity=0, clip=True)  # invisible: they carry the tooltips
     return [
         band.encode(x=x, y=y_low, y2=alt.Y2("high:Q"), color=color),
-        line.encode(x=x, y=y_median, color=color, strokeDash=dash_patterns(results)),
+        line.encode(x=x, y=y_median, color=color, strokeDash=dash_patterns(names)),
         points.encode(
             x=x, y=y_median, color=color, tooltip=tooltip(("median", "low", "high"), form)
         ),
@@ -136,10 +135,39 @@ def _points(curve: Curve, most: int) -> ChartRows:
     ]
 
 
+def profile_layer(
+    profile: PerformanceProfile, names: Sequence[str], tasks: str, time: str
+) -> tuple[alt.Chart, ChartRows]:
+    """Makes the layer of a performance profile, and the rows of its dataset "points".
+
+    Args:
+        profile: the performance profile.
+        names: the experiments, in the order of their colours.
+        tasks: what it is a share of, such as "targets".
+        time: the label of the horizontal axis.
+    """
+    rows = [
+        {"experiment": name, "tau": tau, "share": share}
+        for name, shares in profile.shares.items()
+        for tau, share in zip(profile.taus, shares, strict=True)
+    ]
+    multiples = alt.Scale(domain=[1, profile.taus[-1]], nice=False)
+    shares = alt.Scale(domain=[0, 1])
+    line = chart_of("points").mark_line(interpolate="step-after", strokeWidth=2)
+    layer = line.encode(
+        x=alt.X("tau:Q", title=time, scale=multiples),
+        y=alt.Y("share:Q", title=f"share of {tasks}", axis=alt.Axis(format="~%"), scale=shares),
+        color=colours(names),
+        strokeDash=dash_patterns(names),
+        tooltip=["experiment:N", alt.Tooltip("tau:Q", format=".2f"), "share:Q"],
+    )
+    return layer, rows
+
+
 def specification(
     layers: Sequence[alt.Chart],
     datasets: Mapping[str, ChartRows],
-    results: Results,
+    names: Sequence[str],
     height: int,
     *,
     over_time: bool = True,
@@ -149,13 +177,13 @@ def specification(
     Args:
         layers: from the lowest to the highest.
         datasets: the rows, by the name that the layers use.
-        results: the study's results.
+        names: the experiments, in their order.
         height: in pixels.
         over_time: whether the horizontal axis is time and needs the label of its unit.
     """
     parameters = [
         alt.param("time_axis", value=next(iter(TIME_AXES))),
-        alt.param("shown", value=list(results.manifest.names)),
+        alt.param("shown", value=list(names)),
         alt.param("ink", value="black"),
     ]
     # An axis title cannot depend on a parameter, but a chart title can: it serves as the label.

@@ -1,38 +1,27 @@
 """Collects everything the page shows and renders it to one HTML file."""
 
-import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
-import vl_convert
-
 from jaxsched.bench.report.curves import TIME_AXES
 from jaxsched.bench.report.page.figures import (
     Figure,
-    accuracy_figure,
+    metric_figure,
     norm_figure,
     profile_figure,
     reached_figure,
     schedule_figures,
 )
+from jaxsched.bench.report.page.rendering import legend, write_rendered
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.report.tables import comparison_cells, summary_cells
 from jaxsched.bench.statistics import evidence
+from jaxsched.bench.values import final_value
 from jaxsched.experiment.diff import differences
-from jaxsched.output import write_text
-from jaxsched.plotting.style import colour, dashes
+from jaxsched.metric import Metric
 from jaxsched.tracking.records import Record
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("jaxsched.bench.report.page"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 def write_page(results: Results, path: Path) -> None:
@@ -70,34 +59,30 @@ def write_page(results: Results, path: Path) -> None:
         True
     """
     figures, schedules = _figures(results), _schedules(results)
-    text = _TEMPLATES.get_template("page.html.j2").render(
+    names = results.manifest.names
+    write_rendered(
+        "page.html.j2",
+        path,
+        {**figures, **schedules},
         results=results,
-        time_axes=TIME_AXES,
-        legend=list(_legend(results)),
+        target_short=_short_target(results),
+        time_axes={axis: TIME_AXES[axis] for axis in results.time_axes},
+        legend=legend(names, [name for name in names if results.runs_of(name)]),
         summary=_summary(results),
-        comparisons=comparison_cells(results) if results.by_accuracy else [],
+        comparisons=comparison_cells(results) if results.by_final else [],
         published=list(_published(results)),
         figures=figures,
         schedules=schedules,
-        specs={key: fig.spec for key, fig in {**figures, **schedules}.items() if fig.spec},
         configs=list(_configs(results)),
         machines=_machines(results.records),
-        sources=list(dict.fromkeys(record.header["source"] for record in results.records)),
-        library=_library(),
+        sources=_sources(results.records),
     )
-    write_text(path, text)
-
-
-@functools.cache
-def _library() -> str:
-    """Vega's JavaScript; it takes a second to bundle, so that a process does it once."""
-    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
 def _figures(results: Results) -> dict[str, Figure]:
     """The figures for which the records have data, by the key of their place on the page."""
     figures = {
-        "accuracy": accuracy_figure(results),
+        "metric": metric_figure(results),
         "reached": reached_figure(results),
         "profile": profile_figure(results),
         "norm": norm_figure(results),
@@ -110,46 +95,39 @@ def _schedules(results: Results) -> dict[str, Figure]:
     return {f"schedule-{figure.title.replace(' ', '-')}": figure for figure in figures}
 
 
-class _Entry(NamedTuple):
-    """An experiment in the legend."""
-
-    name: str
-    colour: str
-    dashes: str  # in SVG's notation
-
-
-def _legend(results: Results) -> Iterator[_Entry]:
-    for number, name in enumerate(results.manifest.names):
-        if results.runs_of(name):
-            yield _Entry(name, colour(number), " ".join(map(str, dashes(number))))
-
-
 def _summary(results: Results) -> list[tuple[str, ...]]:
     """The table of results with two more columns: the significance and the evidence."""
     heading, *rows = summary_cells(results, intervals=True)
-    baseline, target = results.manifest.baseline, f"{results.target.accuracy:.1%}"
+    baseline, metric = results.manifest.baseline, results.metric
+    target = _short_target(results)
+    side = "above" if metric.better == "higher" else "below"
     claims = {
-        accuracy.name: evidence(accuracy, steps)
-        for accuracy, steps in zip(results.by_accuracy, results.by_steps, strict=True)
+        final.name: evidence(final, steps, metric)
+        for final, steps in zip(results.by_final, results.by_steps, strict=True)
     }
     claims[baseline] = f"the baseline; n = {len(results.runs_of(baseline))}"
     return [
         (
             *heading,
-            f"mean significantly above {target} from step",
+            f"mean significantly {side} {target} from step",
             f"evidence, compared with {baseline}",
         ),
         *((*row, _significant_from(results, row[0]), claims.get(row[0], "")) for row in rows),
     ]
 
 
+def _short_target(results: Results) -> str:
+    value, metric = results.target.value, results.metric
+    return f"{value:.1%}" if metric.is_share else metric.show(value)
+
+
 def _significant_from(results: Results, name: str) -> str:
-    row = results.significantly_above.get(name)
+    row = results.significantly_better.get(name)
     return "never" if row is None else f"{row['step']:,}"
 
 
 class _Published(NamedTuple):
-    """A published accuracy beside ours, in per cent."""
+    """A published value beside ours; in per cent if it is a share."""
 
     name: str
     published: str
@@ -159,23 +137,25 @@ class _Published(NamedTuple):
 
 
 def _published(results: Results) -> Iterator[_Published]:
-    """The published accuracies with ours.
+    """The published values with ours.
 
-    If an experiment averages its weights, ours is the accuracy of the average, because papers on
+    If an experiment averages its weights, ours is the value of the average, because papers on
     averaging publish that.
     """
+    metric = results.metric
     summaries = {summary.name: summary for summary in results.summaries}
     for name, published in results.manifest.published.items():
         summary = summaries.get(name)
         cells = ("", "")
-        if summary is not None and summary.accuracy_mean is not None:
+        if summary is not None and summary.final_mean is not None:
             averaged = summary.averaged_mean
-            kind, ours = (
-                ("", summary.accuracy_mean) if averaged is None else ("averaged, ", averaged)
+            kind, ours = ("", summary.final_mean) if averaged is None else ("averaged, ", averaged)
+            cells = (
+                f"{metric.show_mean(ours, None)} ({kind}n={summary.final_n})",
+                metric.show_change(ours - published.value),
             )
-            difference = f"{100 * (ours - published.accuracy):+.2f}"
-            cells = (f"{100 * ours:.2f} ({kind}n={summary.accuracy_n})", difference)
-        yield _Published(name, f"{100 * published.accuracy:.2f}", *cells, published.source)
+        value = metric.show_mean(published.value, None)
+        yield _Published(name, value, *cells, published.source)
 
 
 class _Config(NamedTuple):
@@ -184,7 +164,8 @@ class _Config(NamedTuple):
     name: str
     differences: list[str]  # from the baseline's config
     text: str  # the config as JSON
-    runs: list[Record]
+    n: int
+    runs: list[tuple[str, ...]]  # the cells of a table: the heading, and a row for each run
 
 
 def _configs(results: Results) -> Iterator[_Config]:
@@ -195,7 +176,37 @@ def _configs(results: Results) -> Iterator[_Config]:
         if runs:
             config = _config_without_name(runs[0])
             differing = [] if baseline is None else list(differences(baseline, config))
-            yield _Config(name, differing, json.dumps(config, indent=1), runs)
+            text = json.dumps(config, indent=1)
+            yield _Config(name, differing, text, len(runs), _run_cells(runs, results.metric))
+
+
+def _run_cells(runs: Sequence[Record], metric: Metric) -> list[tuple[str, ...]]:
+    """The table of an experiment's runs, without columns of what none of them recorded."""
+    rows = [_run_row(run, metric) for run in runs]
+    kept = [name for name in rows[0] if any(row[name] for row in rows)]
+    return [tuple(kept), *(tuple(row[name] for name in kept) for row in rows)]
+
+
+def _run_row(run: Record, metric: Metric) -> dict[str, str]:
+    last = run.evaluations[-1] if run.evaluations else {}
+    header, end = run.header, run.end or {}
+    final = final_value(run, metric.name)
+
+    def number(value: float | None, form: str) -> str:
+        return format(value, form) if value is not None else ""
+
+    return {
+        "seed": str(header["seed"]),
+        "status": end.get("reason") or end.get("status") or "",
+        f"final {metric.noun}": "none" if final is None else metric.show(final),
+        "updates": f"{last.get('step', 0):,}",
+        "training, s": number(last.get("train_seconds"), ".1f"),
+        "evaluation, s": number(last.get("evaluation_seconds"), ".1f"),
+        "compilation, s": number(header.get("compile_seconds"), ".1f"),
+        "examples/s": number(end.get("images_per_second"), ",.0f"),
+        "started": header["started"],
+        "command": header["command"],
+    }
 
 
 def _config_without_name(record: Record) -> dict[str, Any]:
@@ -204,15 +215,22 @@ def _config_without_name(record: Record) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in ("name", "seed")}
 
 
+def _sources(records: Sequence[Record]) -> list[str]:
+    """The texts of the study's files, each once; a loop of others may have recorded none."""
+    texts = dict.fromkeys(record.header["source"] for record in records)
+    return [text for text in texts if text]
+
+
 class _Machine(NamedTuple):
     """A hardware and software environment, with the runs made in it."""
 
+    name: str
     facts: Mapping[str, str]
     runs: list[str]
 
 
 def _machines(records: Sequence[Record]) -> list[_Machine]:
-    """The environments of all runs, each once."""
+    """The environments of all runs, each once; those of which nothing was recorded are left out."""
     machines: dict[str, _Machine] = {}
     for record in records:
         environment = record.header["environment"]
@@ -220,6 +238,9 @@ def _machines(records: Sequence[Record]) -> list[_Machine]:
             **{key: str(value) for key, value in environment.items() if key != "packages"},
             **environment.get("packages", {}),
         }
-        machine = machines.setdefault(json.dumps(facts), _Machine(facts, []))
-        machine.runs.append(f"{record.name} seed {record.header['seed']}")
+        if facts:
+            known = [facts[key] for key in ("processor", "device") if key in facts]
+            name = ", ".join(known) or "unknown hardware"
+            machine = machines.setdefault(json.dumps(facts), _Machine(name, facts, []))
+            machine.runs.append(f"{record.name} seed {record.header['seed']}")
     return list(machines.values())

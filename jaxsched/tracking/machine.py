@@ -1,56 +1,27 @@
-"""The environment of a measurement: code, packages and machine."""
+"""The machine and the commits of a measurement, as far as no framework is asked. Imports no JAX."""
 
 import os
 import platform
-import resource
 import subprocess
 import sys
-from importlib import metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from jaxsched.train import Program
-
 _PACKAGE = Path(__file__).parents[1]
-_PACKAGES = ("jaxsched", "jax", "jaxlib", "flax", "optax", "numpy")
 
 
-def environment(num_devices: int | None = None) -> dict[str, Any]:
-    """Returns the versions and the hardware that this process uses, as JSON.
-
-    Args:
-        num_devices: the number of devices in use; all local devices by default.
-
-    Example:
-        >>> from jaxsched.tracking import environment
-        >>> sorted(environment())
-        ['commit', 'cores', 'device', 'num_devices', 'packages', 'platform', 'processor', 'python',
-        'source_commit']
-    """
-    devices = jax.local_devices()
+def machine(versions: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the commits and the hardware, as JSON, with the versions of packages."""
     return {
-        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "packages": dict(versions),
         "commit": _commit(),
         "source_commit": _source_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "device": devices[0].device_kind,
-        "num_devices": num_devices or len(devices),
     }
-
-
-def peak_memory(program: Program) -> dict[str, int]:
-    """Returns the peak memory in bytes, of this process and, unless it is a CPU, of a device."""
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    peaks = {"process": unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
-    if (device := program.driver.peak_memory()) is not None:
-        peaks["device"] = device
-    return peaks
 
 
 def _commit() -> str | None:

@@ -8,9 +8,12 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from jaxsched.extras import require_extra
 from jaxsched.output import explain, make_folder
+
+require_extra("A lock on a file", "train", "filelock")
+
+from filelock import FileLock, Timeout  # noqa: E402
 
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 

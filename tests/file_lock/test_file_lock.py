@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
+from jaxsched.file_lock import holder, remove, take, waiting
 from jaxsched.tracking import claim_record
 from jaxsched.train import Checkpoints
-from jaxsched.train.checkpointing.file_lock import holder, remove, take, waiting
 
 HOLD = """
 import errno, fcntl, sys, time
 from pathlib import Path
-from jaxsched.train.checkpointing.file_lock import take
+from jaxsched.file_lock import take
 
 def missing(*_):
     raise OSError(errno.ENOSYS, "Function not implemented")

@@ -1,0 +1,61 @@
+"""Renders a template to a page: one HTML file with its styles, script, charts and data."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import vl_convert
+
+from jaxsched.bench.report.page.figures import Figure
+from jaxsched.output import write_text
+from jaxsched.plotting.style import colour, dashes
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("jaxsched.bench.report.page"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+class Entry(NamedTuple):
+    """An experiment in the legend."""
+
+    name: str
+    colour: str
+    dashes: str  # in SVG's notation
+
+
+def legend(names: Sequence[str], shown: Sequence[str]) -> list[Entry]:
+    """Makes the entries of those experiments that are shown; each looks as its number says."""
+    return [
+        Entry(name, colour(number), " ".join(map(str, dashes(number))))
+        for number, name in enumerate(names)
+        if name in shown
+    ]
+
+
+def write_rendered(template: str, path: Path, charts: Mapping[str, Figure], **values: Any) -> None:
+    """Renders a template and writes the page.
+
+    Args:
+        template: its file in the folder of templates.
+        path: the file to write.
+        charts: all figures of the page, by the key of their place on it.
+        values: what else the template shows.
+    """
+    text = _TEMPLATES.get_template(template).render(
+        specs={key: fig.spec for key, fig in charts.items() if fig.spec},
+        library=_library(),
+        **values,
+    )
+    write_text(path, text)
+
+
+@functools.cache
+def _library() -> str:
+    """Vega's JavaScript; it takes a second to bundle, so that a process does it once."""
+    return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
