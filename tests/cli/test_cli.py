@@ -76,6 +76,11 @@ def test_a_finished_run_is_not_overwritten(config, tmp_path, capsys):
     before = record.read_bytes()
     assert "holds a finished run; make it again with --overwrite" in fails(arguments, capsys)
     assert record.read_bytes() == before
+    main([*arguments, "--overwrite", "--quiet"])
+    assert capsys.readouterr().out == ""
+    assert record.read_bytes() != before
+    (kept,) = tmp_path.glob("set-aside/*/tiny-*.jsonl")
+    assert kept.read_bytes() == before and list(kept.with_suffix("").iterdir())
 
 
 @pytest.mark.slow
