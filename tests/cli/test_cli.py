@@ -89,7 +89,7 @@ def test_the_largest_batch_is_found_and_some_updates_are_traced(config, tmp_path
     main(text.split())
     output = capsys.readouterr().out
     assert "batch size 64, the largest that fits" in output  # of 64 examples
-    assert "images/s), evaluated in" in output and "GB (process)" in output
+    assert "examples/s), evaluated in" in output and "GB (process)" in output
     (record,) = tmp_path.glob("tiny-*.jsonl")
     header, *rows, _ = map(json.loads, record.read_text().splitlines())
     assert header["config"]["phases"][0]["batch_size"] == 64
