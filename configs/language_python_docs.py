@@ -2,8 +2,9 @@
 
     jaxsched train configs/language_python_docs.py
 
-Hardware: 2 cores of an AMD EPYC, about two minutes.
-Expected: TODO.
+Hardware: 2 cores of an AMD EPYC, 83 seconds of training beside other jobs, two minutes in all.
+Expected: a loss of 1.37 nats (1.98 bits) a byte on the last tenth of the text (n=1, Python 3.11;
+other versions of Python have another text).
 """
 
 import jaxsched as js

@@ -8,14 +8,15 @@ AdamW: four schedules and a constant rate, all warmed up in the first 5 % of the
 each schedule the same small budget: four peaks, with a seed that `cpu` does not use, on the last
 tenth of the training text; `RATES` holds the peak with the lowest last loss.
 
-A run takes TODO seconds on a core.
+The target is AlgoPerf's rule on `constant`: the median over seeds of its best loss. A run takes
+about 15 seconds on 2 cores of an AMD EPYC beside other jobs.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
 
 import jaxsched as js
-from jaxsched.bench import Study
+from jaxsched.bench import MedianBest, Study
 from jaxsched.data import PythonDocs
 from jaxsched.experiment import Experiment, held_out
 from jaxsched.models import Transformer
@@ -55,8 +56,8 @@ sizes = {
         name="language",
         experiments=tuple(run(name, name, RATES[name]) for name in SCHEDULES),
         seeds=(0, 1, 2, 3, 4),
-        target=1.65,
-        further_targets=(1.7, 1.6, 1.55),
+        target=MedianBest("constant"),
+        further_targets=(1.7, 1.65, 1.6, 1.55),
         baseline="constant",
         metric="test_loss",
     ),

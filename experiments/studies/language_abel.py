@@ -14,7 +14,7 @@ epochs, at whose ends ABEL measures the norm: by Adam without weight decay, as t
 trained then, and by AdamW with the decay on all weights. Both by a linear decay, by one late decay
 and by ABEL. The peaks are those that language.py found for its linear and its constant schedule.
 
-A run takes TODO seconds on a core.
+A run takes half a minute on 2 cores of an AMD EPYC beside other jobs.
 """
 
 import dataclasses
