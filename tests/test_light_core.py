@@ -173,7 +173,7 @@ def without_but(*extras):
     ],
 )
 def test_commands_need_their_extra_alone(extra, commands):
-    imports = "".join(f"import jaxsched.cli.{command}\n" for command in commands)
+    imports = "".join(f"import jaxsched.cli.runs.{command}\n" for command in commands)
     hidden = without_but(extra) - {"pillow"}  # Matplotlib needs it
     result = run_without(hidden, imports)
     assert result.returncode == 0, result.stderr

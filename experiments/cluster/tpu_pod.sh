@@ -36,10 +36,11 @@ check() {
 import sys
 from pathlib import Path
 
-from jaxsched.cli.train import Train, TrainOptions
+from jaxsched.cli.commands.train import Train
+from jaxsched.cli.options import parse
 
 try:
-    Train(Path(sys.argv[1])).parse(sys.argv[2:], TrainOptions, "train")
+    parse(Train, "train", Path(sys.argv[1]), sys.argv[2:])
 except (ValueError, OSError) as error:
     sys.exit(f"error: {error}")
 EOF

@@ -4,7 +4,7 @@
     python experiments/reinforcement/study.py   # makes the runs; the same command goes on
     jaxsched report runs/reinforcement --target 475 --metric test_return --baseline late
     jaxsched report runs/reinforcement_l2 --target 475 --metric test_return --baseline late
-    python experiments/studies/reinforcement_figure.py       # and reinforcement_l2_figure.py
+    python experiments/studies/reinforcement_figure.py   # or with runs/reinforcement_l2
 
 With the name of one of the two studies, study.py makes the runs of that one alone. A run takes two
 seconds on a core, its compilation ten to twenty.

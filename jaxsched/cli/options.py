@@ -1,4 +1,4 @@
-"""The common part of the commands: a config file and the options after it, progress, signals."""
+"""The common part of the commands that take an experiment: its fields, progress, signals."""
 
 import contextlib
 import inspect
@@ -6,72 +6,62 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias, TypeVar
+from pathlib import Path
+from typing import Annotated, Generic, NamedTuple, TypeVar
 
 import tyro
 from rich.console import Console
 
-from jaxsched.cli.paths import UserPath, require_folder
+from jaxsched.cli.paths import require_folder
 from jaxsched.experiment import Experiment, load_module, read_source, require_computable
 from jaxsched.experiment.files import importable, value_in
 from jaxsched.plan import Plan
 from jaxsched.tracking import Progress, plan_for
 from jaxsched.train import SignalHandler
-from jaxsched.train.population.strategy import StrategyChoice
 
 Options = TypeVar("Options")
 
-# The option of the commands that make short runs; `bench` describes it in its own words.
-AtOnce: TypeAlias = Annotated[
-    StrategyChoice,
-    tyro.conf.arg(
-        help='How the runs share the devices: "in_turn", one after another; "devices", one on each '
-        'device; "vmap", several on one device; a number, so many at a time, one on each device; '
-        '"auto", whichever of these a short trial finds fastest.'
-    ),
-]
+
+class Given(NamedTuple, Generic[Options]):
+    """The arguments of a command with a config file, and the file's text for the records."""
+
+    options: Options
+    experiment: Experiment
+    source_text: str
 
 
 @dataclass(frozen=True)
-class ExperimentCommand:
-    """A command that takes a config file, then its options and fields of the experiment."""
+class _Arguments(Generic[Options]):
+    """The options of a command beside the fields of its experiment."""
 
-    config: tyro.conf.Positional[UserPath]
-    """A Python file that holds an Experiment under the name `experiment`."""
-
-    @property
-    def source_text(self) -> str:
-        """The text of the config file, for the records."""
-        return read_source(self.config)
-
-    def parse(
-        self, rest: Sequence[str], kind: Callable[[Experiment], Options], command: str
-    ) -> Options:
-        """Parses the options after the config file, among them the fields of its experiment."""
-        module = load_module(self.config)
-        given = kind(value_in(module, self.config, "experiment", Experiment))
-        with importable(module):  # the help of a class's fields is read from its file
-            options = tyro.cli(
-                type(given),
-                description=(inspect.getdoc(self) or "").partition("\n")[0],
-                default=given,
-                args=rest,
-                prog=f"jaxsched {command} {self.config}",
-                config=(tyro.conf.AvoidSubcommands,),
-            )
-        # Only a command that writes has a folder to write to.
-        if (workdir := getattr(options, "workdir", None)) is not None:
-            require_folder(workdir)
-        return options
+    options: Annotated[Options, tyro.conf.arg(name="")]
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
 
 
-def require_minutes(minutes: float) -> None:
-    """Raises a ValueError unless a run can be saved that often."""
-    if not minutes >= 0:
-        raise ValueError(
-            f"--checkpoint-minutes needs a time of at least 0 minutes, got {minutes:g}; 0 saves "
-            "the run as often as it can."
+def parse(kind: type[Options], command: str, config: Path, rest: Sequence[str]) -> Given[Options]:
+    """Parses the options after the config file, among them the fields of its experiment.
+
+    Args:
+        kind: the class of the command's options, all of which have defaults.
+        command: the command's name.
+        config: the config file.
+        rest: the arguments after it.
+    """
+    module = load_module(config)
+    default = _Arguments(kind(), value_in(module, config, "experiment", Experiment))
+    with importable(module):  # the help of a class's fields is read from its file
+        arguments = tyro.cli(
+            _Arguments[kind],
+            description=(inspect.getdoc(kind) or "").partition("\n")[0],
+            default=default,
+            args=rest,
+            prog=f"jaxsched {command} {config}",
+            config=(tyro.conf.AvoidSubcommands,),
         )
+    # Only a command that writes has a folder to write to.
+    if (workdir := getattr(arguments.options, "workdir", None)) is not None:
+        require_folder(workdir)
+    return Given(arguments.options, arguments.experiment, read_source(config))
 
 
 def checked_plan(experiment: Experiment) -> Plan:

@@ -1,8 +1,12 @@
 """Prints lines and the plan of a run."""
 
+from pathlib import Path
+
 import numpy as np
 from rich.console import Console
+from rich.style import Style
 from rich.table import Table
+from rich.text import Text
 
 from jaxsched.experiment import Experiment, misfits
 from jaxsched.plan import Plan
@@ -45,3 +49,18 @@ def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
         print_line(f"batch_growth = {growth}: later phases are decided during the run", console)
     for sentence in misfits(experiment, plan):
         print_line(f"note: {sentence}", console)
+
+
+def print_path(what: str, path: Path, console: Console) -> None:
+    """Prints where something is: the whole path, a link in a terminal that can follow it."""
+    path = path.resolve()
+    text = Text.assemble(f"{what}: ", (visible(str(path)), Style(link=path.as_uri())))
+    console.print(text, soft_wrap=True, highlight=False)
+
+
+class PipeConsole(Console):
+    """A console whose command ends as the shell expects when what reads its output has ended."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises the error on, where Rich would end the command with status 1."""
+        raise

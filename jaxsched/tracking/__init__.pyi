@@ -4,6 +4,7 @@ from jaxsched.tracking.claim import claim_record as claim_record
 from jaxsched.tracking.claim import claim_runs as claim_runs
 from jaxsched.tracking.devices import environment as environment
 from jaxsched.tracking.devices import peak_memory as peak_memory
+from jaxsched.tracking.evaluation_table import EvaluationTable as EvaluationTable
 from jaxsched.tracking.progress import Progress as Progress
 from jaxsched.tracking.progress import RunProgress as RunProgress
 from jaxsched.tracking.record_writer import RecordWriter as RecordWriter

@@ -55,6 +55,16 @@ class Progress:
         self._bar.stop()
 
     @property
+    def is_in_place(self) -> bool:
+        """Whether the bar moves in its place, as in a terminal; a file or a pipe gets lines."""
+        return self._console.is_terminal
+
+    @property
+    def width(self) -> int:
+        """The number of characters of a line."""
+        return self._console.width
+
+    @property
     def fraction(self) -> float:
         """The share of all work that is done."""
         (task,) = self._bar.tasks

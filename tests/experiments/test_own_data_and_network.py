@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxsched.cli.options import ExperimentCommand
-from jaxsched.cli.train import TrainOptions
+from jaxsched.cli.commands.train import Train
+from jaxsched.cli.options import parse
 from jaxsched.experiment import Experiment, describe
 from jaxsched.experiment.files import load_value
 
@@ -23,9 +23,8 @@ def test_it_is_a_config():
 
 
 def test_the_command_sets_the_module_s_fields_and_its_help_names_them(capsys):
-    command = ExperimentCommand(PATH)
-    options = command.parse(["--model.module.width", "8"], TrainOptions, "train")
-    assert options.experiment.task.model.module.width == 8
+    given = parse(Train, "train", PATH, ["--model.module.width", "8"])
+    assert given.experiment.task.model.module.width == 8
     with pytest.raises(SystemExit):
-        command.parse(["--help"], TrainOptions, "train")
+        parse(Train, "train", PATH, ["--help"])
     assert "--model.module.width" in capsys.readouterr().out

@@ -63,7 +63,7 @@ class ResumeOptions:
         if not self.resume and has_checkpoints:
             raise ValueError(
                 f"{self.folder} holds checkpoints of this very run; go on from them with --resume, "
-                "or move the folder away to start from the first update."
+                "or set them aside with --overwrite to start from the first update."
             )
         if has_checkpoints:
             return _note_on_data(self.folder, dataset)

@@ -53,7 +53,7 @@ def test_what_makes_no_sense_ends_with_2_before_anything_runs(config, tmp_path, 
     for arguments, message in (
         (["range-test", config, "--low", "3", "--high", "2"], "got low=3.0, high=2.0"),
         (["range-test", config, "--momentum", "--high", "2"], "within [0, 1] for momentum"),
-        (["recipe", config], "one_cycle.py already exists; move it away"),
+        (["recipe", config], "one_cycle.py already exists; give another --output, or --overwrite"),
         (
             ["recipe", config, "--output", "other.py", "--momenta", "0.5"],
             "momenta within [0.85, 1)",

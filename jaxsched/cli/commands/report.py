@@ -1,14 +1,10 @@
 """`jaxsched report`: tables, curves and a page of studies, from their records alone."""
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tyro
-from rich.console import Console
 
-from jaxsched import bench
-from jaxsched.cli.paths import UserPath, require_folder
+from jaxsched.cli.paths import UserPath
 
 
 @dataclass(frozen=True)
@@ -37,27 +33,3 @@ class Report:
     """The experiment to compare such records with. By default the first one that was run."""
     tensorboard: UserPath | None = None
     """Also write each run's event file to this folder, for `tensorboard --logdir`."""
-
-    def run(self, rest: Sequence[str], console: Console) -> None:
-        """Runs the command, which has no further options in `rest`."""
-        del rest
-        if not self.folders:
-            raise ValueError("report needs at least one folder of a study.")
-        for written in self.output, self.tensorboard:
-            if written is not None:
-                require_folder(written)
-        choices = bench.Choices(self.target, self.metric, self.baseline)
-        bench.update_manifests(self.folders, choices)
-        groups = bench.by_study(self.folders)
-        # All are read first, so that one that cannot be read ends the command before it writes.
-        studies = [bench.Results.read(folders) for folders in groups]
-        for folders, results in zip(groups, studies, strict=True):
-            output = folders[0]
-            if self.output:
-                output = self.output / results.manifest.name if len(studies) > 1 else self.output
-            if self.tensorboard:
-                bench.write_event_files(results, self.tensorboard)
-            console.print(bench.write_report(results, output))
-            print(f"page, tables and curves in {output}")
-        if self.tensorboard:
-            print(f"event files: tensorboard --logdir {shlex.quote(str(self.tensorboard))}")

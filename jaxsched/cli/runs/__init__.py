@@ -1,0 +1,1 @@
+"""The commands' work: a file each with `run`, which takes the options that a user gave."""

@@ -1,0 +1,110 @@
+"""`jaxsched bench`: a study, its table and its plots."""
+
+import sys
+import webbrowser
+from pathlib import Path
+
+from rich.console import Console
+
+from jaxsched import bench, tracking
+from jaxsched.cli.commands.bench import Bench
+from jaxsched.cli.paths import require_folder
+from jaxsched.cli.printing import print_line, print_path
+from jaxsched.cli.reporting import reported
+from jaxsched.experiment import Preview, misfits, read_source
+from jaxsched.file_lock import waiting
+from jaxsched.plotting.previews import draw_schedules
+from jaxsched.train import SignalHandler
+
+
+def run(options: Bench, console: Console) -> None:
+    """Runs the command."""
+    source_text = read_source(options.study)
+    study, shard = bench.load_study(options.study, options.size), bench.Shard.parse(options.shard)
+    require_folder(options.workdir)
+    folder = options.workdir / study.name
+    manifest = study.manifest()
+    # Other processes may write to this folder at the same time.
+    reporting = folder / ".report.lock"
+    with waiting(reporting):
+        manifest.write(folder / bench.MANIFEST_FILE)
+        _draw_schedules(study, folder / "schedules.png", console)
+    records_folder = folder / bench.RECORDS_FOLDER
+
+    def report() -> None:
+        with waiting(reporting):
+            _report(manifest, bench.find_records(manifest, [records_folder]), folder, console)
+
+    with (
+        reported(report),
+        tracking.Progress(console) as progress,
+        SignalHandler() as signals,
+    ):
+        bench.run_study(
+            study,
+            records_folder,
+            source_text=source_text,
+            progress=progress,
+            shard=shard,
+            signals=signals,
+            every_seconds=60 * options.checkpoint_minutes,
+            at_once=options.at_once,
+        )
+    if options.open:
+        _open(folder / "report.html")
+    _exit_if_failed(manifest, records_folder)
+
+
+def _open(page: Path) -> None:
+    """Opens the page, if the study has got one and there is a browser."""
+    if page.exists() and not webbrowser.open(page.resolve().as_uri()):
+        print("no browser could be opened", file=sys.stderr)
+
+
+def _exit_if_failed(manifest: bench.StudyManifest, records_folder: Path) -> None:
+    """Exits with 1 if runs died of an error, or have records that cannot be read."""
+    paths = [records_folder / run.file_name for run in manifest.runs]
+    records, unreadable = tracking.read_records(paths)
+    failed = sum(record.status == tracking.FAILED for record in records)
+    if failed:
+        print(f"{failed} of {len(paths)} runs failed; the same command tries them again")
+    if unreadable:
+        print(f"{len(unreadable)} of {len(paths)} runs have records that cannot be read")
+    if failed or unreadable:
+        sys.exit(1)
+
+
+def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:
+    """Plots the schedules of the experiments that can be previewed; says what is odd in them."""
+    previews = {}
+    for experiment in study.experiments:
+        plan = tracking.plan_for(experiment)
+        try:
+            previews[experiment.name] = Preview.of(experiment, plan)
+            for sentence in misfits(experiment, plan):
+                print_line(f"{experiment.name}: note: {sentence}", console)
+        except ValueError:
+            raise
+        except Exception as error:
+            # The experiment's own code failed. Its runs will fail too, each on its own record;
+            # that must not keep the other experiments from running.
+            reason = tracking.format_error(error)
+            console.print(f"{experiment.name} cannot be plotted: {reason}", markup=False)
+    if previews:
+        draw_schedules(previews, path)
+
+
+def _report(
+    manifest: bench.StudyManifest, found: bench.FoundRecords, folder: Path, console: Console
+) -> None:
+    """Reports the runs that have finished, also when the study was interrupted."""
+    if not found.records:
+        return
+    try:
+        results = bench.Results.of(manifest, *found)
+    except ValueError as error:  # no target yet, which must not hide what ended the study
+        console.print(str(error), markup=False)
+    else:
+        console.print(bench.write_report(results, folder))
+        print(f"table, plots and records in {folder}")
+        print_path("page", folder / "report.html", console)

@@ -1,0 +1,49 @@
+"""`jaxsched range-test`: which learning rates the losses suggest."""
+
+import dataclasses
+
+from rich.console import Console
+
+from jaxsched import tracking, tune
+from jaxsched.cli.commands.range_test import RangeTest
+from jaxsched.cli.options import Given, checked_plan, progress_until_signal
+from jaxsched.cli.printing import print_plan
+from jaxsched.cli.reporting import reported
+
+
+def run(given: Given[RangeTest], console: Console) -> None:
+    """Runs the command."""
+    options = given.options
+    checked_plan(given.experiment)
+    runs = tune.RangeTestRuns(
+        given.experiment,
+        tracking.load(given.experiment.task.data),
+        _range_test(options),
+        options.workdir,
+        source_text=given.source_text,
+    )
+    print_plan(runs.experiment, tracking.plan_for(runs.experiment), console)
+    name = given.experiment.name
+    with (
+        reported(lambda: _report(name, runs)),
+        progress_until_signal(console) as (progress, check),
+    ):
+        runs.run(progress, choice=options.at_once, check=check)
+
+
+def _report(name: str, runs: tune.RangeTestRuns) -> None:
+    if curves := list(runs.curves.values()):
+        print(tune.write_range_report(name, runs.test, curves, runs.folder))
+        print(f"curves, table and plot in {runs.folder}")
+
+
+def _range_test(options: RangeTest) -> tune.RangeTest:
+    """The range test that the options describe."""
+    test = tune.MOMENTUM_RANGE if options.momentum else tune.RangeTest()
+    given = {"low": options.low, "high": options.high, "axis": options.axis}
+    return dataclasses.replace(
+        test,
+        num_updates=options.updates,
+        seeds=options.seeds,
+        **{name: value for name, value in given.items() if value is not None},
+    )
