@@ -38,11 +38,12 @@ experiment = Experiment(
 """
 STUDY = """
 import dataclasses
+from pathlib import Path
 import jaxsched as js
 from jaxsched.bench import Study
 from jaxsched.experiment import load_module
 
-late = dataclasses.replace(load_module("wood.py").experiment, name="late")
+late = dataclasses.replace(load_module(Path("wood.py")).experiment, name="late")
 early = dataclasses.replace(
     late, name="early", optimizer=dataclasses.replace(late.optimizer, lr=js.Constant(0.02))
 )
