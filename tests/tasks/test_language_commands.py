@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from jaxsched.cli import main
-from jaxsched.train import saved_steps
+from jaxsched.train import load_run, saved_steps
 
 CONFIG = """
 import jaxsched as js
@@ -37,11 +38,12 @@ experiment = Experiment(
 """
 STUDY = """
 import dataclasses
+from pathlib import Path
 import jaxsched as js
 from jaxsched.bench import Study
 from jaxsched.experiment import load_module
 
-late = dataclasses.replace(load_module("wood.py").experiment, name="late")
+late = dataclasses.replace(load_module(Path("wood.py")).experiment, name="late")
 early = dataclasses.replace(
     late, name="early", optimizer=dataclasses.replace(late.optimizer, lr=js.Constant(0.02))
 )
@@ -109,6 +111,13 @@ def test_a_run_is_killed_and_goes_on_bit_for_bit(config, tmp_path):
     assert last["averaged_test_loss"] != last["test_loss"]
     assert last["abel"]["num_measurements"] == 11
     assert last["layers"]["block1/attention/query"] > 0
+    # What was trained gives that very loss.
+    (record,) = killed.glob("wood-*.jsonl")
+    trained = load_run(record)
+    tokens = trained.experiment.task.data.load().test.tokens
+    targets = tokens[:, 1:, None].astype(int)
+    nats = -np.take_along_axis(trained.predict(tokens), targets, axis=-1)
+    assert nats.mean() == pytest.approx(last["test_loss"], rel=1e-5)
 
 
 @pytest.mark.slow
