@@ -174,6 +174,11 @@ class Plateau:
 
     def __post_init__(self):
         require_fields(self)
+        if not self.metric.startswith(("test_", "train_")):
+            raise ValueError(
+                f"Plateau needs metric as one of the test or training examples, got "
+                f"{self.metric!r}; write test_{self.metric} or train_{self.metric}."
+            )
         self._scale_by_plateau(at=every(1))  # checks the numbers
 
     @property

@@ -171,7 +171,7 @@ def test_hyperparams_reports_the_learning_rate_and_its_scale():
         (lambda: js.Abel(guard_rising=1), "Abel needs guard_rising to be True or False, got 1"),
         (lambda: js.Abel(stop_after=float("nan")), "Abel needs stop_after to be a finite number"),
         (lambda: js.Abel(stop_below="1%"), "Abel needs stop_below to be a finite number or None"),
-        (lambda: js.Plateau(metric="loss"), "Plateau needs metric to be one of"),
+        (lambda: js.Plateau(metric="loss"), "got 'loss'; write test_loss or train_loss"),
         (lambda: js.Plateau(threshold_mode="x"), "Plateau needs threshold_mode to be one of"),
         (lambda: js.Plateau(patience=True), "Plateau needs patience to be a whole number"),
         (lambda: js.Plateau(eps=float("nan")), "Plateau needs eps to be a finite number"),
