@@ -98,27 +98,21 @@ def first_to_last(values: np.ndarray) -> str:
     return " → ".join(texts)
 
 
-def mean_and_sd(mean: float | None, sd: float | None, *, is_share: bool = True) -> str:
-    """Formats a mean ± standard deviation.
+def mean_and_sd(mean: float | None, sd: float | None) -> str:
+    """Formats a mean ± standard deviation in per cent.
 
     Args:
-        mean: the mean; None gives "none".
+        mean: a share, such as an accuracy within [0, 1]; None gives "none".
         sd: its standard deviation; None, as for a single run, leaves it out.
-        is_share: whether it is a share, such as an accuracy, which is shown in per cent.
 
     Example:
         >>> from jaxsched.text import mean_and_sd
         >>> mean_and_sd(0.935, 0.0012), mean_and_sd(0.935, None)
         ('93.50 ± 0.12', '93.50')
-        >>> mean_and_sd(2.10444, 0.0123, is_share=False)
-        '2.104 ± 0.0123'
     """
     if mean is None:
         return "none"
-    texts = (f"{100 * mean:.2f}", f"{100 * (sd or 0):.2f}")
-    if not is_share:
-        texts = (f"{mean:.4g}", f"{sd or 0:.3g}")
-    return texts[0] if sd is None else " ± ".join(texts)
+    return f"{100 * mean:.2f}" if sd is None else f"{100 * mean:.2f} ± {100 * sd:.2f}"
 
 
 def aligned_columns(rows: Sequence[Sequence[str]]) -> str:

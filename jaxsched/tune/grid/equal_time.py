@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxsched.text import format_values
 from jaxsched.tracking.records import Record
-from jaxsched.tune.grid.ranking import Result, score_key
+from jaxsched.tune.grid.ranking import Result
 
 
 def time_budget(records: Sequence[Record]) -> float:
@@ -57,7 +57,7 @@ def result_within(
         if not early:
             return None
         losses[seed] = early[-1]["test_loss"]
-        scores[seed] = early[-1][score_key(record)]
+        scores[seed] = early[-1][record.main_column]
         used[seed] = early[-1]["train_seconds"]
     return Result(records[0].name, values, losses, scores, used)
 

@@ -77,7 +77,7 @@ def cell_result(values: Mapping[str, Any], records: Sequence[Record]) -> Result:
         values,
         {record.header["seed"]: _last_loss(record) for record in records},
         {
-            record.header["seed"]: record.evaluations[-1][score_key(record)]
+            record.header["seed"]: record.evaluations[-1][record.main_column]
             for record in records
             if not _has_diverged(record)
         },
@@ -87,11 +87,6 @@ def cell_result(values: Mapping[str, Any], records: Sequence[Record]) -> Result:
             if record.evaluations
         },
     )
-
-
-def score_key(record: Record) -> str:
-    """The key of a row's value of the task's main metric."""
-    return f"test_{record.header.get('main_metric', 'accuracy')}"  # old records have accuracies
 
 
 def _has_diverged(record: Record) -> bool:

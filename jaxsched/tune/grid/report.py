@@ -10,7 +10,7 @@ from rich.text import Text
 
 from jaxsched.output import write_text
 from jaxsched.tasks import LOSS, Metric
-from jaxsched.text import markdown_rows, markdown_text, mean_and_sd, text_of, title
+from jaxsched.text import markdown_rows, markdown_text, text_of, title
 from jaxsched.tune.grid.equal_time import equal_time_statement, result_within, time_budget
 from jaxsched.tune.grid.plots import draw_grid
 from jaxsched.tune.grid.ranking import Ranking, Result, cell_result, loss_text, rank_cells
@@ -99,7 +99,7 @@ def _rows(
 ) -> list[tuple[str, ...]]:
     """The heading, and one row for each cell."""
     names = list(results[0].values)
-    score = () if metric == LOSS else (f"{metric.name}, %" if metric.is_share else metric.name,)
+    score = () if metric == LOSS else (f"{metric.noun}{metric.unit}",)
     heading = (*map(title, names), "loss", *score, "n")
     rows = [(*(text_of(r.values[n]) for n in names), *_result_cells(r, metric)) for r in results]
     if early is None:
@@ -118,7 +118,7 @@ def _result_cells(result: Result | None, metric: Metric) -> tuple[str, ...]:
     loss = f"{result.num_diverged} diverged" if result.num_diverged else loss_text(result)
     if metric == LOSS:
         return loss, str(len(result.losses))
-    score = mean_and_sd(result.score, result.score_sd, is_share=metric.is_share)
+    score = metric.show_mean(result.score, result.score_sd)
     if 0 < len(result.scores) < len(result.losses):
         score += f" (n={len(result.scores)})"
     return loss, score, str(len(result.losses))
