@@ -364,7 +364,7 @@ def test_a_run_that_saved_nothing_starts_anew_and_names_the_nearest_one(small, t
     assert f"nearest run, {record.stem}, differs in: {change}. To go on from it" in said
     # Without its record a run still has its checkpoints, which are not overwritten.
     record.unlink()
-    assert "go on from them with --resume, or move the folder" in refused(small, capsys=capsys)
+    assert "go on from them with --resume, or set them aside" in refused(small, capsys=capsys)
     small("--resume")
     assert json.loads(record.read_text().splitlines()[-1])["status"] == "finished"
 

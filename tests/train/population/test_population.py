@@ -111,7 +111,7 @@ def test_members_of_two_seeds_are_two_runs(one_phase):
         _, sums = program.update(
             program.init(member.seed), program.zero_sums(), seed=member.seed, step=0, count=7
         )
-        expected = jax.device_get(sums).mean_loss
+        expected = jax.device_get(sums).metrics.mean_loss
         assert losses[:7].mean() == pytest.approx(expected, rel=1e-3)
 
 
