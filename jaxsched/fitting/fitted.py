@@ -5,17 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
-import numpy as np
-
 from jaxsched.data import Dataset
 from jaxsched.data.sources.arrays import checked_inputs
 from jaxsched.experiment import Experiment
 from jaxsched.models import Variables
-from jaxsched.tasks import TaskFunctions
 from jaxsched.train import Evaluation
-
-_BATCH = 512  # examples that are predicted at a time
+from jaxsched.train.prediction import Predictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +58,10 @@ class Fitted:
             )
         arrays = checked_inputs(inputs, self._dataset.train.elements)
         variables = self.averaged if averaged else self.variables
-        # One size of batch, so that nothing compiles anew: the last one is filled up.
-        count = len(arrays[0])
-        size = min(_BATCH, count)
-        starts = range(0, count, size)
-        places = [np.minimum(np.arange(start, start + size), count - 1) for start in starts]
-        found = [self._predict(variables, tuple(a[rows] for a in arrays)) for rows in places]
-        return jax.tree.map(lambda *parts: np.concatenate(parts)[:count], *found)
+        assert variables is not None
+        return self._predictor(variables, arrays)
 
     @functools.cached_property
-    def _predict(self) -> Any:
-        task: TaskFunctions = self.experiment.task.build(self._dataset)
-        targets = self._dataset.train.elements[-1]
-
-        def outputs(variables: Variables, inputs: tuple[jax.Array, ...]) -> Any:
-            # The task takes whole examples; the targets are not looked at.
-            like = np.zeros((len(inputs[0]), *targets.shape), targets.dtype)
-            return task.predict(variables, task.evaluation_inputs((*inputs, like)))
-
-        return jax.jit(outputs)
+    def _predictor(self) -> Predictor:
+        task = self.experiment.task.build(self._dataset)
+        return Predictor(task, self._dataset.train.elements)

@@ -1,7 +1,7 @@
 """Loads what a run has trained, to use it."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,15 +22,12 @@ from jaxsched.train.checkpointing.plan_so_far import plan_so_far
 from jaxsched.train.evaluation import Evaluation, num_averaged
 from jaxsched.train.loading.average_stats import re_estimated
 from jaxsched.train.loading.find_checkpoint import NEWEST, find_checkpoint
+from jaxsched.train.prediction import Predictor
 from jaxsched.train.program.shared_program import SharedProgramSpec
 from jaxsched.train.program.traced import TracedExperiment
 from jaxsched.train.same_data import require_same_data
 from jaxsched.train.step.state import TrainState
 from jaxsched.transforms import averaged_params
-
-# Examples at a time: enough to keep a GPU busy, with at most so many bytes of outputs, because a
-# text has a distribution for each token.
-_BATCH, _OUTPUT_BYTES = 512, 2**28
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,28 +124,11 @@ class TrainedRun:
         parts, elements = [np.asarray(part) for part in examples], self.dataset.test.elements
         _require_examples(parts, elements)
         variables = self.averaged_variables if averaged else self.variables
-        size, outputs = min(self._batch_size, len(parts[0])), []
-        for start in range(0, len(parts[0]), size):
-            rows = [part[start : start + size] for part in parts]
-            # What is left out, and what fills up the last batch, are zeros.
-            batch = [np.zeros((size, *e.shape), e.dtype) for e in elements]
-            for filled, part in zip(batch, rows, strict=False):
-                filled[: len(part)] = part
-            outputs.append(np.asarray(self._outputs(variables, tuple(batch)))[: len(rows[0])])
-        return np.concatenate(outputs)
+        return self._predictor(variables, parts)
 
     @cached_property
-    def _batch_size(self) -> int:
-        one = [jax.ShapeDtypeStruct((1, *e.shape), e.dtype) for e in self.dataset.test.elements]
-        output = jax.eval_shape(self._outputs, self.variables, tuple(one))
-        return min(_BATCH, max(1, _OUTPUT_BYTES // (output.size * output.dtype.itemsize)))
-
-    @cached_property
-    def _outputs(self) -> Callable[[Variables, tuple[Any, ...]], jax.Array]:
-        task = _functions(self.experiment, self.dataset)
-        return jax.jit(
-            lambda variables, parts: task.predict(variables, task.evaluation_inputs(parts))
-        )
+    def _predictor(self) -> Predictor:
+        return Predictor(_functions(self.experiment, self.dataset), self.dataset.test.elements)
 
 
 def load_run(
