@@ -81,6 +81,7 @@ def _recorded(
 def _fitted(program: Program, outcome: Outcome, record: Path | None) -> Fitted:
     task: Any = program.experiment.task
     variables: Variables = jax.device_get(outcome.state.variables)
+    average = outcome.average_on_all
     module = task.model.module
     if isinstance(task.model, NnxModule):
         module = task.model.with_variables(variables)
@@ -89,25 +90,11 @@ def _fitted(program: Program, outcome: Outcome, record: Path | None) -> Fitted:
         reason=outcome.reason,
         rows=outcome.rows,
         variables=variables,
-        averaged=_average(program, outcome),
+        averaged=average and jax.device_get(average.variables),
         module=module,
         experiment=program.experiment,
         record=record,
         _dataset=program.dataset,
-    )
-
-
-def _average(program: Program, outcome: Outcome) -> Variables | None:
-    """The average of the weights with statistics of all examples; None without an average."""
-    if outcome.average_on_all is None:
-        return None
-    params = program.averaged_params(outcome.state)
-    step, number = int(outcome.state.step), program.plan.num_examples
-    seed = program.experiment.seed
-    return jax.device_get(
-        program.recompute_batch_stats(
-            params, seed=seed, step=step, num_examples=number, plan=outcome.plan
-        )
     )
 
 

@@ -34,10 +34,12 @@ class AverageOnAll:
     Attributes:
         metrics: the task's metrics with the statistics of all examples, such as `test_loss`.
         statistics_error: the error of the statistics of a part, see `relative_error`.
+        variables: the average with the statistics of all examples.
     """
 
     metrics: Mapping[str, float]
     statistics_error: float
+    variables: Variables = field(repr=False)
 
     def as_json(self) -> dict[str, float]:
         """Returns the entry of a record, in which the metrics stand beside the error."""
@@ -312,7 +314,7 @@ class _Run:
         test = self.program.metric_values(jax.device_get(self.program.evaluate(whole)))
         error = relative_error(part["batch_stats"], whole["batch_stats"])
         metrics = {f"test_{name}": float(value) for name, value in test.items()}
-        return AverageOnAll(metrics, float(error))
+        return AverageOnAll(metrics, float(error), whole)
 
     def _recompute_average(self, num_examples: int | None = None) -> Variables:
         """The average with statistics of the next training examples, by default as many as set."""
