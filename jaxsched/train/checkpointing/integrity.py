@@ -37,25 +37,31 @@ def require_checksum(checked: Any) -> Any:
 def array_layout(arrays: Any) -> dict[str, str]:
     """Returns the path, dtype and shape of each array: they differ from network to network."""
     leaves, _ = jax.tree.flatten_with_path(arrays)
-    return {
-        jax.tree_util.keystr(path): f"{np.dtype(leaf.dtype).name}{list(leaf.shape)}"
-        for path, leaf in leaves
-    }
+    return {jax.tree_util.keystr(path): layout_of(leaf) for path, leaf in leaves}
 
 
-def require_layout(path: Path, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
-    """Raises a `ValueError` that names the first differences, if there are any."""
+def layout_of(array: Any) -> str:
+    """Returns the dtype and the shape of an array, or of what has both, as text."""
+    return f"{np.dtype(array.dtype).name}{list(array.shape)}"
+
+
+def layout_differences(found: Mapping[str, str], expected: Mapping[str, str]) -> str:
+    """Names the first arrays whose layouts differ; "" if none does."""
     differences = [
         f"{name}: expected {expected.get(name, 'none')}, got {found.get(name, 'none')}"
         for name in {**expected, **found}
         if expected.get(name) != found.get(name)
     ]
-    if differences:
-        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+    more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+    return f"{'; '.join(differences[:3])}{more}"
+
+
+def require_layout(path: Path, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    """Raises a `ValueError` that names the first differences, if there are any."""
+    if differences := layout_differences(found, expected):
         raise ValueError(
-            f"{path} holds the arrays of another network or optimizer: "
-            f"{'; '.join(differences[:3])}{more}. Use the experiment that it was saved by, or "
-            "another folder."
+            f"{path} holds the arrays of another network or optimizer: {differences}. Use the "
+            "experiment that it was saved by, or another folder."
         )
 
 

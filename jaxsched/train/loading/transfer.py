@@ -1,6 +1,6 @@
 """Takes layers of another run, for a run that starts from them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +9,11 @@ import numpy as np
 from jaxsched.experiment.pretrained import Pretrained
 from jaxsched.models import Variables
 from jaxsched.optim.layer_patterns import first_matches, layer_of, matches, parameter_names
-from jaxsched.train.checkpointing.integrity import arrays_checksum
+from jaxsched.train.checkpointing.integrity import (
+    arrays_checksum,
+    layout_differences,
+    layout_of,
+)
 from jaxsched.train.loading.trained_run import TrainedRun, load_run
 
 _KINDS = ("params", "batch_stats")
@@ -56,13 +60,12 @@ def load_pretrained(pretrained: Pretrained, like: Variables) -> PretrainedLayers
         kind: [n for n in ours[kind] if any(matches(n, p) for p in pretrained.layers)]
         for kind in _KINDS
     }
-    wrong = [text for kind in _KINDS for text in _misfits(names[kind], ours[kind], theirs[kind])]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    expected, found = (_layouts(tree, names) for tree in (ours, theirs))
+    if wrong := layout_differences(found, expected):
         raise ValueError(
             f"the layers {', '.join(map(repr, pretrained.layers))} do not fit those of {run.path}: "
-            f"{'; '.join(wrong[:3])}{more}. Leave them out of Pretrained's layers, so that they "
-            "are drawn anew, or use the same network."
+            f"{wrong}. Leave them out of Pretrained's layers, so that they are drawn anew, or use "
+            "the same network."
         )
     arrays = {kind: {name: theirs[kind][name] for name in names[kind]} for kind in _KINDS}
     return PretrainedLayers(arrays, _origin(run, pretrained, arrays))
@@ -73,16 +76,16 @@ def _by_name(tree: Any) -> dict[str, Any]:
     return dict(zip(parameter_names(tree), jax.tree.leaves(tree), strict=True))
 
 
-def _misfits(names: list[str], ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
-    """Says which of these the other run lacks, or has with another shape or dtype."""
-    for name in names:
-        expected, got = _layout(ours[name]), _layout(theirs.get(name))
-        if got != expected:
-            yield f"{name}: expected {expected}, got {got}"
-
-
-def _layout(array: Any) -> str:
-    return "none" if array is None else f"{np.dtype(array.dtype).name}{list(array.shape)}"
+def _layouts(
+    arrays: Mapping[str, Mapping[str, Any]], names: Mapping[str, list[str]]
+) -> dict[str, str]:
+    """The layouts of those of the arrays that are there; a name is of one kind alone."""
+    return {
+        name: layout_of(arrays[kind][name])
+        for kind in _KINDS
+        for name in names[kind]
+        if name in arrays[kind]
+    }
 
 
 def _origin(
