@@ -84,23 +84,8 @@ def record_run(
         FileExistsError: when `path` holds a finished run.
         Preempted: when a signal ended the run, after it was saved.
     """
-    experiment = program.experiment
     writers: list[RecordWriter] = []  # one on the main process, none on the others
-    header = {
-        **record_header(
-            experiment,
-            seed,
-            program.dataset,
-            source_text=source_text,
-            compile_seconds=program.compile_seconds,
-            num_devices=len(program.driver.devices),
-        ),
-        "initial_layers": initial_layers(program, seed) if experiment.weight_norms else None,
-        "resumed_at": start.step if start else None,
-    }
-    taken = start.pretrained if start else program.pretrained and program.pretrained.origin
-    if taken is not None:
-        header["pretrained"] = taken
+    header = _header(program, seed, start, source_text=source_text)
     if at_once > 1:
         header["at_once"] = {"way": "devices", "size": at_once}
     with contextlib.ExitStack() as stack:
@@ -131,19 +116,45 @@ def record_run(
             checkpoint_policy=checkpoint_policy,
             profile=profile,
         )
-        average = outcome.average_on_all
-        end = {
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "phases": describe(outcome.plan.phases),
-            "average_on_all": average and average.as_json(),
-            "compilations": describe(program.compilations),
-            # The key that records have, whatever the examples are.
-            "images_per_second": outcome.examples_per_second,
-            "peak_memory": peak_memory(program),
-        }
+        end = _end(program, outcome)
         on_main(lambda writer: writer.end(**end))
     return outcome
+
+
+def _header(
+    program: Program, seed: int, start: RunState | None, *, source_text: str
+) -> dict[str, Any]:
+    """The first line of the record of a run that this process makes or goes on with."""
+    experiment = program.experiment
+    header = {
+        **record_header(
+            experiment,
+            seed,
+            program.dataset,
+            source_text=source_text,
+            compile_seconds=program.compile_seconds,
+            num_devices=len(program.driver.devices),
+        ),
+        "initial_layers": initial_layers(program, seed) if experiment.weight_norms else None,
+        "resumed_at": start.step if start else None,
+    }
+    taken = start.pretrained if start else program.pretrained and program.pretrained.origin
+    return header if taken is None else {**header, "pretrained": taken}
+
+
+def _end(program: Program, outcome: Outcome) -> dict[str, Any]:
+    """The last line of a run's record."""
+    average = outcome.average_on_all
+    return {
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "phases": describe(outcome.plan.phases),
+        "average_on_all": average and average.as_json(),
+        "compilations": describe(program.compilations),
+        # The key that records have, whatever the examples are.
+        "images_per_second": outcome.examples_per_second,
+        "peak_memory": peak_memory(program),
+    }
 
 
 def record_header(
