@@ -112,7 +112,7 @@ def _train(run: "_Run", source_text: str, console: Console) -> tuple[Program, Ou
 
 @dataclass(frozen=True)
 class _Run:
-    """What a run is made of before its data are loaded, and where it is written to."""
+    """A run before its data are loaded, and where it is written to."""
 
     options: Train
     experiment: Experiment

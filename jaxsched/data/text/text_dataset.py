@@ -42,8 +42,7 @@ class TextDataset(Dataset):
             "vocabulary": self.vocabulary.size,
             "tokenizer": self.vocabulary.tokenizer,
             "left_over": list(self.left_over),
-            "train": self.train.fingerprint(),
-            "test": self.test.fingerprint(),
+            **super().fingerprint,
         }
 
 
