@@ -10,11 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from jaxsched.experiment import load_module
-from jaxsched.plotting.style import plain
-from jaxsched.text import markdown_rows
 from jaxsched.tracking import Record
 
 figures = load_module(Path(__file__).with_name("figures.py"))
@@ -31,38 +27,21 @@ SETTINGS = {
 
 def draw(runs: Any, path: Path) -> None:
     """Draws a column for each setting: test accuracy above, |w|² below."""
-    figure = Figure(figsize=(12, 6), layout="constrained")
-    axes = figure.subplots(2, len(SETTINGS), sharex=True, squeeze=False)
-    for axis in axes[0, 1:]:
-        axis.sharey(axes[0, 0])
-    for (above, below), (setting, title) in zip(axes.T, SETTINGS.items(), strict=True):
-        for schedule, colour in SCHEDULES.items():
-            records = runs.get(f"{schedule}_{setting}", ())
-            # Without a bounce ABEL equals the late decay: both lines must be visible.
-            style = {"color": colour, "linestyle": "--" if schedule == "abel" else "-"}
-            figures.draw_curve(
-                above, records, "test_accuracy", "epoch", scale=100, label=schedule, **style
-            )
-            figures.draw_curve(below, records, "squared_norm", "epoch", **style)
-        above.set_title(title)
-        below.set_xlabel("epochs")
-        below.set_ylim(bottom=0)
-    axes[0, 0].set_ylabel("test accuracy, %")
-    axes[1, 0].set_ylabel("|w|²")
-    for axis in axes.flat:
-        plain(axis)
-    lines, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(lines, labels, loc="outside upper center", ncols=4, frameon=False)
-    figure.savefig(path, dpi=130)
+    figures.draw_norms(
+        runs,
+        path,
+        schedules=SCHEDULES,
+        settings=SETTINGS,
+        quantity="test_accuracy",
+        label="test accuracy, %",
+        width=12,
+        scale=100,
+    )
 
 
 def table(runs: Any) -> str:
     """Final accuracy, mean ± sd over the seeds, and how often ABEL decayed, as Markdown."""
-    rows = [
-        [schedule, *(cell(runs.get(f"{schedule}_{setting}", ())) for setting in SETTINGS)]
-        for schedule in SCHEDULES
-    ]
-    return markdown_rows([["", *SETTINGS.values()], *rows])
+    return figures.table_of_settings(runs, SCHEDULES, SETTINGS, cell)
 
 
 def cell(records: Sequence[Record]) -> str:

@@ -7,17 +7,19 @@ study by the experiment's name.
 import math
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from jaxsched.bench import Results
 from jaxsched.bench.report.curves import column, curve_of
 from jaxsched.bench.statistics import TimeAxis
-from jaxsched.text import mean_and_sd
+from jaxsched.plotting.style import plain
+from jaxsched.text import markdown_rows, mean_and_sd
 from jaxsched.tracking import Record
 
 Runs = Mapping[str, Sequence[Record]]
@@ -61,6 +63,72 @@ def draw_curve(
     low, median, high = (scale * np.array(part) for part in (curve.low, curve.median, curve.high))
     axis.plot(times, median, **style)
     axis.fill_between(times, low, high, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def draw_norms(
+    runs: Runs,
+    path: Path,
+    *,
+    schedules: Mapping[str, str],
+    settings: Mapping[str, str],
+    quantity: str,
+    label: str,
+    width: float,
+    scale: float = 1.0,
+    shares_norms: bool = False,
+) -> None:
+    """Draws a column for each setting: a quantity above, |w|² below.
+
+    Args:
+        runs: those of the experiments SCHEDULE_SETTING.
+        path: the image file to write.
+        schedules: the schedules, each with its colour.
+        settings: the settings, each with its title.
+        quantity: the column of the evaluations that is drawn above.
+        label: what the quantity is, for the axis.
+        width: of the figure, in inches.
+        scale: multiplies the quantity, such as 100 for per cent.
+        shares_norms: whether all |w|² have one axis, as all of the quantity have.
+    """
+    figure = Figure(figsize=(width, 6), layout="constrained")
+    shared = "row" if shares_norms else False
+    axes = figure.subplots(2, len(settings), sharex=True, sharey=shared, squeeze=False)
+    if not shares_norms:
+        for axis in axes[0, 1:]:
+            axis.sharey(axes[0, 0])
+    for (above, below), (setting, title) in zip(axes.T, settings.items(), strict=True):
+        for schedule, colour in schedules.items():
+            records = runs.get(f"{schedule}_{setting}", ())
+            # Without a bounce ABEL equals the late decay: both lines must be visible.
+            line = "--" if schedule == "abel" else "-"
+            style: dict[str, Any] = {"color": colour, "linestyle": line}
+            draw_curve(above, records, quantity, "epoch", scale=scale, label=schedule, **style)
+            draw_curve(below, records, "squared_norm", "epoch", **style)
+        above.set_title(title)
+        below.set_xlabel("epochs")
+        below.set_ylim(bottom=0)
+    axes[0, 0].set_ylabel(label)
+    axes[1, 0].set_ylabel("|w|²")
+    for axis in axes.flat:
+        plain(axis)
+    lines, labels = axes[0, 0].get_legend_handles_labels()
+    columns = len(schedules)
+    figure.legend(lines, labels, loc="outside upper center", ncols=columns, frameon=False)
+    figure.savefig(path, dpi=130)
+
+
+def table_of_settings(
+    runs: Runs,
+    schedules: Iterable[str],
+    settings: Mapping[str, str],
+    cell: Callable[[Sequence[Record]], str],
+) -> str:
+    """Returns a Markdown table: a row for each schedule, a column for each setting."""
+    rows = [
+        [schedule, *(cell(runs.get(f"{schedule}_{setting}", ())) for setting in settings)]
+        for schedule in schedules
+    ]
+    return markdown_rows([["", *settings.values()], *rows])
 
 
 def final_accuracies(records: Sequence[Record]) -> list[float]:
