@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax.training.train_state import TrainState
 from language_networks import BETAS, LEARNING_RATE, NETWORKS, VOCABULARY, WEIGHT_DECAY, Entry
+from throughput_program import steps_of
 from throughput_worker import Contestant, Job, serve
 
 import jaxsched as js
@@ -97,19 +98,9 @@ def program(job: Job) -> Contestant:
         optimizer=optimizer,
     )
     run = Program(experiment, experiment.task.data.load())
-    state, sums = run.init(0), run.zero_sums()
-    most = len(run.dataset.train) // job.batch_size  # a dispatch stays within an epoch
-
-    def steps(count: int) -> None:
-        nonlocal state, sums
-        while count:
-            now = min(count, most)
-            state, sums = run.update(state, sums, seed=0, step=0, count=now)
-            count -= now
-        jax.block_until_ready(sums)
-
+    state, most = run.init(0), len(run.dataset.train) // job.batch_size
     facts = _facts(state.params, num_devices=len(run.driver.devices))
-    return Contestant(steps, facts, _no_device_memory)
+    return Contestant(steps_of(run, state, most), facts, _no_device_memory)
 
 
 def _facts(params: Any, num_devices: int) -> dict[str, Any]:

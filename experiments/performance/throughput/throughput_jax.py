@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from flax.training.train_state import TrainState
 from throughput_networks import NETWORKS, Architecture
+from throughput_program import steps_of
 from throughput_worker import Contestant, Job, serve
 
 import jaxsched as js
@@ -132,18 +133,9 @@ def program(job: Job, augment: Augment, **fields: Any) -> Contestant:
         **fields,
     )
     run = Program(experiment, experiment.task.data.load())
-    state, sums = run.init(0), run.zero_sums()
-
-    def steps(count: int) -> None:
-        nonlocal state, sums
-        while count:
-            now = min(count, updates)
-            state, sums = run.update(state, sums, seed=0, step=0, count=now)
-            count -= now
-        jax.block_until_ready(sums)
-
+    state = run.init(0)
     facts = _facts(job, state.params, num_devices=len(run.driver.devices))
-    return Contestant(steps, facts, _device_memory)
+    return Contestant(steps_of(run, state, updates), facts, _device_memory)
 
 
 def bare(job: Job) -> Contestant:
