@@ -28,16 +28,6 @@ def chain():
     )
 
 
-def evaluations(value):
-    """The extra arguments of plateau and of the noise estimate."""
-    return {
-        "value": value,
-        "small_squared_norm": 10 * value,
-        "small_batch_size": 2,
-        "batch_size": 8,
-    }
-
-
 def same_numbers(ours, theirs):
     """Whether two trees have the same arrays, whatever holds them."""
     ours, theirs = ([x for x in jax.tree.leaves(t) if jnp.ndim(x)] for t in (ours, theirs))
@@ -46,7 +36,7 @@ def same_numbers(ours, theirs):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_none_in_the_places_of_what_is_not_trained_changes_nothing():
+def test_none_in_the_places_of_what_is_not_trained_changes_nothing(evaluations):
     """By hand what `eqx.filter` leaves of a module, against the same arrays alone."""
     w = {"weight": jnp.asarray(INPUTS), "bias": jnp.ones(4)}
     states, updates, tx = {}, {}, chain()
@@ -72,7 +62,7 @@ def test_none_in_the_places_of_what_is_not_trained_changes_nothing():
     scope="module",
     params=["is_inexact_array", pytest.param("is_array", marks=pytest.mark.slow)],
 )
-def run(request):
+def run(request, evaluations):
     """A real module after a jitted loop; the weights and the gradients of each update."""
     eqx = pytest.importorskip("equinox")
 
@@ -136,7 +126,7 @@ def as_dictionary(w):
     return [w["0_weight"], w["0_bias"], w["1_weight"]]
 
 
-def test_state_is_that_of_the_same_chain_on_arrays(run):
+def test_state_is_that_of_the_same_chain_on_arrays(run, evaluations):
     tx, w = chain(), as_dictionary(run.weights[0])
     state, update = tx.init(w), jax.jit(tx.update)
     for gradients, value, after in zip(run.gradients, VALUES, run.weights[1:], strict=True):

@@ -45,22 +45,12 @@ def chain():
     )
 
 
-def evaluations(value):
-    """The extra arguments of plateau and of the noise estimate."""
-    return {
-        "value": value,
-        "small_squared_norm": 10 * value,
-        "small_batch_size": 2,
-        "batch_size": 8,
-    }
-
-
 def pure(tree):
     return jax.tree.map(np.asarray, nnx.to_pure_dict(tree))
 
 
 @pytest.fixture(scope="module")
-def run():
+def run(evaluations):
     """A model and its optimizer after a jitted loop; parameters and gradients of each update."""
     model = Net(nnx.Rngs(0))
     optimizer = nnx.Optimizer(model, chain(), wrt=nnx.Param)
@@ -96,7 +86,7 @@ def assert_close(ours, theirs, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), ours, theirs)
 
 
-def test_state_is_that_of_the_same_chain_on_arrays(run):
+def test_state_is_that_of_the_same_chain_on_arrays(run, evaluations):
     """Each transformation does with NNX's variables what it does with arrays."""
     tx, w = chain(), run.params[0]
     state, update = tx.init(w), jax.jit(tx.update)
