@@ -121,11 +121,7 @@ class Experiment:
 
     def _check_observed(self, plateau: Plateau) -> None:
         """Raises a ValueError unless the task measures the metric that plateau observes."""
-        known = {
-            f"{split}_{metric.name}": metric
-            for split in ("test", "train")
-            for metric in self.task.metrics
-        }
+        known = self.task.columns
         if plateau.metric not in known:
             raise ValueError(
                 f"Plateau needs a metric of the task, one of {list(known)}, got {plateau.metric!r}."

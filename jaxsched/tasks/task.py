@@ -87,6 +87,11 @@ class Task:
         return self.metrics[-1]
 
     @property
+    def columns(self) -> dict[str, Metric]:
+        """The metrics by the columns of rows that a plateau may observe and a study compare."""
+        return {f"{on}_{m.name}": m for on in ("test", "train") for m in self.metrics}
+
+    @property
     def batch_group(self) -> int | None:
         """The number of successive examples that training normalises together.
 

@@ -13,7 +13,7 @@ from jaxsched.experiment import Experiment
 from jaxsched.experiment.files import held_instead, load_module
 from jaxsched.experiment.seeds import require_seeds
 from jaxsched.field_types import check_field_types
-from jaxsched.metric import Metric, bare_name
+from jaxsched.metric import Metric
 from jaxsched.output import require_file_name
 from jaxsched.tracking.records import Run
 
@@ -89,14 +89,13 @@ class Study:
                     f"{first.name} with {_measures(first)} and {other.name} with "
                     f"{_measures(other)}; make a study of each."
                 )
-        column = self.metric or f"test_{first.task.main_metric.name}"
-        if column not in _columns(first):
+        column, known = self.metric or f"test_{first.task.main_metric.name}", first.task.columns
+        if column not in known:
             raise ValueError(
-                f"Study needs a metric that its experiments measure, one of {_columns(first)}, "
-                f"got {column!r}."
+                f"Study needs a metric that its experiments measure, one of {list(known)}, got "
+                f"{column!r}."
             )
-        (metric,) = (m for m in first.task.metrics if m.name == bare_name(column))
-        return dataclasses.replace(metric, name=column)
+        return dataclasses.replace(known[column], name=column)
 
     def manifest(self) -> StudyManifest:
         """Returns the manifest: the study without its experiments, as saved beside the records."""
@@ -120,10 +119,6 @@ def _measures(experiment: Experiment) -> str:
     task = experiment.task
     metrics = (f"{metric.name} ({metric.better} is better)" for metric in task.metrics)
     return f"{type(task).__name__}: {', '.join(metrics)}"
-
-
-def _columns(experiment: Experiment) -> list[str]:
-    return [f"{on}_{m.name}" for on in ("test", "train") for m in experiment.task.metrics]
 
 
 def _can_reach(metric: Metric, target: float) -> bool:
