@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxsched.metric import Metric
+from jaxsched.metric import Better, Metric
+
+_SHARES = ("accuracy", "mean_average_precision")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,12 @@ class Workload:
     metric: Metric
     target: float
     base: str | None = None
+
+    @classmethod
+    def of(cls, name: str, better: Better, target: float, base: str | None = None) -> "Workload":
+        """Returns the workload whose metric on validation examples has this name."""
+        metric = Metric(f"validation_{name}", better, is_share=name in _SHARES)
+        return cls(metric, target, base)
 
 
 @dataclass(frozen=True)
@@ -69,26 +77,23 @@ class Competition:
     cautions: tuple[str, ...] = ()
 
 
-def _workload(name: str, better: Any, target: float, base: str | None = None) -> Workload:
-    is_share = name in ("accuracy", "mean_average_precision")
-    return Workload(Metric(f"validation_{name}", better, is_share), target, base)
-
-
 # Version 0.5 of the benchmark: its validation targets, and the held-out workloads that were drawn
 # for its first competition (github.com/mlcommons/algorithmic-efficiency, Apache-2.0).
 VERSION_05: Mapping[str, Workload] = {
-    "criteo1tb": _workload("loss", "lower", 0.123735),
-    "fastmri": _workload("ssim", "higher", 0.723653),
-    "imagenet_resnet": _workload("accuracy", "higher", 0.77431),
-    "imagenet_vit": _workload("accuracy", "higher", 0.77309),
-    "librispeech_conformer": _workload("wer", "lower", 0.085884),
-    "librispeech_deepspeech": _workload("wer", "lower", 0.119936),
-    "ogbg": _workload("mean_average_precision", "higher", 0.28098),
-    "wmt": _workload("bleu", "higher", 30.8491),
-    "criteo1tb_embed_init": _workload("loss", "lower", 0.129657, "criteo1tb"),
-    "fastmri_tanh": _workload("ssim", "higher", 0.71784, "fastmri"),
-    "imagenet_resnet_large_bn_init": _workload("accuracy", "higher", 0.76526, "imagenet_resnet"),
-    "librispeech_conformer_layernorm": _workload("wer", "lower", 0.09731, "librispeech_conformer"),
-    "ogbg_model_size": _workload("mean_average_precision", "higher", 0.269446, "ogbg"),
-    "wmt_glu_tanh": _workload("bleu", "higher", 29.5779, "wmt"),
+    "criteo1tb": Workload.of("loss", "lower", 0.123735),
+    "fastmri": Workload.of("ssim", "higher", 0.723653),
+    "imagenet_resnet": Workload.of("accuracy", "higher", 0.77431),
+    "imagenet_vit": Workload.of("accuracy", "higher", 0.77309),
+    "librispeech_conformer": Workload.of("wer", "lower", 0.085884),
+    "librispeech_deepspeech": Workload.of("wer", "lower", 0.119936),
+    "ogbg": Workload.of("mean_average_precision", "higher", 0.28098),
+    "wmt": Workload.of("bleu", "higher", 30.8491),
+    "criteo1tb_embed_init": Workload.of("loss", "lower", 0.129657, "criteo1tb"),
+    "fastmri_tanh": Workload.of("ssim", "higher", 0.71784, "fastmri"),
+    "imagenet_resnet_large_bn_init": Workload.of("accuracy", "higher", 0.76526, "imagenet_resnet"),
+    "librispeech_conformer_layernorm": Workload.of(
+        "wer", "lower", 0.09731, "librispeech_conformer"
+    ),
+    "ogbg_model_size": Workload.of("mean_average_precision", "higher", 0.269446, "ogbg"),
+    "wmt_glu_tanh": Workload.of("bleu", "higher", 29.5779, "wmt"),
 }

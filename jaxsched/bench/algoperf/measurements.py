@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from jaxsched.bench.algoperf.competition import VERSION_05, Competition, Trial, Workload
-from jaxsched.metric import Metric
 
 _LOG = "eval_measurements.csv"
 _LAYOUT = f"SUBMISSION/study_0/WORKLOAD_jax/trial_1/{_LOG}"
 # What AlgoPerf's runner appends to the folder of a submission that was run again.
 _TIMESTAMP = re.compile(r"-\d{4}(-\d{2}){5}$")
-_SHARES = ("accuracy", "mean_average_precision")
 
 
 def read_measurements(path: Path) -> Competition:
@@ -66,9 +64,7 @@ def _from_json(path: Path) -> Competition:
 
 
 def _workload(given: Mapping[str, Any], base: str | None) -> Workload:
-    name = given["metric"]
-    metric = Metric(f"validation_{name}", given["better"], is_share=name in _SHARES)
-    return Workload(metric, float(given["target"]), base)
+    return Workload.of(given["metric"], given["better"], float(given["target"]), base)
 
 
 def _base_of(name: str, base: Sequence[str]) -> str | None:
