@@ -58,6 +58,7 @@ from jaxsched.transforms import average_params as average_params
 from jaxsched.transforms import averaged_params as averaged_params
 from jaxsched.transforms import estimate_noise as estimate_noise
 from jaxsched.transforms import gradient_noise as gradient_noise
+from jaxsched.transforms import recompute_batch_stats as recompute_batch_stats
 from jaxsched.transforms import sample_swag as sample_swag
 from jaxsched.transforms import scale_by_abel as scale_by_abel
 from jaxsched.transforms import scale_by_plateau as scale_by_plateau

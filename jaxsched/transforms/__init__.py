@@ -5,6 +5,7 @@ from jaxsched.transforms.abel import scale_by_abel as scale_by_abel
 from jaxsched.transforms.averaged import averaged_params as averaged_params
 from jaxsched.transforms.averaging import AverageParamsState as AverageParamsState
 from jaxsched.transforms.averaging import average_params as average_params
+from jaxsched.transforms.batch_stats import recompute_batch_stats as recompute_batch_stats
 from jaxsched.transforms.gradient_noise import EstimateNoiseState as EstimateNoiseState
 from jaxsched.transforms.gradient_noise import GradientNoise as GradientNoise
 from jaxsched.transforms.gradient_noise import estimate_noise as estimate_noise

@@ -8,7 +8,8 @@ import numpy as np
 from jaxsched.models import Params, Variables
 from jaxsched.train.input_pipeline.base import EVALUATION_BATCH, TrainingFeed
 from jaxsched.train.program.compiler import ProgramCompiler
-from jaxsched.train.step.batch_norm_stats import PooledMoments, even_batches
+from jaxsched.train.step.batch_norm_stats import even_batches
+from jaxsched.transforms.batch_stats import PooledMoments
 
 
 class BatchStatsRecomputation:

@@ -19,11 +19,11 @@ from jaxsched.train.program.traced import (
     predict_batch,
     train_on_block,
 )
-from jaxsched.train.step.batch_norm_stats import PooledMoments
 from jaxsched.train.step.state import TrainState
 from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.train.step.weight_norms import squared_norms
 from jaxsched.transforms import averaged_params
+from jaxsched.transforms.batch_stats import PooledMoments
 
 Updates: TypeAlias = Callable[..., tuple[TrainState, UpdateSums]]
 

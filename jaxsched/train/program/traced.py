@@ -28,12 +28,12 @@ from jaxsched.train.input_pipeline.base import (
 )
 from jaxsched.train.program.shared_program import SharedProgramSpec
 from jaxsched.train.rng import random_key
-from jaxsched.train.step.batch_norm_stats import PooledMoments
 from jaxsched.train.step.micro_batches import MicroBatches
 from jaxsched.train.step.state import TrainState, init_state
 from jaxsched.train.step.train_step import NormRates, Update, make_update
 from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.train.step.weight_norms import NormChange
+from jaxsched.transforms.batch_stats import PooledMoments
 
 
 @dataclass(frozen=True, eq=False)

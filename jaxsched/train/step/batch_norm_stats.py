@@ -1,4 +1,4 @@
-"""Batch-norm statistics of any weights, pooled over batches from their means and variances."""
+"""The error of batch-norm statistics of a part, and the batches from which they are pooled."""
 
 from typing import Any, NamedTuple
 
@@ -6,59 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxsched.models.model import BatchStats
-
-
-class PooledMoments(NamedTuple):
-    """Means and variances over all examples so far, as if they were one batch.
-
-    Formula, for n and m examples with means a and b and variances u and v:
-        mean = a + (b − a) · m / (n + m)
-        var  = (n · u + m · v) / (n + m) + (b − a)² · n · m / (n + m)²
-
-    The last term is the variance between the batches, which a mean of variances leaves out. No
-    difference of mean squares is taken, so nothing cancels in float32.
-
-    Source:
-        Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-        variances" (1979).
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> def batch(mean, var):
-        ...     return {"norm": {"mean": jnp.array(mean), "var": jnp.array(var)}}
-        >>> pooled = PooledMoments.none(batch(0.0, 0.0))
-        >>> for mean, var, size in (1.0, 1.0, 3), (5.0, 1.0, 1):
-        ...     pooled = pooled.add(batch(mean, var), size)
-        >>> {name: float(x) for name, x in pooled.batch_stats["norm"].items()}
-        {'mean': 2.0, 'var': 4.0}
-    """
-
-    num_examples: jax.Array  # f32[]
-    batch_stats: BatchStats
-
-    @classmethod
-    def none(cls, like: BatchStats) -> "PooledMoments":
-        """Returns the moments of no example, shaped like `like`."""
-        return cls(jnp.zeros((), jnp.float32), jax.tree.map(jnp.zeros_like, like))
-
-    def add(self, batch_stats: BatchStats, num_examples: int) -> "PooledMoments":
-        """Returns the moments that include a batch of `num_examples` with these statistics."""
-        total = self.num_examples + num_examples
-        share = num_examples / total
-
-        def pool(old: Any, new: Any) -> Any:
-            difference = new["mean"] - old["mean"]
-            within = old["var"] + (new["var"] - old["var"]) * share
-            between = jnp.square(difference) * share * (1 - share)
-            return {"mean": old["mean"] + difference * share, "var": within + between}
-
-        pooled = jax.tree.map(pool, self.batch_stats, batch_stats, is_leaf=_is_norm)
-        return PooledMoments(total, pooled)
-
-
-def _is_norm(node: Any) -> bool:
-    """Returns whether a node of the tree holds the statistics of one batch norm."""
-    return isinstance(node, dict) and set(node) == {"mean", "var"}
 
 
 def relative_error(batch_stats: BatchStats, exact: BatchStats) -> jax.Array:
@@ -87,6 +34,11 @@ def relative_error(batch_stats: BatchStats, exact: BatchStats) -> jax.Array:
     if not errors:  # a network without batch norm
         return jnp.zeros(())
     return jnp.sqrt(jnp.mean(jnp.concatenate([error.ravel() for error in errors])))
+
+
+def _is_norm(node: Any) -> bool:
+    """Returns whether a node of the tree holds the statistics of one batch norm."""
+    return isinstance(node, dict) and set(node) == {"mean", "var"}
 
 
 class Batches(NamedTuple):
