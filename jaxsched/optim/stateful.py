@@ -265,6 +265,7 @@ class Averaging(CollectedWeights):
             is at most the whole training set. At the end of a run they are recomputed from all
             examples too, and the record holds the difference.
         decay: the decay of an exponential average, between 0 and 1; None for equal weights (SWA).
+        warm_up: whether the decay is smaller at the beginning; False for torch's EMA.
 
     Raises:
         ValueError: if a number is out of its range.
@@ -280,6 +281,7 @@ class Averaging(CollectedWeights):
     """
 
     decay: float | None = None
+    warm_up: bool = dataclasses.field(default=True, metadata={"described": "unless default"})
 
     def __post_init__(self):
         super().__post_init__()
@@ -287,7 +289,7 @@ class Averaging(CollectedWeights):
 
     def transformation(self, plan: Plan) -> optax.GradientTransformationExtraArgs:
         """Builds the transformation for a run's Optax chain."""
-        return average_params(self.collects(plan), decay=self.decay)
+        return average_params(self.collects(plan), decay=self.decay, warm_up=self.warm_up)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Pa
 
     While nothing is in the mean, it returns `params`. The average is found in any chain, however
     nested; the averages of several groups of parameters, as under `optax.partition`, make one tree.
+    Of several averages of the same parameters, such as two decays, give the part of the state that
+    holds the one you mean: `opt_state["slow"]` of an `optax.named_chain`.
     Parameters that a mask kept from averaging are returned as they are, and so is what is no real
     or complex number, such as a counter, a random key or a module's function. Works under `jit`.
 
@@ -100,7 +102,7 @@ def read_means(
         if len(held) > 1:
             raise ValueError(
                 f"{name} needs one average of each parameter, got {len(held)}; give it the part of "
-                "the state that you mean."
+                'the state that you mean, such as opt_state["slow"] of an optax.named_chain.'
             )
         if held and is_inexact(current):
             ((mean, num_averaged),) = held
@@ -169,7 +171,7 @@ def _warn_unless_finite(means: Mapping[str, Any], name: str) -> None:
         warnings.warn(
             f"{name} found a mean that is not finite, at {bad[0] or 'the parameters'}: weights "
             "that were not finite entered it, and it never forgets them. Start a new mean from "
-            "finite weights, and keep such updates out with optax.apply_if_finite around the "
-            "whole chain.",
+            "finite weights; skip_nonfinite=True keeps the others out of it, and "
+            "optax.apply_if_finite around the whole chain keeps them out of the weights.",
             stacklevel=3,
         )

@@ -1,5 +1,6 @@
 """Averages of the weights during training: SWA, EMA and tail averages."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import optax
 from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import TimeFunction
-from jaxsched.schedules.base import require
+from jaxsched.schedules.base import ScheduleLike, require
 from jaxsched.transforms.base import (
     holds,
     require_numbers,
@@ -17,6 +18,7 @@ from jaxsched.transforms.base import (
 )
 from jaxsched.transforms.leaves import (
     accumulator_dtype,
+    all_finite,
     is_inexact,
     times,
     updated_params,
@@ -35,25 +37,32 @@ class AverageParamsState(NamedTuple):
 
 
 def average_params(
-    at: TimeFunction, *, decay: ArrayLike | None = None
+    at: TimeFunction,
+    *,
+    decay: ArrayLike | ScheduleLike | None = None,
+    warm_up: bool = True,
+    skip_nonfinite: bool = False,
 ) -> optax.GradientTransformationExtraArgs:
     """Keeps a running mean of the parameters and passes the updates through unchanged.
 
     Use it for stochastic weight averaging (SWA), exponential moving averages (EMA) or tail
     averages. It averages `params + updates`, the parameters that the update makes, so it must be
-    the last of its chain. Read the mean with `averaged_params`. Batch-norm statistics are not those
-    of the averaged weights: recompute them before you evaluate the average.
+    the last of its chain; several of them may follow each other. Read the mean with
+    `averaged_params`. Batch-norm statistics are not those of the averaged weights: recompute them
+    with `recompute_batch_stats` before you evaluate the average.
 
     Formula, with n parameters in the mean so far:
-        mean ← mean + (w − mean) / (n + 1)                 decay None: all equal (SWA)
-        mean ← mean + (w − mean) · (1 − d),                else: exponential (EMA)
-            d = min(decay, (1 + n) / (10 + n)),  and 0 for n = 0
+        mean ← mean + (w − mean) / (n + 1)           decay None: all equal (SWA)
+        mean ← mean + (w − mean) · (1 − d),          else: exponential (EMA), where d is 0 for n = 0
+            d = min(decay, (1 + n) / (10 + n))       with warm-up
+            d = decay                                without, as in torch's `AveragedModel`
 
-    The smaller d at the beginning lets the average forget the first parameters early. The mean is
-    float32, or float64 or complex as the parameters are: in bfloat16 a decay of 0.9999 rounds to 1
-    and the mean would never move. Parameters that are no real or complex numbers, such as a counter
-    or a random key, are not averaged. Memory: one float32 copy of the parameters. Updates that
-    collect nothing compute only `optax.apply_updates`, which the compiler merges with your own.
+    The smaller d of the warm-up lets the average forget the first parameters early: without it a
+    decay of 0.999 still gives them 82 % of the mean after 200 updates. The mean is float32, or
+    float64 or complex as the parameters are: in bfloat16 a decay of 0.9999 rounds to 1 and the mean
+    would never move. Parameters that are no real or complex numbers, such as a counter or a random
+    key, are not averaged. Memory: one float32 copy of the parameters. Updates that collect nothing
+    compute only `optax.apply_updates`, which the compiler merges with your own.
 
     How to choose: SWA collects the weights at the end of each epoch of the last quarter of
     training, at a constant learning rate that is not too low. EMA collects at every update or every
@@ -64,11 +73,15 @@ def average_params(
 
     Args:
         at: which updates collect: a predicate over the update count, int32[] -> bool[].
-        decay: the decay of the exponential average, between 0 and 1; None for equal weights.
+        decay: the decay of the exponential average, between 0 and 1, or a schedule of it over the
+            update count; None for equal weights.
+        warm_up: whether the decay is smaller at the beginning.
+        skip_nonfinite: whether weights of which one is infinite or NaN stay out of the mean, which
+            would never forget them. The check reads the weights once more.
 
     Raises:
-        ValueError: if the decay is no number or out of its range, `at` is no predicate, or `update`
-            is not given the parameters.
+        ValueError: if the decay is no number and no schedule, or out of its range, `at` is no
+            predicate, or `update` is not given the parameters.
 
     Source:
         Izmailov et al., "Averaging weights leads to wider optima and better generalization"
@@ -86,27 +99,8 @@ def average_params(
         >>> float(js.averaged_params(state, w))
         0.75
     """
-    if decay is not None:
-        require_numbers("average_params", decay=decay)
-        require(
-            lambda decay: 0 < decay < 1,
-            decay,
-            message=f"average_params needs a decay between 0 and 1, got decay={decay}; "
-            "use decay=None for equal weights.",
-        )
+    share_of_newest = _share_of_newest(decay, warm_up)
     require_predicate(at, "average_params")
-
-    def share_of_newest(num_averaged: jax.Array) -> jax.Array:
-        if decay is None:
-            return equal_share(num_averaged)
-        n = num_averaged.astype(float)
-        # This is 1 − d without computing d, because 1 − 0.9999 loses digits in float32.
-        least = jnp.asarray(1 - decay).astype(float)
-        return jnp.where(n == 0, 1.0, jnp.maximum(least, 9 / (10 + n)))
-
-    def collect(state: AverageParamsState, newest: optax.Params) -> AverageParamsState:
-        """Returns the state with these parameters in the mean."""
-        return with_newest(state, newest, share_of_newest(state.num_averaged))
 
     def update(
         updates: optax.Updates,
@@ -120,10 +114,39 @@ def average_params(
         # Outside the branch, the compiler merges this with the caller's own `apply_updates`. Inside
         # it, both the parameters and the updates would have to be kept in memory.
         newest = updated_params(params, updates)
-        state = jax.lax.cond(holds(at, count), lambda: collect(state, newest), lambda: state)
+        share = share_of_newest(count, state.num_averaged)
+        collects = holds(at, count)
+        if skip_nonfinite:
+            collects &= all_finite(newest)
+        state = jax.lax.cond(collects, lambda: with_newest(state, newest, share), lambda: state)
         return updates, state._replace(count=optax.safe_increment(count))
 
     return optax.GradientTransformationExtraArgs(empty_average, update)
+
+
+def _share_of_newest(
+    decay: ArrayLike | ScheduleLike | None, warm_up: bool
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """Returns the function of the counts of updates and of averaged parameters, to a share."""
+    if decay is None:
+        return lambda count, n: equal_share(n)
+    if not callable(decay):
+        require_numbers("average_params", decay=decay)
+        require(
+            lambda decay: 0 < decay < 1,
+            decay,
+            message=f"average_params needs a decay between 0 and 1, got decay={decay}; "
+            "use decay=None for equal weights.",
+        )
+
+    def share(count: jax.Array, num_averaged: jax.Array) -> jax.Array:
+        # A number's 1 − d is computed before it is rounded: 1 − 0.9999 loses digits in float32.
+        least = jnp.asarray(1 - (decay(count) if callable(decay) else decay)).astype(float)
+        n = num_averaged.astype(float)
+        newest = jnp.maximum(least, 9 / (10 + n)) if warm_up else least
+        return jnp.where(n == 0, 1.0, newest)
+
+    return share
 
 
 def empty_average(params: optax.Params) -> AverageParamsState:

@@ -36,6 +36,14 @@ def in_accumulator(leaf: Any) -> jax.Array:
     return jnp.asarray(leaf).astype(accumulator_dtype(leaf))
 
 
+def all_finite(tree: Any) -> jax.Array:
+    """Returns whether no real or complex number in a tree is infinite or NaN, bool[]."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if is_inexact(leaf)]
+    return (
+        jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all() if leaves else jnp.bool_(1)
+    )
+
+
 def by_part(function: Callable[..., jax.Array], *arrays: jax.Array) -> jax.Array:
     """Returns the function of the arrays; for complex ones that of each part on its own."""
     if not jnp.iscomplexobj(arrays[0]):

@@ -27,7 +27,7 @@ from jaxsched.transforms.base import (
     require_predicate,
 )
 from jaxsched.transforms.boxes import with_front_axis
-from jaxsched.transforms.leaves import by_part, is_inexact, times, updated_params
+from jaxsched.transforms.leaves import all_finite, by_part, is_inexact, times, updated_params
 from jaxsched.transforms.placement import passes_updates, require_last
 
 
@@ -41,7 +41,9 @@ class SwagState(NamedTuple):
     deviations: optax.Params  # [rank, ...] per parameter, a ring buffer; 0 where not filled
 
 
-def swag(at: TimeFunction, *, rank: int = 20) -> optax.GradientTransformationExtraArgs:
+def swag(
+    at: TimeFunction, *, rank: int = 20, skip_nonfinite: bool = False
+) -> optax.GradientTransformationExtraArgs:
     """Fits a Gaussian to the parameters during training and passes the updates through unchanged.
 
     Use it for uncertainties and ensembles from a single run. It collects `params + updates`, the
@@ -72,6 +74,8 @@ def swag(at: TimeFunction, *, rank: int = 20) -> optax.GradientTransformationExt
         at: which updates collect: a predicate over the update count, int32[] -> bool[].
         rank: the number of deviations kept, at least 2. It determines shapes, so it cannot be
             traced.
+        skip_nonfinite: whether weights that are not all finite are not collected; see
+            `average_params`.
 
     Raises:
         ValueError: if the rank is out of its range, `at` is no predicate, or `update` is not given
@@ -148,7 +152,10 @@ def swag(at: TimeFunction, *, rank: int = 20) -> optax.GradientTransformationExt
         count = state.average.count
         # Outside the branch, so that the compiler merges it with the caller's; see averaging.py.
         newest = updated_params(params, updates)
-        state = jax.lax.cond(holds(at, count), lambda: collect(state, newest), lambda: state)
+        collects = holds(at, count)
+        if skip_nonfinite:
+            collects &= all_finite(newest)
+        state = jax.lax.cond(collects, lambda: collect(state, newest), lambda: state)
         average = state.average._replace(count=optax.safe_increment(count))
         return updates, state._replace(average=average)
 
