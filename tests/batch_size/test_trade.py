@@ -8,7 +8,7 @@ from fractions import Fraction
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import jaxsched as js
@@ -108,10 +108,10 @@ def falling(draw, epochs):
         shares = draw(st.lists(st.integers(1, 999), min_size=1, max_size=4, unique=True))
         times = sorted(epochs * share / 1000 for share in shares)
         factor = draw(st.sampled_from([0.1, 0.2, 0.3, 0.5]))
-        passed = [float(np.float32(time)) for time in times]
+        # A milestone at the very example where an update begins is passed, however t is rounded.
         return (
             js.MultiStep(peak, tuple(times), factor),
-            lambda t: peak * factor ** bisect.bisect(passed, t),
+            lambda t: peak * factor ** bisect.bisect(times, t + 1e-9),
         )
     if family == "cosine":
         return js.Cosine(peak, epochs), lambda t: peak * math.cos(math.pi / 2 * t / epochs) ** 2
@@ -170,7 +170,16 @@ def references(draw):
     return lr, formula, falls, arguments
 
 
+def a_milestone_where_an_update_begins():
+    """A milestone at 0.54 epochs of 300 examples, which is example 162."""
+    steps = js.Warmup(js.MultiStep(0.1, (0.54,), 0.1), 0.25)
+    arguments = {"batch_size": 2, "epochs": 4.5, "num_examples": 300, "max_batch_size": 2}
+    arguments |= {"multiple_of": 1, "momentum": 0.0}
+    return steps, lambda t: 0.1 * min(t / 0.25, 1.0) if t < 0.54 - 1e-9 else 0.01, False, arguments
+
+
 @settings(max_examples=25, deadline=None)
+@example(a_milestone_where_an_update_begins(), "batch", "sgd")
 @given(
     references(),
     st.sampled_from(["batch", "hybrid"]),
