@@ -20,7 +20,7 @@ from jaxsched.batch_size.trade_sizes import (
 from jaxsched.optim.chain import Coupling, Setting
 from jaxsched.plan import Phase, Plan
 from jaxsched.schedules import Constant, Schedule
-from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.custom.function import as_schedule
 from jaxsched.text import aligned_columns, first_to_last
 
 TradeMode: TypeAlias = Literal["batch", "hybrid", "lr"]

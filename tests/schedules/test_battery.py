@@ -27,8 +27,8 @@ INT32 = np.iinfo(np.int32)
 def find_classes():
     """Every Schedule class that a module of jaxsched.schedules defines."""
     modules = [
-        importlib.import_module(f"{js.schedules.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(js.schedules.__path__)
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(js.schedules.__path__, f"{js.schedules.__name__}.")
     ]
     classes = {
         value

@@ -4,7 +4,7 @@ import math
 
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import Schedule, ScheduleLike, schedule
-from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.custom.function import as_schedule
 from jaxsched.schedules.span import Span
 
 

@@ -9,7 +9,7 @@ from jaxsched.schedules.base import (
     require_duration,
     schedule,
 )
-from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.custom.function import as_schedule
 from jaxsched.schedules.span import Span, span_of
 
 

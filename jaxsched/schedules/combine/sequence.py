@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from jaxsched.schedules.arithmetic.moment import Moment, Values, is_scalar
 from jaxsched.schedules.base import Schedule, ScheduleLike, Time, require_ascending, schedule
-from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.custom.function import as_schedule
 from jaxsched.schedules.span import Span
 
 
