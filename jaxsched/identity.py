@@ -58,8 +58,6 @@ def identity_digest(value: Any) -> str:
 
 # The metadata of a field that is described by its content, in records and digests.
 BY_CONTENT = {"described": "by content"}
-# The metadata of a field that was added later: at its default it is no part of a description.
-UNLESS_DEFAULT = {"described": "unless default"}
 
 
 def is_left_out(spec: Any, field: dataclasses.Field) -> bool:
