@@ -82,6 +82,15 @@ class Schedule:
         """Returns when the schedule has warmed up, first turns, and ends, where that is known."""
         return Span()
 
+    def misfits(self, until: float) -> tuple[str, ...]:
+        """Returns sentences on what of it has no effect up to a time; mostly there are none.
+
+        Args:
+            until: the time at which the run ends, in its own unit.
+        """
+        del until
+        return ()
+
     # Makes the numbers of NumPy leave products and sums to the methods below.
     __array_ufunc__ = None
 

@@ -1,9 +1,13 @@
 """A floor under a schedule."""
 
+import numpy as np
+
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import Number, Schedule, ScheduleLike, schedule
 from jaxsched.schedules.custom.function import as_schedule
 from jaxsched.schedules.span import Span
+
+_SAMPLES = 1024  # of a run, to see whether it comes to its floor
 
 
 @schedule
@@ -42,6 +46,17 @@ class AtLeast(Schedule):
     def span(self) -> Span:
         """See `Schedule.span`."""
         return self.schedule.span()
+
+    def misfits(self, until: float) -> tuple[str, ...]:
+        """See `Schedule.misfits`: a floor that the schedule does not come to."""
+        if not self.is_known:
+            return self.schedule.misfits(until)
+        lowest = np.min(self.schedule(np.linspace(0, until, _SAMPLES)))
+        above = (
+            f"AtLeast has a floor of {self.floor:g}, and its {type(self.schedule).__name__} does "
+            f"not fall below {lowest:g} in the run.",
+        )
+        return self.schedule.misfits(until) + (above if lowest > self.floor else ())
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

@@ -82,6 +82,10 @@ class Warmup(Schedule):
         """See `Schedule.span`."""
         return self.schedule.span()._replace(warm=span_of(0, 0, warm=self.duration).warm)
 
+    def misfits(self, until: float) -> tuple[str, ...]:
+        """See `Schedule.misfits`."""
+        return self.schedule.misfits(until)
+
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""
         done, left = now.shares(self.duration)
