@@ -102,11 +102,8 @@ def test_schedules_are_as_simple_as_written_by_hand():
 
 def falling(draw, epochs):
     """A schedule that never rises and its formula in plain Python."""
-    family = draw(
-        st.sampled_from(
-            ["steps", "cosine", "linear", "exponential", "wsd", "tanh", "inverse", "floor"]
-        )
-    )
+    families = ["steps", "cosine", "linear", "exponential", "wsd", "tanh", "inverse", "floor"]
+    family = draw(st.sampled_from(families))
     peak = draw(st.sampled_from([0.1, 0.37, 3.0]))
     if family == "steps":
         shares = draw(st.lists(st.integers(1, 999), min_size=1, max_size=4, unique=True))
@@ -124,7 +121,7 @@ def falling(draw, epochs):
     if family == "exponential":
         return js.Exponential(peak, 0.75), lambda t: peak * 0.75**t
     if family == "tanh":
-        return js.Tanh(peak, 2 * epochs), lambda t: peak * (1 - math.tanh(4.5 * t / epochs - 6)) / 2
+        return js.Tanh(peak, epochs), lambda t: peak * (1 - math.tanh(9 * t / epochs - 6)) / 2
     if family == "inverse":  # in steps
         return (
             js.InverseTime(peak, 0.5, 2.0, every=epochs / 4),
