@@ -4,6 +4,7 @@ from jaxsched import compat as compat
 from jaxsched import schedules as schedules
 from jaxsched.batch_size.growth import GrowOnDecay as GrowOnDecay
 from jaxsched.batch_size.growth import GrowOnNoise as GrowOnNoise
+from jaxsched.batch_size.momentum_lag import momentum_lag as momentum_lag
 from jaxsched.batch_size.noise_scale import noise_scale as noise_scale
 from jaxsched.batch_size.trade import Trade as Trade
 from jaxsched.batch_size.trade import trade as trade
