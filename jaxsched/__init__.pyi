@@ -4,6 +4,7 @@ from jaxsched import compat as compat
 from jaxsched import schedules as schedules
 from jaxsched.batch_size.growth import GrowOnDecay as GrowOnDecay
 from jaxsched.batch_size.growth import GrowOnNoise as GrowOnNoise
+from jaxsched.batch_size.momentum_lag import momentum_lag as momentum_lag
 from jaxsched.batch_size.noise_scale import noise_scale as noise_scale
 from jaxsched.batch_size.trade import Trade as Trade
 from jaxsched.batch_size.trade import trade as trade
@@ -29,6 +30,7 @@ from jaxsched.plan import Plan as Plan
 from jaxsched.plan import every as every
 from jaxsched.plotting.plot import plot as plot
 from jaxsched.schedules import WSD as WSD
+from jaxsched.schedules import AtLeast as AtLeast
 from jaxsched.schedules import Constant as Constant
 from jaxsched.schedules import Cosine as Cosine
 from jaxsched.schedules import CosineRestarts as CosineRestarts
@@ -37,6 +39,7 @@ from jaxsched.schedules import Exponential as Exponential
 from jaxsched.schedules import Function as Function
 from jaxsched.schedules import Interpolate as Interpolate
 from jaxsched.schedules import InverseSqrt as InverseSqrt
+from jaxsched.schedules import InverseTime as InverseTime
 from jaxsched.schedules import Linear as Linear
 from jaxsched.schedules import MultiStep as MultiStep
 from jaxsched.schedules import OneCycle as OneCycle
@@ -50,8 +53,10 @@ from jaxsched.schedules import Sequence as Sequence
 from jaxsched.schedules import SmithOneCycle as SmithOneCycle
 from jaxsched.schedules import Step as Step
 from jaxsched.schedules import Stretch as Stretch
+from jaxsched.schedules import Sum as Sum
 from jaxsched.schedules import SWAConstant as SWAConstant
 from jaxsched.schedules import SWACyclic as SWACyclic
+from jaxsched.schedules import Tanh as Tanh
 from jaxsched.schedules import Warmup as Warmup
 from jaxsched.tracking.own_loop import recorder as recorder
 from jaxsched.transforms import average_params as average_params

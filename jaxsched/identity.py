@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from types import CodeType
@@ -57,6 +58,21 @@ def identity_digest(value: Any) -> str:
 
 # The metadata of a field that is described by its content, in records and digests.
 BY_CONTENT = {"described": "by content"}
+
+
+def is_left_out(spec: Any, field: dataclasses.Field) -> bool:
+    """Returns whether a description has no such field, because it came later and is at its default.
+
+    Example:
+        >>> import dataclasses, jaxsched as js
+        >>> from jaxsched.identity import is_left_out
+        >>> adam = js.Adam(1e-3)
+        >>> [field.name for field in dataclasses.fields(adam) if is_left_out(adam, field)]
+        ['lr_factors', 'decay_mask']
+    """
+    if field.metadata.get("described") != "unless default":
+        return False
+    return bool(np.all(getattr(spec, field.name) == field.default))
 
 
 class Identified:
@@ -156,7 +172,11 @@ def _constant(constant: Any) -> Any:
 
 
 def _named(named: Any, content: str) -> str:
-    name = f"{getattr(named, '__module__', None)}:{named.__qualname__}"
+    # Digests are older than the folders of the schedules.
+    module = re.sub(
+        r"^(jaxsched\.schedules)\..*\.", r"\1.", str(getattr(named, "__module__", None))
+    )
+    name = f"{module}:{named.__qualname__}"
     return f"{name}@{hashlib.sha256(content.encode()).hexdigest()[:8]}" if content else name
 
 
@@ -168,7 +188,9 @@ def _attributes(value: Any, inside: Any) -> dict[str, Any]:
     """The fields of a dataclass or the public attributes of another object, without None."""
     if dataclasses.is_dataclass(value):
         found = {
-            field.name: getattr(value, field.name, None) for field in dataclasses.fields(value)
+            field.name: getattr(value, field.name, None)
+            for field in dataclasses.fields(value)
+            if not is_left_out(value, field)
         }
     else:
         found = {n: v for n, v in getattr(value, "__dict__", {}).items() if not n.startswith("_")}

@@ -72,6 +72,22 @@ def test_a_value_that_contains_itself_has_an_identity():
     assert identity_of(holder)["me"] == "itself"
 
 
+def test_the_identity_of_a_schedule_is_older_than_its_folder_and_its_later_fields():
+    assert identity_of(js.Warmup(js.SWAConstant(0.1, 0.05, 10), 2)) == {
+        "type": "jaxsched.schedules.warmup:Warmup",
+        "schedule": {
+            "type": "jaxsched.schedules.swa:SWAConstant",
+            "peak": 0.1,
+            "swa": 0.05,
+            "start": 10,
+        },
+        "duration": 2,
+        "start": 0.0,
+    }
+    cosine = {"type": "jaxsched.schedules.cosine:Cosine", "peak": 0.1, "duration": 10, "end": 0.0}
+    assert identity_of(js.Cosine(0.1, 10)) == cosine
+
+
 @pytest.mark.slow
 def test_the_identity_is_the_same_in_every_process():
     code = VALUES + "print([identity_digest(value) for value in values])"

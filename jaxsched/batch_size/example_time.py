@@ -147,10 +147,10 @@ class ExampleTimeline:
         values = self.by_example(schedule)
         few = len(np.unique(values(self.grid))) <= MAX_STEP_VALUES
         if few and (steps := self.find_steps(values)) is not None:
-            return self._as_schedule(steps.combined(factors, np.multiply))
-        return Product((schedule, self._as_schedule(factors)))
+            return self.as_schedule(steps.combined(factors, np.multiply))
+        return Product((schedule, self.as_schedule(factors)))
 
-    def _as_schedule(self, steps: StepFunction) -> Schedule:
+    def as_schedule(self, steps: StepFunction) -> Schedule:
         """A step function as a schedule in epochs."""
         parts, boundaries = [], []
         for start, value in zip(steps.starts, map(to_seven_digits, steps.values), strict=True):

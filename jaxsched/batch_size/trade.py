@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 
 from jaxsched.batch_size.example_time import ExampleTimeline, StepFunction, phase_spans
+from jaxsched.batch_size.momentum_lag import Ramp, lagging_phases, momentum_lag, ramp
 from jaxsched.batch_size.trade_noise import Hyperparams, KeptNoise, ScalingRule
 from jaxsched.batch_size.trade_sizes import (
     allowed_batch_sizes,
@@ -20,7 +21,7 @@ from jaxsched.batch_size.trade_sizes import (
 from jaxsched.optim.chain import Coupling, Setting
 from jaxsched.plan import Phase, Plan
 from jaxsched.schedules import Constant, Schedule
-from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.custom.function import as_schedule
 from jaxsched.text import aligned_columns, first_to_last
 
 TradeMode: TypeAlias = Literal["batch", "hybrid", "lr"]
@@ -45,10 +46,10 @@ class Trade:
         >>> traded = js.trade(js.Step(0.4, every=1, factor=0.25), batch_size=10, epochs=3,
         ...     num_examples=1000, max_batch_size=100)
         >>> print(traded.table())
-        epochs  batch size  ideal    lr  momentum  weight decay  g before  g after  updates
-        0 → 1           10          0.4         0             0        40       40      100
-        1 → 2           40          0.4         0             0        10       10       25
-        2 → 3          100    160  0.25         0             0       2.5      2.5       10
+        epochs  batch size  ideal    lr  momentum  weight decay   lag  g before  g after  updates
+        0 → 1           10          0.4         0             0  0.01        40       40      100
+        1 → 2           40          0.4         0             0  0.04        10       10       25
+        2 → 3          100    160  0.25         0             0   0.1       2.5      2.5       10
         300 updates before, 135 after: 2.2 times fewer.
     """
 
@@ -66,17 +67,19 @@ class Trade:
         return self.plan.phases
 
     def table(self) -> str:
-        """Both runs as a text table, a row a phase.
+        """Both runs as a text table, a row a phase, and below it what is odd.
 
-        `a → b` in a cell are the values at the phase's first update and at its last.
+        `a → b` in a cell are the values at the phase's first update and at its last. The lag are
+        the epochs that the velocity takes to build up, see `momentum_lag`.
         """
         name = self.noise.name
-        heads = ["epochs", "batch size", "ideal", "lr", "momentum", "weight decay"]
+        heads = ["epochs", "batch size", "ideal", "lr", "momentum", "weight decay", "lag"]
         rows = [[*heads, f"{name} before", f"{name} after", "updates"]]
         after = Hyperparams(self.plan, self.lr, self.momentum, self.weight_decay)
         timeline = ExampleTimeline(self.plan)
         columns = [
             *map(timeline.by_example, (self.lr, self.momentum, self.weight_decay)),
+            self._lag,
             *map(self.noise.by_example, (self.reference, after)),
         ]
         for segment, ideal, (begin, end) in zip(
@@ -97,7 +100,24 @@ class Trade:
             )
         before, now = self.reference.plan.total_steps, self.plan.total_steps
         fewer = f"{before / now:.2g} times fewer" if now < before else "no fewer"
-        return f"{aligned_columns(rows)}\n{before} updates before, {now} after: {fewer}."
+        updates = f"{before} updates before, {now} after: {fewer}."
+        return "\n".join([aligned_columns(rows), updates, *self.cautions()])
+
+    def cautions(self) -> tuple[str, ...]:
+        """Returns a sentence on each phase of which the velocity takes long to build up."""
+        found = lagging_phases(self.plan, self.momentum)
+        if not found:
+            return ()
+        return (
+            *(f"Caution: {phase.describe()}." for phase in found),
+            "A smaller max_batch_size or new_momentum shortens it; with new_momentum, max_lag=0.25 "
+            "raises momentum and batch step by step.",
+        )
+
+    def _lag(self, examples: np.ndarray) -> np.ndarray:
+        timeline = ExampleTimeline(self.plan)
+        momentum = timeline.by_example(self.momentum)(examples)
+        return momentum_lag(timeline.batch_size(examples), self.plan.num_examples, momentum)
 
 
 def trade(
@@ -112,6 +132,7 @@ def trade(
     momentum: Setting = 0.0,
     lr_factor: float = 1.0,
     new_momentum: float | None = None,
+    max_lag: float | None = None,
     weight_decay: Setting = 0.0,
     coupling: Coupling = "l2",
     batch_sizes: Sequence[int] | None = None,
@@ -163,7 +184,13 @@ def trade(
             factor (by its square for "sqrt" and "seesaw").
         new_momentum: use this in place of `momentum`, and a batch larger by (1 − momentum) /
             (1 − new_momentum), at the same learning rate. Only for the rule "sgd" and a constant
-            momentum. The paper loses some accuracy by it.
+            momentum. The paper loses some accuracy by it, because the velocity takes B / (N (1 −
+            momentum)) epochs to build up.
+        max_lag: with `new_momentum`, the largest share of the epochs done that the velocity may
+            take to build up, such as 0.25. Momentum and batch then begin as without `new_momentum`
+            and rise together, by doublings of the batch, so that the noise stays the same. Train
+            with `SGD(…, rescale_velocity=True)`, by which a velocity keeps its effect when the
+            momentum rises; else it has to build up anew at each step. None: both begin large.
         weight_decay: the reference's weight decay, a schedule in epochs.
         coupling: how weight decay and learning rate act together, see `SGD`.
         batch_sizes: the allowed sizes, ascending from the first batch's, where the hardware or a
@@ -199,8 +226,9 @@ def trade(
 
     noise = KeptNoise(rule)
     momentum_factor = _momentum_factor(reference.momentum, new_momentum, rule)
-    first = first_batch_size(timeline, noise, lr_factor, momentum_factor, multiple_of)
-    ideal = ideal_batch_size(reference, noise, first)
+    full = first_batch_size(timeline, noise, lr_factor, momentum_factor, multiple_of)
+    rising = _ramp(reference, timeline, full, max_lag, momentum_factor, mode)
+    first, ideal = rising.sizes.values[0].item(), ideal_batch_size(reference, noise, rising.sizes)
     allowed = [first]
     if batch_sizes is not None:
         largest = num_examples if max_batch_size is None else max_batch_size
@@ -208,22 +236,25 @@ def trade(
         allowed = list(batch_sizes)
     elif mode != "lr":
         largest = largest_batch_size(
-            first, max_batch_size, multiple_of, noise, lr_factor, num_examples
+            full, max_batch_size, multiple_of, noise, lr_factor, num_examples
         )
         allowed = allowed_batch_sizes(ideal(timeline.grid), first, largest, multiple_of)
     allowed = allowed[: {"batch": None, "hybrid": 2, "lr": 1}[mode]]
 
     old_size, new_size = timeline.batch_size, choose_batch_sizes(timeline, allowed, ideal)
     plan = Plan(timeline.make_phases(new_size), num_examples)
+    momentum_factors = rising.sizes._replace(values=momentum_factor * full / rising.sizes.values)
     lr_factors = new_size.combined(
-        old_size, lambda new, old: noise.lr_factor(new, old, num_examples) * momentum_factor
+        old_size, lambda new, old: noise.lr_factor(new, old, num_examples)
+    ).combined(momentum_factors, np.multiply)
+    decay_factors = _weight_decay_factors(
+        lr_factors, new_size, old_size, coupling, momentum_factors
     )
-    decay_factors = _weight_decay_factors(lr_factors, new_size, old_size, coupling, momentum_factor)
     begins = np.array([round(begin * num_examples) for begin, _ in phase_spans(plan.phases)])
     return Trade(
         plan,
         timeline.scaled(reference.lr, lr_factors),
-        reference.momentum if new_momentum is None else Constant(float(new_momentum)),
+        reference.momentum if new_momentum is None else timeline.as_schedule(rising.momentum),
         timeline.scaled(reference.weight_decay, decay_factors),
         reference,
         tuple(ideal(begins).tolist()),
@@ -302,12 +333,41 @@ def _momentum_factor(momentum: Schedule, new_momentum: float | None, rule: Scali
     return (1 - new_momentum) / (1 - cast(float, momentum.value))
 
 
+def _ramp(
+    reference: Hyperparams,
+    timeline: ExampleTimeline,
+    full: int,
+    max_lag: float | None,
+    momentum_factor: float,
+    mode: TradeMode,
+) -> Ramp:
+    """The batch sizes to begin with, at the full size from the start unless there is a `max_lag`.
+
+    Raises:
+        ValueError: when `max_lag` is no share, or there is no rising momentum that it could slow.
+    """
+    momentum = reference.momentum
+    start = cast(float, momentum.value) if isinstance(momentum, Constant) else 0.0
+    if max_lag is None:
+        kept = full * (1 - start) * momentum_factor
+        return Ramp(StepFunction.from_changes([(0, full)]), kept)
+    if not 0 < max_lag <= 1:
+        raise ValueError(f"trade needs max_lag within (0, 1], got max_lag={max_lag}.")
+    if momentum_factor >= 1 or mode != "batch":
+        raise ValueError(
+            "trade takes max_lag with mode='batch' and a new_momentum above the reference's, got "
+            f"mode={mode!r} and (1 - new_momentum) / (1 - momentum) = {momentum_factor:.6g}; leave "
+            "max_lag out."
+        )
+    return ramp(round(full * momentum_factor), full, start, max_lag, timeline.total_examples)
+
+
 def _weight_decay_factors(
     lr_factors: StepFunction,
     new_size: StepFunction,
     old_size: StepFunction,
     coupling: Coupling,
-    momentum_factor: float,
+    momentum_factors: StepFunction,
 ) -> StepFunction:
     """The factors of the weight decay that keep how far a weight shrinks in an epoch."""
     growth = new_size.combined(old_size, np.divide)
@@ -316,4 +376,4 @@ def _weight_decay_factors(
     factors = growth.combined(lr_factors, np.divide)
     if coupling == "times_lr":
         return factors
-    return factors._replace(values=factors.values * momentum_factor)
+    return factors.combined(momentum_factors, np.multiply)

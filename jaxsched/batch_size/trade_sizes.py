@@ -64,8 +64,12 @@ def first_batch_size(
     return first
 
 
-def ideal_batch_size(reference: Hyperparams, noise: KeptNoise, first: int) -> ExampleFunction:
+def ideal_batch_size(
+    reference: Hyperparams, noise: KeptNoise, first: StepFunction
+) -> ExampleFunction:
     """The batch size that would take over the whole decay, as a function of examples.
+
+    `first` is the size without any decay.
 
     Formula:
         first · L(t)^growth,   L(t) = max over s ≤ t of q(s) / q(t)
@@ -85,7 +89,7 @@ def ideal_batch_size(reference: Hyperparams, noise: KeptNoise, first: int) -> Ex
         before = highest_so_far[np.searchsorted(timeline.grid, examples, side="right") - 1]
         decay = np.divide(before, now, out=np.full_like(now, math.inf), where=now > 0)
         # Between two points of the grid a warm-up may be above all of the grid before it.
-        return first * np.where(now >= before, 1.0, decay) ** noise.growth
+        return first(examples) * np.where(now >= before, 1.0, decay) ** noise.growth
 
     return ideal
 

@@ -6,6 +6,7 @@ from typing import Any
 from jaxsched.experiment.experiment import Experiment
 from jaxsched.experiment.freeze import lr_name
 from jaxsched.schedules import Constant, Schedule
+from jaxsched.schedules.foreign_names import explain
 
 
 def with_value(experiment: Experiment, name: str, value: Any) -> Experiment:
@@ -124,6 +125,8 @@ def _replaced(owner: Any, names: list[str], value: Any, path: str) -> Any:
             )
         index = int(name)
         return (*owner[:index], _replaced(owner[index], rest, value, path), *owner[index + 1 :])
+    if name not in _field_names(owner) and isinstance(owner, Schedule):
+        raise ValueError(f"{path}: {explain(type(owner).__name__, name, _field_names(owner))}")
     if name not in _field_names(owner):
         raise ValueError(
             f"{path}: expected a field of {type(owner).__name__}, one of {_field_names(owner)}, "

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxsched.identity import is_left_out
+
 # The task of all records from before there were others.
 _UNNAMED = "ImageClassification"
 
@@ -67,11 +69,7 @@ def nested(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _described_fields(value: Any) -> list[dataclasses.Field]:
     """Returns the fields of a dataclass that its description holds."""
-    return [
-        f
-        for f in dataclasses.fields(value)
-        if f.metadata.get("described") != "unless default" or getattr(value, f.name) != f.default
-    ]
+    return [f for f in dataclasses.fields(value) if not is_left_out(value, f)]
 
 
 def _describe_function(function: Any) -> str:

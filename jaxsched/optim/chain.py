@@ -13,7 +13,7 @@ from jaxsched.optim.kernels import Which, mask_of
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Schedule
 from jaxsched.schedules.base import ScheduleLike, is_known
-from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.custom.function import as_schedule
 from jaxsched.transforms.leaves import is_inexact
 
 if TYPE_CHECKING:

@@ -33,6 +33,7 @@ from jaxsched.optim.lr_factors import (
 )
 from jaxsched.optim.ranges import require_in_range, require_schedules_in_range
 from jaxsched.optim.stateful import Abel, Averaging, NoiseEstimate, Plateau, Swag
+from jaxsched.optim.velocity import rescaled_velocity
 from jaxsched.plan import Plan
 from jaxsched.schedules import Constant, Product, Schedule
 
@@ -223,6 +224,10 @@ class SGD(Optimizer):
         coupling: "l2", "times_lr" or "independent".
         decay_mask: what decays: "all" parameters, as in the four papers, or "kernels" alone, which
             spares biases, norms' scales and embeddings.
+        rescale_velocity: whether m is multiplied by (1 − momentum before) / (1 − momentum) when the
+            momentum changes, so that its effect stays the same at once, and not only after
+            1 / (1 − momentum) updates; for a momentum that is a schedule, such as that of `trade`
+            with `max_lag`.
 
     Source:
         Sutskever et al., "On the importance of initialization and momentum" (ICML 2013); Loshchilov
@@ -243,12 +248,14 @@ class SGD(Optimizer):
     nesterov: bool = False
     coupling: Coupling = "l2"
     decay_mask: Which = field(default="all", metadata={"described": "unless default"})
+    rescale_velocity: bool = field(default=False, metadata={"described": "unless default"})
 
     def links(self, plan: Plan) -> list[Link]:
         """Builds the chain up to the learning rate; see `Optimizer.links`."""
 
         def trace(momentum):
-            return optax.trace(decay=momentum, nesterov=self.nesterov)
+            by = rescaled_velocity if self.rescale_velocity else optax.trace
+            return by(decay=momentum, nesterov=self.nesterov)
 
         moments: list[Link] = []
         if not is_zero(self.momentum):

@@ -14,8 +14,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxsched.plan.clock import NEVER, Clock, SegmentArrays, TimeFunction
-from jaxsched.schedules import Schedule, Sequence
-from jaxsched.schedules.arithmetic.moment import first_count, is_scalar
+from jaxsched.schedules import Schedule
+from jaxsched.schedules.arithmetic.moment import first_count
 from jaxsched.schedules.base import Time
 from jaxsched.schedules.resolve import resolve
 from jaxsched.schedules.units import Duration, as_duration
@@ -397,12 +397,7 @@ class Plan:
             found.append(
                 f"{name} is over at epoch {end:g}, and the run goes on to epoch {total:g}."
             )
-        if isinstance(resolved, Sequence):
-            found += resolved.cut_parts()
-            late = [b for b in resolved.boundaries if is_scalar(b) and b > total]
-            if late and end == math.inf:
-                found.append(f"{name} has a part that begins at epoch {late[0]:g}, after the run.")
-        return tuple(found)
+        return (*found, *resolved.misfits(total))
 
     def _outlasts(self, end: float) -> bool:
         """Returns whether a schedule with this end is cut off by the end of the run."""

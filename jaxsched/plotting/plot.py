@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxsched.extras import require_extra
 from jaxsched.schedules.base import ScheduleLike
-from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.custom.function import as_schedule
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,6 +1,7 @@
 """The base class of all schedules, and the decorator that makes a class of fields one."""
 
 import dataclasses
+import functools
 import itertools
 import json
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from jaxsched.schedules.arithmetic.times import as_float as as_float
 from jaxsched.schedules.arithmetic.times import is_known as is_known
 from jaxsched.schedules.fields import STATIC, check_fields
 from jaxsched.schedules.fields import is_static as is_static
+from jaxsched.schedules.foreign_names import explain
 from jaxsched.schedules.span import Span
 
 T = TypeVar("T", bound=type)
@@ -43,6 +45,9 @@ class Schedule:
     field that is a Python number keeps its 53 bits of precision. Slow decays need them: float32
     cannot tell a factor of 0.99999999 from 1. Schedules compare, hash and pickle; lists become
     tuples.
+
+    `schedule * 2`, `schedule / 2` and `schedule + 0.01` are schedules, a `Product` or a `Sum`; so
+    are the product and the sum of two schedules.
 
     A subclass of your own overrides `__call__`, and is then given arrays, or `at`.
 
@@ -77,6 +82,51 @@ class Schedule:
         """Returns when the schedule has warmed up, first turns, and ends, where that is known."""
         return Span()
 
+    def misfits(self, until: float) -> tuple[str, ...]:
+        """Returns sentences on what of it has no effect up to a time; mostly there are none.
+
+        Args:
+            until: the time at which the run ends, in its own unit.
+        """
+        del until
+        return ()
+
+    # Makes the numbers of NumPy leave products and sums to the methods below.
+    __array_ufunc__ = None
+
+    def __mul__(self, other: "Number | Callable[[Any], ArrayLike]") -> "Schedule":
+        """Returns the product with a number, or with another schedule, as a `Product`."""
+        from jaxsched.schedules.combine.product import Product  # which derives from this class
+
+        return Product((*_parts_of(Product, self), *_parts_of(Product, _operand("*", self, other))))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Number) -> "Schedule":
+        """Returns the schedule divided by a number, as a `Product`."""
+        if callable(divisor):
+            raise TypeError(
+                f"a schedule is divided by a number, got {self!r} / {divisor!r}; multiply it by a "
+                "function of time: schedule * (lambda t: 1 / other(t))."
+            )
+        return self * (1 / cast(Any, divisor))
+
+    def __add__(self, other: "Number | Callable[[Any], ArrayLike]") -> "Schedule":
+        """Returns the sum with a number, or with another schedule, as a `Sum`."""
+        from jaxsched.schedules.combine.sum import Sum  # which derives from this class
+
+        return Sum((*_parts_of(Sum, self), *_parts_of(Sum, _operand("+", self, other))))
+
+    __radd__ = __add__
+
+    def __repr__(self) -> str:
+        """Returns the code that makes it, without what came later and is at its default."""
+        if not dataclasses.is_dataclass(self):
+            return super().__repr__()
+        fields = [f for f in dataclasses.fields(self) if not _is_silent(self, f)]
+        given = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in fields)
+        return f"{type(self).__name__}({given})"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Schedule) and _key(self) == _key(other)
 
@@ -89,6 +139,33 @@ class Schedule:
         fields = dataclasses.fields(cast(Any, self)) if dataclasses.is_dataclass(self) else ()
         values = [getattr(self, f.name) for f in fields if not is_static(f)]
         return type(self).at is not Schedule.at and all(map(_is_plain, values))
+
+
+def _is_silent(schedule: Schedule, field: dataclasses.Field) -> bool:
+    """Returns whether a field came after its class and has the default of that time."""
+    value = getattr(schedule, field.name)
+    is_later = field.metadata.get("described") == _LATER["described"]
+    return is_later and type(value) is type(field.default) and value == field.default
+
+
+def _operand(sign: str, schedule: Schedule, other: Any) -> Any:
+    """Returns what a schedule is multiplied by or added to: a number becomes a `Constant`."""
+    from jaxsched.schedules.stepwise.constant import Constant  # which derives from `Schedule`
+
+    if callable(other):
+        return other
+    if isinstance(other, int | float) or hasattr(other, "dtype"):
+        return Constant(other)
+    raise TypeError(
+        f"a number or a schedule stands beside {sign} and a schedule, got {other!r} "
+        f"beside {schedule!r}; to run schedules one after another use Sequence, for a slower clock "
+        "Stretch."
+    )
+
+
+def _parts_of(combinator: Any, part: Any) -> tuple[Any, ...]:
+    """Returns the parts of a product or a sum, so that none stands within another."""
+    return part.parts if type(part) is combinator else (part,)
 
 
 def _is_plain(value: Any) -> bool:
@@ -108,15 +185,29 @@ else:
     ScheduleLike: TypeAlias = Schedule
 
 
-def static(**kwargs: Any) -> Any:
+def static(*, since_later: bool = False, **kwargs: Any) -> Any:
     """Declares a dataclass field that selects the formula, rather than being a number in it.
 
     A static field is part of the pytree's structure: changing it compiles anew.
+
+    Args:
+        since_later: whether the field came after its class, see `later`.
+        **kwargs: those of `dataclasses.field`.
     """
-    return dataclasses.field(metadata={STATIC: True}, **kwargs)
+    return dataclasses.field(metadata={STATIC: True, **(_LATER if since_later else {})}, **kwargs)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, static))
+# At its default such a field is no part of a description, so that the digests of runs from before
+# it stay.
+_LATER = {"described": "unless default"}
+
+
+def later(*, default: Any) -> Any:
+    """Declares a dataclass field that came after its class, with the default that it had before."""
+    return dataclasses.field(default=default, metadata=_LATER)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field, static, later))
 def schedule(cls: T) -> T:
     """Makes a `Schedule` class a frozen dataclass and a pytree whose leaves are its numbers."""
     check_meaning = cls.__dict__.get("__post_init__", lambda self: None)
@@ -126,10 +217,24 @@ def schedule(cls: T) -> T:
         check_meaning(self)
 
     cls.__post_init__ = post_init
-    # Without `eq`: `Schedule` compares, since arrays do not compare to one bool.
-    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
+    # Without `eq`: `Schedule` compares, since arrays do not compare to one bool. It prints, too.
+    cls = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+    _refuse_unknown_fields(cls)
     _register(cls)
     return cls
+
+
+def _refuse_unknown_fields(cls: type) -> None:
+    """Makes a class name its fields, where it is built with one that it has not."""
+    init, known = cls.__init__, [field.name for field in dataclasses.fields(cast(Any, cls))]
+
+    @functools.wraps(init)
+    def checked(self, *args, **kwargs):
+        for name in kwargs.keys() - set(known):
+            raise TypeError(explain(cls.__name__, name, known))
+        init(self, *args, **kwargs)
+
+    cls.__init__ = checked
 
 
 def _key(value: Any) -> Any:

@@ -49,6 +49,12 @@ def _check(owner: str, name: str, expected: Any, value: Any) -> None:
                 f"{owner}.{name} is a value, not a time; it takes plain numbers, got {value!r}."
             )
         _check_number(owner, name, value)
+    elif expected == Number | None:
+        if value is not None:
+            _check(owner, name, Number, value)
+    elif expected == Number | tuple[Number, ...]:
+        for number in value if isinstance(value, tuple) else (value,):
+            _check(owner, name, Number, number)
     elif expected in (Time, Time | None):
         _check_time(owner, name, value, optional=expected != Time)
     elif expected == tuple[Time, ...]:

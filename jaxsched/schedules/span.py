@@ -1,6 +1,7 @@
 """The times that decide whether a schedule fits into another one, or into a run."""
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from jaxsched.schedules.arithmetic.moment import is_scalar
@@ -18,6 +19,14 @@ class Span(NamedTuple):
     warm: float = 0.0
     turn: float = math.inf
     end: float = math.inf
+
+
+def joint_span(spans: Iterable[Span]) -> Span:
+    """Returns the span of several schedules at once; one without an end does not end them."""
+    spans = list(spans)
+    ends = [span.end for span in spans if span.end < math.inf]
+    warm, turn = max(span.warm for span in spans), min(span.turn for span in spans)
+    return Span(warm, turn, max(ends, default=math.inf))
 
 
 def span_of(turn: Any, end: Any, warm: Any = 0) -> Span:

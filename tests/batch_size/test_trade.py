@@ -102,7 +102,8 @@ def test_schedules_are_as_simple_as_written_by_hand():
 
 def falling(draw, epochs):
     """A schedule that never rises and its formula in plain Python."""
-    family = draw(st.sampled_from(["steps", "cosine", "linear", "exponential", "wsd"]))
+    families = ["steps", "cosine", "linear", "exponential", "wsd", "tanh", "inverse", "floor"]
+    family = draw(st.sampled_from(families))
     peak = draw(st.sampled_from([0.1, 0.37, 3.0]))
     if family == "steps":
         shares = draw(st.lists(st.integers(1, 999), min_size=1, max_size=4, unique=True))
@@ -119,6 +120,16 @@ def falling(draw, epochs):
         return js.Linear(peak, 0.0, epochs), lambda t: peak * (epochs - t) / epochs
     if family == "exponential":
         return js.Exponential(peak, 0.75), lambda t: peak * 0.75**t
+    if family == "tanh":
+        return js.Tanh(peak, epochs), lambda t: peak * (1 - math.tanh(9 * t / epochs - 6)) / 2
+    if family == "inverse":  # in steps
+        return (
+            js.InverseTime(peak, 0.5, 2.0, every=epochs / 4),
+            lambda t: peak / (1 + 2 * (t // (epochs / 4) * (epochs / 4))) ** 2,
+        )
+    if family == "floor":
+        floored = js.AtLeast(js.Exponential(peak, 0.5), peak / 3)
+        return floored, lambda t: max(peak * 0.5**t, peak / 3)
     begin = epochs / 2
     return (
         js.WSD(peak, epochs, cooldown=begin, shape="linear"),

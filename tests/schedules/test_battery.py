@@ -18,6 +18,7 @@ import pytest
 from scipy.interpolate import PchipInterpolator
 
 import jaxsched as js
+from jaxsched.experiment import describe
 
 SHORT, LONG = 1, 100_000  # runs of about 100 and of about 10⁷ units of time
 LENGTH = 2048
@@ -27,8 +28,8 @@ INT32 = np.iinfo(np.int32)
 def find_classes():
     """Every Schedule class that a module of jaxsched.schedules defines."""
     modules = [
-        importlib.import_module(f"{js.schedules.__name__}.{module.name}")
-        for module in pkgutil.iter_modules(js.schedules.__path__)
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(js.schedules.__path__, f"{js.schedules.__name__}.")
     ]
     classes = {
         value
@@ -61,13 +62,59 @@ def through(t, points, curve):
     return points[0][1]
 
 
+def cosine(s, t):
+    wave = half_wave(1, 0, share(t, s.duration) ** s.k_decay)
+    return s.end + (s.peak - s.end) * wave**s.exponent
+
+
+def polynomial(s, t):
+    cycles = max(math.ceil(t / s.duration), 1) if s.cycle else 1
+    gone = share(t, cycles * s.duration) ** s.k_decay
+    return s.end + (s.start - s.end) * (1 - gone) ** s.power
+
+
 def restarts(s, t):
-    start, length = 0, s.first
+    start, length, cycle = 0, s.first, 0
     if s.multiplier == 1:
-        start = t // length * length
+        cycle = int(t // length)
+        start = cycle * length
     while t >= start + length:
-        start, length = start + length, length * s.multiplier
-    return half_wave(s.peak, s.end, (t - start) / length)
+        start, length, cycle = start + length, length * s.multiplier, cycle + 1
+    done = ((t - start) / length) ** s.k_decay
+    if s.cycles is not None and cycle >= s.cycles:
+        cycle, done = s.cycles - 1, 1.0
+    scale = s.decay**cycle
+    if s.decay_of == "amplitude":
+        return s.end + scale * half_wave(s.peak - s.end, 0, done)
+    if s.decay_of == "peak":
+        return half_wave(max(s.peak * scale, s.end), s.end, done)
+    return half_wave(s.peak * scale, s.end * scale, done)
+
+
+def exponential(s, t):
+    value = s.value * s.rate**t
+    if s.end is None:
+        return value
+    return min(value, s.end) if s.rate > 1 else max(value, s.end)
+
+
+def multi_step(s, t):
+    passed = sum(t >= m for m in s.milestones)
+    factors = s.factor if isinstance(s.factor, tuple) else (s.factor,) * passed
+    return s.value * math.prod(factors[:passed])
+
+
+def tanh(s, t):
+    if t >= s.duration:
+        return s.end
+    place = s.lower + (s.upper - s.lower) * t / s.duration
+    return s.end + (s.peak - s.end) * (1 - math.tanh(place)) / 2
+
+
+def inverse_time(s, t):
+    if s.every is not None:
+        t = t // s.every * s.every
+    return s.peak / (1 + t / s.timescale) ** s.power
 
 
 def cyclic(s, t):
@@ -133,20 +180,23 @@ def sequence(s, t):
 def warmup(s, t):
     if t >= s.duration:
         return formula(s.schedule, t)
-    return s.start + (formula(s.schedule, s.duration) - s.start) * t / s.duration
+    rise = between(0, 1, t / s.duration, s.curve) ** s.power
+    return s.start + (formula(s.schedule, s.duration) - s.start) * rise
 
 
 FORMULAS = {
+    js.AtLeast: lambda s, t: max(formula(s.schedule, t), s.floor),
     js.Constant: lambda s, t: s.value,
-    js.Cosine: lambda s, t: half_wave(s.peak, s.end, share(t, s.duration)),
+    js.Cosine: cosine,
     js.CosineRestarts: restarts,
     js.Cyclic: cyclic,
-    js.Exponential: lambda s, t: s.value * s.rate**t,
+    js.Exponential: exponential,
     js.Function: lambda s, t: float(s.fn(t)),
     js.Interpolate: interpolate,
     js.InverseSqrt: inverse_sqrt,
+    js.InverseTime: inverse_time,
     js.Linear: lambda s, t: between(s.start, s.end, share(t, s.duration), "linear"),
-    js.MultiStep: lambda s, t: s.value * s.factor ** sum(t >= m for m in s.milestones),
+    js.MultiStep: multi_step,
     js.OneCycle: lambda s, t: one_cycle(
         s,
         s.peak / s.div_factor,
@@ -155,7 +205,7 @@ FORMULAS = {
         t,
     ),
     js.OneCycleMomentum: lambda s, t: one_cycle(s, s.high, s.low, s.high, t),
-    js.Polynomial: lambda s, t: s.end + (s.start - s.end) * (1 - share(t, s.duration)) ** s.power,
+    js.Polynomial: polynomial,
     js.Power: lambda s, t: min(s.peak, s.amplitude * t**s.exponent) if t else s.peak,
     js.Product: lambda s, t: math.prod(formula(part, t) for part in s.parts),
     js.Rex: lambda s, t: (
@@ -171,6 +221,8 @@ FORMULAS = {
     js.SmithOneCycle: smith,
     js.Step: lambda s, t: s.value * s.factor ** (t // s.every),
     js.Stretch: lambda s, t: formula(s.schedule, t / s.factor),
+    js.Sum: lambda s, t: sum(formula(part, t) for part in s.parts),
+    js.Tanh: tanh,
     js.WSD: wsd,
     js.Warmup: warmup,
 }
@@ -204,9 +256,13 @@ def examples(unit):
         Example(js.Cosine(0.3, 100 * n), "falls", 100 * n),
         Example(js.Cosine(0.3, 100 * n, 0.01), "falls", 100 * n),
         Example(js.Cosine(0.3, 0, 0.01), "falls", 0),
+        Example(js.Cosine(0.3, 100 * n, 0.01, exponent=1.7, k_decay=2.5), "falls", 100 * n),
         Example(js.CosineRestarts(0.3, 10 * n), "cycles"),
         Example(js.CosineRestarts(0.3, 3 * n, 2, 0.001), "cycles"),
         Example(js.CosineRestarts(0.3, 4 * n, 1.5), "cycles"),
+        Example(js.CosineRestarts(0.3, 20 * n, 1, 0.04, 0.5, "amplitude", 5), "turns", 100 * n),
+        Example(js.CosineRestarts(0.3, 20 * n, 1, 0.1, 0.5, "peak", k_decay=1.5), "cycles"),
+        Example(js.CosineRestarts(0.3, 6 * n, 2, 0.04, 0.5, "bounds", 3), "turns", 42 * n),
         Example(js.Cyclic(0.1, 0.6, 7 * n), "cycles"),
         Example(js.Cyclic(0.1, 0.6, 7 * n, 4 * n, "triangular2"), "cycles"),
         Example(js.Cyclic(0.1, 0.6, 0, 4 * n), "cycles"),
@@ -217,6 +273,8 @@ def examples(unit):
         Example(js.Exponential(0.3, third), "falls", endless=True),
         Example(js.Exponential(0.3, 1.0 / third), "rises", endless=True),
         Example(js.Exponential(0.3, 0.0), "falls", 1),
+        Example(js.Exponential(0.3, third, end=0.05), "falls", 60 * n),
+        Example(js.Exponential(0.3, 1.0 / third, 0.9), "rises", 40 * n),
         Example(js.Function(halving), "falls", endless=True),
         Example(js.Interpolate(free), "turns", 100 * n),
         Example(js.Interpolate(free, "cosine"), "turns", 100 * n),
@@ -225,11 +283,14 @@ def examples(unit):
         Example(js.Interpolate(jump), "falls", 9 * n),
         Example(js.InverseSqrt(0.3, 10 * n), "falls", endless=True),
         Example(js.InverseSqrt(0.3, 10 * n, "held"), "falls", endless=True),
+        Example(js.InverseTime(0.3, 10 * n, 0.75), "falls", endless=True),
+        Example(js.InverseTime(0.3, 9 * n, every=7 * n), "falls", endless=True),
         Example(js.Linear(0.3, 0.0, 77 * n), "falls", 77 * n),
         Example(js.Linear(0.001, 0.3, 77 * n), "rises", 77 * n),
         Example(js.Linear(0.001, 0.3, 0), "rises", 0),
         Example(js.MultiStep(0.3, (30 * n, 60 * n, 60 * n), 0.1), "falls", 60 * n),
         Example(js.MultiStep(0.3, (), 0.1), "falls", 0),
+        Example(js.MultiStep(0.3, (30 * n, 60 * n, 72 * n), (0.5, 0.1, 3.0)), "turns", 72 * n),
         Example(js.OneCycle(0.3, 100 * n), "turns", 100 * n),
         Example(js.OneCycle(0.3, 97 * n, 0.41, anneal="linear", three_phase=True), "turns", 97 * n),
         Example(js.OneCycle(0.3, 100 * n, rise=0.0), "falls", 100 * n),
@@ -238,8 +299,14 @@ def examples(unit):
         Example(js.OneCycle(0.3, 97 * n, 0.41, three_phase=True).momentum(), "turns", 97 * n),
         Example(js.Polynomial(0.3, 0.0, 100 * n, 2.0), "falls", 100 * n),
         Example(js.Polynomial(0.001, 0.3, 100 * n, 0.5), "rises", 100 * n),
+        Example(js.Polynomial(0.3, 0.02, 30 * n, 0.9, cycle=True), "cycles"),
+        Example(js.Polynomial(0.3, 0.02, 100 * n, 0.5, k_decay=2.0), "falls", 100 * n),
         Example(js.Power(0.02, 2.0, -0.51), "falls", endless=True),
         Example(js.Product((fall, js.Exponential(1.0, third))), "falls", endless=True),
+        Example(js.AtLeast(fall, 0.03), "falls", 90 * n),
+        Example(js.Sum((fall, js.Cyclic(0.0, 0.1, 7 * n))), "cycles"),
+        Example(js.Tanh(0.3, 100 * n), "falls", 100 * n),
+        Example(js.Tanh(0.3, 90 * n, 0.01, -2.5, 1.0), "falls", 90 * n),
         Example(js.Rex(0.3, 100 * n), "falls", 100 * n),
         Example(js.Rex(0.3, 100 * n, 0.01, alpha=0.9), "falls", 100 * n),
         Example(js.SWAConstant(0.3, 0.05, 80 * n), "falls", 72 * n),
@@ -258,6 +325,7 @@ def examples(unit):
         Example(js.WSD(0.3, 100 * n, 0), "falls", 100 * n),
         Example(js.Warmup(fall, 5 * n), "turns", 90 * n),
         Example(js.Warmup(fall, 0, 0.7), "falls", 90 * n),
+        Example(js.Warmup(fall, 9 * n, 0.01, "cosine", 1.5), "turns", 90 * n),
         Example(js.Warmup(halving, 5 * n, 0.1), "turns", endless=True),
     ]
 
@@ -336,7 +404,8 @@ def test_defined_and_finite_for_every_time(example):
             times = [time for time in times if time >= 0]  # a lambda may not be defined before 0
         values = evaluate(example.schedule, times, dtype)
         assert np.all(np.isfinite(values)), dict(zip(times, values.tolist(), strict=True))
-        at_zero = float(example.schedule(0))
+        at_zero = values[times.index(0)]
+        assert at_zero == pytest.approx(float(example.schedule(0)), rel=1e-6)
         before = [v for t, v in zip(times, values.tolist(), strict=True) if t <= 0]
         assert before == [at_zero] * len(before)
 
@@ -437,11 +506,27 @@ IMPOSSIBLE = [
     (lambda: js.CosineRestarts(0.1, 10, 0.5), "shrink would never end"),
     (lambda: js.CosineRestarts(0.1, 10, jnp.float32(2)), "Python number"),
     (lambda: js.CosineRestarts(0.1, 10, 1, 0.2), "would rise"),
+    (lambda: js.CosineRestarts(0.1, 10, decay=1.1), "grow without bound"),
+    (lambda: js.CosineRestarts(0.1, 10, cycles=0), "at least 1, or None for no end, got 0"),
+    (lambda: js.CosineRestarts(0.1, 10, cycles=2.5), "at least 1, or None for no end, got 2.5"),
+    (lambda: js.CosineRestarts(0.1, 10, decay_of="floor"), "one of 'amplitude', 'peak', 'bounds'"),
+    (lambda: js.Cosine(0.1, 10, exponent=0), "Cosine needs exponent above 0, got exponent=0"),
+    (lambda: js.Cosine(0.1, 10, k_decay=-1), "k_decay above 0, got k_decay=-1"),
     (lambda: js.Cyclic(0.1, 0.2, -1), "up=-1"),
     (lambda: js.Cyclic(0.1, 0.2, 0), "not both 0"),
     (lambda: js.Cyclic(0.1, 0.2, 3, mode="exp_range", gamma=1.1), "gamma=1.1"),
     (lambda: js.Exponential(0.1, -0.5), "factor of at least 0, got -0.5"),
+    (lambda: js.Exponential(0.1, 0.9, end=0.2), "away from end=0.2"),
+    (lambda: js.Exponential(0.1, 1.1, end=0.05), "away from end=0.05"),
+    (lambda: js.Exponential(0.1, 0.9, end="3 epochs"), "Exponential.end is a value, not a time"),
     (lambda: js.Function(0.1), "function of time, got 0.1"),
+    (lambda: js.AtLeast(0.1, 0.01), r"pass Constant\(0.1\)"),
+    (lambda: js.InverseTime(0.1, 0), "timescale=0"),
+    (lambda: js.InverseTime(0.1, 10, power=0), "power above 0, got power=0"),
+    (lambda: js.InverseTime(0.1, 10, every=-1), "every above 0, got every=-1"),
+    (lambda: js.Sum(()), "at least one part"),
+    (lambda: js.Tanh(0.1, 10, lower=3, upper=-6), "swap them"),
+    (lambda: js.Tanh(0.1, 10, end=0.2), "would rise"),
     (lambda: js.Interpolate(((0, 1.0),)), "at least two"),
     (lambda: js.Interpolate(((5, 1.0), (0, 0.5))), "sort them"),
     (lambda: js.Interpolate(np.array([[5, 1.0], [0, 0.5]])), "sort them"),
@@ -450,6 +535,8 @@ IMPOSSIBLE = [
     (lambda: js.Linear(0.1, 0.0, -1), "duration=-1"),
     (lambda: js.MultiStep(0.1, (60, 30)), "got 30 after 60; sort them"),
     (lambda: js.MultiStep(0.1, (30,), -1.0), "factor of at least 0"),
+    (lambda: js.MultiStep(0.1, (30, 60), (0.1, -1.0)), "factor of at least 0"),
+    (lambda: js.MultiStep(0.1, (30, 60), (0.1,)), "one for each of its 2 milestones, got 1"),
     (lambda: js.OneCycle(0.1, -1), "duration=-1"),
     (lambda: js.OneCycle(0.1, 0), "duration above 0, got duration=0"),
     (lambda: js.OneCycleMomentum(0), "duration above 0, got duration=0"),
@@ -458,6 +545,7 @@ IMPOSSIBLE = [
     (lambda: js.OneCycleMomentum(10, high=0.8, low=0.9), "swap them"),
     (lambda: js.Polynomial(0.1, 0.0, 10, 0), "power=0"),
     (lambda: js.Polynomial(0.1, 0.0, -1, 1), "duration=-1"),
+    (lambda: js.Polynomial(0.1, 0.0, 0, 1, cycle=True), "duration to start again above 0"),
     (lambda: js.Power(0.1, 1.0, 0.5), "negate it"),
     (lambda: js.Power(0.1, -1.0), "amplitude=-1.0"),
     (lambda: js.Product(()), "at least one part"),
@@ -483,6 +571,8 @@ IMPOSSIBLE = [
     (lambda: js.WSD(0.1, 100, 10, shape="exponential"), "never reaches 0"),
     (lambda: js.Warmup(0.1, 5), "needs a schedule or a function of time, got 0.1"),
     (lambda: js.Warmup(halving, -5), "duration=-5"),
+    (lambda: js.Warmup(halving, 5, power=0), "power above 0, got power=0"),
+    (lambda: js.Warmup(halving, 5, curve="sine"), "curve to be one of 'linear', 'cosine'"),
 ]
 
 
@@ -497,3 +587,28 @@ def test_a_static_field_is_part_of_the_structure():
     assert jax.tree.structure(linear) != jax.tree.structure(cosine)
     axes = jax.tree.map(lambda _: 0, js.Step(0.1, 30, 0.5))  # zeros that would be refused
     assert functools.reduce(lambda a, b: a + b, jax.tree.leaves(axes)) == 0
+
+
+# What the first versions of these classes had, which recorded digests are made of.
+AT_FIRST = {
+    js.Cosine(0.1, 90): "peak duration end",
+    js.CosineRestarts(0.1, 9): "peak first multiplier end",
+    js.Polynomial(0.1, 0.0, 90, 2.0): "start end duration power",
+    js.Exponential(0.1, 0.9): "value rate",
+    js.Warmup(js.Constant(0.1), 9): "schedule duration start",
+    js.MultiStep(0.1, (3,)): "value milestones factor",
+}
+
+
+@pytest.mark.parametrize("schedule", AT_FIRST, ids=lambda schedule: type(schedule).__name__)
+def test_later_fields_leave_digests_as_they_were(schedule):
+    described = describe(schedule)
+    assert list(described) == ["type", *AT_FIRST[schedule].split()]
+    later = {f.name for f in dataclasses.fields(schedule)} - set(described)
+    assert not [name for name in later if f"{name}=" in repr(schedule)]
+    if later:
+        changed = dataclasses.replace(schedule, **{max(later): SET.get(max(later), 2.0)})
+        assert describe(changed)[max(later)] and f"{max(later)}=" in repr(changed)
+
+
+SET = {"end": 0.05}

@@ -110,12 +110,55 @@ def test_a_restart_trains_at_the_peak():
             assert values[0] < 1e-3 and values[1] == 0.5
 
 
+@MANY
+@given(first=fractions, cycles=st.integers(1, 9))
+def test_the_last_of_so_many_restarts(first, cycles):
+    """The floor begins at the very update at which the last cycle is over."""
+    restarts = js.CosineRestarts(1.0, float(first), cycles=cycles, k_decay=0.25)
+    step = math.ceil(first * cycles)
+    u = (Fraction(step - 1) / first) % 1
+    before = 0.5 + 0.5 * math.cos(math.pi * float(u) ** 0.25)
+    host, *jitted = values_around(restarts, step)
+    for values in (host, *jitted):
+        np.testing.assert_allclose(values, [before, 0.0], rtol=2e-5, atol=1e-12)
+
+
+@MANY
+@given(duration=fractions, factor=fractions, lap=st.integers(1, 200))
+def test_a_polynomial_cycle_ends_at_its_last_update(duration, factor, lap):
+    """At n durations it is still at the end, as in Keras, however the clock is stretched."""
+    schedule = js.Stretch(js.Polynomial(1.0, 0.0, float(duration), 1.0, cycle=True), float(factor))
+    step = math.ceil(lap * duration * factor)
+    assume(step < 2**31)
+    laps = [Fraction(t) / (duration * factor) for t in (max(step - 1, 0), step)]
+    expected = [float(1 - u / max(math.ceil(u), 1)) for u in laps]
+    assert_close(schedule, step, expected)
+
+
+def assert_close(schedule, step, expected):
+    for values in values_around(schedule, step):
+        np.testing.assert_allclose(values, expected, rtol=2e-5, atol=1e-7)
+
+
+@MANY
+@given(every=fractions, lap=st.integers(1, 200))
+def test_inverse_time_in_steps(every, lap):
+    schedule = js.InverseTime(1.0, 7.0, every=float(every))
+    step = math.ceil(lap * every)
+    times = [int(t / every) * every for t in (step - 1, step)]
+    assert_close(schedule, step, [float(1 / (1 + t / 7)) for t in times])
+
+
 ON_HOST = [
     js.Warmup(js.OneCycle(0.1, 100, anneal="linear"), 5),
     js.Stretch(js.CosineRestarts(0.1, 3, multiplier=2), 1.5),
     js.Sequence((js.Cyclic(0.1, 0.6, 7, mode="triangular2"), js.WSD(0.1, 60, 10)), (30,)),
     js.Product((js.MultiStep(0.1, (30, 60)), js.Step(1.0, 7, 0.9), js.Exponential(1.0, 0.99))),
     js.Interpolate(((0, 0.1), (23, 1.0), (40, 0.5)), "cubic"),
+    js.AtLeast(js.CosineRestarts(0.1, 9, 2, 0.01, 0.5, "bounds", 3, 1.5), 0.005),
+    js.Sum((js.Tanh(0.1, 60), js.InverseTime(0.1, 9, every=7), js.Exponential(1.0, 0.9, 0.2))),
+    js.Warmup(js.Polynomial(0.1, 0.0, 60, 0.9, True, 2.0), 5, 0.01, "cosine", 2.0),
+    js.MultiStep(0.1, (30, 60), (0.5, 0.1)),
 ]
 
 
@@ -165,6 +208,14 @@ def test_what_does_not_fit_a_run_is_refused_or_said():
     assert plan.misfits(cut) == (
         "Sequence cuts off a Cosine of 4 after 3.",
         "Sequence has a part that begins at epoch 7, after the run.",
+    )
+    assert plan.misfits(js.AtLeast(js.Linear(0.1, 0.0, "200%"), 0.01)) == (
+        "AtLeast goes on until epoch 10, but the run ends at epoch 5.",
+        "AtLeast has a floor of 0.01, and its Linear does not fall below 0.05 in the run.",
+    )
+    assert plan.misfits(js.AtLeast(js.Cosine(0.1, "100%"), 0.01)) == ()
+    assert plan.misfits(js.Exponential(0.1, 0.5, end=0.001)) == (
+        "Exponential goes on until epoch 6.64386, but the run ends at epoch 5.",
     )
     with pytest.raises(ValueError, match="for a stretch of 3; shorten it"):
         js.Sequence((js.Warmup(js.Constant(0.1), 4), js.Constant(0.1)), (3,))

@@ -39,13 +39,12 @@ def _split_log(factor: ArrayLike) -> tuple[jax.Array, jax.Array]:
     return lead, log - lead
 
 
-def small_powers(factor: ArrayLike, count: Values, largest: int) -> Values:
-    """Computes factor^count, for a count from 0 to `largest`, by multiplication."""
-    if is_known(factor):
-        table = np.concatenate([np.ones(1), np.cumprod(np.full(largest, factor, np.float64))])
+def products(factors: tuple[ArrayLike, ...], count: Values) -> Values:
+    """Computes the product of the first `count` factors; there are at least as many."""
+    if is_known(*factors):
+        table = np.cumprod(np.array([1.0, *factors]))
         return (table if is_known(count) else as_float(table))[count]
-    factors = jnp.full(largest, as_float(factor))
-    return jnp.concatenate([jnp.ones(1, np.float32), jnp.cumprod(factors)])[count]
+    return jnp.cumprod(jnp.stack([jnp.ones((), np.float32), *map(as_float, factors)]))[count]
 
 
 def powers(factor: ArrayLike, count: Values) -> Values:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from jaxsched.schedules.arithmetic.moment import Moment, Values, is_scalar
 from jaxsched.schedules.base import Schedule, ScheduleLike, Time, require_ascending, schedule
-from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.custom.function import as_schedule
 from jaxsched.schedules.span import Span
 
 
@@ -71,13 +71,17 @@ class Sequence(Schedule):
         boundaries = [float(cast(Any, boundary)) for boundary in self.boundaries]
         return Span(first.warm, min(first.turn, boundaries[0]), boundaries[-1] + last.end)
 
-    def cut_parts(self) -> tuple[str, ...]:
-        """Returns a sentence on each part that the next one cuts off before its end."""
-        return tuple(
+    def misfits(self, until: float) -> tuple[str, ...]:
+        """See `Schedule.misfits`: parts that the next one cuts off, and parts after the run."""
+        cut = tuple(
             f"Sequence cuts off a {type(part).__name__} of {part.span().end:g} after {length:g}."
             for part, length in self._slots()
             if length < part.span().end < math.inf
         )
+        late = [float(cast(Any, b)) for b in self.boundaries if is_scalar(b) and b > until]
+        if late and self.span().end == math.inf:
+            cut += (f"Sequence has a part that begins at epoch {late[0]:g}, after the run.",)
+        return cut
 
     def _slots(self) -> list[tuple[Schedule, float]]:
         """Returns each part but the last with the length of its stretch, where that is known."""

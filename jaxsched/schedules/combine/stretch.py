@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from jaxsched.schedules.arithmetic.moment import Moment, Values, is_scalar
 from jaxsched.schedules.base import Number, Schedule, ScheduleLike, require, schedule
-from jaxsched.schedules.function import as_schedule
+from jaxsched.schedules.custom.function import as_schedule
 from jaxsched.schedules.span import Span
 
 

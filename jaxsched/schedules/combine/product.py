@@ -4,15 +4,15 @@ import math
 
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import Schedule, ScheduleLike, schedule
-from jaxsched.schedules.function import as_schedule
-from jaxsched.schedules.span import Span
+from jaxsched.schedules.custom.function import as_schedule
+from jaxsched.schedules.span import Span, joint_span
 
 
 @schedule
 class Product(Schedule):
     """Combinator: the product of several schedules on the same clock; their order does not matter.
 
-    Use it to scale a schedule, `Product((schedule, Constant(0.5)))`, or to add a cool-down to one.
+    Use it to scale a schedule, for which `schedule * 0.5` is short, or to add a cool-down to one.
 
     Formula:
         parts[0](t) · parts[1](t) · …
@@ -44,10 +44,7 @@ class Product(Schedule):
 
     def span(self) -> Span:
         """See `Schedule.span`."""
-        spans = [part.span() for part in self.parts]
-        ends = [span.end for span in spans if span.end < math.inf]
-        warm, turn = max(span.warm for span in spans), min(span.turn for span in spans)
-        return Span(warm, turn, max(ends, default=math.inf))
+        return joint_span(part.span() for part in self.parts)
 
     def at(self, now: Moment) -> Values:
         """See `Schedule.at`."""

@@ -14,7 +14,7 @@ from jaxsched.schedules.base import (
     schedule,
     static,
 )
-from jaxsched.schedules.interpolate import interpolate
+from jaxsched.schedules.custom.interpolate import interpolate
 from jaxsched.schedules.span import Span, span_of
 
 

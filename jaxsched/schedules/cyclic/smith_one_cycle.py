@@ -3,7 +3,7 @@
 from jaxsched.schedules.arithmetic.blend import blend
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.base import Number, Schedule, Time, require, require_length, schedule
-from jaxsched.schedules.one_cycle import OneCycleMomentum
+from jaxsched.schedules.cyclic.one_cycle import OneCycleMomentum
 from jaxsched.schedules.span import Span, span_of
 from jaxsched.schedules.units import twice
 

@@ -7,7 +7,7 @@ from jaxsched.schedules.arithmetic.blend import blend
 from jaxsched.schedules.arithmetic.moment import Moment, Values
 from jaxsched.schedules.arithmetic.times import as_float, as_number, is_known, subtract
 from jaxsched.schedules.base import Number, Schedule, Time, require, require_duration, schedule
-from jaxsched.schedules.interpolate import interpolate
+from jaxsched.schedules.custom.interpolate import interpolate
 from jaxsched.schedules.span import Span, span_of
 
 

@@ -1,0 +1,1 @@
+"""Combinators: schedules that are made of others."""

@@ -1,0 +1,1 @@
+"""Schedules of any other shape: a function, or a curve through points."""

@@ -1,0 +1,1 @@
+"""Schedules that rise and fall, once or again and again, and the momentum beside them."""

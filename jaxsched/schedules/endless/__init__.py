@@ -1,0 +1,1 @@
+"""Schedules that have no end: the length of the run may still change."""

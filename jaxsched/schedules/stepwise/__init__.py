@@ -1,0 +1,1 @@
+"""Schedules that are constant between chosen times."""
