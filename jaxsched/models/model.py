@@ -57,7 +57,7 @@ class Network:
         >>> from jaxsched.models import CifarResNet
         >>> CifarResNet(depth=8)
         CifarResNet(depth=8, width=16, norm=BatchNorm(momentum=0.9, epsilon=1e-05,
-        ghost=None))
+        ghost=None), zero_init_residual=False)
     """
 
     @property

@@ -12,7 +12,6 @@ import io
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -20,7 +19,7 @@ from sklearn.datasets import load_digits
 FOLDER = pathlib.Path(__file__).with_name("tfrecord")
 
 
-class SmallScans(tfds.core.GeneratorBasedBuilder):
+class SmallScans(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Scans of digits, 8×8 and grey."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -50,6 +49,8 @@ class SmallScans(tfds.core.GeneratorBasedBuilder):
 
 def main():
     """Prepares the set in TFDS's default format, each split in four files."""
+    import tensorflow as tf
+
     builder = SmallScans(data_dir=FOLDER)
     config = tfds.download.DownloadConfig(num_shards=4)
     builder.download_and_prepare(download_config=config)
