@@ -188,7 +188,11 @@ class LinenNetwork(Network):
             _, updated = measure(variables, images, None, mutable=["batch_stats"])
             return updated.get("batch_stats", {})
 
-        return Model(init, train_logits, eval_logits, batch_moments)
+        def momenta(image_shape: tuple[int, int, int]) -> BatchStats:
+            variables = jax.eval_shape(lambda key: init(key, image_shape), jax.random.key(0))
+            return jax.tree.map(lambda _: self.norm.momentum, variables["batch_stats"])
+
+        return Model(init, train_logits, eval_logits, batch_moments, momenta)
 
     def _check_image(self, image_shape: tuple[int, int, int]) -> None:
         """Raises `ValueError` for a shape that is not an image's, or is too small."""
