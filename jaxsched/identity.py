@@ -61,7 +61,10 @@ BY_CONTENT = {"described": "by content"}
 
 
 def is_left_out(spec: Any, field: dataclasses.Field) -> bool:
-    """Returns whether a description has no such field, because it came later and is at its default.
+    """Returns whether a description has no such field, because it came later and changes nothing.
+
+    That is so at its default, or where the function in its metadata is false of the spec; see
+    `jaxsched.experiment.describe`.
 
     Example:
         >>> import dataclasses, jaxsched as js
@@ -70,7 +73,10 @@ def is_left_out(spec: Any, field: dataclasses.Field) -> bool:
         >>> [field.name for field in dataclasses.fields(adam) if is_left_out(adam, field)]
         ['lr_factors', 'decay_mask']
     """
-    if field.metadata.get("described") != "unless default":
+    rule = field.metadata.get("described")
+    if callable(rule):
+        return not rule(spec)
+    if rule != "unless default":
         return False
     return bool(np.all(getattr(spec, field.name) == field.default))
 

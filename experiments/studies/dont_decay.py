@@ -159,6 +159,7 @@ base = Experiment(
     optimizer=js.SGD(RATE, momentum=0.9, weight_decay=5e-4),
     evaluate_every=1.5,
     max_device_batch=32,  # one group of batch norm at a time is fastest on a CPU
+    stats_memory="updates",  # as the committed records were made
 )
 # The learning rate and the weight decay of `experiments/studies/abel.py`, at which the norm
 # bounces within the run.

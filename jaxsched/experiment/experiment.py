@@ -42,6 +42,9 @@ class Experiment:
         weight_norms: whether evaluations also measure |w|² of each layer and, for SGD, the terms of
             its change; the terms cost three reductions over the weights at each update.
         pretrained: the layers of another run to start from; None draws all weights.
+        stats_memory: what the running statistics of batch norm remember where the batch size
+            changes: as many "examples" as at the first size, by stepping with the momentum to the
+            power of B / B₀, or as many "updates", however many examples these are.
         batch_growth: the rule that decides later batch sizes during the run, in an experiment of
             one phase.
         max_device_batch: the most examples that a device processes at a time; if its share of a
@@ -90,6 +93,11 @@ class Experiment:
     num_devices: int | None = None
     seed: int = 0
     pretrained: Pretrained | None = field(default=None, metadata={"described": "unless default"})
+    # Records from before there was a choice are of runs that remembered updates.
+    stats_memory: Literal["examples", "updates"] = field(
+        default="examples",
+        metadata={"described": lambda run: run.remembers_examples, "left_out": "updates"},
+    )
 
     def __post_init__(self):
         if isinstance(self.phases, Phase):
@@ -153,6 +161,12 @@ class Experiment:
                 f"{rule} follows the gradient's noise scale, got an optimizer that does not "
                 "estimate it; give it noise=NoiseEstimate()."
             )
+
+    @property
+    def remembers_examples(self) -> bool:
+        """Whether `stats_memory` makes the run another one than if it remembered updates."""
+        changes = self.batch_growth is not None or len({p.batch_size for p in self.phases}) > 1
+        return changes and self.stats_memory == "examples"
 
     def with_task(self, **changes: Any) -> "Experiment":
         """Returns the experiment with other fields of its task, such as `data` or `model`."""

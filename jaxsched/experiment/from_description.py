@@ -120,7 +120,19 @@ def _dataclass(cls: type, fields: Mapping[str, Any], path: str) -> Any:
         name: _made(value, hints.get(name, Any), _path(path, known[name]))
         for name, value in fields.items()
     }
-    return cls(**made)
+    return _as_left_out(cls(**made), fields)
+
+
+def _as_left_out(made: Any, fields: Mapping[str, Any]) -> Any:
+    """Gives fields the value with which they are left out, where they would not be as they are."""
+    changes = {
+        field.name: field.metadata["left_out"]
+        for field in dataclasses.fields(made)
+        if "left_out" in field.metadata
+        and field.name not in fields
+        and field.metadata["described"](made)
+    }
+    return dataclasses.replace(made, **changes) if changes else made
 
 
 def _path(path: str, field: dataclasses.Field) -> str:

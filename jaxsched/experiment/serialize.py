@@ -19,7 +19,9 @@ def describe(value: Any) -> Any:
 
     The names of classes and fields are part of records and of experiments' digests: to rename one
     makes other runs of the recorded ones. A field that was added later has the metadata
-    {"described": "unless default"}: at its default it is left out, so that older digests stay. The
+    {"described": "unless default"}: at its default it is left out, so that older digests stay. With
+    a function there it is left out where the function of the dataclass is false; a dataclass that
+    is made again then has the value "left_out", unless that changes nothing. The
     fields of one with {"described": "flat"} stand beside it, and its name the type of its value,
     unless that is image classification. One with {"described": "by content"} is described by
     what identifies it, see `Identified`.

@@ -1,13 +1,16 @@
 """Checks of the numbers in a network's spec, made when the spec is made."""
 
 
-def blocks_per_stage(network: str, depth: int, *, extra: int) -> int:
+def blocks_per_stage(network: str, depth: int, *, extra: int, convolutions: int = 2) -> int:
     """The number n of blocks in each of three stages, from a depth of 6n + extra layers.
+
+    With three convolutions in a block it is 9n + extra.
 
     Args:
         network: the spec's name, for the message.
         depth: the number of layers with weights on the main path.
-        extra: the number of these layers that are in no block; a block has two.
+        extra: the number of these layers that are in no block.
+        convolutions: the number of layers in a block.
 
     Raises:
         ValueError: when no n ≥ 1 gives that depth; names the nearest depths.
@@ -16,14 +19,15 @@ def blocks_per_stage(network: str, depth: int, *, extra: int) -> int:
         >>> blocks_per_stage("CifarResNet", 20, extra=2)
         3
     """
-    blocks, rest = divmod(depth - extra, 6)
+    stage = 3 * convolutions
+    blocks, rest = divmod(depth - extra, stage)
     if blocks >= 1 and rest == 0:
         return blocks
-    below = 6 * blocks + extra
-    nearest = f"{below} or {below + 6}" if blocks >= 1 else f"{6 + extra}"
+    below = stage * blocks + extra
+    nearest = f"{below} or {below + stage}" if blocks >= 1 else f"{stage + extra}"
     raise ValueError(
-        f"{network} needs a depth of 6n + {extra} with n ≥ 1, got depth={depth}; the nearest is "
-        f"{nearest}."
+        f"{network} needs a depth of {stage}n + {extra} with n ≥ 1, got depth={depth}; the nearest "
+        f"is {nearest}."
     )
 
 

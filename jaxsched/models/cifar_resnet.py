@@ -5,6 +5,7 @@ import dataclasses
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.nn.initializers import ones, zeros
 
 from jaxsched.field_types import check_field_types
 from jaxsched.models.checks import blocks_per_stage, require_positive
@@ -27,6 +28,8 @@ class CifarResNet(LinenNetwork):
         width: channels of the first stage; 16 in the paper.
         norm: `BatchNorm()`, as in the paper, `BatchNorm(ghost=128)` for growing batches, or
             `GroupNorm()`.
+        zero_init_residual: whether the last norm of each block starts with a zero scale, so that
+            the block starts as its shortcut alone, as in Goyal et al. (arXiv 1706.02677).
 
     Raises:
         ValueError: when the depth is not 6n + 2, or the norm does not fit the width.
@@ -45,6 +48,9 @@ class CifarResNet(LinenNetwork):
     depth: int = 20
     width: int = 16
     norm: Norm = BatchNorm()
+    zero_init_residual: bool = dataclasses.field(
+        default=False, metadata={"described": "unless default"}
+    )
 
     def __post_init__(self):
         check_field_types(self)
@@ -67,6 +73,7 @@ class _Block(nn.Module):
 
     channels: int
     stride: int
+    zero_init: bool
     layers: Layers
 
     @nn.compact
@@ -74,7 +81,8 @@ class _Block(nn.Module):
         y = self.layers.conv(self.channels, 3, self.stride, name="conv1")(x)
         y = nn.relu(self.layers.norm(name="norm1")(y))
         y = self.layers.conv(self.channels, 3, name="conv2")(y)
-        y = self.layers.norm(name="norm2")(y)
+        last_scale = zeros if self.zero_init else ones
+        y = self.layers.norm(scale_init=last_scale, name="norm2")(y)
         return nn.relu(y + self._shortcut(x))
 
     def _shortcut(self, x: jax.Array) -> jax.Array:
@@ -90,9 +98,10 @@ class _CifarResNet(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array, keys: jax.Array | None) -> jax.Array:
         del keys  # No dropout.
-        blocks = blocks_per_stage("CifarResNet", self.spec.depth, extra=2)
-        x = self.layers.conv(self.spec.width, 3, name="stem_conv")(images)
+        spec = self.spec
+        blocks = blocks_per_stage("CifarResNet", spec.depth, extra=2)
+        x = self.layers.conv(spec.width, 3, name="stem_conv")(images)
         x = nn.relu(self.layers.norm(name="stem_norm")(x))
-        for name, channels, stride in residual_blocks((blocks,) * 3, self.spec.width):
-            x = _Block(channels, stride, self.layers, name=name)(x)
+        for name, channels, stride in residual_blocks((blocks,) * 3, spec.width):
+            x = _Block(channels, stride, spec.zero_init_residual, self.layers, name=name)(x)
         return self.layers.classify(x, self.num_classes)

@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer, ones, variance_scaling
+from jax.nn.initializers import Initializer, ones, variance_scaling, zeros
 from jax.typing import DTypeLike
 
 from jaxsched.models.layers.convolution import convolution
@@ -37,9 +37,21 @@ class Layers:
     axis_name: str | None
     train: bool
 
-    def conv(self, features: int, side: int, stride: int = 1, *, name: str) -> nn.Module:
-        """A convolution with a square kernel and torch's padding."""
-        return _Conv(features, side, stride, self.normalisation, self.dtype, name=name)
+    def conv(
+        self,
+        features: int,
+        sides: int | tuple[int, int],
+        stride: int = 1,
+        *,
+        is_padded: bool = True,
+        has_bias: bool = False,
+        name: str,
+    ) -> nn.Module:
+        """A convolution with a kernel of this side or these, and torch's padding or none."""
+        sides = (sides, sides) if isinstance(sides, int) else sides
+        return _Conv(
+            features, sides, stride, is_padded, has_bias, self.normalisation, self.dtype, name=name
+        )
 
     def norm(self, *, scale_init: Initializer = ones, name: str) -> nn.Module:
         """The norm that follows a convolution."""
@@ -53,7 +65,10 @@ class Layers:
 
     def classify(self, features: jax.Array, num_classes: int) -> jax.Array:
         """Averages over pixels and maps to logits, in float32: [B, H, W, C] -> [B, classes]."""
-        pooled = jnp.mean(features, axis=(1, 2), dtype=jnp.float32)
+        return self.head(jnp.mean(features, axis=(1, 2), dtype=jnp.float32), num_classes)
+
+    def head(self, pooled: jax.Array, num_classes: int) -> jax.Array:
+        """Maps pooled features to logits, in float32: [B, C] -> [B, classes]."""
         bound = pooled.shape[-1] ** -0.5
 
         # Torch initialises the weights and the bias of a linear layer in this range.
@@ -64,23 +79,29 @@ class Layers:
 
 
 class _Conv(nn.Module):
-    """A convolution without bias; He et al.'s initial weights, scaled by the fan-out."""
+    """A convolution; He et al.'s initial weights, scaled by the fan-out, and a bias of zero."""
 
     features: int
-    side: int
+    sides: tuple[int, int]
     stride: int
+    is_padded: bool
+    has_bias: bool
     normalisation: Norm
     dtype: DTypeLike
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
-        shape = (self.side, self.side, images.shape[-1], self.features)
+        shape = (*self.sides, images.shape[-1], self.features)
         kernel = self.param("kernel", variance_scaling(2.0, "fan_out", "normal"), shape)
         kernel = self.normalisation.kernel(kernel).astype(self.dtype)
         # Torch pads both sides, whereas "SAME" at stride 2 would pad the far side only.
-        pad = (self.side // 2, self.side // 2)
-        strides = (self.stride, self.stride)
-        return convolution(images.astype(self.dtype), kernel, strides, (pad, pad))
+        down, across = (side // 2 if self.is_padded else 0 for side in self.sides)
+        padding, strides = ((down, down), (across, across)), (self.stride, self.stride)
+        result = convolution(images.astype(self.dtype), kernel, strides, padding)
+        if not self.has_bias:
+            return result
+        bias = self.param("bias", zeros, (self.features,))
+        return result + bias.astype(self.dtype)[None, None, None]
 
 
 def residual_blocks(stages: tuple[int, ...], width: int) -> Iterator[tuple[str, int, int]]:
@@ -167,7 +188,11 @@ class LinenNetwork(Network):
             _, updated = measure(variables, images, None, mutable=["batch_stats"])
             return updated.get("batch_stats", {})
 
-        return Model(init, train_logits, eval_logits, batch_moments)
+        def momenta(image_shape: tuple[int, int, int]) -> BatchStats:
+            variables = jax.eval_shape(lambda key: init(key, image_shape), jax.random.key(0))
+            return jax.tree.map(lambda _: self.norm.momentum, variables["batch_stats"])
+
+        return Model(init, train_logits, eval_logits, batch_moments, momenta)
 
     def _check_image(self, image_shape: tuple[int, int, int]) -> None:
         """Raises `ValueError` for a shape that is not an image's, or is too small."""

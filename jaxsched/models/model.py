@@ -30,6 +30,10 @@ class Model(NamedTuple):
             the running statistics, without dropout.
         batch_moments: `(variables, images f32[B, H, W, C]) -> batch_stats`. Normalises by this
             batch, without dropout, and returns the batch's own means and (biased) variances.
+        momenta: `((H, W, C)) -> momenta`, shaped like the batch statistics: the share m of each
+            running statistic that an update keeps, which becomes m · running + (1 − m) · batch.
+            None where it is not known; the statistics then step as the network says, however large
+            a batch is.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -44,6 +48,7 @@ class Model(NamedTuple):
     train_logits: Callable[[Variables, jax.Array, jax.Array], tuple[jax.Array, BatchStats]]
     eval_logits: Callable[[Variables, jax.Array], jax.Array]
     batch_moments: Callable[[Variables, jax.Array], BatchStats]
+    momenta: Callable[[tuple[int, int, int]], BatchStats] | None = None
 
 
 class Network:
@@ -57,7 +62,7 @@ class Network:
         >>> from jaxsched.models import CifarResNet
         >>> CifarResNet(depth=8)
         CifarResNet(depth=8, width=16, norm=BatchNorm(momentum=0.9, epsilon=1e-05,
-        ghost=None))
+        ghost=None), zero_init_residual=False)
     """
 
     @property

@@ -1,6 +1,7 @@
 """Image classification: a network, a data set of images with labels, and how they are augmented."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -89,6 +90,7 @@ class ImageClassification(Task):
             ),
             targets=lambda inputs: inputs[1],
             metric_values=_metric_values,
+            momenta=model.momenta and partial(model.momenta, dataset.image_shape),
         )
 
 

@@ -144,6 +144,7 @@ class Supervised(Identified, Task):
             predict=lambda variables, inputs: functions.module.evaluate(variables, inputs[:-1]),
             targets=lambda inputs: inputs[-1],
             metric_values=_metric_values,
+            momenta=functions.momenta,
         )
 
     def _check(self, dataset: Dataset) -> None:
@@ -189,8 +190,13 @@ class _Functions:
     elements: tuple[jax.ShapeDtypeStruct, ...]
 
     def init(self, key: jax.Array) -> Variables:
-        one = _as_inputs(tuple(jnp.zeros((1, *e.shape), e.dtype) for e in self.elements))
-        return self.module.init(key, one[:-1])
+        return self.module.init(key, self._one_example())
+
+    def momenta(self) -> BatchStats:
+        return self.module.momenta(self._one_example())
+
+    def _one_example(self) -> Inputs:
+        return _as_inputs(tuple(jnp.zeros((1, *e.shape), e.dtype) for e in self.elements))[:-1]
 
     def training_inputs(
         self, arrays: tuple[Any, ...], examples: jax.Array, keys: jax.Array

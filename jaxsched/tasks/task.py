@@ -36,6 +36,7 @@ class TaskFunctions(NamedTuple):
         targets: `inputs -> targets`, [B, …], what the outputs are compared with.
         metric_values: `sums -> values` by the name of each of the task's metrics; of traced sums or
             of NumPy's.
+        momenta: `() -> momenta`, see `Model.momenta`; None where they are not known.
         most_evaluated: the most examples that an evaluation may process at a time, for a task with
             large outputs; None for no limit.
     """
@@ -52,6 +53,7 @@ class TaskFunctions(NamedTuple):
     predict: Callable[[Variables, Inputs], jax.Array]
     targets: Callable[[Inputs], jax.Array]
     metric_values: Callable[[MetricSums], dict[str, Any]]
+    momenta: Callable[[], BatchStats] | None = None
     most_evaluated: int | None = None
 
 

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 import jaxsched as js
+from jaxsched.bench import load_study
 from jaxsched.data import Digits
 from jaxsched.experiment import Experiment, describe, load_value, rebuild, with_value
 from jaxsched.experiment.from_description import describe_dataset, rebuild_dataset
@@ -38,6 +39,43 @@ def test_every_recorded_experiment_comes_back(path):
     made = as_json(rebuild(config))
     assert made["optimizer"]["lr"]["type"] == config["optimizer"]["lr"]["type"]
     assert len(RECORDS) > 5
+
+
+GROWN = ROOT / "experiments/results/dont_decay/records"
+
+
+def test_a_record_from_before_the_choice_is_of_a_run_that_remembered_updates():
+    """So it is made again as it was, with the digest that it has; a new run has another one."""
+    paths = sorted(GROWN.glob("*batch*seed0.jsonl"))
+    assert len(paths) >= 4
+    for path in paths:
+        header = read_record(path).header
+        assert "stats_memory" not in header["config"]
+        again = rebuild(header["config"])
+        assert again.stats_memory == "updates"
+        anew = dataclasses.replace(again, stats_memory="examples")
+        assert anew.remembers_examples and not again.remembers_examples
+        assert as_json(anew)["stats_memory"] == "examples" and rebuild(as_json(anew)) == anew
+        without = {name: value for name, value in as_json(anew).items() if name != "stats_memory"}
+        assert without == as_json(again)
+        assert anew.digest() != again.digest()
+
+
+def test_the_committed_study_still_has_the_digests_of_its_records():
+    recorded = {read_record(path).header["digest"] for path in GROWN.glob("*seed0.jsonl")}
+    study = load_study(ROOT / "experiments/studies/dont_decay.py")
+    growing = [run for run in study.experiments if run.batch_growth or len(run.phases) > 1]
+    assert len(growing) == 12 and {run.digest() for run in growing} < recorded
+
+
+def test_the_memory_of_statistics_is_described_where_batches_grow_alone(experiment):
+    one_size = dataclasses.replace(experiment, phases=(js.Phase(1, 16), js.Phase(1, 16)))
+    digests = {
+        dataclasses.replace(one_size, stats_memory=memory).digest()
+        for memory in ("examples", "updates")
+    }
+    assert len(digests) == 1 and "stats_memory" not in as_json(one_size)
+    assert as_json(experiment)["stats_memory"] == "examples"  # 16, then 24
 
 
 def test_functions_infinities_and_arguments_come_back(experiment):

@@ -66,7 +66,7 @@ def test_dropout_batch_size_and_paths(experiment):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("dropout", 0.1, r"such as WideResNet, got CifarResNet with \['depth', 'width', 'norm'\]"),
+        ("dropout", 0.1, r"such as WideResNet, got CifarResNet with \['depth', 'width', 'norm'"),
         ("wieght_decay", 0.1, "expected a field of Experiment, one of .*'optimizer'.*'wieght_dec"),
         ("model.widht", 4, r"model.widht: expected a field of CifarResNet, one of \['depth'"),
         ("phases.1.epochs", 4, "expected an index within 0 … 0 of a tuple, got '1'"),

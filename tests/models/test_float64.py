@@ -1,10 +1,10 @@
-"""ResNet-8 and WRN-10-1 against the same networks written out in float64 NumPy."""
+"""ResNet-8, WRN-10-1, Shake-Shake and PyramidNet against the same networks in float64 NumPy."""
 
 import jax
 import numpy as np
 import pytest
 
-from jaxsched.models import CifarResNet, WideResNet
+from jaxsched.models import CifarResNet, PyramidNet, ShakeShake, WideResNet
 
 LABELS = np.array([0, 1, 2, 0])
 # Rectangular and of odd height.
@@ -14,6 +14,8 @@ KEYS = jax.random.split(jax.random.key(0), 4)
 
 def convolve(x, kernel, stride):
     """3×3 with one pixel of zeros on every side, as one sum for each place in the kernel."""
+    if kernel.shape[0] == 1:
+        return x[:, ::stride, ::stride] @ kernel[0, 0]
     height, width = ((side - 1) // stride + 1 for side in x.shape[1:3])
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     return sum(
@@ -66,6 +68,60 @@ def cross_entropy(params):
     return (np.log(np.exp(scores).sum(1)) - scores[np.arange(4), LABELS]).mean()
 
 
+def uniform(layer, count):
+    """The numbers that each example draws in a layer, [count, B, 1, 1, 1]."""
+    drawn = [jax.random.uniform(jax.random.fold_in(key, layer), (count,)) for key in KEYS]
+    return np.float64(drawn).T[..., None, None, None]
+
+
+def shake_shake_logits(params, images):
+    x = batch_norm(convolve(images, params["stem_conv"]["kernel"], 1), params["stem_norm"])
+    for index, stride in enumerate((1, 2, 2)):
+        layers = params[f"stage{index + 1}_block1"]
+        active, branches = np.maximum(x, 0), []
+        for branch in ("branch1", "branch2"):
+            y = convolve(active, layers[f"{branch}_conv1"]["kernel"], stride)
+            y = np.maximum(batch_norm(y, layers[f"{branch}_norm1"]), 0)
+            y = convolve(y, layers[f"{branch}_conv2"]["kernel"], 1)
+            branches.append(batch_norm(y, layers[f"{branch}_norm2"]))
+        moved = np.zeros_like(active)
+        moved[:, 1:, 1:] = active[:, :-1, :-1]
+        halves = [
+            convolve(seen, layers[f"shortcut_conv{number}"]["kernel"], stride)
+            for number, seen in ((1, active), (2, moved))
+        ]
+        alpha = uniform(index, 2)[0]
+        x = alpha * branches[0] + (1 - alpha) * branches[1]
+        x = x + batch_norm(np.concatenate(halves, -1), layers["shortcut_norm"])
+    return np.maximum(x, 0).mean((1, 2)) @ params["head"]["kernel"] + params["head"]["bias"]
+
+
+def pyramid_logits(params, images, strides, rate):
+    """`strides` of the blocks' convolutions, one tuple a block."""
+    x = batch_norm(convolve(images, params["stem_conv"]["kernel"], 1), params["stem_norm"])
+    for index, block_strides in enumerate(strides):
+        layers = params[f"stage{index + 1}_block1"]
+        y = batch_norm(x, layers["norm1"])
+        for number, stride in enumerate(block_strides, 1):
+            y = convolve(
+                y if number == 1 else np.maximum(y, 0), layers[f"conv{number}"]["kernel"], stride
+            )
+            y = batch_norm(y, layers[f"norm{number + 1}"])
+        chance, alpha, _ = uniform(index, 3)
+        y = y * np.where(chance >= rate * (index + 1) / len(strides), 1, 2 * alpha - 1)
+        y[..., : x.shape[-1]] += x if y.shape[1:3] == x.shape[1:3] else halved(x)
+        x = y
+    x = np.maximum(batch_norm(x, params["last_norm"]), 0)
+    return x.mean((1, 2)) @ params["head"]["kernel"] + params["head"]["bias"]
+
+
+def halved(x):
+    """The means of 2×2 pixels, of fewer at the end of an odd side."""
+    rows, columns = (range(0, side, 2) for side in x.shape[1:3])
+    means = [[x[:, i : i + 2, j : j + 2].mean((1, 2)) for j in columns] for i in rows]
+    return np.moveaxis(np.array(means), 2, 0)
+
+
 @pytest.fixture(scope="module")
 def computed(draw_variables):
     """(params, logits, gradient) of our ResNet-8."""
@@ -93,6 +149,36 @@ def test_wide_logits(draw_variables):
     variables = draw_variables(model, IMAGES.shape[1:])
     ours, _ = jax.jit(model.train_logits)(variables, IMAGES, KEYS)
     expected = wide_logits(jax.tree.map(np.float64, variables["params"]), np.float64(IMAGES))
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_shake_shake_logits(draw_variables):
+    model = ShakeShake(depth=8, width=4).build(num_classes=3)
+    variables = draw_variables(model, IMAGES.shape[1:])
+    ours, _ = jax.jit(model.train_logits)(variables, IMAGES, KEYS)
+    params = jax.tree.map(np.float64, variables["params"])
+    expected = shake_shake_logits(params, np.float64(IMAGES))
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("network", "strides"),
+    [
+        (PyramidNet(8, alpha=10, shake_drop=0.9), ((1, 1), (2, 1), (2, 1))),
+        (PyramidNet(11, 10, bottleneck=True, shake_drop=0.9), ((1, 1, 1), (1, 2, 1), (1, 2, 1))),
+    ],
+)
+def test_pyramid_net_logits(draw_variables, network, strides):
+    model = network.build(num_classes=3)
+    variables = draw_variables(model, IMAGES.shape[1:])
+    ours, _ = jax.jit(model.train_logits)(variables, IMAGES, KEYS)
+    params = jax.tree.map(np.float64, variables["params"])
+    assert [params[f"stage{n}_block1"]["conv1"]["kernel"].shape[-1] for n in (1, 2, 3)] == [
+        19,
+        23,
+        26,
+    ]  # 16 + 10 · (1, 2, 3) / 3, rounded
+    expected = pyramid_logits(params, np.float64(IMAGES), strides, rate=0.9)
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 

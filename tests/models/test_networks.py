@@ -15,7 +15,9 @@ from jaxsched.models import (
     BottleneckResNet,
     CifarResNet,
     GroupNorm,
+    PyramidNet,
     ResNet,
+    ShakeShake,
     WideResNet,
 )
 
@@ -26,6 +28,9 @@ SMALL = [
     ResNet(stages=(1, 1), width=4),
     WideResNet(depth=10, widen=1, dropout=0.3),
     BottleneckResNet(stages=(1, 1), width=4),
+    ShakeShake(depth=8, width=4, norm=BatchNorm(ghost=5)),
+    PyramidNet(depth=8, alpha=12, shake_drop=0.5),
+    PyramidNet(depth=11, alpha=12, bottleneck=True),
 ]
 
 
@@ -58,6 +63,16 @@ def count(tree):
         (WideResNet(16, 4), 10, 32, 2_748_890),
         (WideResNet(28, 10), 10, 32, 36_479_194),
         (RESNET50, 1000, 224, 25_557_032),  # Torchvision.
+        # 2.9, 11.7 and 26.2 million in Gastaldi (arXiv 1705.07485); counted by hand below.
+        (ShakeShake(26, 32), 10, 32, 2_923_162),
+        pytest.param(ShakeShake(26, 96), 10, 32, 26_192_922, marks=pytest.mark.slow),
+        # Sémery's imgclsmob (github.com/osmr/imgclsmob); 1.7, 28.3, 27.0 and 26.0 million in Han
+        # et al. (arXiv 1610.02915).
+        (PyramidNet(110, 48), 10, 32, 1_772_706),
+        pytest.param(PyramidNet(110, 270), 10, 32, 28_485_477, marks=pytest.mark.slow),
+        pytest.param(
+            PyramidNet(272, 200, bottleneck=True), 10, 32, 26_210_842, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_published_parameter_counts(network, num_classes, side, published):
@@ -86,6 +101,17 @@ def test_wide_resnet_parameters_by_arithmetic(depth, widen):
         inside = outside
     total += 2 * inside + 10 * inside + 10
     assert count(shapes(WideResNet(depth, widen), (32, 32, 3))["params"]) == total
+
+
+@pytest.mark.parametrize("width", [32, 96])
+def test_shake_shake_parameters_by_arithmetic(width):
+    total, inside = 9 * 3 * 16 + 2 * 16, 16
+    for outside in (width, 2 * width, 4 * width):
+        convolutions = 2 * 9 * outside * (inside + 7 * outside) + inside * outside
+        total += convolutions + 2 * outside * (4 * 2 * 2 + 1)
+        inside = outside
+    total += 10 * inside + 10
+    assert count(shapes(ShakeShake(26, width), (32, 32, 3))["params"]) == total
 
 
 @pytest.mark.parametrize("network", SMALL, ids=repr)
@@ -157,6 +183,9 @@ def test_initial_weights():
     [
         (ResNet(stages=(1,), width=4), set()),
         (ResNet(stages=(1,), width=4, zero_init_residual=True), {"norm2"}),
+        pytest.param(
+            CifarResNet(8, width=4, zero_init_residual=True), {"norm2"}, marks=pytest.mark.slow
+        ),
         (BottleneckResNet(stages=(1,), width=4), {"norm3"}),
         (BottleneckResNet(stages=(1,), width=4, zero_init_residual=False), set()),
     ],
@@ -169,9 +198,18 @@ def test_zero_init_residual_starts_each_block_as_its_shortcut(network, zero):
 
 
 @pytest.mark.slow
-def test_dropout_of_a_network_is_an_examples_own(draw_variables):
-    """With group norm examples do not meet: one's logits depend on its pixels and key alone."""
-    model = WideResNet(10, 1, dropout=0.3, norm=GroupNorm()).build(3)
+@pytest.mark.parametrize(
+    "network",
+    [
+        WideResNet(10, 1, dropout=0.3, norm=GroupNorm()),
+        ShakeShake(8, 4, norm=GroupNorm()),
+        PyramidNet(8, 6, shake_drop=0.9, norm=BatchNorm(ghost=2)),
+    ],
+    ids=repr,
+)
+def test_randomness_of_a_network_is_an_examples_own(draw_variables, network):
+    """With group norm one's logits depend on its pixels and key, with ghost norm on its group."""
+    model = network.build(3)
     variables = draw_variables(model, (8, 8, 1))
     images = jax.random.normal(jax.random.key(1), (4, 8, 8, 1))
     keys = jax.random.split(jax.random.key(2), 4)
@@ -201,6 +239,13 @@ def test_a_spec_prints_as_its_code_and_hashes(network):
         (lambda: WideResNet(dropout=-0.1), "got dropout=-0.1"),
         (lambda: WideResNet(dropout=float("nan")), "got dropout=nan"),
         (lambda: WideResNet(norm=GroupNorm(5)), "for 16 channels"),
+        (lambda: ShakeShake(depth=27), r"6n \+ 2 .* got depth=27; the nearest is 26 or 32"),
+        (lambda: ShakeShake(width=33), "ShakeShake needs an even width, .* got width=33"),
+        (lambda: PyramidNet(depth=112), r"6n \+ 2 .* got depth=112; the nearest is 110 or 116"),
+        (lambda: PyramidNet(112, bottleneck=True), r"9n \+ 2 .* the nearest is 110 or 119"),
+        (lambda: PyramidNet(alpha=0), "PyramidNet needs a alpha of at least 1, got alpha=0"),
+        (lambda: PyramidNet(shake_drop=1.0), r"a shake_drop within \[0, 1\), got shake_drop=1.0"),
+        (lambda: PyramidNet(norm=GroupNorm()), "for 17 channels"),
         (lambda: ResNet(stages=()), r"at least one block each, got stages=\(\)"),
         (lambda: ResNet(stages=(2, 0)), r"got stages=\(2, 0\)"),
         (lambda: ResNet(width=6, norm=GroupNorm()), "for 6 channels"),

@@ -9,7 +9,16 @@ import pytest
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxsched.models import BatchNorm, BottleneckResNet, CifarResNet, GroupNorm, ResNet, WideResNet
+from jaxsched.models import (
+    BatchNorm,
+    BottleneckResNet,
+    CifarResNet,
+    GroupNorm,
+    PyramidNet,
+    ResNet,
+    ShakeShake,
+    WideResNet,
+)
 
 AXIS = "devices"
 MESH = Mesh(jax.devices(), (AXIS,))
@@ -63,9 +72,13 @@ def batch():
 
 
 @pytest.mark.slow
-def test_four_devices_do_what_one_does(draw_variables):
+@pytest.mark.parametrize(
+    "network",
+    [ResNet(stages=(1, 1), width=4), PyramidNet(8, 6, shake_drop=0.9)],
+    ids=repr,
+)
+def test_four_devices_do_what_one_does(draw_variables, network):
     """Batch norm is over the global batch, so nothing depends on the split."""
-    network = ResNet(stages=(1, 1), width=4)
     variables = draw_variables(network.build(CLASSES), SHAPE)
     alone = jax.jit(updates(network, None))(variables, *batch())
     together = sharded(network)(variables, *batch())
@@ -88,6 +101,8 @@ def test_four_devices_do_what_one_does(draw_variables):
         CifarResNet(depth=8, width=4, norm=BatchNorm(ghost=4)),  # Groups of two devices.
         WideResNet(depth=10, widen=1, dropout=0.3),
         BottleneckResNet(stages=(1, 1), width=4),
+        ShakeShake(depth=8, width=4),
+        PyramidNet(depth=11, alpha=6, bottleneck=True, shake_drop=0.9),
     ],
     ids=repr,
 )

@@ -23,6 +23,9 @@ class StreamedTfds(Source):
     same way. Its mean and std are those of a thousand training images, spread evenly over the
     split.
 
+    Examples are read in any order from each format, so that a run shuffles and resumes as with
+    other sources. Files that gzip has compressed are decompressed into TMPDIR first.
+
     Attributes:
         name: TFDS's name, optionally with its configuration and version: "imagenet2012",
             "tfds:imagenet2012:5.1.0".

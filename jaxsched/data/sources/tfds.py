@@ -21,10 +21,14 @@ class Tfds(Source):
     because the preparation code of most sets calls it:
 
         pip install tensorflow tensorflow-datasets
-        tfds build cifar10 --data_dir=DIR --file_format=array_record
+        tfds build cifar10 --data_dir=DIR
 
     Copy DIR to the machine that trains. Nothing is downloaded. The whole set is held in host
     memory; for a larger one see `StreamedTfds`.
+
+    TFDS itself decodes the examples, and reads them from the formats array_record and parquet. The
+    files of its default format, TFRecord, are read by `TfRecords`, which verifies their checksums
+    with google-crc32c and takes files that gzip has compressed, too.
 
     Attributes:
         name: TFDS's name, optionally with its configuration and version: "cifar10",

@@ -12,6 +12,8 @@ from jaxsched.data.fingerprint import digest, files_digest
 from jaxsched.data.transforms.decode import Mode, convert
 from jaxsched.extras import require_extra
 
+_PREPARE_AGAIN = "A file there is cut short or damaged: prepare or copy the set again."
+
 
 def check_prepared(owner: str, source: Any) -> None:
     """Checks the fields that name prepared splits; strips "tfds:" from the data set's name.
@@ -90,8 +92,7 @@ def _why_not_found(name: str, folder: Path, plain_name: str) -> str:
         )
     return (
         f"{name} is not prepared in {here}. Prepare it once, on a machine with a network and "
-        f"TensorFlow: tfds build {name} --data_dir={folder} --file_format=array_record; or give "
-        "the data_dir that holds it."
+        f"TensorFlow: tfds build {name} --data_dir={folder}; or give the data_dir that holds it."
     )
 
 
@@ -159,8 +160,7 @@ class PreparedSplit:
             raise  # a missing package is no damage
         except Exception as error:  # The readers of files raise many types.
             raise ValueError(
-                f"{self.where}: example {number} cannot be read ({error}). A file there is cut "
-                "short or damaged: prepare or copy the set again."
+                f"{self.where}: example {number} cannot be read ({error}). {_PREPARE_AGAIN}"
             ) from error
 
     def _decode_file(self, number: int, content: bytes) -> np.ndarray:
@@ -215,28 +215,57 @@ def _open_split(builder: Any, split: str, image_key: str, where: str) -> Sequenc
     """The examples of one split, their images not yet decoded."""
     from tensorflow_datasets.core.decode import SkipDecoding
     from tensorflow_datasets.core.features import Image
+    from tensorflow_datasets.core.file_adapters import FileFormat
 
     is_file = isinstance(builder.info.features[image_key], Image)
     decoders = {image_key: SkipDecoding()} if is_file else None
     try:
         chosen = builder.info.splits[split]
-        # TFDS cannot open an empty split.
-        if chosen.num_examples == 0:
-            raise ValueError("It has no examples; choose another split or a larger slice.")
-        files = [Path(one.filename) for one in chosen.file_instructions]
-        examples = builder.as_data_source(split, decoders=decoders)
-    except NotImplementedError as error:
-        raise ValueError(
-            f"{where}, is stored as {builder.info.file_format}, which only TensorFlow can read. "
-            f"Prepare it again: tfds build {builder.name} --file_format=array_record"
-        ) from error
     except ValueError as error:
         splits = ", ".join(builder.info.splits)
         raise ValueError(f"{where}: {error} The set has the splits {splits}.") from error
+    # TFDS cannot open an empty split.
+    if chosen.num_examples == 0:
+        raise ValueError(f"{where} has no examples; choose another split or a larger slice.")
+    files = [_stored(one.filename) for one in chosen.file_instructions]
     missing = [path.name for path in files if not path.exists()]
     if missing:
         raise FileNotFoundError(
             f"{where}: {len(missing)} of {len(files)} files are missing, such as {missing[0]}: "
             "prepare or copy the set again."
         )
+    try:
+        return builder.as_data_source(split, decoders=decoders)
+    except NotImplementedError as error:
+        if builder.info.file_format is not FileFormat.TFRECORD:
+            raise ValueError(
+                f"{where}, is stored as {builder.info.file_format}, which cannot be read without "
+                f"TensorFlow. Prepare it again: tfds build {builder.name}"
+            ) from error
+    return _open_tfrecords(builder.info, split, decoders, where)
+
+
+def _stored(filename: str) -> Path:
+    """The path of a file, or of what `gzip` has made of it."""
+    path = Path(filename)
+    compressed = path.with_name(f"{path.name}.gz")
+    return compressed if compressed.exists() and not path.exists() else path
+
+
+def _open_tfrecords(info: Any, split: str, decoders: Any, where: str) -> Sequence[Any]:
+    """The examples of TFRecord files, which TFDS decodes, but reads with TensorFlow alone."""
+    require_extra(f"The file format of {info.full_name}", "tfds", "google_crc32c")
+    from tensorflow_datasets.core.data_sources.base import BaseDataSource
+
+    from jaxsched.data.sources.tfrecord_files import FilePart, TfRecords
+
+    parts = [
+        FilePart(_stored(one.filename), one.skip, one.take, one.examples_in_shard)
+        for one in info.splits[split].file_instructions
+    ]
+    examples = BaseDataSource(info, split, decoders)
+    try:
+        examples.data_source = TfRecords(parts)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}. {_PREPARE_AGAIN}") from error
     return examples

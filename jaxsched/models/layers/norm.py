@@ -155,6 +155,11 @@ class GroupNorm:
         """1: each example is normalised alone."""
         return 1
 
+    @property
+    def momentum(self) -> float:
+        """0: there are no running statistics to keep."""
+        return 0.0
+
     def with_batch_moments(self) -> "GroupNorm":
         """The norm itself, which has no running statistics."""
         return self

@@ -1,6 +1,6 @@
 """A module of the user's own as pure functions, and the base class of the specs that hold one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -25,12 +25,15 @@ class ModuleFunctions(NamedTuple):
             dropout.
         batch_moments: `(variables, inputs) -> batch_stats`. Normalises by this batch, without
             dropout, and returns the batch's own means and variances.
+        momenta: `inputs -> momenta`, see `Model.momenta`; of the inputs only shapes and dtypes are
+            used. What is no statistic of Flax's batch norm has 0, and steps as the module says.
     """
 
     init: Callable[[jax.Array, Inputs], Variables]
     train: Callable[[Variables, Inputs, jax.Array], tuple[Any, BatchStats]]
     evaluate: Callable[[Variables, Inputs], Any]
     batch_moments: Callable[[Variables, Inputs], BatchStats]
+    momenta: Callable[[Inputs], BatchStats]
 
 
 class OwnModule(Identified, Network):
@@ -76,7 +79,20 @@ class OwnModule(Identified, Network):
             ),
             eval_logits=lambda variables, images: module.evaluate(variables, (images,)),
             batch_moments=lambda variables, images: module.batch_moments(variables, (images,)),
+            momenta=lambda image_shape: module.momenta((jnp.zeros((1, *image_shape)),)),
         )
+
+
+def momenta_by_path(stats: BatchStats, momenta: Mapping[tuple[str, ...], float]) -> BatchStats:
+    """Returns the momentum of each statistic, of those of the norms at the paths of `momenta`.
+
+    Example:
+        >>> momenta_by_path({"norm": {"mean": 0, "var": 1}, "own": {"x": 0}}, {("norm",): 0.9})
+        {'norm': {'mean': 0.9, 'var': 0.9}, 'own': {'x': 0.0}}
+    """
+    return jax.tree.map_with_path(
+        lambda path, _: momenta.get(tuple(entry.key for entry in path[:-1]), 0.0), stats
+    )
 
 
 def require_float32(network: Network, dtype: DTypeLike) -> None:

@@ -18,6 +18,7 @@ from jaxsched.models.own.functions import (
     ModuleFunctions,
     OwnModule,
     UnfitModuleError,
+    momenta_by_path,
 )
 
 
@@ -104,7 +105,14 @@ class LinenModule(OwnModule):
         def evaluate(variables: Variables, inputs: Inputs) -> Any:
             return apply(variables, inputs, _Layers(train=False))[0]
 
-        return ModuleFunctions(init, train, evaluate, batch_moments)
+        def momenta(inputs: Inputs) -> BatchStats:
+            key, seen = jax.random.key(0), {}
+            variables = jax.eval_shape(init, key, inputs)
+            layers = _Layers(train=True, seen=seen)
+            jax.eval_shape(lambda *given: apply(*given, layers, key), variables, inputs)
+            return momenta_by_path(variables["batch_stats"], seen)
+
+        return ModuleFunctions(init, train, evaluate, batch_moments, momenta)
 
     def _require_known(self, found: Mapping[str, Any]) -> None:
         """Raises an UnfitModuleError for collections that a run would not carry."""
@@ -124,11 +132,13 @@ class _Layers:
         train: whether the module trains.
         axis_name: the mapped axis that batch norm averages over.
         measures: whether running statistics become those of this batch, and nothing is dropped.
+        seen: where to note the momentum of each batch norm by its path; None for nowhere.
     """
 
     train: bool
     axis_name: str | None = None
     measures: bool = False
+    seen: dict[tuple[str, ...], float] | None = None
 
     def call(self, call: Callable[..., Any], args: tuple, kwargs: dict, context: Any) -> Any:
         """Calls a layer's method; an interceptor for `nn.intercept_methods`."""
@@ -140,6 +150,8 @@ class _Layers:
         if context.method_name == "__call__" and isinstance(layer, nn.BatchNorm):
             kwargs = _told(layer, "use_running_average", not self.train, args, kwargs)
             # The layer is this call's own copy; frozen, it would refuse a plain assignment.
+            if self.seen is not None:
+                self.seen[layer.path] = layer.momentum
             if layer.axis_name is None:
                 object.__setattr__(layer, "axis_name", self.axis_name)
             if self.measures:

@@ -19,6 +19,7 @@ from jaxsched.models.own.functions import (
     ModuleFunctions,
     OwnModule,
     UnfitModuleError,
+    momenta_by_path,
 )
 
 
@@ -150,7 +151,16 @@ class NnxModule(OwnModule):
             module.eval()
             return call(module, inputs, train=False)
 
-        return ModuleFunctions(init, train, evaluate, batch_moments)
+        def momenta(inputs: Inputs) -> BatchStats:
+            del inputs
+            norms = {
+                tuple(map(str, path)): node.momentum
+                for path, node in nnx.iter_graph(template)
+                if isinstance(node, nnx.BatchNorm)
+            }
+            return momenta_by_path(self._carried, norms)
+
+        return ModuleFunctions(init, train, evaluate, batch_moments, momenta)
 
 
 def _is_unmapped(path: Any, node: Any) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxsched.models import Params, Variables
 from jaxsched.train.input_pipeline.base import EVALUATION_BATCH, TrainingFeed
 from jaxsched.train.program.compiler import ProgramCompiler
-from jaxsched.train.step.batch_norm_stats import even_batches
+from jaxsched.train.step.batch_norm_stats import Batches, even_batches
 from jaxsched.transforms.batch_stats import PooledMoments
 
 
@@ -32,17 +32,25 @@ class BatchStatsRecomputation:
     def __call__(
         self, params: Params, seed: int, epoch: int, offset: int, num_examples: int
     ) -> Variables:
-        """Returns the parameters with statistics of `num_examples`, from an offset in an epoch."""
+        """Returns the parameters with statistics of `num_examples`, from an offset in an epoch.
+
+        They begin earlier where the epoch has not as many left, so that none is used twice.
+        """
         if not self._compiler.state.batch_stats:  # a network without batch norm
             return {"params": params, "batch_stats": {}}
         pooled = self._zero_moments
         wanted = min(num_examples, self._num_examples)
         left = -(-wanted // self._batches[-1].size)
+        batches = []
         for size, available in self._batches:
-            num_batches = min(left, available)
+            batches.append(Batches(size, min(left, available)))
+            left -= batches[-1].count
+        used = sum(size * count for size, count in batches)
+        offset = min(offset, self._num_examples - used)
+        for size, num_batches in batches:
             for count, block in self._feed.blocks(seed, epoch, offset, size, num_batches):
                 pooled = self._executables[size](params, pooled, np.int32(count), *block)
-            offset, left = offset + size * num_batches, left - num_batches
+            offset += size * num_batches
         self._feed.stop()
         return {"params": params, "batch_stats": pooled.batch_stats}
 

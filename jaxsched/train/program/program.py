@@ -290,7 +290,9 @@ class Program:
         """Recomputes the batch-norm statistics of any parameters.
 
         The statistics are those of training examples as the updates from `step` on would see them:
-        augmented, in batches that normalise themselves, pooled over all of them.
+        augmented, in batches that normalise themselves, pooled over all of them. None is used
+        twice: where the epoch has fewer left, they begin earlier in it. All examples are a whole
+        epoch, but for fewer than there are devices where these do not divide their number.
 
         Args:
             params: parameters such as an average, on every device.

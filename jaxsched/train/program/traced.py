@@ -98,9 +98,10 @@ class TracedExperiment:
             batch_size: the batch size of the update.
             plan: the plan whose clock the schedules read.
         """
-        optimizer, growth = self.spec.optimizer(numbers), self.experiment.batch_growth
-        if growth is not None:
-            factor = growth.lr_factor(self.plan.batch_sizes[0], batch_size)
+        optimizer, rule = self.spec.optimizer(numbers), self.experiment.batch_growth
+        first, by_examples = self.plan.batch_sizes[0], self.experiment.stats_memory == "examples"
+        if rule is not None:
+            factor = rule.lr_factor(first, batch_size)
             optimizer = optimizer.with_lr_scaled_by(factor)
         return make_update(
             self.task,
@@ -109,6 +110,7 @@ class TracedExperiment:
             norm_rates=self._norm_rates,
             factors_of=optimizer.factors_of if optimizer.lr_factors else None,
             estimates_noise=self.experiment.optimizer.noise is not None,
+            growth=batch_size / first if by_examples else 1.0,
         )
 
     @property

@@ -8,6 +8,43 @@ import jax.numpy as jnp
 from jaxsched.models.model import BatchStats
 
 
+def stepped_by_examples(
+    before: BatchStats, after: BatchStats, momenta: BatchStats, growth: float
+) -> BatchStats:
+    """Returns running statistics whose memory is a number of examples, not of updates.
+
+    Formula, for a momentum m and after = m · before + (1 − m) · batch:
+        before + (after − before) · (1 − m^growth) / (1 − m)
+            = m^growth · before + (1 − m^growth) · batch
+
+    It is the result of `growth` updates by batches of the first size with the same statistics.
+
+    Args:
+        before: the running statistics before an update.
+        after: those that the network returned.
+        momenta: m of each, shaped like them; at 0 and 1 the result is `after`.
+        growth: the batch size over the run's first batch size.
+
+    Source:
+        Hoffer, Hubara and Soudry, "Train longer, generalize better" (arXiv 1705.08741), algorithm
+        1, whose statistics step once a group of a large batch.
+
+    Example:
+        >>> before, after = {"norm": {"mean": 0.0}}, {"norm": {"mean": 0.5}}  # the batch's is 1
+        >>> stepped_by_examples(before, after, {"norm": {"mean": 0.5}}, 2)
+        {'norm': {'mean': 0.75}}
+    """
+
+    def step(path: Any, old: Any, new: Any, momentum: float) -> Any:
+        if momentum in (0.0, 1.0):
+            return new
+        result = old + (new - old) * ((1 - momentum**growth) / (1 - momentum))
+        # Where a variance falls to zero, rounding may go below.
+        return jnp.maximum(result, 0.0) if path[-1].key == "var" else result
+
+    return jax.tree.map_with_path(step, before, after, momenta)
+
+
 def relative_error(batch_stats: BatchStats, exact: BatchStats) -> jax.Array:
     """Returns the distance of statistics from exact ones, in exact standard deviations; f32[].
 

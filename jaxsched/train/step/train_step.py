@@ -12,6 +12,7 @@ from jaxsched.models import BatchStats, Params
 from jaxsched.optim.lr_factors import stop_frozen
 from jaxsched.optim.optimizers import EffectiveRates
 from jaxsched.tasks import MetricSums, TaskFunctions
+from jaxsched.train.step.batch_norm_stats import stepped_by_examples
 from jaxsched.train.step.micro_batches import Batch, MicroBatches
 from jaxsched.train.step.state import TrainState
 from jaxsched.train.step.update_sums import UpdateSums
@@ -39,6 +40,7 @@ def make_update(
     norm_rates: NormRates | None = None,
     factors_of: Callable[[Params], Params] | None = None,
     estimates_noise: bool = False,
+    growth: float = 1.0,
 ) -> Update:
     """Returns the function from a state and a batch to the next state and the batch's sums.
 
@@ -58,7 +60,10 @@ def make_update(
             applies; no gradient is computed where it is 0. None if all are 1.
         estimates_noise: whether `tx` has an `estimate_noise`, which compares the squared norm of
             the gradient with those of micro-batches and replicas.
+        growth: the batch size over the size whose updates the momentum of running statistics is
+            for, see `stepped_by_examples`.
     """
+    momenta = task.momenta() if task.momenta and growth != 1 else None
 
     def update(state: TrainState, batches: MicroBatches) -> tuple[TrainState, UpdateSums]:
         factors = None if factors_of is None else factors_of(state.params)
@@ -83,6 +88,8 @@ def make_update(
 
         total = batches.total(gradients, axis_name)
         grads, batch_stats, sums, squared = _mean(total, batches.count, axis_name)
+        if momenta is not None:
+            batch_stats = stepped_by_examples(state.batch_stats, batch_stats, momenta, growth)
         noise = {}
         if estimates_noise:
             noise = {"small_squared_norm": squared, **_batch_sizes(batches, axis_name)}

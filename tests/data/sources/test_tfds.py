@@ -384,12 +384,15 @@ def test_the_folder_may_be_in_the_home_folder(copied, monkeypatch):
     assert len(Tfds("small_scans").load().test) == TEST
 
 
-def test_a_format_that_needs_tensorflow_is_refused(data_dir, tmp_path):
-    shutil.copytree(data_dir, tmp_path / "copy")
-    info = tmp_path / "copy" / "small_scans" / "1.0.0" / "dataset_info.json"
-    info.write_text(info.read_text().replace('"array_record"', '"tfrecord"'))
-    with pytest.raises(ValueError, match=r"only TensorFlow can read.*--file_format=array_record"):
-        Tfds("small_scans", str(tmp_path / "copy")).load()
+def test_a_format_that_cannot_be_read_is_refused(data_dir, tmp_path):
+    shutil.copytree(f"{data_dir}/small_scans", tmp_path / "small_scans")
+    folder = tmp_path / "small_scans" / "1.0.0"
+    info = folder / "dataset_info.json"
+    info.write_text(info.read_text().replace('"array_record"', '"riegeli"'))
+    for path in folder.glob("*array_record*"):
+        path.rename(folder / path.name.replace("array_record", "riegeli"))
+    with pytest.raises(ValueError, match=r"stored as .*RIEGELI.*tfds build small_scans"):
+        Tfds("small_scans", str(tmp_path)).load()
 
 
 @pytest.mark.parametrize(

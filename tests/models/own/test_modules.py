@@ -112,6 +112,25 @@ def test_every_usual_way_to_say_that_a_module_trains(network):
     expected = (X - 0.25 * mean) / np.sqrt(0.75 + 0.25 * var + 1e-5)
     np.testing.assert_allclose(evaluated, expected, atol=1e-4)
     assert jax.tree.structure(stats) == jax.tree.structure(variables["batch_stats"])
+    momenta = functions.momenta((X,))
+    assert jax.tree.structure(momenta) == jax.tree.structure(variables["batch_stats"])
+    assert set(jax.tree.leaves(momenta)) == {0.75}
+
+
+def test_each_norm_has_its_own_momentum_and_what_is_none_has_zero():
+    class Mixed(nn.Module):
+        @nn.compact
+        def __call__(self, x, train):
+            self.variable("batch_stats", "calls", jnp.zeros, ())
+            x = nn.BatchNorm(not train, momentum=0.5, name="first")(x)
+            return nn.Sequential([nn.BatchNorm(not train, momentum=0.9)])(x)
+
+    found = LinenModule(Mixed()).functions().momenta((X,))
+    assert found == {
+        "calls": 0.0,
+        "first": {"mean": 0.5, "var": 0.5},
+        "BatchNorm_0": {"mean": 0.9, "var": 0.9},
+    }
 
 
 def is_norm(node):

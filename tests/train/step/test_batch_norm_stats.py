@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import jaxsched as js
 from jaxsched.data import example_keys
-from jaxsched.models import BatchNorm, CifarResNet, GroupNorm
+from jaxsched.models import BatchNorm, CifarResNet, GroupNorm, LinenModule
 from jaxsched.models.linen import Layers
 from jaxsched.train import Program, train
-from jaxsched.train.step.batch_norm_stats import even_batches, relative_error
+from jaxsched.train.step.batch_norm_stats import even_batches, relative_error, stepped_by_examples
 
 
 def moments(x):
@@ -32,6 +32,86 @@ def test_batches_are_even_and_cover_what_the_devices_divide(num_examples, most, 
     assert max(sizes) - min(sizes) in (0, num_devices)
     assert all(size % num_devices == 0 for size in sizes)
     assert max(sizes) <= max(most, num_devices)
+
+
+@settings(deadline=None)  # the first call compiles
+@given(
+    momentum=st.floats(0.01, 0.999),
+    growth=st.integers(1, 40),
+    before=st.floats(0, 100),
+    batch=st.floats(0, 100),
+)
+def test_a_larger_batch_steps_statistics_as_often_as_the_first_size_would(
+    momentum, growth, before, batch
+):
+    """Each time by the same statistics of the batch, in float64."""
+    expected = before
+    for _ in range(growth):
+        expected = momentum * expected + (1 - momentum) * batch
+    once = jnp.float32(momentum * before + (1 - momentum) * batch)
+    old, new = ({"norm": {"var": jnp.float32(value)}} for value in (before, once))
+    ours = stepped_by_examples(old, new, {"norm": {"var": momentum}}, growth)["norm"]["var"]
+    rounding = 1e-6 * max(before, batch) / (1 - momentum)
+    assert float(ours) == pytest.approx(expected, abs=rounding, rel=1e-6)
+    assert float(ours) >= 0
+
+
+class Own(nn.Module):
+    @nn.compact
+    def __call__(self, images, train):
+        pixels = nn.BatchNorm(not train, momentum=0.7)(images.reshape(len(images), -1))
+        return nn.Dense(4)(pixels)
+
+
+def small(norm):
+    return CifarResNet(depth=8, width=4, norm=norm)
+
+
+def grown(experiment, model, **changes):
+    """The running statistics of a run before and after its first update with 48 for 16 examples.
+
+    Its learning rate is zero, so that memories differ in nothing else.
+    """
+    task = dataclasses.replace(experiment.task, model=model)
+    phases = (js.Phase(epochs=0.64, batch_size=16), js.Phase(epochs=0.48, batch_size=48))
+    run = dataclasses.replace(
+        experiment, task=task, phases=phases, optimizer=js.SGD(0.0), **changes
+    )
+    program = Program(run, run.task.data.load())
+    state, sums = program.init(0), program.zero_sums()
+    state, sums = program.update(state, sums, seed=0, step=0, count=4)
+    before = jax.device_get(state.batch_stats)
+    state, sums = program.update(state, sums, seed=0, step=4, count=1)
+    return before, jax.device_get(state.batch_stats)
+
+
+@pytest.mark.parametrize(
+    ("model", "momentum", "max_device_batch", "num_devices"),
+    [
+        (LinenModule(Own()), 0.7, None, 1),
+        pytest.param(small(BatchNorm(momentum=0.7)), 0.7, None, 1, marks=pytest.mark.slow),
+        pytest.param(small(BatchNorm(ghost=8)), 0.9, 16, 1, marks=pytest.mark.slow),
+        pytest.param(small(BatchNorm(ghost=8)), 0.9, None, 4, marks=pytest.mark.slow),
+    ],
+)
+def test_running_statistics_remember_examples_after_growth(
+    experiment, model, momentum, max_device_batch, num_devices
+):
+    """After one update with three times the examples: m³ of the old, 1 − m³ of the batch's."""
+    kept = {"max_device_batch": max_device_batch, "num_devices": num_devices}
+    before, by_examples = grown(experiment, model, **kept)
+    before_too, by_updates = grown(experiment, model, stats_memory="updates", **kept)
+    # Until the batch grows there is no difference, to the last bit.
+    jax.tree.map(np.testing.assert_array_equal, before, before_too)
+    m = momentum
+
+    def check(old, ours, theirs):
+        batch = (np.float64(theirs) - m * np.float64(old)) / (1 - m)
+        np.testing.assert_allclose(ours, m**3 * old + (1 - m**3) * batch, rtol=1e-4, atol=1e-5)
+
+    jax.tree.map(check, before, by_examples, by_updates)
+    differences = jax.tree.map(lambda a, b: np.abs(a - b).max(), by_examples, by_updates)
+    assert min(jax.tree.leaves(differences)) > 1e-4
 
 
 def inputs_of_norms(experiment, dataset, params, batch_stats, images):
