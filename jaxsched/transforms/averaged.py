@@ -113,8 +113,9 @@ def num_averaged(opt_state: optax.OptState) -> int:
 
     Those of a schedule-free optimizer are its z, one of each update.
     """
-    kept = [*_kept(find_states(opt_state, AverageParamsState)), *_schedule_free(opt_state)]
-    return max((int(average.num_averaged) for average in kept), default=0)
+    kept = [int(state.num_averaged) for state in find_states(opt_state, AverageParamsState)]
+    steps: list[Any] = [state.step_count for state in find_states(opt_state, ScheduleFreeState)]
+    return max([*kept, *(int(step) - 1 for step in steps)], default=0)  # they count from 1
 
 
 class _Average(NamedTuple):
@@ -131,7 +132,6 @@ def _kept(averages: Sequence[AverageParamsState]) -> list[_Average]:
 
 def _schedule_free(opt_state: optax.OptState) -> list[_Average]:
     return [
-        # It counts updates from 1.
         _Average(state.z, state.step_count - 1, partial(_evaluation_point, state.b1))
         for state in find_states(opt_state, ScheduleFreeState)
     ]
