@@ -152,6 +152,15 @@ class Optimizer:
         return factors_of(self.lr_factors, params)
 
     @property
+    def statistics_examples(self) -> int:
+        """The number of training examples for the batch-norm statistics of an average.
+
+        It is that of `averaging`. A chain that keeps an average without it, such as a schedule-free
+        optimizer, has `Averaging`'s default.
+        """
+        return (self.averaging or Averaging).statistics_examples
+
+    @property
     def lr_decay_factor(self) -> float:
         """The learning rate's factor at a decay of `abel` or else `plateau`; 1 without either."""
         if self.abel is not None:

@@ -1,4 +1,4 @@
-"""The error of batch-norm statistics of a part, and the batches from which they are pooled."""
+"""Batch-norm statistics: how they step, the error of those of a part, the batches they pool."""
 
 from typing import Any, NamedTuple
 
