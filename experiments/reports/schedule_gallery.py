@@ -34,17 +34,40 @@ POINTS = ((0, 0.1), (25, 1.0), (55, 0.5), (65, 0.45), (RUN, 0.0))
 PANELS: dict[str, ScheduleLike | dict[str, ScheduleLike]] = {
     "Constant": js.Constant(0.6),
     "Step": js.Step(1.0, 22, 0.5),
-    "MultiStep": js.MultiStep(1.0, (30, 60, 80), 0.3),
-    "Exponential": {"rate 0.98": js.Exponential(1.0, 0.98), "rate 0.94": js.Exponential(1.0, 0.94)},
+    "MultiStep": {
+        "one factor": js.MultiStep(1.0, (30, 60, 80), 0.3),
+        "a factor each": js.MultiStep(1.0, (20, 50, 80), (0.8, 0.5, 0.1)),
+    },
+    "Exponential": {
+        "rate 0.98": js.Exponential(1.0, 0.98),
+        "0.94, end 0.1": js.Exponential(1.0, 0.94, end=0.1),
+    },
     "Linear": js.Linear(1.0, 0.0, RUN),
     "Polynomial": {
-        f"power {power:g}": js.Polynomial(1.0, 0.0, RUN, power) for power in (0.5, 2.0, 4.0)
+        **{f"power {power:g}": js.Polynomial(1.0, 0.0, RUN, power) for power in (0.5, 2.0, 4.0)},
+        "cycle": js.Polynomial(1.0, 0.0, 20, 1.0, cycle=True),
     },
-    "Cosine": js.Cosine(1.0, RUN),
+    "Cosine": {
+        "exponent 1": js.Cosine(1.0, RUN),
+        "exponent 2": js.Cosine(1.0, RUN, exponent=2),
+        "k_decay 2": js.Cosine(1.0, RUN, k_decay=2),
+    },
+    "Tanh": {
+        "-6 to 3, paper": js.Tanh(1.0, RUN),
+        "-3 to 3": js.Tanh(1.0, RUN, lower=-3.0),
+    },
     "Rex": {"alpha 0.5, paper": js.Rex(1.0, RUN), "alpha 0.9, port": js.Rex(1.0, RUN, alpha=0.9)},
     "InverseSqrt": {form: js.InverseSqrt(1.0, 15, form) for form in ("shifted", "held")},
+    "InverseTime": {
+        "smooth": js.InverseTime(1.0, 15),
+        "in steps": js.InverseTime(1.0, 15, every=20),
+        "power 0.75": js.InverseTime(1.0, 15, 0.75),
+    },
     "Power": js.Power(1.0, 3.0, -0.51),
-    "CosineRestarts": js.CosineRestarts(1.0, 14.4, 2),
+    "CosineRestarts": {
+        "multiplier 2": js.CosineRestarts(1.0, 14.3, 2),
+        "decay 0.6": js.CosineRestarts(1.0, 25, 1, 0.1, 0.6, cycles=3),
+    },
     "Cyclic": {
         "triangular2": js.Cyclic(0.1, 1.0, 12.5, mode="triangular2"),
         "exp_range": js.Cyclic(0.1, 1.0, 12.5, mode="exp_range", gamma=0.985),
@@ -68,13 +91,19 @@ PANELS: dict[str, ScheduleLike | dict[str, ScheduleLike]] = {
         curve: js.Interpolate(POINTS, curve) for curve in ("linear", "cosine", "cubic")
     },
     "Function": {"1 / (1 + t / 10)": lambda t: 1 / (1 + t / 10)},
-    "Warmup": {"into Cosine": js.Warmup(js.Cosine(1.0, RUN), 15)},
+    "Warmup": {
+        "linear": js.Warmup(js.Cosine(1.0, RUN), 25),
+        "cosine": js.Warmup(js.Cosine(1.0, RUN), 25, curve="cosine"),
+        "power 2": js.Warmup(js.Cosine(1.0, RUN), 25, power=2),
+    },
     "Sequence": {
         "Linear, Constant, Rex": js.Sequence(
             (js.Linear(0.2, 0.8, 20), js.Constant(0.8), js.Rex(0.8, 50)), (20, 50)
         )
     },
-    "Product": {"Cosine, Cyclic": js.Product((js.Cosine(1.0, RUN), js.Cyclic(0.4, 1.0, 10)))},
+    "Product": {"Cosine * Cyclic": js.Cosine(1.0, RUN) * js.Cyclic(0.4, 1.0, 10)},
+    "Sum": {"Cosine + Cyclic": js.Cosine(0.7, RUN) + js.Cyclic(0.0, 0.3, 10)},
+    "AtLeast": {"Step, floor 0.2": js.AtLeast(js.Step(1.0, 12, 0.7), 0.2)},
     "Stretch": {
         "MultiStep": js.MultiStep(1.0, (20, 45), 0.4),
         "stretched by 2": js.Stretch(js.MultiStep(1.0, (20, 45), 0.4), 2),

@@ -23,17 +23,17 @@ NAMES = tuple(
 )
 
 
-def part(size: str) -> Study:
-    """The study of these runs at a size of abel.py."""
+def part(size: str, name: str = "abel_rates", names: tuple[str, ...] = NAMES) -> Study:
+    """The study of these runs at a size of abel.py; `steps_l2_aug` is one of them."""
     whole = load_study(Path(__file__).with_name("abel.py"), size)
     experiments = {experiment.name: experiment for experiment in whole.experiments}
     return dataclasses.replace(
         whole,
-        name=whole.name.replace("abel", "abel_rates"),
-        experiments=tuple(experiments[name] for name in NAMES),
+        name=whole.name.replace("abel", name),
+        experiments=tuple(experiments[name] for name in names),
         target=MedianBest("steps_l2_aug"),
         baseline="steps_l2_aug",
-        published={name: of for name, of in whole.published.items() if name in NAMES},
+        published={name: of for name, of in whole.published.items() if name in names},
     )
 
 

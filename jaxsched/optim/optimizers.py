@@ -374,6 +374,10 @@ class AdamW(Adam):
 class FromOptax(Optimizer):
     """Any Optax optimizer, given by its factory and arguments, which may be schedules.
 
+    Lamb, Lars, Muon and schedule-free are `FromOptax(optax.lamb, {"learning_rate": Cosine(0.01,
+    "100%")})`, and so with `optax.lars`, `optax.contrib.muon` and
+    `optax.contrib.schedule_free_adamw`.
+
     Attributes:
         factory: the function that makes the transformation, such as `optax.lion`.
         arguments: its keyword arguments; each `Schedule` among them is a function of epochs.
