@@ -1,6 +1,7 @@
 """Pyramidal residual networks, whose channels grow a little with each block, with ShakeDrop."""
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -121,7 +122,7 @@ def _shortcut(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     """The means of 2×2 pixels where the image is halved, and zeros for the channels it lacks."""
     if x.shape[1:3] != shape[1:3]:
         # An odd side's last pixel has no partner: it is a mean of its own.
-        odd = [(0, side % 2) for side in x.shape[1:3]]
+        odd: Any = [(0, side % 2) for side in x.shape[1:3]]
         x = nn.avg_pool(x, (2, 2), (2, 2), odd, count_include_pad=False)
     return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, shape[-1] - x.shape[-1])))
 

@@ -263,7 +263,8 @@ def _open_tfrecords(info: Any, split: str, decoders: Any, where: str) -> Sequenc
         FilePart(_stored(one.filename), one.skip, one.take, one.examples_in_shard)
         for one in info.splits[split].file_instructions
     ]
-    examples = BaseDataSource(info, split, decoders)
+    source: Any = BaseDataSource  # whose annotations are narrower than what it takes
+    examples = source(info, split, decoders)
     try:
         examples.data_source = TfRecords(parts)
     except ValueError as error:

@@ -32,6 +32,10 @@ class BatchNorm:
     same result as one big batch. The result does not depend on the number of devices, whether or
     not a group fits into one device's part of the batch.
 
+    Where a run's batch grows from B₀ to B examples, its experiment steps the running statistics
+    with momentum^(B / B₀), so that they remember as many examples as before; see
+    `Experiment.stats_memory`.
+
     Attributes:
         momentum: the share of the running statistics that is kept at each update. 0.9 is torch's
             default, which torch calls 0.1; Flax's own default of 0.99 suits runs of many thousand
@@ -46,8 +50,8 @@ class BatchNorm:
     Source:
         Ioffe and Szegedy, "Batch normalization" (arXiv 1502.03167). Torch differs: its running
         variance is unbiased. `ghost`: Hoffer, Hubara and Soudry, "Train longer, generalize better"
-        (arXiv 1705.08741), algorithm 1, which updates the running statistics once a group where we
-        do so once an update; used for growing batches by Smith et al. (arXiv 1711.00489).
+        (arXiv 1705.08741), algorithm 1, which steps the running statistics group by group where we
+        step once, by the mean of the groups; used for growing batches by Smith et al. (arXiv 1711.00489).
 
     Example:
         >>> from jaxsched.models import BatchNorm, CifarResNet

@@ -109,7 +109,7 @@ class LinenModule(OwnModule):
             key, seen = jax.random.key(0), {}
             variables = jax.eval_shape(init, key, inputs)
             layers = _Layers(train=True, seen=seen)
-            jax.eval_shape(lambda *given: apply(*given, layers, key), variables, inputs)
+            jax.eval_shape(lambda v, x: apply(v, x, layers, key), variables, inputs)
             return momenta_by_path(variables["batch_stats"], seen)
 
         return ModuleFunctions(init, train, evaluate, batch_moments, momenta)

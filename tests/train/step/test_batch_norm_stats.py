@@ -51,7 +51,7 @@ def test_a_larger_batch_steps_statistics_as_often_as_the_first_size_would(
     once = jnp.float32(momentum * before + (1 - momentum) * batch)
     old, new = ({"norm": {"var": jnp.float32(value)}} for value in (before, once))
     ours = stepped_by_examples(old, new, {"norm": {"var": momentum}}, growth)["norm"]["var"]
-    rounding = 1e-6 * max(before, batch) / (1 - momentum)
+    rounding = 1e-30 + 1e-6 * max(before, batch) / (1 - momentum)
     assert float(ours) == pytest.approx(expected, abs=rounding, rel=1e-6)
     assert float(ours) >= 0
 
