@@ -61,7 +61,8 @@ class Optimizer:
         noise: estimates the gradient's noise scale.
         abel: decays the learning rate when the weight norm bounces.
         plateau: decays the learning rate when evaluations stop improving.
-        averaging: keeps a mean of the weights, or a Gaussian.
+        averaging: keeps a mean of the weights, or a Gaussian. A schedule-free optimizer has a mean
+            of its own and takes none.
         lr_factors: factors of the learning rate by layer, for finetuning: pairs of a pattern and a
             factor, such as `(("stem*", 0.0), ("stage*", 0.1))`. The first pattern that names a
             layer (`stage1_block1/conv1`), or one of its parameters (`head/bias`), counts; the
@@ -366,6 +367,9 @@ class AdamW(Adam):
 @dataclass(frozen=True)
 class FromOptax(Optimizer):
     """Any Optax optimizer, given by its factory and arguments, which may be schedules.
+
+    A schedule-free one, such as `optax.contrib.schedule_free_sgd`, trains at y. Its x, at which it
+    is to be evaluated, stands wherever other runs have their average, see `averaged_params`.
 
     Attributes:
         factory: the function that makes the transformation, such as `optax.lion`.
