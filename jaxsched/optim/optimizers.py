@@ -62,7 +62,8 @@ class Optimizer:
         noise: estimates the gradient's noise scale.
         abel: decays the learning rate when the weight norm bounces.
         plateau: decays the learning rate when evaluations stop improving.
-        averaging: keeps a mean of the weights, or a Gaussian.
+        averaging: keeps a mean of the weights, or a Gaussian. A schedule-free optimizer has a mean
+            of its own and takes none.
         lr_factors: factors of the learning rate by layer, for finetuning: pairs of a pattern and a
             factor, such as `(("stem*", 0.0), ("stage*", 0.1))`. The first pattern that names a
             layer (`stage1_block1/conv1`), or one of its parameters (`head/bias`), counts; the
@@ -376,7 +377,8 @@ class FromOptax(Optimizer):
 
     Lamb, Lars, Muon and schedule-free are `FromOptax(optax.lamb, {"learning_rate": Cosine(0.01,
     "100%")})`, and so with `optax.lars`, `optax.contrib.muon` and
-    `optax.contrib.schedule_free_adamw`.
+    `optax.contrib.schedule_free_adamw`. A schedule-free one trains at y. Its x, at which it is to
+    be evaluated, stands wherever other runs have their average, see `averaged_params`.
 
     Attributes:
         factory: the function that makes the transformation, such as `optax.lion`.

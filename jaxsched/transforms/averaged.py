@@ -25,6 +25,8 @@ def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Pa
 
         x = z + (y − z) / b1,   which is optax.contrib.schedule_free_eval_params
 
+    Its b1 has to be a constant, as in the paper.
+
     While nothing is in the mean, it returns `params`. The average is found in any chain, however
     nested; the averages of several groups of parameters, as under `optax.partition`, make one tree.
     Of several averages of the same parameters, such as two decays, give the part of the state that
@@ -154,6 +156,7 @@ def read_means(
 
 
 def _read(averages: Sequence[_Average], params: optax.Params, name: str) -> optax.Params:
+    """Returns the parameters with the means in the places of those that have one."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(params)
     columns = [_in_places_of(average.held, leaves, name) for average in averages]
     read, means = [], {}
