@@ -17,7 +17,7 @@ def run(options: Report, console: Console) -> None:
     for written in options.output, options.tensorboard:
         if written is not None:
             require_folder(written)
-    choices = bench.Choices(options.target, options.metric, options.baseline)
+    choices = bench.Choices(options.target, options.metric, options.baseline, options.evaluate)
     bench.update_manifests(options.folders, choices)
     groups = bench.by_study(options.folders)
     # All are read first, so that one that cannot be read ends the command before it writes.

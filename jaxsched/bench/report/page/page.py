@@ -15,7 +15,7 @@ from jaxsched.bench.report.page.figures.schedules import schedule_figures
 from jaxsched.bench.report.page.provenance import configs, machines, sources
 from jaxsched.bench.report.page.rendering import legend, write_rendered
 from jaxsched.bench.report.results import Results
-from jaxsched.bench.report.tables import comparison_cells, summary_cells
+from jaxsched.bench.report.tables import average_cells, comparison_cells, summary_cells
 from jaxsched.bench.statistics import evidence
 
 # More curves than colours are hard to follow in one chart.
@@ -83,9 +83,11 @@ def write_page(results: Results, path: Path) -> None:
         legend=shown,
         has_multiples=len(shown) > _MOST_TOGETHER,
         summary=_summary(results),
+        answer=f"Which reaches a {results.target.words} in the fewest updates?",
         facts=list(_facts(results)),
         scores=list(_scores(results)),
         comparisons=comparison_cells(results) if results.by_final else [],
+        averages=average_cells(results) if results.by_average else [],
         published=list(_published(results)),
         figures=figures,
         configs=list(configs(results)),
@@ -101,6 +103,8 @@ def _facts(results: Results) -> Iterator[str]:
     yield f"{len(results.records)} of {len(manifest.runs)} runs have ended"
     yield f"target: {results.target.words}, {results.target.origin}"
     yield f"baseline: {manifest.baseline}"
+    if results.which_counts:
+        yield results.which_counts
 
 
 def _scores(results: Results) -> Iterator[tuple[str, ...]]:
@@ -153,19 +157,16 @@ class _Published(NamedTuple):
 
 
 def _published(results: Results) -> Iterator[_Published]:
-    """The published values with ours.
-
-    If an experiment averages its weights, ours is the value of the average, because papers on
-    averaging publish that.
-    """
+    """The published values with ours: those of the weights that count."""
     metric = results.metric
     summaries = {summary.name: summary for summary in results.summaries}
+    averaging = {summary.name for summary in results.by_weights["averaged"]}
     for name, published in results.manifest.published.items():
         summary = summaries.get(name)
         cells = ("", "")
         if summary is not None and summary.final_mean is not None:
-            averaged = summary.averaged_mean
-            kind, ours = ("", summary.final_mean) if averaged is None else ("averaged, ", averaged)
+            ours = summary.final_mean
+            kind = f"{results.manifest.evaluate}, " if name in averaging else ""
             cells = (
                 f"{metric.show_mean(ours, None)} ({kind}n={summary.final_n})",
                 metric.show_change(ours - published.value),
