@@ -112,7 +112,8 @@ def _scores(results: Results) -> Iterator[tuple[str, ...]]:
     if results.profile is not None:
         yield ("", "score", "speed")
         for name, score in results.profile.scores.items():
-            yield (name, f"{score:.3f}", f"{results.profile.speedups[name]:.2f}")
+            speed = results.profile.speedups[name]
+            yield (name, f"{score:.3f}", f"{speed:.2f}" if speed else "missed a target")
 
 
 def _summary(results: Results) -> list[tuple[str, ...]]:
@@ -126,24 +127,22 @@ def _summary(results: Results) -> list[tuple[str, ...]]:
         for final, steps in zip(results.by_final, results.by_steps, strict=True)
     }
     claims[baseline] = f"the baseline; n = {len(results.runs_of(baseline))}"
+    columns = {
+        f"significantly {side} {target} from step": {
+            name: f"{row['step']:,}" for name, row in results.significantly_better.items()
+        },
+        f"evidence, compared with {baseline}": claims,
+    }
+    shown = {title: cells for title, cells in columns.items() if cells}
     return [
-        (
-            *heading,
-            f"mean significantly {side} {target} from step",
-            f"evidence, compared with {baseline}",
-        ),
-        *((*row, _significant_from(results, row[0]), claims.get(row[0], "")) for row in rows),
+        (*heading, *shown),
+        *((*row, *(cells.get(row[0], "") for cells in shown.values())) for row in rows),
     ]
 
 
 def _short_target(results: Results) -> str:
     value, metric = results.target.value, results.metric
     return f"{value:.1%}" if metric.is_share else metric.show(value)
-
-
-def _significant_from(results: Results, name: str) -> str:
-    row = results.significantly_better.get(name)
-    return "never" if row is None else f"{row['step']:,}"
 
 
 class _Published(NamedTuple):
