@@ -109,7 +109,8 @@ def _scores(results: Results) -> Iterator[tuple[str, ...]]:
     if results.profile is not None:
         yield ("", "score", "speed")
         for name, score in results.profile.scores.items():
-            yield (name, f"{score:.3f}", f"{results.profile.speedups[name]:.2f}")
+            speed = results.profile.speedups[name]
+            yield (name, f"{score:.3f}", f"{speed:.2f}" if speed else "missed a target")
 
 
 def _short_target(results: Results) -> str:

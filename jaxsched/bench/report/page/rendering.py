@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,20 @@ _TEMPLATES = jinja2.Environment(
 )
 # A page with a bare NaN in its JSON would stay blank.
 _TEMPLATES.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False}
+
+
+def unbroken(cell: str) -> str:
+    """Returns a cell's text whose intervals and standard deviations are on one line.
+
+    Example:
+        >>> from jaxsched.bench.report.page.rendering import unbroken
+        >>> unbroken("0.68 [0.61, 0.77]")
+        '0.68 [0.61,\\xa00.77]'
+    """
+    return re.sub(r"\[[^\]]*\]|\S+ ± \S+", lambda match: match[0].replace(" ", "\xa0"), cell)
+
+
+_TEMPLATES.filters["unbroken"] = unbroken
 
 
 class Entry(NamedTuple):
@@ -52,6 +67,7 @@ def write_rendered(template: str, path: Path, charts: Mapping[str, Figure], **va
     """
     text = _TEMPLATES.get_template(template).render(
         specs={key: _strict(fig.spec) for key, fig in charts.items() if fig.spec},
+        chart_titles=[fig.title for fig in charts.values() if fig.spec],
         library=_library(),
         **values,
     )

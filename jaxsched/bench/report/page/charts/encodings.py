@@ -17,7 +17,7 @@ from jaxsched.plotting.style import colour, dashes
 
 # Whether a row's experiment is to be seen while the reader points at one.
 IS_LIT = "lit === null || datum.experiment === lit"
-GREY = "#8b9199"
+_GREY = "#8b9199"
 _FEW_TICKS = 3.5  # D3 makes 3 to 6 of them
 
 
@@ -34,26 +34,25 @@ def chart_over_time(dataset: str, units: TimeUnits) -> alt.Chart:
 
 def x_of_time() -> alt.X:
     """Makes the horizontal axis of rows with a field `time`; the chart's title labels it."""
-    axis = alt.Axis(grid=False, tickCount=_FEW_TICKS, format=",")
+    # As an expression, because a format without a type would make 200 "2e+2".
+    axis = alt.Axis(grid=False, tickCount=_FEW_TICKS, labelExpr="format(datum.value, ',')")
     return alt.X("time:Q", title=None, axis=axis, scale=alt.Scale(zero=True, nice=False))
 
 
 def y_of(field: str, ticks: Ticks) -> alt.Y:
     """Makes the vertical axis with these ticks; the figure's heading labels it."""
-    scale = alt.Scale(
-        type="log" if ticks.is_log else "linear",
-        domain=[ticks.low, ticks.high],
-        nice=False,
-        zero=False,
-    )
+    ends = [ticks.low, ticks.high]
+    scale = alt.Scale(type="log", domain=ends) if ticks.is_log else alt.Scale(domain=ends, zero=False)
+    scale.nice = False
     axis = alt.Axis(values=list(ticks.values), format=ticks.form)
     return alt.Y(f"{field}:Q", title=None, scale=scale, axis=axis)
 
 
-def colours(names: Sequence[str]) -> Any:
+def colours(names: Sequence[str]) -> alt.Color:
     """Makes the encoding of each experiment's colour, grey while the reader points at another."""
     scale = alt.Scale(domain=list(names), range=[colour(number) for number in range(len(names))])
-    return alt.condition(IS_LIT, alt.Color("experiment:N", scale=scale, legend=None), alt.value(GREY))
+    grey = {"test": f"!({IS_LIT})", "value": _GREY}
+    return alt.Color("experiment:N", scale=scale, legend=None, condition=grey)
 
 
 def dash_patterns(names: Sequence[str]) -> alt.StrokeDash:

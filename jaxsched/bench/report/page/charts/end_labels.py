@@ -1,7 +1,6 @@
 """Labels at the ends of curves that do not overlap."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -10,11 +9,10 @@ from jaxsched.bench.report.page.charts.encodings import chart_of, colours, empha
 from jaxsched.bench.report.page.charts.ticks import Ticks
 
 _LINE = 15  # the height of a label, in pixels
-_LETTER = 6.6  # the width of a letter, in pixels
 _LEADER = 14  # the length of the line from a curve to its label, in pixels
 _MOST_LABELS, _LONGEST = 5, 26
 
-# The ends of curves: a curve's key, its experiment, its label and its last value.
+# Of each curve its experiment, its label and its last value.
 Ends = Sequence[tuple[str, str, float]]
 
 
@@ -41,12 +39,6 @@ def labels(ends: Ends, ticks: Ticks, height: int) -> list[dict[str, Any]]:
         }
         for (experiment, label, end), place in zip(ordered, places, strict=True)
     ]
-
-
-def room(rows: Sequence[Mapping[str, Any]]) -> int:
-    """Returns the width that labels need beside the chart, in pixels; 0 without labels."""
-    longest = max((len(row["label"]) for row in rows), default=0)
-    return math.ceil(_LEADER + 6 + _LETTER * longest) if longest else 0
 
 
 def label_layers(names: Sequence[str], ticks: Ticks) -> list[alt.Chart]:

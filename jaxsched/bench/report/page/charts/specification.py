@@ -5,7 +5,6 @@ from typing import Any
 
 import altair as alt
 
-from jaxsched.bench.report.page.charts.end_labels import room
 from jaxsched.bench.report.page.charts.rows import ChartRows
 from jaxsched.bench.report.page.charts.time_units import TimeUnits
 
@@ -43,14 +42,13 @@ def specification(
             alt.ExprRef(units.words), orient="bottom", anchor="middle", fontWeight="normal"
         )
         chart = chart.properties(title=title)
-    right = room(datasets.get("labels", ()))
-    padding = {"left": 2, "top": 6, "bottom": 2, "right": max(right, 10)}
+    padding = {"left": 2, "top": 6, "bottom": 2, "right": 8}
     # Rows are added after `to_dict`, because Altair would validate each number with its schema.
     values = {
         name: [{key: short(value) for key, value in row.items()} for row in rows]
         for name, rows in datasets.items()
     }
-    return {**chart.to_dict(), "padding": padding, "datasets": values}
+    return {**chart.to_dict(validate=False), "padding": padding, "datasets": values}
 
 
 def short(value: Any) -> Any:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 # The largest and the smallest number other than 0 that an axis can show.
 _LARGEST, _SMALLEST = 1e100, 1e-100
-_MOST_TICKS = 6
+_LEAST_TICKS, _MOST_TICKS, _MOST_DECADES = 3, 6, 4
+_NEAR_ZERO, _MARGIN = 0.2, 0.02  # shares of the highest value, and of the height
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """An axis: its ticks, the first and the last of which are its ends unless it says otherwise.
+    """An axis: its ticks and its ends.
 
     Attributes:
         values: the ticks.
@@ -54,7 +55,9 @@ def drawable(value: float | None) -> float | None:
 
 
 def linear_ticks(values: Iterable[float], *, is_share: bool = False) -> Ticks:
-    """Returns an axis from a round number below all values to one above, with 3 to 6 ticks.
+    """Returns an axis with 3 to 6 round ticks, which ends at the next half of a step.
+
+    It begins at 0 if the least value is near 0.
 
     Args:
         values: what is to be shown; none of them gives an axis from 0 to 1.
@@ -64,21 +67,27 @@ def linear_ticks(values: Iterable[float], *, is_share: bool = False) -> Ticks:
         >>> from jaxsched.bench.report.page.charts.ticks import linear_ticks
         >>> linear_ticks([0.012, 0.093]).values
         (0.0, 0.02, 0.04, 0.06, 0.08, 0.1)
-        >>> linear_ticks([0.781, 0.974], is_share=True).values
-        (0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+        >>> ticks = linear_ticks([0.781, 0.974], is_share=True)
+        >>> ticks.values, ticks.low
+        ((0.8, 0.85, 0.9, 0.95), 0.775)
     """
     low, high = _ends(values)
-    step = next(s for s in _steps(high - low) if len(_multiples(low, high, s)) <= _MOST_TICKS)
-    ticks = _multiples(low, high, step)
-    while len(ticks) < 3:  # such as when both ends are ticks
-        ticks = (ticks[0] - step, *ticks, ticks[-1] + step)
-    if is_share and 0 <= low and high <= 1:
-        ticks = tuple(tick for tick in ticks if 0 <= tick <= 1)
-    return Ticks(ticks, ticks[0], ticks[-1], _form(ticks, step, is_share=is_share))
+    step = next(s for s in _steps(high - low) if len(_axis(low, high, s)[1]) <= _MOST_TICKS)
+    (low, high), ticks = _axis(low, high, step)
+    while len(ticks) < _LEAST_TICKS:
+        low, high = low - step / 2, high + step / 2
+        (low, high), ticks = _axis(low, high, step)
+    if is_share and low < 1 and high > 0:
+        low, high = max(low, 0.0), min(high, 1.0)
+        ticks = tuple(tick for tick in ticks if low <= tick <= high)
+    # A line at the upper end would be cut in half.
+    return Ticks(ticks, low, high + _MARGIN * (high - low), _form(ticks, step, is_share=is_share))
 
 
 def log_ticks(values: Iterable[float]) -> Ticks:
-    """Returns a logarithmic axis; values that are not above 0 do not count.
+    """Returns a logarithmic axis of at most four decades below the greatest value.
+
+    Values that are not above 0 do not count.
 
     Example:
         >>> from jaxsched.bench.report.page.charts.ticks import log_ticks
@@ -86,15 +95,13 @@ def log_ticks(values: Iterable[float]) -> Ticks:
         (0.01, 0.1, 1.0, 10.0, 100.0)
     """
     found = [value for value in values if value > 0] or [1.0]
-    low, high = math.floor(math.log10(min(found))), math.ceil(math.log10(max(found)))
+    high = math.ceil(math.log10(max(found)))
+    low = max(math.floor(math.log10(min(found))), high - _MOST_DECADES)
     high = max(high, low + 1)
-    stride = math.ceil((high - low) / (_MOST_TICKS - 1))
-    powers = range(low, high + stride, stride)
-    ticks = tuple(10.0**power for power in powers)
+    ticks = tuple(float(f"1e{power}") for power in range(low, high + 1))
     if len(ticks) == 2:  # a single decade
         ticks = tuple(factor * ticks[0] for factor in (1, 2, 5, 10))
-    is_plain = ticks[0] >= 1e-3 and ticks[-1] < 1e6
-    return Ticks(ticks, ticks[0], ticks[-1], "," if is_plain else ".0e", is_log=True)
+    return Ticks(ticks, ticks[0], 1.1 * ticks[-1], ",~g", is_log=True)
 
 
 def _ends(values: Iterable[float]) -> tuple[float, float]:
@@ -104,7 +111,7 @@ def _ends(values: Iterable[float]) -> tuple[float, float]:
     if high - low <= 1e-6 * max(abs(low), abs(high)):
         margin = 0.1 * max(abs(low), abs(high)) or 1.0
         return low - margin, high + margin
-    return low, high
+    return (0.0 if 0 < low < _NEAR_ZERO * high else low), high
 
 
 def _steps(span: float) -> Iterator[float]:
@@ -116,10 +123,13 @@ def _steps(span: float) -> Iterator[float]:
         power += 1
 
 
-def _multiples(low: float, high: float, step: float) -> tuple[float, ...]:
-    """The multiples of a step from just below one number to just above the other."""
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return tuple(float(f"{number * step:.12g}") for number in range(first, last + 1))
+def _axis(
+    low: float, high: float, step: float
+) -> tuple[tuple[float, float], tuple[float, ...]]:
+    """The ends of an axis at halves of a step around two numbers, and the ticks between."""
+    first, last = math.floor(2 * low / step + 1e-6), math.ceil(2 * high / step - 1e-6)
+    halves = [float(f"{number * step / 2:.12g}") for number in range(first, last + 1)]
+    return (halves[0], halves[-1]), tuple(halves[first % 2 :: 2])
 
 
 def _form(ticks: tuple[float, ...], step: float, *, is_share: bool) -> str:

@@ -32,6 +32,8 @@ def metric_figure(results: Results, units: TimeUnits) -> Figure:
     figure = _figure(results, units, metric, [] if target is None else [target], _LARGE)
     better = "" if metric.better == "higher" else " Lower is better."
     how = "Lines are medians over seeds, and bands hold the middle half of the seeds."
+    if results.by_average:
+        how += f" An experiment with an average has two: {_COUNTING[results.manifest.evaluate]}."
     return Figure(figure.title, f"{how}{better}{figure.text}", figure.spec)
 
 
@@ -56,7 +58,7 @@ def _figure(
 ) -> Figure:
     """Makes the figure of a metric, with a line at the target if there is one."""
     names, rows = results.manifest.names, _rows(results, metric)
-    title = metric.words.capitalize()
+    title = metric.words.capitalize().replace("Train ", "Training ")
     if not rows:
         return Figure(title, " No run has a value that can be drawn.", None)
     ticks = _ticks(rows, metric, targets)
@@ -65,7 +67,6 @@ def _figure(
     text = overlap_text([row for row in rows if row.get("counts", True)], ticks)
     if averaged:
         layers.append(ring_layer(names, ticks, units))
-        text += f" An experiment with an average has two curves: {_COUNTING['averaged']}."
     layers += _target_layers(ticks) if targets else []
     beside = labels(ends_of(rows), ticks, height)
     datasets = {
@@ -112,4 +113,6 @@ def _target_layers(ticks: Ticks) -> list[alt.Chart]:
     y, ink = y_of("value", ticks), alt.ExprRef("ink")
     rule = chart.mark_rule(strokeDash=[5, 4], color=ink, strokeWidth=1.25)
     text = chart.mark_text(align="left", baseline="bottom", dx=4, dy=-3, color=ink, fontSize=12)
+    # Small multiples have no room for it.
+    text = text.transform_filter("lit === null || labelled")
     return [rule.encode(y=y), text.encode(x=alt.value(0), y=y, text="label:N")]

@@ -41,7 +41,6 @@ function fitted(spec, place) {
   return {
     ...spec,
     params: spec.params.map((param) => ({ ...param, value: values[param.name] })),
-    padding: hasLabels ? spec.padding : { ...spec.padding, right: 10 },
     height: lit === null ? spec.height : 150,
     description: place.closest("figure").querySelector("figcaption").innerText,
   };
@@ -51,7 +50,7 @@ async function drawIn(place) {
   try {
     const chart = await vegaEmbed(place, fitted(specs[place.dataset.spec], place), {
       renderer: "svg", config: look(), tooltip: { theme: isDark.matches ? "dark" : "light" },
-      defaultStyle: false,
+      defaultStyle: false, forceActionsMenu: true,
       actions: place.dataset.lit === undefined && { export: true, source: false, compiled: false, editor: false },
     });
     return { place, view: chart.view, finalize: chart.finalize };
