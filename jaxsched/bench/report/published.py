@@ -45,7 +45,8 @@ def _table(results: Results, source: str, values: Mapping[str, float]) -> Publis
     metric, baseline = results.metric, results.manifest.baseline
     reference = baseline if baseline in values else next(iter(values))
     records = [record for record in results.counted if record.name in values]
-    ours = {c.name: c for c in compare_final(records, reference, metric.name)}
+    found = compare_final(records, reference, metric.name)
+    ours = {c.name: change_in_words(c, metric) for c in found if c.n}
     unit = ", points" if metric.is_share else ""
     columns = {f"published{metric.unit}": [metric.show_mean(v, None) for v in values.values()]}
     if len(values) > 1:
@@ -53,9 +54,7 @@ def _table(results: Results, source: str, values: Mapping[str, float]) -> Publis
             "" if name == reference else metric.show_change(value - values[reference])
             for name, value in values.items()
         ]
-        columns[f"ours, against {reference}{unit}"] = [
-            change_in_words(ours[name], metric) if name in ours else "" for name in values
-        ]
+        columns[f"ours, against {reference}{unit}"] = [ours.get(name, "") for name in values]
     rows = [("", *columns), *zip(values, *columns.values(), strict=True)]
     means = {s.name: s.final_mean for s in results.summaries if s.final_mean is not None}
     sentence = f"Published: {source or 'source not given'}.{_agreement(values, means)}"

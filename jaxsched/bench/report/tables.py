@@ -33,13 +33,14 @@ class Cells(NamedTuple):
 def markdown_table(results: Results) -> str:
     """Returns the report in Markdown: title, answer, caveats, tables of results and comparisons."""
     summary = summary_cells(results, intervals=True)
+    compared = (*results.by_final, *results.by_steps, *results.by_average)
     parts = [
         f"{markdown_text(_title(results))}\n",
         f"{markdown_text(results.answer)}\n",
         "".join(f"- {markdown_text(caveat)}\n" for caveat in results.caveats),
         f"{markdown_text(summary.note)}\n" if summary.note else "",
         markdown_rows(summary.rows),
-        f"{_COMPARED}\n" if results.by_final or results.by_average else "",
+        f"{_COMPARED}\n" if any(found.p_value is not None for found in compared) else "",
         markdown_comparisons(results) if results.by_final else "",
         markdown_rows(average_cells(results)) if results.by_average else "",
         *(

@@ -55,22 +55,27 @@ def schedulers(tmp_path_factory):
     return results, path
 
 
+def tidy(table):
+    """The cells without the swatches before names and the spaces that hold numbers together."""
+    return [tuple(cell.replace("\N{NO-BREAK SPACE}", " ").strip() for cell in row) for row in table]
+
+
 def test_tables_are_those_of_the_other_reports(schedulers):
     results, path = schedulers
     summary, *others = Page(path).tables
     found = summary_cells(results, intervals=True)
-    assert [tuple(row) for row in summary] == found.rows
+    assert tidy(summary) == found.rows
     assert results.answer in path.read_text() and found.note in path.read_text()
-    (cosine,) = (row for row in summary if row[0] == "cosine_50")
+    (cosine,) = (row for row in tidy(summary) if row[0] == "cosine_50")
     # By hand: all three seeds are above the target from here on, see test_significance.
-    assert cosine[-1].endswith("p = 0.029")
+    assert cosine[-1].startswith("higher final accuracy: +7.01 points [+1.69, +12.34]")
     assert all(len(of) == len(results.manifest.names) for of in others if of[0][0][:3] == "aga")
 
 
 def test_published_numbers_are_set_apart_from_ours(schedulers):
     results, path = schedulers
     (table,) = (table for table in Page(path).tables if table[0][1] == "published, %")
-    assert [tuple(row) for row in table] == published_tables(results)[0].rows
+    assert tidy(table) == published_tables(results)[0].rows
 
 
 def test_page_loads_nothing_from_elsewhere(schedulers):
