@@ -109,9 +109,18 @@ class Metric:
         decimals = max(0, 1 - math.floor(math.log10(sd)))
         return f"{mean:.{decimals}f} ± {sd:.{decimals}f}"
 
+    @property
+    def points(self) -> str:
+        """The text after a difference of two values: points for shares, nothing for numbers."""
+        return " points" if self.is_share else ""
+
     def show_change(self, change: float) -> str:
-        """Returns a difference of two values with its sign, without the sign of per cent."""
-        return f"{100 * change:+.2f}" if self.is_share else f"{change:+.3g}"
+        """Returns a difference of two values with its sign, without the sign of per cent.
+
+        One that is not 0 does not look like 0.
+        """
+        text = f"{100 * change:+.2f}" if self.is_share else f"{change:+.3g}"
+        return f"{self.scale * change:+.1g}" if change and not float(text) else text
 
 
 def bare_name(column: str) -> str | None:

@@ -15,8 +15,8 @@ ROOT = Path(jaxsched.__file__).parent
 
 # The library's parts, from the bottom up; each may import the ones before it.
 LIBRARY = (
-    "lazy", "extras", "output", "text", "field_types", "identity", "metric", "file_lock",
-    "schedules", "plan", "transforms", "optim", "batch_size",
+    "lazy", "extras", "output", "text", "text_table", "field_types", "identity", "metric",
+    "file_lock", "schedules", "plan", "transforms", "optim", "batch_size",
 )  # fmt: skip
 # What the trainer adds.
 TRAINER = (*LIBRARY, "models", "data", "tasks", "experiment", "train")
@@ -25,6 +25,7 @@ ALLOWED = {
     "extras": (),
     "output": (),
     "text": (),
+    "text_table": (),
     "field_types": (),
     "lazy": (),
     "identity": (),

@@ -12,7 +12,8 @@ def value_of(row: Mapping[str, Any], column: str) -> float | None:
     """Returns a row's value in a column; None if it has none, or none that is finite."""
     found = row.get(column)
     # A number that is not finite is text in a record, such as "inf".
-    return None if isinstance(found, str) else found
+    is_number = isinstance(found, int | float) and math.isfinite(found)
+    return found if is_number else None
 
 
 def final_value(record: Record, column: str) -> float | None:

@@ -10,10 +10,12 @@ from typing import Any, Literal, Union
 
 import numpy as np
 
+from jaxsched.batch_size.growth import Growth
 from jaxsched.data import Dataset
 from jaxsched.experiment.diff import differences
 from jaxsched.experiment.experiment import Experiment
 from jaxsched.experiment.serialize import describe, nested
+from jaxsched.optim.optimizers import Optimizer
 
 _UNIONS = (Union, types.UnionType)
 
@@ -84,6 +86,38 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any] | None:
     except TypeError:
         return None
     return described
+
+
+def rebuild_optimizer(description: Mapping[str, Any]) -> Optimizer:
+    """Returns the optimizer of an experiment's description, whatever else the experiment needs.
+
+    A task of your own need not be imported.
+
+    Args:
+        description: see `rebuild`.
+
+    Raises:
+        ValueError: if the description has no optimizer, or it cannot be made again; see `rebuild`.
+
+    Example:
+        >>> import jaxsched as js
+        >>> from jaxsched.experiment import describe
+        >>> from jaxsched.experiment.from_description import rebuild_optimizer
+        >>> rebuild_optimizer({"optimizer": describe(js.Adam(js.Cosine(0.001, 10)))}).lr
+        Cosine(peak=0.001, duration=10, end=0)
+    """
+    if not isinstance(described := description.get("optimizer"), Mapping):
+        raise ValueError(f"expected the description of an optimizer, got {described!r:.40}.")
+    return _made(described, Optimizer, "optimizer")
+
+
+def rebuild_growth(description: Mapping[str, Any]) -> Growth | None:
+    """Returns the rule by which the batch of a described experiment grows; None if it has none.
+
+    Raises:
+        ValueError: see `rebuild`.
+    """
+    return _made(description.get("batch_growth"), Growth | None, "batch_growth")
 
 
 def rebuild_dataset(description: Mapping[str, Any]) -> Dataset:

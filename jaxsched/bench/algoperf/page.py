@@ -9,13 +9,12 @@ import altair as alt
 from jaxsched.bench.algoperf.competition import Competition
 from jaxsched.bench.algoperf.rules import Standing, by_seconds, standing
 from jaxsched.bench.algoperf.studies import study_of
-from jaxsched.bench.report.page.charts import (
-    chart_of,
-    colours,
-    profile_layer,
-    specification,
-)
-from jaxsched.bench.report.page.figures import Figure
+from jaxsched.bench.report.page.charts.encodings import chart_of, colours, emphasis
+from jaxsched.bench.report.page.charts.end_labels import labels
+from jaxsched.bench.report.page.charts.layers import profile_layer, with_labels
+from jaxsched.bench.report.page.charts.specification import specification
+from jaxsched.bench.report.page.charts.ticks import linear_ticks
+from jaxsched.bench.report.page.figures.figure import Figure
 from jaxsched.bench.report.page.rendering import legend, write_rendered
 from jaxsched.bench.statistics.performance_profile import R_MAX
 from jaxsched.bench.values import best_value
@@ -159,13 +158,17 @@ def _caveats(
 
 def _profile(found: Standing, names: Sequence[str]) -> Figure:
     label = "time, as a multiple of the fastest"
-    layer, rows = profile_layer(found.profile, names, "workloads", label)
+    ticks = linear_ticks([0, 1], is_share=True)
+    layer, rows = profile_layer(found.profile, names, ticks, label)
     text = (
         "The share of the workloads that a submission trained to the target in at most so many "
         "times the time of the fastest submission. Higher is better; the score is the mean height."
     )
-    spec = specification([layer], {"points": rows}, names, _HEIGHT, over_time=False)
-    return Figure("Performance profile", text, spec)
+    ends = {row["experiment"]: row["share"] for row in rows}
+    beside = labels([(name, name, share) for name, share in ends.items()], ticks, _HEIGHT)
+    layers = with_labels([layer], names, ticks, beside)
+    datasets = {"points": rows, "labels": beside}
+    return Figure("Performance profile", text, specification(layers, datasets, names, _HEIGHT))
 
 
 def _relative(found: Standing, names: Sequence[str]) -> Figure:
@@ -178,7 +181,7 @@ def _relative(found: Standing, names: Sequence[str]) -> Figure:
         for w in workloads
         if math.isfinite(found.counted[name][w])
     ]
-    points = chart_of("points").mark_point(filled=True, size=90, opacity=0.85)
+    points = chart_of("points").mark_point(filled=True, size=90)
     points = points.encode(
         x=alt.X(
             "ratio:Q",
@@ -189,11 +192,12 @@ def _relative(found: Standing, names: Sequence[str]) -> Figure:
         y=alt.Y("workload:N", title=None, sort=workloads, axis=alt.Axis(grid=True)),
         color=colours(names),
         shape=_shapes(names),
+        opacity=emphasis("0.85"),
         tooltip=["experiment:N", "workload:N", alt.Tooltip("ratio:Q", format=".2f")],
     )
     text = "Each point is a submission that reached the target of a workload in a time that counts."
     height = _ROW * len(workloads)
-    spec = specification([points], {"points": rows}, names, height, over_time=False)
+    spec = specification([points], {"points": rows}, names, height)
     return Figure("Times on each workload", text, spec)
 
 

@@ -6,17 +6,19 @@ median.py               medians with intervals, where a miss is infinite
 summary.py              an experiment's medians and final values
 reached_curve.py        the share of runs at the target, over time
 performance_profile.py  scores over several targets
-comparison.py           experiments against the baseline, seed by seed
+comparison.py           experiments against the baseline, seed by seed; of final values
+time_comparison.py      the same of times to the target
 t_test.py, signed_rank.py, holm.py   the tests behind a comparison
 significance.py         from when on the mean is significantly better than the target
 evidence.py             a comparison in words
+answer.py               which experiment is fastest, in words
 caveats.py              warnings that belong before the numbers
 """
 
+from jaxsched.bench.statistics.answer import answer as answer
 from jaxsched.bench.statistics.caveats import caveats as caveats
 from jaxsched.bench.statistics.comparison import Comparison as Comparison
 from jaxsched.bench.statistics.comparison import compare_final as compare_final
-from jaxsched.bench.statistics.comparison import compare_times as compare_times
 from jaxsched.bench.statistics.counted import compare_by_average as compare_by_average
 from jaxsched.bench.statistics.counted import counted as counted
 from jaxsched.bench.statistics.counted import has_average as has_average
@@ -33,6 +35,7 @@ from jaxsched.bench.statistics.reached_curve import reached_curve as reached_cur
 from jaxsched.bench.statistics.significance import earliest_significant as earliest_significant
 from jaxsched.bench.statistics.summary import Summary as Summary
 from jaxsched.bench.statistics.summary import summarise as summarise
+from jaxsched.bench.statistics.time_comparison import compare_times as compare_times
 from jaxsched.bench.statistics.time_to_target import TimeAxis as TimeAxis
 from jaxsched.bench.statistics.time_to_target import first_at_target as first_at_target
 from jaxsched.bench.statistics.time_to_target import recorded_axes as recorded_axes

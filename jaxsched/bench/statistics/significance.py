@@ -63,7 +63,7 @@ def earliest_significant(
 
 
 def _is_above_zero(gains: np.ndarray, confidence: float) -> bool:
-    test = t_test(gains, "greater")
+    test = t_test(gains)
     if test is None:  # no spread: the mean is known
         return bool(gains[0] > 0)
-    return bool(test.pvalue < 1 - confidence)
+    return test.p_above < 1 - confidence

@@ -101,7 +101,8 @@ def test_claims_speak_of_the_metric():
     found = results(COST, -1)
     (final,), (steps,) = found.by_final, found.by_steps
     text = evidence(final, steps, COST)
-    assert text.startswith("lower final cost (p < 0.001); fewer steps to the target (p = 0.031)")
+    assert text.startswith("fewer updates: reached by 6, baseline by 0 of 6 seeds, p = 0.031; ")
+    assert "lower final cost: -2.25 [" in text and text.endswith(", p < 0.001")
     # Of the two targets a reaches one, at update 30, where b is at 20: 1/2 from τ = 1.5 to 4.
     assert found.profile is not None
     assert found.profile.scores == {"a": pytest.approx(2.5 / 3 / 2), "b": 1.0}

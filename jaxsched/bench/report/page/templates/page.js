@@ -1,10 +1,11 @@
-// Draws the charts, updates them when a control changes, and draws them again in the other colours
-// when the reader switches between light and dark.
+// Draws the charts, updates them when a control changes, and draws them again in other colours or
+// at another width. A chart that cannot be drawn does not stop the others.
 "use strict";
 
 const specs = JSON.parse(document.getElementById("specs").textContent);
 const controls = document.querySelector(".controls");
 const isDark = matchMedia("(prefers-color-scheme: dark)");
+const isNarrow = matchMedia("(max-width: 40rem)");
 let drawn = [];
 
 function colour(name) {
@@ -13,9 +14,7 @@ function colour(name) {
 
 function choices() {
   const chosen = new FormData(controls);
-  return {
-    time_axis: chosen.get("time_axis"), shown: chosen.getAll("shown"), ink: colour("ink"),
-  };
+  return { time_axis: chosen.get("time_axis"), shown: chosen.getAll("shown") };
 }
 
 function look() {
@@ -27,42 +26,79 @@ function look() {
     title: { color: faint, fontSize: 12 },
     axis: {
       labelColor: faint, titleColor: faint, gridColor: line, domainColor: faint, tickColor: faint,
-      labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal",
+      labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", titlePadding: 8,
     },
+    axisY: { domain: false, ticks: false, labelPadding: 6 },
     text: { color: ink },
   };
 }
 
+// A small multiple shows its own experiment among the others; its place has the name.
+function fitted(spec, place) {
+  const lit = place.dataset.lit ?? null;
+  const hasLabels = lit === null && !isNarrow.matches;
+  const values = { ...choices(), lit, labelled: hasLabels, ink: colour("ink") };
+  return {
+    ...spec,
+    params: spec.params.map((param) => ({ ...param, value: values[param.name] })),
+    height: lit === null ? spec.height : 150,
+    description: place.closest("figure").querySelector("figcaption").innerText,
+  };
+}
+
+async function drawIn(place) {
+  try {
+    const chart = await vegaEmbed(place, fitted(specs[place.dataset.spec], place), {
+      renderer: "svg", config: look(), tooltip: { theme: isDark.matches ? "dark" : "light" },
+      defaultStyle: false, forceActionsMenu: true,
+      actions: place.dataset.lit === undefined && { export: true, source: false, compiled: false, editor: false },
+    });
+    return { place, view: chart.view, finalize: chart.finalize };
+  } catch (error) {
+    place.classList.add("failed");
+    place.textContent = `This chart could not be drawn (${error.message}). The tables have its numbers.`;
+    return null;
+  }
+}
+
 async function draw() {
-  const params = choices();
-  const draws = Object.entries(specs).map(([key, spec]) => {
-    const place = document.getElementById(key);
-    return vegaEmbed(
-      place,
-      {
-        ...spec,
-        params: spec.params.map((param) => ({ ...param, value: params[param.name] })),
-        description: place.closest("figure").querySelector("figcaption").innerText,
-      },
-      {
-        renderer: "svg", config: look(), tooltip: { theme: isDark.matches ? "dark" : "light" },
-        actions: { export: true, source: false, compiled: false, editor: false },
-      },
-    );
-  });
   drawn.forEach((chart) => chart.finalize());
-  drawn = await Promise.all(draws);
+  const charts = await Promise.all(Array.from(document.querySelectorAll(".chart"), drawIn));
+  drawn = charts.filter((chart) => chart !== null);
   document.body.dataset.drawn = String(drawn.length);
 }
 
-function update() {
-  const params = choices();
+function send(values) {
   for (const { view } of drawn) {
-    for (const [name, value] of Object.entries(params)) view.signal(name, value);
+    for (const [name, value] of Object.entries(values)) view.signal(name, value);
     view.runAsync();
   }
 }
 
+// Points out one experiment in all charts, or none.
+function light(name) {
+  for (const { place, view } of drawn) {
+    if (place.dataset.lit === undefined) view.signal("lit", name).runAsync();
+  }
+}
+
+function update() {
+  const values = choices();
+  send(values);
+  for (const { place } of drawn) {
+    if (place.dataset.lit !== undefined) {
+      place.closest("figure").hidden = !values.shown.includes(place.dataset.lit);
+    }
+  }
+}
+
 controls.addEventListener("change", update);
+for (const label of controls.querySelectorAll("[data-name]")) {
+  for (const event of ["pointerenter", "focusin"]) {
+    label.addEventListener(event, () => light(label.dataset.name));
+  }
+  for (const event of ["pointerleave", "focusout"]) label.addEventListener(event, () => light(null));
+}
 isDark.addEventListener("change", draw);
+isNarrow.addEventListener("change", draw);
 draw();

@@ -1,0 +1,61 @@
+"""A figure of the page, and the sentences that several kinds of figures need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxsched.bench.report.page.charts.rows import ChartRows, flat_values, together
+from jaxsched.bench.report.page.charts.ticks import Ticks
+
+_MOST_NAMED, _MOST_VALUES, _MOST_GROUPS = 3, 4, 3
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the page: a chart with its title and caption.
+
+    Attributes:
+        title: the heading.
+        text: the caption, which says how to read the chart.
+        spec: the chart in Vega-Lite; None if the text suffices.
+    """
+
+    title: str
+    text: str
+    spec: Mapping[str, Any] | None
+
+
+def named(names: Sequence[str]) -> str:
+    """Returns names as words, of many only the first ones.
+
+    Example:
+        >>> from jaxsched.bench.report.page.figures.figure import named
+        >>> named(["a", "b"]), named(["a", "b", "c", "d", "e"])
+        ('a and b', 'a, b, c and 2 more')
+    """
+    if len(names) > _MOST_NAMED + 1:
+        return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def flat_text(rows: ChartRows) -> str | None:
+    """Returns the sentence that says what a chart of flat curves would; None if it says more."""
+    flat = flat_values(rows)
+    if not flat:
+        return None
+    by_value: dict[str, list[str]] = {}
+    for name, value in flat.items():
+        by_value.setdefault(f"{value:,.6g}", []).append(name)
+    if len(by_value) == 1:
+        return f"{next(iter(by_value))} throughout{', in all experiments' if len(flat) > 1 else ''}."
+    if len(by_value) > _MOST_VALUES:
+        return None
+    return f"Throughout {'; '.join(f'{value} in {named(of)}' for value, of in by_value.items())}."
+
+
+def overlap_text(rows: ChartRows, ticks: Ticks) -> str:
+    """Returns the sentence that says which curves hide each other; "" if none do."""
+    groups = together(rows, ticks)
+    shown = "; ".join(named(group) for group in groups[:_MOST_GROUPS])
+    more = f"; and {len(groups) - _MOST_GROUPS} more groups" if len(groups) > _MOST_GROUPS else ""
+    return f" These curves lie on each other: {shown}{more}." if groups else ""
