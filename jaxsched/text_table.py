@@ -2,6 +2,7 @@
 
 fitted_table   rows of cells
 bullet_list    sentences, each from a line of its own
+paragraph      a text
 """
 
 import re
@@ -78,6 +79,11 @@ def bullet_list(sentences: Sequence[str], width: int) -> str:
     return "\n".join(
         line for text in sentences for line in _fold(f"- {text}", width, indent=_INDENT)
     )
+
+
+def paragraph(text: str, width: int) -> str:
+    """Folds a text at its spaces, without a newline at the end."""
+    return "\n".join(_fold(text, width))
 
 
 def _widths(rows: Sequence[_Row], is_prose: Sequence[bool], room: int) -> list[int] | None:

@@ -13,6 +13,7 @@ from jaxsched.bench.report.report import write_report as write_report
 from jaxsched.bench.report.results import Results as Results
 from jaxsched.bench.report.results import by_study as by_study
 from jaxsched.bench.report.tensorboard import write_event_files as write_event_files
+from jaxsched.bench.report.terminal import terminal_text as terminal_text
 from jaxsched.bench.statistics import Comparison as Comparison
 from jaxsched.bench.statistics import Median as Median
 from jaxsched.bench.statistics import PerformanceProfile as PerformanceProfile

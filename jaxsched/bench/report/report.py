@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-from rich.table import Table
-
 from jaxsched.bench.report.csv_files import write_evaluations, write_runs
 from jaxsched.bench.report.page import write_page
 from jaxsched.bench.report.plots import draw_metric
 from jaxsched.bench.report.results import Results
-from jaxsched.bench.report.tables import markdown_table, terminal_table, write_json
+from jaxsched.bench.report.summary_json import write_json
+from jaxsched.bench.report.tables import markdown_table
 from jaxsched.output import make_folder, write_text
 
 
-def write_report(results: Results, folder: Path) -> Table:
+def write_report(results: Results, folder: Path) -> None:
     """Writes a study's report: a page, a plot, tables and CSV files.
 
     The files are `report.html`, `summary.md`, `summary.json`, `runs.csv`, `evaluations.csv` and a
@@ -24,9 +23,6 @@ def write_report(results: Results, folder: Path) -> Table:
 
     Raises:
         OSError: when a file cannot be written; the one that was there before is kept.
-
-    Returns:
-        The table of results, to be printed in the terminal.
     """
     make_folder(folder)
     write_json(results, folder / "summary.json")
@@ -35,4 +31,3 @@ def write_report(results: Results, folder: Path) -> Table:
     write_evaluations(results, folder / "evaluations.csv")
     draw_metric(results, folder / f"{results.metric.name.removeprefix('test_')}.png")
     write_page(results, folder / "report.html")
-    return terminal_table(results)

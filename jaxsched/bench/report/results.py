@@ -11,6 +11,7 @@ from jaxsched.bench.statistics import (
     PerformanceProfile,
     Summary,
     TimeAxis,
+    answer,
     caveats,
     compare_by_average,
     compare_final,
@@ -54,6 +55,7 @@ class Results:
             significantly better than the target; experiments without one are left out.
         profile: the performance profile over the target and the further targets, from the median
             number of updates; None if there is only one target.
+        answer: the answer to the study's question in a few sentences, see `answer`.
         caveats: what a reader must know before the numbers.
     """
 
@@ -69,6 +71,7 @@ class Results:
     by_average: tuple[Comparison, ...]
     significantly_better: Mapping[str, Mapping[str, Any]]
     profile: PerformanceProfile | None
+    answer: str
     caveats: tuple[str, ...]
 
     @property
@@ -135,6 +138,7 @@ class Results:
             by_average=tuple(compare_by_average(results, metric)),
             significantly_better=_significantly_better(views, target),
             profile=_profile(views, (target, *further)),
+            answer=answer(manifest, views, target),
             caveats=(*cautions, *caveats(manifest, results, target)),
         )
 

@@ -1,78 +1,66 @@
-"""The tables of a study: for the terminal, as Markdown and as JSON."""
+"""The tables of a study: their cells, and Markdown."""
 
-import dataclasses
-import json
-from pathlib import Path
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from rich.table import Table
-from rich.text import Text
-
+from jaxsched.bench.report.published import published_tables
 from jaxsched.bench.report.results import Results
-from jaxsched.bench.statistics import Comparison, Summary, p_in_words
+from jaxsched.bench.statistics import Comparison, Summary, evidence, p_in_words
+from jaxsched.bench.statistics.evidence import change_in_words, ratio_in_words
 from jaxsched.metric import Metric
-from jaxsched.output import write_text
 from jaxsched.text import markdown_rows, markdown_text
 
+_COMPARED = (
+    "[interval] and p have Holm's correction for the number of rows: an interval leaves no "
+    "difference out where p is below 0.05."
+)
 
-def terminal_table(results: Results) -> Table:
-    """Returns the table of results for the terminal, with the caveats below."""
-    # As `Text`, because names, reasons and caveats may hold brackets, which are no markup.
-    table = Table(title=Text(_title(results)), caption=Text("\n".join(results.caveats)))
-    # Without intervals, for which a terminal is too narrow.
-    columns, *rows = summary_cells(results, intervals=False)
-    for column in columns:
-        table.add_column(Text(column), justify="right" if column else "left")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+
+class Cells(NamedTuple):
+    """A table's cells.
+
+    Attributes:
+        rows: the heading, and the rows.
+        note: what is the same in all rows and therefore no column, in sentences; "" if nothing.
+        prose: the headings of the columns that hold words.
+    """
+
+    rows: list[tuple[str, ...]]
+    note: str = ""
+    prose: tuple[str, ...] = ()
 
 
 def markdown_table(results: Results) -> str:
-    """Returns the report in Markdown: a title, the caveats, the table and the comparisons."""
+    """Returns the report in Markdown: title, answer, caveats, tables of results and comparisons."""
+    summary = summary_cells(results, intervals=True)
+    compared = (*results.by_final, *results.by_steps, *results.by_average)
     parts = [
         f"{markdown_text(_title(results))}\n",
+        f"{markdown_text(results.answer)}\n",
         "".join(f"- {markdown_text(caveat)}\n" for caveat in results.caveats),
-        markdown_summaries(results),
+        f"{markdown_text(summary.note)}\n" if summary.note else "",
+        markdown_rows(summary.rows),
+        f"{_COMPARED}\n" if any(found.p_value is not None for found in compared) else "",
         markdown_comparisons(results) if results.by_final else "",
         markdown_rows(average_cells(results)) if results.by_average else "",
+        *(
+            f"{markdown_text(part.sentence)}\n\n{markdown_rows(part.rows)}"
+            for part in published_tables(results)
+        ),
     ]
     return "\n".join(part for part in parts if part)
 
 
 def markdown_summaries(results: Results) -> str:
     """Returns the table of results in Markdown, with intervals: a row for each experiment."""
-    return markdown_rows(summary_cells(results, intervals=True))
+    cells = summary_cells(results, intervals=True)
+    note = f"\n{markdown_text(cells.note)}\n" if cells.note else ""
+    return f"{markdown_rows(cells.rows)}{note}"
 
 
 def markdown_comparisons(results: Results) -> str:
     """Returns the comparisons with the baseline in Markdown: a row for each experiment."""
     return markdown_rows(comparison_cells(results))
-
-
-def write_json(results: Results, path: Path) -> None:
-    """Writes everything that is computed, unrounded: all fields of `Results` but the records."""
-    content = {
-        "study": results.manifest.name,
-        "target": results.target.value,
-        "metric": dataclasses.asdict(results.metric),
-        "origin": results.target.origin,
-        "evaluate": results.manifest.evaluate,
-        "rows": [dataclasses.asdict(summary) for summary in results.summaries],
-        "baseline": results.manifest.baseline,
-        "by_final": [dataclasses.asdict(comparison) for comparison in results.by_final],
-        "by_steps": [dataclasses.asdict(comparison) for comparison in results.by_steps],
-        "by_weights": {
-            weights: [dataclasses.asdict(summary) for summary in summaries]
-            for weights, summaries in results.by_weights.items()
-        },
-        "by_average": [dataclasses.asdict(comparison) for comparison in results.by_average],
-        "significantly_better": {
-            name: row["step"] for name, row in results.significantly_better.items()
-        },
-        "profile": None if results.profile is None else dataclasses.asdict(results.profile),
-        "caveats": results.caveats,
-    }
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _title(results: Results) -> str:
@@ -82,37 +70,54 @@ def _title(results: Results) -> str:
     return f"{results.manifest.name}: median over seeds to reach {target.words}{origin}{which}"
 
 
-def summary_cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]:
-    """Returns the cells of the table of results: the heading, and a row for each experiment.
+def summary_cells(results: Results, *, intervals: bool) -> Cells:
+    """Returns the table of results: a row for each experiment.
 
     Args:
         results: the study's results.
-        intervals: whether the median of steps is followed by its interval.
+        intervals: whether the median of steps is followed by its interval, and from when on the
+            mean is significantly better than the target.
     """
-    metric, published = results.metric, results.manifest.published
-    summaries = results.summaries
+    metric, summaries = results.metric, results.summaries
+    seeds = {summary.seeds for summary in summaries} | {summary.final_n for summary in summaries}
     columns = {
-        "": [summary.name for summary in summaries],
         "steps": [_steps(summary, intervals) for summary in summaries],
-        "examples": [_time(summary.examples, ",.0f") for summary in summaries],
-        "seconds": [_time(summary.seconds, ".1f") for summary in summaries],
+        **_other_times(results),
         "reached": [_reached(summary) for summary in summaries],
         f"final {metric.noun}{metric.unit}": [
-            f"{metric.show_mean(s.final_mean, s.final_sd)} (n={s.final_n})" for s in summaries
-        ],
-        **_other_weights(results),
-        f"published{metric.unit}": [
-            metric.show_mean(published[s.name].value, None) if s.name in published else ""
+            metric.show_mean(s.final_mean, s.final_sd)
+            + (f" (n={s.final_n})" if len(seeds) > 1 else "")
             for s in summaries
         ],
+        **_other_weights(results),
     }
-    kept = {
-        "examples": "examples" in results.time_axes,
-        "seconds": "train_seconds" in results.time_axes,
-        f"published{metric.unit}": bool(published),
-    }
-    shown = {name: cells for name, cells in columns.items() if kept.get(name, True)}
-    return [tuple(shown), *zip(*shown.values(), strict=True)]
+    if intervals:
+        columns.update(_significant_from(results))
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    same = {name: cells[0] for name, cells in shown.items() if len({*cells}) == 1 < len(cells)}
+    shown = {name: cells for name, cells in shown.items() if name not in same}
+    if len(seeds) == 1 < len(summaries):
+        same = {"n =": str(seeds.pop()), **same}
+    equal = ", ".join(f"{name} {cell}" for name, cell in same.items())
+    claims, claim = _claims(results)
+    shown.update(claims)
+    names = [summary.name for summary in summaries]
+    rows = [("", *shown), *zip(names, *shown.values(), strict=True)]
+    notes = [f"Equal in all rows: {equal}." if equal else "", claim]
+    return Cells(rows, " ".join(note for note in notes if note), tuple(claims))
+
+
+def _other_times(results: Results) -> dict[str, list[str]]:
+    """The columns of examples, unless an update has as many everywhere, and of seconds."""
+    columns, summaries = {}, results.summaries
+    pairs = [(s.examples, s.steps) for s in summaries]
+    sizes = {round(a / b, 6) for a, b in pairs if a is not None and b}
+    if "examples" in results.time_axes and len(sizes) > 1:
+        columns["examples"] = [_time(summary.examples, ",.0f") for summary in summaries]
+    # A column of misses tells no more than that of steps.
+    if "train_seconds" in results.time_axes and any(s.seconds is not None for s in summaries):
+        columns["seconds"] = [_time(summary.seconds, ".1f") for summary in summaries]
+    return columns
 
 
 def _other_weights(results: Results) -> dict[str, list[str]]:
@@ -129,6 +134,34 @@ def _other_weights(results: Results) -> dict[str, list[str]]:
             "" if s is None else metric.show_mean(s.final_mean, s.final_sd) for s in found
         ]
     return columns
+
+
+def _significant_from(results: Results) -> dict[str, list[str]]:
+    """From when on each mean is significantly better than the target; nothing if none ever is."""
+    found = results.significantly_better
+    if not found:
+        return {}
+    metric, value = results.metric, results.target.value
+    side = "above" if metric.better == "higher" else "below"
+    target = f"{value:.1%}" if metric.is_share else metric.show(value)
+    cells = [
+        f"{found[s.name]['step']:,}" if s.name in found else "never" for s in results.summaries
+    ]
+    return {f"significantly {side} {target} from step": cells}
+
+
+def _claims(results: Results) -> tuple[dict[str, list[str]], str]:
+    """The column of what is shown against the baseline; if all rows say the same, a note."""
+    baseline = results.manifest.baseline
+    comparisons = list(zip(results.by_final, results.by_steps, strict=True))
+    claims = {final.name: evidence(final, steps, results.metric) for final, steps in comparisons}
+    if not claims:
+        return {}, ""
+    has_claims = any(found.is_significant for pair in comparisons for found in pair)
+    if len({*claims.values()}) == 1 and not has_claims:
+        return {}, f"Against {baseline}: {next(iter(claims.values()))}."
+    cells = [claims.get(summary.name, "the baseline") for summary in results.summaries]
+    return {f"shown against {baseline}": cells}, ""
 
 
 def _steps(summary: Summary, intervals: bool) -> str:
@@ -155,63 +188,46 @@ def _bound(value: float | None, form: str) -> str:
 
 def comparison_cells(results: Results) -> list[tuple[str, ...]]:
     """Returns the cells of the comparisons with the baseline: the heading, and the rows."""
-    metric = results.metric
     heading = (
         f"against {results.manifest.baseline}, by seed",
-        f"final {metric.noun}{', points' if metric.is_share else ''} [95% interval]",
-        "d",
-        "p (Holm)",
-        "steps, ratio [95% interval]",
+        *_final_heading(results.metric),
+        "steps, ratio [interval]",
         "p (Holm)",
     )
+    counts = {c.n for c in (*results.by_final, *results.by_steps)}
     rows = [
-        (*_final_cells(final, metric), _ratio(steps), _p_value(steps))
+        (
+            final.name if len(counts) == 1 else f"{final.name} (n={max(final.n, steps.n)})",
+            *_final_cells(final, results.metric),
+            ratio_in_words(steps),
+            _p_value(steps),
+        )
         for final, steps in zip(results.by_final, results.by_steps, strict=True)
     ]
-    return [heading, *rows]
+    return _without_empty_columns([heading, *rows])
 
 
 def average_cells(results: Results) -> list[tuple[str, ...]]:
     """Returns the cells of averaged weights against raw ones: the heading, and the rows."""
-    metric = results.metric
-    heading = (
-        "averaged against raw weights, by run",
-        f"final {metric.noun}{', points' if metric.is_share else ''} [95% interval]",
-        "d",
-        "p (Holm)",
-    )
-    return [heading, *(_final_cells(found, metric) for found in results.by_average)]
+    heading = ("averaged against raw weights, by run", *_final_heading(results.metric))
+    rows = [(found.name, *_final_cells(found, results.metric)) for found in results.by_average]
+    return _without_empty_columns([heading, *rows])
+
+
+def _final_heading(metric: Metric) -> tuple[str, ...]:
+    unit = ", points" if metric.is_share else ""
+    return (f"final {metric.noun}{unit} [interval]", "p (Holm)")
 
 
 def _final_cells(final: Comparison, metric: Metric) -> tuple[str, ...]:
-    """The cells of a comparison of final values."""
-    effect = "" if final.effect_size is None else f"{final.effect_size:+.1f}"
-    return (final.name, _difference(final, metric), effect, _p_value(final))
-
-
-def _difference(comparison: Comparison, metric: Metric) -> str:
-    """A difference of final values; in percentage points if they are shares."""
-    if comparison.estimate is None:
-        return "none"
-    estimate = metric.show_change(comparison.estimate)
-    if comparison.low is None or comparison.high is None:
-        return f"{estimate} (n={comparison.n})"
-    low, high = map(metric.show_change, (comparison.low, comparison.high))
-    return f"{estimate} [{low}, {high}]"
-
-
-def _ratio(comparison: Comparison) -> str:
-    """A ratio of times: 0 if the baseline missed the target, None if the experiment did."""
-    if comparison.n == 0:
-        return "none"
-    if comparison.estimate is None:
-        return "missed"
-    estimate = "baseline missed" if comparison.estimate == 0 else f"{comparison.estimate:.2f}"
-    if comparison.n == 1:
-        return f"{estimate} (n=1)"
-    return f"{estimate} [{_bound(comparison.low, '.2f')}, {_bound(comparison.high, '.2f')}]"
+    return (change_in_words(final, metric), _p_value(final))
 
 
 def _p_value(comparison: Comparison) -> str:
     p = comparison.p_corrected
     return "" if p is None else p_in_words(p).removeprefix("= ")
+
+
+def _without_empty_columns(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    return list(zip(*columns, strict=True))

@@ -11,9 +11,11 @@ time_comparison.py      the same of times to the target
 t_test.py, signed_rank.py, holm.py   the tests behind a comparison
 significance.py         from when on the mean is significantly better than the target
 evidence.py             a comparison in words
+answer.py               which experiment is fastest, in words
 caveats.py              warnings that belong before the numbers
 """
 
+from jaxsched.bench.statistics.answer import answer as answer
 from jaxsched.bench.statistics.caveats import caveats as caveats
 from jaxsched.bench.statistics.comparison import Comparison as Comparison
 from jaxsched.bench.statistics.comparison import compare_final as compare_final

@@ -105,6 +105,7 @@ def _report(
     except ValueError as error:  # no target yet, which must not hide what ended the study
         console.print(str(error), markup=False)
     else:
-        console.print(bench.write_report(results, folder))
+        bench.write_report(results, folder)
+        print_line(bench.terminal_text(results, console.width), console)
         print(f"table, plots and records in {folder}")
         print_path("page", folder / "report.html", console)

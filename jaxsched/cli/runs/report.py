@@ -7,7 +7,7 @@ from rich.console import Console
 from jaxsched import bench
 from jaxsched.cli.commands.report import Report
 from jaxsched.cli.paths import require_folder
-from jaxsched.cli.printing import print_path
+from jaxsched.cli.printing import print_line, print_path
 
 
 def run(options: Report, console: Console) -> None:
@@ -28,7 +28,8 @@ def run(options: Report, console: Console) -> None:
             output = options.output / results.manifest.name if len(studies) > 1 else options.output
         if options.tensorboard:
             bench.write_event_files(results, options.tensorboard)
-        console.print(bench.write_report(results, output))
+        bench.write_report(results, output)
+        print_line(bench.terminal_text(results, console.width), console)
         print(f"tables and curves in {output}")
         print_path("page", output / "report.html", console)
     if options.tensorboard:

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from jaxsched.bench.report.page.cautions import cautions
 from jaxsched.bench.report.page.charts.time_units import TimeUnits
-from jaxsched.bench.report.page.figures.figure import Figure
 from jaxsched.bench.report.page.figures.metric import loss_figures, metric_figure
 from jaxsched.bench.report.page.figures.norm import norm_figure
 from jaxsched.bench.report.page.figures.profile import profile_figure
@@ -14,9 +12,9 @@ from jaxsched.bench.report.page.figures.reached import reached_figure
 from jaxsched.bench.report.page.figures.schedules import schedule_figures
 from jaxsched.bench.report.page.provenance import configs, machines, sources
 from jaxsched.bench.report.page.rendering import legend, write_rendered
+from jaxsched.bench.report.published import published_tables
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.report.tables import average_cells, comparison_cells, summary_cells
-from jaxsched.bench.statistics import evidence
 
 # More curves than colours are hard to follow in one chart.
 _MOST_TOGETHER = 7
@@ -82,13 +80,12 @@ def write_page(results: Results, path: Path) -> None:
         time_axes=units.labels,
         legend=shown,
         has_multiples=len(shown) > _MOST_TOGETHER,
-        summary=_summary(results),
-        answer=f"Which reaches a {results.target.words} in the fewest updates?",
+        summary=summary_cells(results, intervals=True),
         facts=list(_facts(results)),
         scores=list(_scores(results)),
         comparisons=comparison_cells(results) if results.by_final else [],
         averages=average_cells(results) if results.by_average else [],
-        published=list(_published(results)),
+        published=published_tables(results),
         figures=figures,
         configs=list(configs(results)),
         machines=machines(results.records),
@@ -116,59 +113,6 @@ def _scores(results: Results) -> Iterator[tuple[str, ...]]:
             yield (name, f"{score:.3f}", f"{speed:.2f}" if speed else "missed a target")
 
 
-def _summary(results: Results) -> list[tuple[str, ...]]:
-    """The table of results with two more columns: the significance and the evidence."""
-    heading, *rows = summary_cells(results, intervals=True)
-    baseline, metric = results.manifest.baseline, results.metric
-    target = _short_target(results)
-    side = "above" if metric.better == "higher" else "below"
-    claims = {
-        final.name: evidence(final, steps, metric)
-        for final, steps in zip(results.by_final, results.by_steps, strict=True)
-    }
-    claims[baseline] = f"the baseline; n = {len(results.runs_of(baseline))}"
-    columns = {
-        f"significantly {side} {target} from step": {
-            name: f"{row['step']:,}" for name, row in results.significantly_better.items()
-        },
-        f"evidence, compared with {baseline}": claims,
-    }
-    shown = {title: cells for title, cells in columns.items() if cells}
-    return [
-        (*heading, *shown),
-        *((*row, *(cells.get(row[0], "") for cells in shown.values())) for row in rows),
-    ]
-
-
 def _short_target(results: Results) -> str:
     value, metric = results.target.value, results.metric
     return f"{value:.1%}" if metric.is_share else metric.show(value)
-
-
-class _Published(NamedTuple):
-    """A published value beside ours; in per cent if it is a share."""
-
-    name: str
-    published: str
-    ours: str
-    difference: str
-    source: str
-
-
-def _published(results: Results) -> Iterator[_Published]:
-    """The published values with ours: those of the weights that count."""
-    metric = results.metric
-    summaries = {summary.name: summary for summary in results.summaries}
-    averaging = {summary.name for summary in results.by_weights["averaged"]}
-    for name, published in results.manifest.published.items():
-        summary = summaries.get(name)
-        cells = ("", "")
-        if summary is not None and summary.final_mean is not None:
-            ours = summary.final_mean
-            kind = f"{results.manifest.evaluate}, " if name in averaging else ""
-            cells = (
-                f"{metric.show_mean(ours, None)} ({kind}n={summary.final_n})",
-                metric.show_change(ours - published.value),
-            )
-        value = metric.show_mean(published.value, None)
-        yield _Published(name, value, *cells, published.source)
