@@ -36,7 +36,9 @@ def x_of_time() -> alt.X:
     """Makes the horizontal axis of rows with a field `time`; the chart's title labels it."""
     # As an expression, because a format without a type would make 200 "2e+2".
     axis = alt.Axis(grid=False, tickCount=_FEW_TICKS, labelExpr="format(datum.value, ',')")
-    return alt.X("time:Q", title=None, axis=axis, scale=alt.Scale(zero=True, nice=False))
+    # A mark at the end of time is whole.
+    scale = alt.Scale(zero=True, nice=False, range=[0, alt.ExprRef("width - 5")])
+    return alt.X("time:Q", title=None, axis=axis, scale=scale)
 
 
 def y_of(field: str, ticks: Ticks) -> alt.Y:

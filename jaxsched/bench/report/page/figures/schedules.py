@@ -8,8 +8,8 @@ import numpy as np
 
 from jaxsched.batch_size.noise_scale import noise_scale
 from jaxsched.bench.report.curves import TIME_AXES
-from jaxsched.bench.report.page.charts.end_labels import labels
-from jaxsched.bench.report.page.charts.layers import curve_layers, with_labels
+from jaxsched.bench.report.page.charts.end_labels import label_layers, labels
+from jaxsched.bench.report.page.charts.layers import curve_layers
 from jaxsched.bench.report.page.charts.rows import (
     ChartRows,
     column,
@@ -72,7 +72,7 @@ def _figure(results: Results, units: TimeUnits, known: _Known, name: str) -> Fig
         text += f" Only its values at evaluations are known of {named(recorded)}."
     names = results.manifest.names
     beside = labels(ends_of(rows), ticks, _HEIGHT)
-    layers = with_labels(curve_layers(names, ticks, ".4~g", units), names, ticks, beside)
+    layers = curve_layers(names, ticks, ".4~g", units) + label_layers(names, ticks, beside, units)
     spec = specification(layers, {"points": rows, "labels": beside}, names, _HEIGHT, units=units)
     return Figure(title, text.strip(), spec)
 
