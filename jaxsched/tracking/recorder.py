@@ -149,7 +149,7 @@ def _end(program: Program, outcome: Outcome) -> dict[str, Any]:
         "status": outcome.status,
         "reason": outcome.reason,
         "phases": describe(outcome.plan.phases),
-        "average_on_all": average and average.as_json(),
+        "average_on_all": average and describe(average.as_json()),
         "compilations": describe(program.compilations),
         # The key that records have, whatever the examples are.
         "images_per_second": outcome.examples_per_second,
@@ -200,6 +200,6 @@ def record_header(
 
 
 def initial_layers(program: Program, seed: int) -> dict[str, float]:
-    """Returns |w|² of each layer before the first update."""
+    """Returns |w|² of each layer before the first update, as JSON."""
     norms = program.squared_norms(program.init(seed))
-    return dict(zip(program.layer_names, norms.tolist(), strict=True))
+    return describe(dict(zip(program.layer_names, norms.tolist(), strict=True)))

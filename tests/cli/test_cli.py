@@ -214,6 +214,7 @@ def test_a_run_that_diverges_has_an_exit_status_of_its_own(config, tmp_path, cap
     changes = "--optimizer.lr.peak 1e38 --optimizer.lr.duration 99"
     output = fails(f"train {config} {changes} --workdir {tmp_path}".split(), capsys, code=3)
     assert "note: lr: OneCycle" in output and "diverged at update" in output
+    assert "jaxsched range-test" in output.splitlines()[-1]
     (record,) = tmp_path.glob("tiny-*.jsonl")
     (sentence,) = json.loads(record.read_text().splitlines()[0])["misfits"]
     assert sentence in output

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from jaxsched import bench, tracking
 from jaxsched.cli.commands.bench import Bench
+from jaxsched.cli.exit_status import ExitStatus
 from jaxsched.cli.paths import require_folder
 from jaxsched.cli.printing import print_line, print_path
 from jaxsched.cli.reporting import reported
@@ -71,7 +72,7 @@ def _exit_if_failed(manifest: bench.StudyManifest, records_folder: Path) -> None
     if unreadable:
         print(f"{len(unreadable)} of {len(paths)} runs have records that cannot be read")
     if failed or unreadable:
-        sys.exit(1)
+        sys.exit(ExitStatus.FAILED)
 
 
 def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.console import Console
 from jaxsched import tracking
 from jaxsched.cli.commands.train import Train
 from jaxsched.cli.errors import exit_with
+from jaxsched.cli.exit_status import ExitStatus
 from jaxsched.cli.options import Given, checked_plan
 from jaxsched.cli.printing import print_line, print_plan
 from jaxsched.cli.set_aside import set_aside
@@ -38,6 +40,11 @@ from jaxsched.train import (
     split_over_devices,
 )
 
+_AFTER_DIVERGENCE = (
+    "what helps: a lower learning rate; a warm-up, such as js.Warmup(schedule, duration=1); or "
+    "`jaxsched range-test` on the same config, which finds the rates that train"
+)
+
 
 def run(given: Given[Train], console: Console) -> None:
     """Runs the command."""
@@ -57,8 +64,11 @@ def run(given: Given[Train], console: Console) -> None:
     print_line(f"{outcome.reason or outcome.status}; record in {path}", console)
     if outcome.rows:
         print_line(_cost_summary(program, outcome), console)
+    if average := _lost_average(outcome):
+        print_line(average, console)
     if outcome.status == "diverged":
-        sys.exit(3)
+        print_line(_AFTER_DIVERGENCE, console)
+        sys.exit(ExitStatus.DIVERGED)
 
 
 def _train(run: "_Run", source_text: str, console: Console) -> tuple[Program, Outcome]:
@@ -207,7 +217,19 @@ class _ErrorStatus:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self.has_begun and isinstance(error, ValueError | OSError | MemoryError):
-            exit_with(error, 1)
+            exit_with(error, ExitStatus.FAILED)
+
+
+def _lost_average(outcome: Outcome) -> str:
+    """Says that the average of the weights is not finite at the end; "" if that is not so."""
+    values = {row.step: row.averaged_test_loss for row in outcome.rows}
+    lost = [step for step, v in values.items() if v is not None and not math.isfinite(v)]
+    if not lost or lost[-1] != outcome.rows[-1].step:
+        return ""
+    return (
+        f"the loss of the averaged weights is not finite, first after update {lost[0]:,}: weights "
+        "that were too large entered the average; start it later, or train at a lower rate"
+    )
 
 
 def _cost_summary(program: Program, outcome: Outcome) -> str:
