@@ -13,6 +13,8 @@ from jaxsched.data import Dataset, Source
 from jaxsched.experiment import Experiment, describe, misfits
 from jaxsched.plan import Plan
 from jaxsched.tracking.devices import environment, peak_memory
+from jaxsched.tracking.loggers.logged_run import LoggedRun
+from jaxsched.tracking.loggers.logger import Logger
 from jaxsched.tracking.record_writer import RecordWriter
 from jaxsched.tracking.records import Run
 from jaxsched.train import (
@@ -23,6 +25,7 @@ from jaxsched.train import (
     Program,
     RunState,
     broadcast_from_main,
+    is_main,
     train,
 )
 from jaxsched.train.same_data import DATA_KEY
@@ -58,6 +61,8 @@ def record_run(
     profile: ProfiledUpdates | None = None,
     at_once: int = 1,
     is_claimed: bool = False,
+    loggers: Sequence[Logger] = (),
+    warn: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Trains with this seed and writes the record.
 
@@ -78,6 +83,9 @@ def record_run(
         at_once: how many runs this process makes at the same time; more than one are noted in the
             record, because they share the machine.
         is_claimed: whether the caller holds the claim on the record, see `claim_record`.
+        loggers: are told about the run, on the main process.
+        warn: is called with a sentence about a logger that failed, which never ends the run; by
+            default Python's `logging` prints it.
 
     Raises:
         BlockingIOError: when another process writes the record.
@@ -95,7 +103,9 @@ def record_run(
             broadcast_from_main(program.driver, lambda: function(writers[0]))
 
         def write(row: Evaluation) -> None:
-            on_main(lambda writer: writer.evaluation(row.as_json()))
+            line = row.as_json()
+            on_main(lambda writer: writer.evaluation(line))
+            logged.evaluation(line)
             on_evaluation(row)
 
         def begin() -> None:
@@ -103,7 +113,7 @@ def record_run(
             writers.append(stack.enter_context(writer))
 
         broadcast_from_main(program.driver, begin)
-
+        logged = stack.enter_context(LoggedRun(loggers if is_main() else (), header, warn))
         for row in start.rows if start else ():
             write(row)
         outcome = train(
@@ -118,6 +128,7 @@ def record_run(
         )
         end = _end(program, outcome)
         on_main(lambda writer: writer.end(**end))
+        logged.end(outcome.status, outcome.reason)
     return outcome
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +25,11 @@ def run(options: Bench, console: Console) -> None:
     study, shard = bench.load_study(options.study, options.size), bench.Shard.parse(options.shard)
     require_folder(options.workdir)
     folder = options.workdir / study.name
+
+    def loggers(name: str, seed: int) -> Sequence[tracking.Logger]:
+        return tracking.loggers_in(folder / "logs" / name / f"seed{seed}", options.log)
+
+    loggers("", 0)  # names a package that is missing, before anything runs
     manifest = study.manifest()
     # Other processes may write to this folder at the same time.
     reporting = folder / ".report.lock"
@@ -50,6 +56,7 @@ def run(options: Bench, console: Console) -> None:
             signals=signals,
             every_seconds=60 * options.checkpoint_minutes,
             at_once=options.at_once,
+            loggers=loggers,
         )
     if options.open:
         _open(folder / "report.html")

@@ -13,10 +13,11 @@ from rich.console import Console
 
 from jaxsched import tracking
 from jaxsched.cli.commands.train import Train
+from jaxsched.cli.curve_files import CurveFiles, curves_in
 from jaxsched.cli.errors import exit_with
 from jaxsched.cli.exit_status import ExitStatus
 from jaxsched.cli.options import Given, checked_plan
-from jaxsched.cli.printing import print_line, print_plan
+from jaxsched.cli.printing import print_line, print_path, print_plan
 from jaxsched.cli.set_aside import set_aside
 from jaxsched.data import Dataset
 from jaxsched.experiment import Experiment, describe
@@ -60,9 +61,14 @@ def run(given: Given[Train], console: Console) -> None:
     plan = checked_plan(experiment)
     print_plan(experiment, plan, console)
     path = tracking.record_path(options.workdir, experiment, experiment.seed)
-    program, outcome = _train(_Run(options, experiment, plan, path), given.source_text, console)
+    folder = path.with_suffix("")
+    curves = CurveFiles(folder, experiment, plan, lambda text: print_line(text, console))
+    loggers = (curves, *tracking.loggers_in(folder, options.log))
+    this = _Run(options, experiment, plan, path, loggers)
+    program, outcome = _train(this, given.source_text, console)
     print_line(f"{outcome.reason or outcome.status}; record in {path}", console)
     if outcome.rows:
+        print_path("curves", curves_in(folder), console)
         print_line(_cost_summary(program, outcome), console)
     if average := _lost_average(outcome):
         print_line(average, console)
@@ -116,6 +122,8 @@ def _train(run: "_Run", source_text: str, console: Console) -> tuple[Program, Ou
             checkpoint_policy=run.checkpoint_policy(checkpoints, program, signals),
             profile=run.profile,
             is_claimed=True,
+            loggers=run.loggers,
+            warn=progress.say,
         )
     return program, outcome
 
@@ -128,6 +136,7 @@ class _Run:
     experiment: Experiment
     plan: Plan
     record: Path
+    loggers: tuple[tracking.Logger, ...]
 
     @property
     def start(self) -> ResumeOptions:
