@@ -19,9 +19,9 @@ from jaxsched.tracking import (
     claim_record,
     is_complete,
     load,
-    record_header,
     record_path,
     record_run,
+    run_header,
 )
 from jaxsched.train import (
     CheckpointPolicy,
@@ -60,15 +60,8 @@ def _logged(
     experiment = program.experiment
     if not loggers:
         return train(program, experiment.seed, on_evaluation=on_evaluation)
-    header = record_header(
-        experiment,
-        experiment.seed,
-        program.dataset,
-        source_text=_source_text(experiment),
-        compile_seconds=program.compile_seconds,
-        num_devices=len(program.driver.devices),
-    )
-    with LoggedRun(loggers, {**header, "resumed_at": None}) as logged:
+    header = run_header(program, experiment.seed, None, source_text=_source_text(experiment))
+    with LoggedRun(loggers, header) as logged:
 
         def log(row: Evaluation) -> None:
             logged.evaluation(row.as_json())

@@ -20,6 +20,7 @@ from jaxsched.tracking.recorder import plan_for as plan_for
 from jaxsched.tracking.recorder import record_header as record_header
 from jaxsched.tracking.recorder import record_path as record_path
 from jaxsched.tracking.recorder import record_run as record_run
+from jaxsched.tracking.recorder import run_header as run_header
 from jaxsched.tracking.records import FAILED as FAILED
 from jaxsched.tracking.records import Record as Record
 from jaxsched.tracking.records import Run as Run

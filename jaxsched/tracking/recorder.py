@@ -93,7 +93,7 @@ def record_run(
         Preempted: when a signal ended the run, after it was saved.
     """
     writers: list[RecordWriter] = []  # one on the main process, none on the others
-    header = _header(program, seed, start, source_text=source_text)
+    header = run_header(program, seed, start, source_text=source_text)
     if at_once > 1:
         header["at_once"] = {"way": "devices", "size": at_once}
     with contextlib.ExitStack() as stack:
@@ -132,10 +132,10 @@ def record_run(
     return outcome
 
 
-def _header(
+def run_header(
     program: Program, seed: int, start: RunState | None, *, source_text: str
 ) -> dict[str, Any]:
-    """The first line of the record of a run that this process makes or goes on with."""
+    """Returns the first line of the record of a run that this process makes or goes on with."""
     experiment = program.experiment
     header = {
         **record_header(

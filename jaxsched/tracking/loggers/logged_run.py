@@ -56,8 +56,8 @@ class LoggedRun:
                 what(logger)
             except Exception as error:
                 self._loggers.remove(logger)
+                name, seed = self._header["name"], self._header["seed"]
                 self._warn(
-                    f"{type(logger).__name__} failed and logs no more of "
-                    f"{self._header['name']}, seed {self._header['seed']}: {format_error(error)}; "
-                    "the run goes on, and its record is whole."
+                    f"{name}, seed {seed} goes on without {type(logger).__name__}, which failed: "
+                    f"{format_error(error)}"
                 )
