@@ -1,5 +1,6 @@
 """`jaxsched bench`: a study, its table and its plots."""
 
+import shlex
 import sys
 import webbrowser
 from collections.abc import Sequence
@@ -42,6 +43,8 @@ def run(options: Bench, console: Console) -> None:
         with waiting(reporting):
             _report(manifest, bench.find_records(manifest, [records_folder]), folder, console)
 
+    look = f"look at it while it runs: jaxsched report {shlex.quote(str(folder))}"
+    print_line(look, console)
     with (
         reported(report),
         tracking.Progress(console) as progress,
