@@ -103,7 +103,8 @@ def runs_of_train(paths: Sequence[Path]) -> list[RunsOfTrain]:
 
 def _read(folder: Path, paths: tuple[Path, ...]) -> RunsOfTrain:
     found, unreadable = read_records(paths)
-    records, names = told_apart([record for record in found if record.header])
+    begun = [record for record in found if record.header]
+    records, names = told_apart(sorted(begun, key=lambda record: record.header["started"]))
     cautions = [f"A record is left out: {reason}" for reason in unreadable]
     if not records:
         said = "".join(f" {caution}" for caution in cautions)
