@@ -82,6 +82,17 @@ def test_train_with_overrides_writes_a_record_of_what_ran(config, tmp_path, caps
     assert len(list(folder.glob("*tfevents*"))) == 1
 
 
+def test_without_matplotlib_the_curves_are_a_table_alone(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    main(f"train {config} --seed 6 --workdir {tmp_path}".split())
+    (table,) = tmp_path.glob("tiny-*-seed6/evaluations.csv")
+    assert len(table.read_text().splitlines()) == 2
+    assert not table.with_name("curves.png").exists()
+    output = " ".join(capsys.readouterr().out.split())
+    assert output.count("a picture of them needs matplotlib, which the extra [plot] brings") == 1
+    assert f"curves: {table}" in output
+
+
 def test_a_finished_run_is_not_overwritten(config, tmp_path, capsys):
     arguments = ["train", str(config), "--workdir", str(tmp_path)]
     main(arguments)
