@@ -34,6 +34,7 @@ from jaxsched.bench.statistics import summarise as summarise
 from jaxsched.bench.statistics import times_to_target as times_to_target
 from jaxsched.bench.study.find_records import FoundRecords as FoundRecords
 from jaxsched.bench.study.find_records import find_records as find_records
+from jaxsched.bench.study.find_records import left_unfinished as left_unfinished
 from jaxsched.bench.study.from_records import Choices as Choices
 from jaxsched.bench.study.from_records import update_manifests as update_manifests
 from jaxsched.bench.study.manifest import MANIFEST_FILE as MANIFEST_FILE
@@ -43,9 +44,17 @@ from jaxsched.bench.study.manifest import StudyManifest as StudyManifest
 from jaxsched.bench.study.manifest import published_in as published_in
 from jaxsched.bench.study.runner import run_study as run_study
 from jaxsched.bench.study.runner import study_records as study_records
+from jaxsched.bench.study.runs_of_train import REPORT_FOLDER as REPORT_FOLDER
+from jaxsched.bench.study.runs_of_train import RunsOfTrain as RunsOfTrain
+from jaxsched.bench.study.runs_of_train import holds_runs as holds_runs
+from jaxsched.bench.study.runs_of_train import runs_of_train as runs_of_train
 from jaxsched.bench.study.shard import Shard as Shard
 from jaxsched.bench.study.study import Study as Study
 from jaxsched.bench.study.study import load_study as load_study
 from jaxsched.bench.study.target import MedianBest as MedianBest
 from jaxsched.bench.study.target import Target as Target
 from jaxsched.bench.study.target import resolve_target as resolve_target
+from jaxsched.bench.study.unfinished import NothingYetError as NothingYetError
+from jaxsched.bench.study.unfinished import UnfinishedRun as UnfinishedRun
+from jaxsched.bench.study.unfinished import describe_unfinished as describe_unfinished
+from jaxsched.bench.study.unfinished import unfinished_runs as unfinished_runs

@@ -14,6 +14,7 @@ from typing import Any
 
 import tyro
 
+from jaxsched.cli import exit_status
 from jaxsched.cli.paths import UserPath
 
 COMMANDS = (
@@ -21,11 +22,6 @@ COMMANDS = (
     "algoperf",
 )  # fmt: skip
 HELP = ("-h", "--help")
-_STATUSES = (
-    "Exit status: 0 done; 1 a run failed, or `check-data` found a broken image; 2 bad input, and "
-    "nothing was trained; 3 the run of `train` diverged; 143, 130 or 129 stopped by SIGTERM, "
-    "Ctrl-C or SIGHUP and saved, so that the same command (`train` with --resume) goes on."
-)
 
 
 def unknown(command: str) -> str:
@@ -51,7 +47,7 @@ def print_help() -> None:
         prog="jaxsched",
         description=(
             f"`jaxsched COMMAND --help` lists a command's options. `jaxsched --version` prints the "
-            f"version. {_STATUSES}"
+            f"version. {exit_status.TABLE}"
         ),
         args=["--help"],
     )

@@ -11,6 +11,7 @@ from typing import Any
 from jaxsched import __version__
 from jaxsched.cli.encoding import replace_unencodable
 from jaxsched.cli.errors import exit_with
+from jaxsched.cli.exit_status import SIGNALLED, ExitStatus
 from jaxsched.cli.home import stand_in_home
 from jaxsched.extras import require_extra
 
@@ -31,9 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.stdout.flush()
     except BrokenPipeError:  # what read the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        sys.exit(SIGNALLED + signal.SIGPIPE)
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        exit_with(error, 2)
+        exit_with(error, ExitStatus.BAD_INPUT)
 
 
 def _on_interrupt(before: Any, now: Any) -> None:
@@ -95,8 +96,8 @@ def _run(command: str, parse: Callable[[], Any]) -> None:
         run(given, PipeConsole())
     except KeyboardInterrupt:
         print("interrupted; finished work is kept, and the same command goes on from there")
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(SIGNALLED + signal.SIGINT)
     except Preempted as stop:
         resuming = " with --resume" if command == "train" else ""
         print(f"{stop}; the same command{resuming} goes on from there")
-        sys.exit(128 + stop.number)
+        sys.exit(SIGNALLED + stop.number)

@@ -17,6 +17,9 @@ AtOnce: TypeAlias = Annotated[
     ),
 ]
 
+# The keys of `jaxsched.tracking.LOGGERS`, which would import NumPy.
+LogNames: TypeAlias = tyro.conf.UseAppendAction[tuple[Literal["tensorboard", "wandb"], ...]]
+
 
 def require_minutes(minutes: float) -> None:
     """Raises a ValueError unless a run can be saved that often."""

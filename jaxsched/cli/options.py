@@ -12,6 +12,7 @@ from typing import Annotated, Generic, NamedTuple, TypeVar
 import tyro
 from rich.console import Console
 
+from jaxsched.cli.exit_status import SIGNALLED
 from jaxsched.cli.paths import require_folder
 from jaxsched.experiment import Experiment, load_module, read_source, require_computable
 from jaxsched.experiment.files import importable, value_in
@@ -87,4 +88,4 @@ def exit_on_signal(signals: SignalHandler) -> None:
     if signals.received == signal.SIGINT:
         raise KeyboardInterrupt
     if signals.received is not None:
-        sys.exit(128 + signals.received)
+        sys.exit(SIGNALLED + signals.received)

@@ -14,6 +14,7 @@ from jaxsched.schedules import Schedule
 if TYPE_CHECKING:
     from jaxsched.fitting.fitted import Fitted
     from jaxsched.tasks import Loss, OwnMetric
+    from jaxsched.tracking import Logger
     from jaxsched.train import Evaluation
 
 
@@ -32,6 +33,7 @@ def fit(
     seed: int = 0,
     workdir: str | Path | None = None,
     on_evaluation: "Callable[[Evaluation], None]" = lambda row: None,
+    loggers: "Sequence[Logger]" = (),
     **settings: Any,
 ) -> "Fitted":
     """Trains a Flax module on arrays; returns its rows, its weights and its predictions.
@@ -63,6 +65,8 @@ def fit(
         workdir: a folder for the run's record and checkpoints. The same call goes on after an
             interruption, bit for bit, and returns a finished run without training it again.
         on_evaluation: called with each row as soon as it is measured.
+        loggers: are told about the run, such as `jaxsched.tracking.TensorBoard(folder)` or one of
+            your own; see `jaxsched.tracking.Logger`.
         **settings: other fields of `Experiment`, such as `evaluate_every` or `num_devices`.
 
     Raises:
@@ -105,4 +109,5 @@ def fit(
         seed=seed,
         settings=settings,
     )
-    return run(experiment, None if workdir is None else Path(workdir).expanduser(), on_evaluation)
+    folder = None if workdir is None else Path(workdir).expanduser()
+    return run(experiment, folder, on_evaluation, loggers)

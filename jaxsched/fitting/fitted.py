@@ -19,7 +19,7 @@ class Fitted:
 
     Attributes:
         status: "finished", "stopped" when a rule for early stopping ended the run, or "diverged"
-            when a loss was not finite.
+            when a loss or the norm of the weights was not finite.
         reason: why it did not finish, in words; "" if it did.
         rows: all evaluations.
         variables: the trained weights in nested dicts of NumPy arrays: "params", and "batch_stats"

@@ -3,7 +3,7 @@
 import contextlib
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,16 @@ from jaxsched.data import Dataset
 from jaxsched.experiment import Experiment, misfits, require_computable
 from jaxsched.fitting.fitted import Fitted
 from jaxsched.models import NnxModule, Variables
-from jaxsched.tracking import claim_record, is_complete, load, record_path, record_run
+from jaxsched.tracking import (
+    LoggedRun,
+    Logger,
+    claim_record,
+    is_complete,
+    load,
+    record_path,
+    record_run,
+    run_header,
+)
 from jaxsched.train import (
     CheckpointPolicy,
     Checkpoints,
@@ -27,7 +36,10 @@ from jaxsched.train import (
 
 
 def run(
-    experiment: Experiment, workdir: Path | None, on_evaluation: Callable[[Evaluation], None]
+    experiment: Experiment,
+    workdir: Path | None,
+    on_evaluation: Callable[[Evaluation], None],
+    loggers: Sequence[Logger] = (),
 ) -> Fitted:
     """Trains, and returns the result; see `fit`."""
     dataset = load(experiment.task.data)
@@ -37,9 +49,27 @@ def run(
         warnings.warn(sentence, stacklevel=3)
     if workdir is None:
         program = Program(experiment, dataset)
-        outcome = train(program, experiment.seed, on_evaluation=on_evaluation)
-        return _fitted(program, outcome, None)
-    return _recorded(experiment, dataset, workdir, on_evaluation)
+        return _fitted(program, _logged(program, on_evaluation, loggers), None)
+    return _recorded(experiment, dataset, workdir, on_evaluation, loggers)
+
+
+def _logged(
+    program: Program, on_evaluation: Callable[[Evaluation], None], loggers: Sequence[Logger]
+) -> Outcome:
+    """Trains without a record, of which loggers are told all the same."""
+    experiment = program.experiment
+    if not loggers:
+        return train(program, experiment.seed, on_evaluation=on_evaluation)
+    header = run_header(program, experiment.seed, None, source_text=_source_text(experiment))
+    with LoggedRun(loggers, header) as logged:
+
+        def log(row: Evaluation) -> None:
+            logged.evaluation(row.as_json())
+            on_evaluation(row)
+
+        outcome = train(program, experiment.seed, on_evaluation=log)
+        logged.end(outcome.status, outcome.reason)
+    return outcome
 
 
 def _recorded(
@@ -47,6 +77,7 @@ def _recorded(
     dataset: Dataset,
     workdir: Path,
     on_evaluation: Callable[[Evaluation], None],
+    loggers: Sequence[Logger],
 ) -> Fitted:
     """Goes on with the run of the folder, from its start if there is none."""
     seed, path = experiment.seed, record_path(workdir, experiment, experiment.seed)
@@ -74,6 +105,7 @@ def _recorded(
                 lambda: checkpoints, program, seed, signals, save_best=True, save_last=True
             ),
             is_claimed=True,
+            loggers=loggers,
         )
         return _fitted(program, outcome, path)
 

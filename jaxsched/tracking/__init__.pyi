@@ -5,6 +5,12 @@ from jaxsched.tracking.claim import claim_runs as claim_runs
 from jaxsched.tracking.devices import environment as environment
 from jaxsched.tracking.devices import peak_memory as peak_memory
 from jaxsched.tracking.evaluation_table import EvaluationTable as EvaluationTable
+from jaxsched.tracking.loggers.by_name import LOGGERS as LOGGERS
+from jaxsched.tracking.loggers.by_name import loggers_in as loggers_in
+from jaxsched.tracking.loggers.logged_run import LoggedRun as LoggedRun
+from jaxsched.tracking.loggers.logger import Logger as Logger
+from jaxsched.tracking.loggers.tensorboard import TensorBoard as TensorBoard
+from jaxsched.tracking.loggers.weights_and_biases import WeightsAndBiases as WeightsAndBiases
 from jaxsched.tracking.progress import Progress as Progress
 from jaxsched.tracking.progress import RunProgress as RunProgress
 from jaxsched.tracking.record_writer import RecordWriter as RecordWriter
@@ -14,6 +20,7 @@ from jaxsched.tracking.recorder import plan_for as plan_for
 from jaxsched.tracking.recorder import record_header as record_header
 from jaxsched.tracking.recorder import record_path as record_path
 from jaxsched.tracking.recorder import record_run as record_run
+from jaxsched.tracking.recorder import run_header as run_header
 from jaxsched.tracking.records import FAILED as FAILED
 from jaxsched.tracking.records import Record as Record
 from jaxsched.tracking.records import Run as Run

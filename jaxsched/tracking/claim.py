@@ -7,7 +7,7 @@ write to one file.
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from jaxsched.file_lock import claimed
+from jaxsched.file_lock import claimed, remove, take
 
 
 def record_lock_path(record: Path) -> Path:
@@ -34,6 +34,20 @@ def claim_record(record: Path) -> AbstractContextManager[object]:
         True
     """
     return claimed(record_lock_path(record), f"writes {record}")
+
+
+def is_claimed(record: Path) -> bool:
+    """Returns whether a process writes a record now; False where that cannot be found out."""
+    path = record_lock_path(record)
+    if not path.exists():
+        return False
+    try:
+        lock = take(path)
+    except OSError:  # such as a folder that may only be read
+        return False
+    if lock is not None:  # a process that was killed has left the file
+        remove(path, lock)
+    return lock is None
 
 
 def claim_runs(folder: Path) -> AbstractContextManager[object]:

@@ -13,6 +13,8 @@ from jaxsched.data import Dataset, Source
 from jaxsched.experiment import Experiment, describe, misfits
 from jaxsched.plan import Plan
 from jaxsched.tracking.devices import environment, peak_memory
+from jaxsched.tracking.loggers.logged_run import LoggedRun
+from jaxsched.tracking.loggers.logger import Logger
 from jaxsched.tracking.record_writer import RecordWriter
 from jaxsched.tracking.records import Run
 from jaxsched.train import (
@@ -23,6 +25,7 @@ from jaxsched.train import (
     Program,
     RunState,
     broadcast_from_main,
+    is_main,
     train,
 )
 from jaxsched.train.same_data import DATA_KEY
@@ -58,6 +61,8 @@ def record_run(
     profile: ProfiledUpdates | None = None,
     at_once: int = 1,
     is_claimed: bool = False,
+    loggers: Sequence[Logger] = (),
+    warn: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Trains with this seed and writes the record.
 
@@ -78,6 +83,9 @@ def record_run(
         at_once: how many runs this process makes at the same time; more than one are noted in the
             record, because they share the machine.
         is_claimed: whether the caller holds the claim on the record, see `claim_record`.
+        loggers: are told about the run, on the main process.
+        warn: is called with a sentence about a logger that failed, which never ends the run; by
+            default Python's `logging` prints it.
 
     Raises:
         BlockingIOError: when another process writes the record.
@@ -85,7 +93,7 @@ def record_run(
         Preempted: when a signal ended the run, after it was saved.
     """
     writers: list[RecordWriter] = []  # one on the main process, none on the others
-    header = _header(program, seed, start, source_text=source_text)
+    header = run_header(program, seed, start, source_text=source_text)
     if at_once > 1:
         header["at_once"] = {"way": "devices", "size": at_once}
     with contextlib.ExitStack() as stack:
@@ -95,7 +103,9 @@ def record_run(
             broadcast_from_main(program.driver, lambda: function(writers[0]))
 
         def write(row: Evaluation) -> None:
-            on_main(lambda writer: writer.evaluation(row.as_json()))
+            line = row.as_json()
+            on_main(lambda writer: writer.evaluation(line))
+            logged.evaluation(line)
             on_evaluation(row)
 
         def begin() -> None:
@@ -103,7 +113,7 @@ def record_run(
             writers.append(stack.enter_context(writer))
 
         broadcast_from_main(program.driver, begin)
-
+        logged = stack.enter_context(LoggedRun(loggers if is_main() else (), header, warn))
         for row in start.rows if start else ():
             write(row)
         outcome = train(
@@ -118,13 +128,14 @@ def record_run(
         )
         end = _end(program, outcome)
         on_main(lambda writer: writer.end(**end))
+        logged.end(outcome.status, outcome.reason)
     return outcome
 
 
-def _header(
+def run_header(
     program: Program, seed: int, start: RunState | None, *, source_text: str
 ) -> dict[str, Any]:
-    """The first line of the record of a run that this process makes or goes on with."""
+    """Returns the first line of the record of a run that this process makes or goes on with."""
     experiment = program.experiment
     header = {
         **record_header(
@@ -149,7 +160,7 @@ def _end(program: Program, outcome: Outcome) -> dict[str, Any]:
         "status": outcome.status,
         "reason": outcome.reason,
         "phases": describe(outcome.plan.phases),
-        "average_on_all": average and average.as_json(),
+        "average_on_all": average and describe(average.as_json()),
         "compilations": describe(program.compilations),
         # The key that records have, whatever the examples are.
         "images_per_second": outcome.examples_per_second,
@@ -200,6 +211,6 @@ def record_header(
 
 
 def initial_layers(program: Program, seed: int) -> dict[str, float]:
-    """Returns |w|² of each layer before the first update."""
+    """Returns |w|² of each layer before the first update, as JSON."""
     norms = program.squared_norms(program.init(seed))
-    return dict(zip(program.layer_names, norms.tolist(), strict=True))
+    return describe(dict(zip(program.layer_names, norms.tolist(), strict=True)))

@@ -94,6 +94,7 @@ class Evaluation:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Evaluation":
         """Returns the evaluation of which `as_json` made a row."""
+        row = _with_numbers(row)
         names = {f.name for f in dataclasses.fields(cls)}
         metrics = {name: value for name, value in row.items() if name not in {*names, "type"}}
         return cls(metrics=metrics, **{name: row[name] for name in names - {"metrics"}})
@@ -102,6 +103,13 @@ class Evaluation:
     def decay(self) -> float:
         """The product of all decays so far; 1 without ABEL and plateau."""
         return math.prod(state["scale"] for state in (self.abel, self.plateau) if state)
+
+
+def _with_numbers(value: Any) -> Any:
+    """Returns JSON with the floats that are text there because they are not finite."""
+    if isinstance(value, Mapping):
+        return {name: _with_numbers(entry) for name, entry in value.items()}
+    return float(value) if value in ("nan", "inf", "-inf") else value
 
 
 class Measured(NamedTuple):

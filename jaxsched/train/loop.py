@@ -16,6 +16,7 @@ from jaxsched.train.checkpointing.policy import CheckpointPolicy
 from jaxsched.train.checkpointing.run_state import RunState
 from jaxsched.train.dispatch import DispatchSizer
 from jaxsched.train.distributed.multihost import HostVotes, vote
+from jaxsched.train.divergence import divergence_at, divergence_in_training
 from jaxsched.train.early_stopping import abel_stop_reason
 from jaxsched.train.evaluation import Evaluation, Measured, make_row
 from jaxsched.train.profiling import ProfiledUpdates
@@ -53,7 +54,7 @@ class Outcome:
 
     Attributes:
         status: "finished", "stopped" when a rule for early stopping ended it, or "diverged" when a
-            loss was not finite.
+            loss or the norm of the weights was not finite, see `divergence_at`.
         reason: why it did not finish, in words; "" if it did.
         state: the last state.
         rows: all evaluations.
@@ -153,14 +154,12 @@ def _run_to_end(
         # because an average is of no use without it.
         sums = run.update_until(mark)
         if not math.isfinite(sums.metrics.loss):
-            reason = f"diverged at update {run.step - 1}: the training loss is not finite"
-            return run.diverged(reason)
+            return run.diverged(divergence_in_training(run.step - 1))
         average = run.average_with_batch_stats()
 
         # Evaluation time.
         row = run.evaluate(sums, average)
-        if not math.isfinite(row.test_loss):
-            reason = f"diverged at update {row.step - 1}: the test loss after it is not finite"
+        if reason := divergence_at(row):
             return run.diverged(reason)
 
         # Neither. Saving comes last, so that a resumed run has nothing of this to repeat.
@@ -303,7 +302,7 @@ class _Run:
         return Outcome(status, reason, now.state, now.rows, now.plan, average)
 
     def diverged(self, reason: str) -> Outcome:
-        """The outcome of a run whose loss is not finite; its last state is not worth saving."""
+        """The outcome of a run that diverged; its last state is not worth saving."""
         now = self.run_state
         return Outcome("diverged", reason, now.state, now.rows, now.plan)
 

@@ -1,5 +1,6 @@
 """The command as a user types it, good and bad."""
 
+import csv
 import dataclasses
 import inspect
 import io
@@ -55,7 +56,7 @@ def fails(arguments, capsys, code=2):
 def test_train_with_overrides_writes_a_record_of_what_ran(config, tmp_path, capsys):
     main(
         f"train {config} --optimizer.lr.peak 0.3 --seed 5 --phases.0.epochs 2 "
-        f"--model.norm.ghost 8 --workdir {tmp_path / 'out'}".split()
+        f"--model.norm.ghost 8 --workdir {tmp_path / 'out'} --log tensorboard".split()
     )
     (record,) = (tmp_path / "out").glob("tiny-*-seed5.jsonl")
     header, *rows, end = map(json.loads, record.read_text().splitlines())
@@ -67,6 +68,29 @@ def test_train_with_overrides_writes_a_record_of_what_ran(config, tmp_path, caps
     assert end["status"] == "finished"
     output = capsys.readouterr().out
     assert "tiny: 8 updates" in output and "finished; record in" in output
+    # Its folder holds the same numbers for a spreadsheet, a picture, and what was logged live.
+    folder = record.with_suffix("")
+    with (folder / "evaluations.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    columns = ("step", "learning_rate", "train_loss", "test_accuracy", "squared_norm")
+    assert [[float(line[c]) for c in columns] for line in table] == [
+        [row[c] for c in columns] for row in rows
+    ]
+    height, width, _ = imread(folder / "curves.png").shape
+    assert width == 1500 and height > 900
+    assert f"curves: {folder / 'curves.png'}" in output
+    assert len(list(folder.glob("*tfevents*"))) == 1
+
+
+def test_without_matplotlib_the_curves_are_a_table_alone(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    main(f"train {config} --seed 6 --workdir {tmp_path}".split())
+    (table,) = tmp_path.glob("tiny-*-seed6/evaluations.csv")
+    assert len(table.read_text().splitlines()) == 2
+    assert not table.with_name("curves.png").exists()
+    output = " ".join(capsys.readouterr().out.split())
+    assert output.count("a picture of them needs matplotlib, which the extra [plot] brings") == 1
+    assert f"curves: {table}" in output
 
 
 def test_a_finished_run_is_not_overwritten(config, tmp_path, capsys):
@@ -112,6 +136,9 @@ def test_an_unknown_field_names_the_nearest_one(config, capsys):
 
 def test_a_value_of_the_wrong_kind_is_refused(config, capsys):
     assert "--seed" in fails(["train", config, "--seed", "many"], capsys)
+    assert "Expected one of ('tensorboard', 'wandb')" in fails(
+        ["train", config, "--log", "csv"], capsys
+    )
     assert "invalid choice 'tpu'" in fails(["train", config, "--driver", "tpu"], capsys)
     assert "batch_size=640" in fails(["train", config, "--phases.0.batch-size", "640"], capsys)
 
@@ -214,6 +241,7 @@ def test_a_run_that_diverges_has_an_exit_status_of_its_own(config, tmp_path, cap
     changes = "--optimizer.lr.peak 1e38 --optimizer.lr.duration 99"
     output = fails(f"train {config} {changes} --workdir {tmp_path}".split(), capsys, code=3)
     assert "note: lr: OneCycle" in output and "diverged at update" in output
+    assert "jaxsched range-test" in output.splitlines()[-1]
     (record,) = tmp_path.glob("tiny-*.jsonl")
     (sentence,) = json.loads(record.read_text().splitlines()[0])["misfits"]
     assert sentence in output

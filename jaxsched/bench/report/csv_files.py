@@ -1,7 +1,5 @@
 """A study's runs and evaluations as CSV files, for spreadsheets and data frames."""
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +7,13 @@ from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import counted, first_at_target, has_average
 from jaxsched.bench.study.target import Target
 from jaxsched.bench.values import final_value
-from jaxsched.metric import COLUMN_PREFIXES, Evaluate
-from jaxsched.output import replacing
+from jaxsched.metric import Evaluate
+from jaxsched.tracking.evaluation_csv import evaluation_columns, write_csv
 from jaxsched.tracking.records import Record
 
 _NAMES = ("study", "experiment", "seed")
 # Those of a run that every study has; the others only if a record has them.
 _ALWAYS = ("status", "reason", "target", "steps_to_target", "steps", "digest", "started")
-_HYPERPARAMETERS = ("batch_size", "learning_rate", "momentum", "weight_decay")
-_TIMES = ("step", "examples", "epoch", "train_seconds", "evaluation_seconds")
 
 
 def write_runs(results: Results, path: Path) -> None:
@@ -59,7 +55,7 @@ def write_runs(results: Results, path: Path) -> None:
     if "evaluate" in recorded:
         always |= {"raw_steps_to_target", "averaged_steps_to_target"}
     columns = [name for name in rows[0] if name in recorded | always]
-    _write(path, columns, rows)
+    write_csv(path, columns, rows)
 
 
 def write_evaluations(results: Results, path: Path) -> None:
@@ -79,41 +75,7 @@ def write_evaluations(results: Results, path: Path) -> None:
         for record in results.records
         for row in record.evaluations
     )
-    _write(path, [*_NAMES, *_evaluation_columns(results)], rows)
-
-
-def _evaluation_columns(results: Results) -> list[str]:
-    """The columns of numbers that the records have, in a fixed order."""
-    columns = dict.fromkeys(column for record in results.records for column in record.columns)
-    metrics = sorted(columns, key=_place)
-    found = {
-        name: None
-        for record in results.records
-        for row in record.evaluations
-        for name, value in row.items()
-        if isinstance(value, int | float) or (value is not None and name in metrics)
-    }
-    ordered = dict.fromkeys([*_TIMES, *_HYPERPARAMETERS, *metrics, *found])
-    return [name for name in ordered if name in found or name == "step"]
-
-
-def _place(column: str) -> int:
-    """Those of training come first, then those of test, then those of averaged weights."""
-    return next(n for n, prefix in enumerate(COLUMN_PREFIXES) if column.startswith(prefix))
-
-
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({column: _cell(value) for column, value in row.items()})
-
-
-def _cell(value: Any) -> Any:
-    """The value, so marked that no spreadsheet takes a text of others for a formula."""
-    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{value}" if is_formula else value
+    write_csv(path, [*_NAMES, *evaluation_columns(results.records)], rows)
 
 
 def _names(results: Results, record: Record) -> dict[str, Any]:

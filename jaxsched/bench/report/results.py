@@ -29,6 +29,7 @@ from jaxsched.bench.statistics import (
 from jaxsched.bench.study.find_records import find_records
 from jaxsched.bench.study.manifest import MANIFEST_FILE, RECORDS_FOLDER, StudyManifest
 from jaxsched.bench.study.target import Target, resolve_target
+from jaxsched.bench.study.unfinished import NothingYetError
 from jaxsched.metric import Evaluate, Metric
 from jaxsched.tracking.records import FAILED, Record
 
@@ -114,7 +115,7 @@ class Results:
         runs = [(run.name, run.digest, run.seed) for run in manifest.runs]
         results = tuple(found[run] for run in runs if run in found)
         if not results:
-            raise ValueError(
+            raise NothingYetError(
                 f"none of the {len(runs)} runs of {manifest.name} has a finished record among the "
                 f"{len(records)} that were read; run `jaxsched bench` on its file first."
                 f"{''.join(f' {caution}' for caution in cautions)}"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxsched.bench.study.manifest import StudyManifest
+from jaxsched.bench.study.unfinished import UnfinishedRun, not_counted, unfinished_runs
 from jaxsched.text import visible
 from jaxsched.tracking.records import Record, Run, read_records
 
@@ -43,7 +44,24 @@ def find_records(manifest: StudyManifest, folders: Sequence[Path]) -> FoundRecor
                     )
                 elif record.is_result:
                     records.append(record)
+    cautions += not_counted(left_unfinished(manifest, folders, records))
     return FoundRecords(tuple(records), tuple(cautions))
+
+
+def left_unfinished(
+    manifest: StudyManifest, folders: Sequence[Path], records: Sequence[Record]
+) -> list[UnfinishedRun]:
+    """Returns the runs of a study that have begun, and of which no folder has the end.
+
+    Args:
+        manifest: the study's manifest.
+        folders: the folders of records.
+        records: those of the runs that have ended.
+    """
+    ended = set(map(_run_of, records))
+    return unfinished_runs(
+        folder / run.file_name for folder in folders for run in manifest.runs if run not in ended
+    )
 
 
 def _run_of(record: Record) -> Run:

@@ -15,6 +15,7 @@ from jaxsched.bench.study.manifest import (
     require_value,
 )
 from jaxsched.bench.study.target import MedianBest
+from jaxsched.bench.study.unfinished import NothingYetError
 from jaxsched.experiment.diff import differences
 from jaxsched.metric import Evaluate, Metric
 from jaxsched.tracking.records import Record, Run, read_records
@@ -66,7 +67,7 @@ def update_manifests(folders: Sequence[Path], choices: Choices) -> None:
     for study, group in groups.items():
         before = [read for folder in group if (read := _before(folder)) is not None]
         records = [record for found in group.values() for record in found]
-        chosen = _kept(choices, before[0]) if before else choices
+        chosen = kept_choices(choices, before[0]) if before else choices
         manifest = manifest_of_records(study, records, chosen)
         for folder in group:
             if _before(folder) != manifest:
@@ -133,8 +134,8 @@ def _records(folder: Path) -> list[Record]:
     return records
 
 
-def _kept(choices: Choices, before: StudyManifest) -> Choices:
-    """The choices, with those of the report before where they are not new."""
+def kept_choices(choices: Choices, before: StudyManifest) -> Choices:
+    """Returns the choices, with those of the report before where they are not new."""
     is_other_metric = choices.metric not in (None, before.metric.name)
     target = None if is_other_metric or isinstance(before.target, MedianBest) else before.target
     return Choices(
@@ -165,13 +166,14 @@ def _config(record: Record) -> dict[str, object]:
 def _metric(records: Sequence[Record], column: str | None) -> Metric:
     """The metric to compare by: the one of this column, or the main one of all records."""
     if not records:
-        raise ValueError("expected records with evaluations, got none.")
+        raise NothingYetError("expected records with evaluations, got none.")
     mains = {record.main_column: record for record in records}
     if column is None and len(mains) > 1:
         one, other, *_ = mains.items()
         raise ValueError(
             f"expected records with the same main metric, got {one[0]} of {one[1].name} and "
-            f"{other[0]} of {other[1].name}; choose one with --metric."
+            f"{other[0]} of {other[1].name}; choose one with --metric, or give the files of runs "
+            "that belong together."
         )
     column = column or next(iter(mains))
     metric = next((m for r in records if column in r.columns and (m := r.metric(column))), None)

@@ -113,11 +113,6 @@ def _instead(path: Path) -> str:
     near = [folder.parent, *sorted(found.parent for found in folder.glob(f"*/{path.name}"))]
     if found := [study for study in near if (study / path.name).is_file()]:
         return f"give {' or '.join(map(str, found))}"
-    if any(folder.glob("*.jsonl")):
-        return (
-            "it holds runs of `jaxsched train`, which are reported as part of a study: put their "
-            "experiments and seeds into a Study and run `jaxsched bench` on its file"
-        )
     return "`jaxsched bench` writes one"
 
 

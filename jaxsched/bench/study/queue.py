@@ -16,7 +16,7 @@ from jaxsched.data import Dataset
 from jaxsched.experiment import Experiment
 from jaxsched.file_lock import remove, take
 from jaxsched.plan import Plan
-from jaxsched.tracking.claim import record_lock_path
+from jaxsched.tracking.claim import is_claimed, record_lock_path
 from jaxsched.tracking.records import Record, read_record
 from jaxsched.train import saved_steps
 from jaxsched.train.checkpointing.resume import newest_content
@@ -132,7 +132,7 @@ class Queue:
             if record is None or not record.is_complete:
                 # The header of the last attempt, to notice another process's attempt later.
                 self._left[job] = None if record is None else record.header
-        self._elsewhere = {job for job in self._left if _is_held(job)}
+        self._elsewhere = {job for job in self._left if is_claimed(job.path)}
 
     @property
     def left(self) -> list[Job]:
@@ -210,15 +210,6 @@ class Queue:
         if record is None or not record.is_result:
             return False
         return record.is_complete or record.header != self._left[job]
-
-
-def _is_held(job: Job) -> bool:
-    if not job.lock.exists():
-        return False
-    lock = take(job.lock)
-    if lock is not None:
-        remove(job.lock, lock)
-    return lock is None
 
 
 def _has_failed(job: Job) -> bool:

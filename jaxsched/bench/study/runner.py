@@ -4,7 +4,7 @@ import contextlib
 import functools
 import shutil
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from jaxsched.bench.study.find_records import find_records
 from jaxsched.bench.study.queue import Job, Queue
 from jaxsched.bench.study.shard import WHOLE, Shard
 from jaxsched.bench.study.study import Study
+from jaxsched.tracking.loggers.logger import Logger
 from jaxsched.tracking.progress import Progress, RunProgress
 from jaxsched.tracking.record_writer import RecordWriter, format_error
 from jaxsched.tracking.recorder import load, plan_for, record_header, record_path, record_run
@@ -46,6 +47,7 @@ def run_study(
     signals: SignalHandler | None = None,
     every_seconds: float = 600.0,
     at_once: StrategyChoice = "auto",
+    loggers: Callable[[str, int], Sequence[Logger]] = lambda name, seed: (),
 ) -> None:
     """Runs all runs of a study, or of a part of it, that have no finished record.
 
@@ -65,6 +67,7 @@ def run_study(
         at_once: how the runs share the devices; a number runs so many at a time, one on each
             device. By default one on each GPU or TPU if all experiments use one device, else one
             run at a time.
+        loggers: returns those of a run, by its experiment's name and its seed.
 
     Raises:
         ValueError: if an experiment needs more devices than there are, if `at_once` does not suit
@@ -92,6 +95,7 @@ def run_study(
             signals=signals or SignalHandler(),
             every_seconds=every_seconds,
             at_once=len(devices),
+            loggers=loggers,
         )
         for device in devices
     ]
@@ -159,6 +163,7 @@ class _Worker:
         signals: the signals that end the study.
         every_seconds: the interval of checkpoints.
         at_once: how many runs run at the same time, for the records.
+        loggers: returns the loggers of a run.
     """
 
     def __init__(
@@ -171,10 +176,11 @@ class _Worker:
         signals: SignalHandler,
         every_seconds: float,
         at_once: int,
+        loggers: Callable[[str, int], Sequence[Logger]],
     ):
         self._queue, self._source_text, self._progress = queue, source_text, progress
         self._signals, self._every_seconds, self._at_once = signals, every_seconds, at_once
-        self._programs = _ProgramCache(device)
+        self._programs, self._loggers = _ProgramCache(device), loggers
 
     def run(self, job: Job) -> None:
         """Runs a run, from its last checkpoint on; if it dies, records the reason.
@@ -228,6 +234,8 @@ class _Worker:
                 ),
                 at_once=self._at_once,
                 is_claimed=True,
+                loggers=self._loggers(job.experiment.name, job.seed),
+                warn=self._progress.say,
             )
         shutil.rmtree(job.checkpoints, ignore_errors=True)
         return outcome.reason

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from jaxsched.bench.study.unfinished import NothingYetError
 from jaxsched.bench.values import best_value
 from jaxsched.metric import Metric
 from jaxsched.tracking.records import Record
@@ -66,7 +67,7 @@ def resolve_target(target: float | MedianBest, metric: Metric, records: Sequence
         records: the records of the study's runs.
 
     Raises:
-        ValueError: if the rule's baseline has no finished run with an evaluation.
+        NothingYetError: if the rule's baseline has no finished run with an evaluation.
 
     Example:
         >>> from jaxsched.bench import MedianBest, resolve_target
@@ -85,7 +86,7 @@ def resolve_target(target: float | MedianBest, metric: Metric, records: Sequence
     runs = (r for r in records if r.name == target.baseline and r.is_complete)
     bests = [best for run in runs if (best := best_value(run, metric)) is not None]
     if not bests:
-        raise ValueError(
+        raise NothingYetError(
             f"the target is the median best of {target.baseline}, which has no finished run yet; "
             "run it first, or set the target as a number."
         )

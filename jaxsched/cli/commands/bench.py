@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from jaxsched.cli.option_types import AtOnce, require_minutes
+from jaxsched.cli.option_types import AtOnce, LogNames, require_minutes
 from jaxsched.cli.paths import UserPath
 
 
@@ -42,6 +42,9 @@ class Bench:
     "vmap" is refused, because runs on one device have no seconds of their own."""
     workdir: UserPath = Path("runs")
     """Records, table and plots are written to a folder of the study's name in here."""
+    log: LogNames = ()
+    """Log every run live as well, in the folder `logs` of the study: `--log tensorboard` for
+    `tensorboard --logdir`, `--log wandb` for Weights & Biases. Both may be given."""
     open: bool = False
     """Open the page in the browser at the end."""
 

@@ -1,4 +1,4 @@
-"""`jaxsched report`: tables, curves and a page of studies, from their records alone."""
+"""`jaxsched report`: tables, curves and a page of studies and of runs, from records alone."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,24 +10,32 @@ from jaxsched.cli.paths import UserPath
 
 @dataclass(frozen=True)
 class Report:
-    """Reports studies from their records: nothing is trained, and no study file is needed.
+    """Reports studies and runs from their records: nothing is trained, no study file is needed.
 
     Everything is on one page, report.html, which opens from disk without a network. The records may
-    be those of `jaxsched bench`, or of `jaxsched.recorder` in a loop of your own.
+    be those of `jaxsched bench`, of `jaxsched train`, or of `jaxsched.recorder` in a loop of your
+    own. What still runs can be reported too: runs that have ended count, and it is said how far the
+    others are.
 
     Several folders of one study, made on several machines, are reported as one. If two of them hold
     the same run, the first one counts, unless the run failed there. Folders of different studies
     each make a report of their own.
+
+    A folder of `jaxsched train` makes a study named after it: its experiments by name, and by what
+    differs where one name has several configs. Single records, also of several folders, make one
+    study together.
     """
 
-    folders: tyro.conf.Positional[tuple[UserPath, ...]]
-    """The folders of studies, each with a folder of records in it."""
+    paths: tyro.conf.Positional[tuple[UserPath, ...]]
+    """The folders of studies, each with a folder of records in it; folders of `jaxsched train`; or
+    records, files ending in .jsonl."""
     output: UserPath | None = None
     """The folder to write to; with several studies, each gets a folder of its name in it. By
-    default the first folder of each study."""
+    default the first folder of each study, and for runs of `train` a folder `report` beside the
+    records."""
     target: float | None = None
-    """The value to reach, for records of your own loop; a study file says it itself. Kept for the
-    next report. By default the median of the best values of the baseline's runs."""
+    """The value to reach, for records without a study file, which says it itself. Kept for the next
+    report. By default the median of the best values of the baseline's runs."""
     metric: str | None = None
     """What to compare such records by, such as test_loss. By default their main metric."""
     baseline: str | None = None

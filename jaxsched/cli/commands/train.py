@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jaxsched.cli.option_types import require_minutes
+from jaxsched.cli.option_types import LogNames, require_minutes
 from jaxsched.cli.paths import UserPath
 
 
@@ -22,7 +22,8 @@ class Train:
     """
 
     workdir: UserPath = Path("runs/train")
-    """The folder to write to: the record, and a folder of the same name with the checkpoints."""
+    """The folder to write to: the record, and a folder of the same name with the checkpoints and
+    the run's curves, which are kept up to date: curves.png and evaluations.csv."""
     resume: bool = False
     """Go on with this same run from its last checkpoint."""
     overwrite: bool = False
@@ -42,6 +43,10 @@ class Train:
     profile: tuple[int, int] | None = None
     """Trace the updates from the first number up to the second, for XProf and ui.perfetto.dev; the
     trace is written to a folder beside the record."""
+    log: LogNames = ()
+    """Log the run live as well: `--log tensorboard` writes event files to the run's folder, for
+    `tensorboard --logdir WORKDIR`; `--log wandb` sends it to Weights & Biases, or with
+    WANDB_MODE=offline writes it there. Both may be given."""
     quiet: bool = False
     """Print nothing but errors."""
     distributed: bool = False

@@ -1,13 +1,16 @@
 """`jaxsched bench`: a study, its table and its plots."""
 
+import shlex
 import sys
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from jaxsched import bench, tracking
 from jaxsched.cli.commands.bench import Bench
+from jaxsched.cli.exit_status import ExitStatus
 from jaxsched.cli.paths import require_folder
 from jaxsched.cli.printing import print_line, print_path
 from jaxsched.cli.reporting import reported
@@ -23,6 +26,11 @@ def run(options: Bench, console: Console) -> None:
     study, shard = bench.load_study(options.study, options.size), bench.Shard.parse(options.shard)
     require_folder(options.workdir)
     folder = options.workdir / study.name
+
+    def loggers(name: str, seed: int) -> Sequence[tracking.Logger]:
+        return tracking.loggers_in(folder / "logs" / name / f"seed{seed}", options.log)
+
+    loggers("", 0)  # names a package that is missing, before anything runs
     manifest = study.manifest()
     # Other processes may write to this folder at the same time.
     reporting = folder / ".report.lock"
@@ -35,6 +43,8 @@ def run(options: Bench, console: Console) -> None:
         with waiting(reporting):
             _report(manifest, bench.find_records(manifest, [records_folder]), folder, console)
 
+    look = f"look at it while it runs: jaxsched report {shlex.quote(str(folder))}"
+    print_line(look, console)
     with (
         reported(report),
         tracking.Progress(console) as progress,
@@ -49,6 +59,7 @@ def run(options: Bench, console: Console) -> None:
             signals=signals,
             every_seconds=60 * options.checkpoint_minutes,
             at_once=options.at_once,
+            loggers=loggers,
         )
     if options.open:
         _open(folder / "report.html")
@@ -71,7 +82,7 @@ def _exit_if_failed(manifest: bench.StudyManifest, records_folder: Path) -> None
     if unreadable:
         print(f"{len(unreadable)} of {len(paths)} runs have records that cannot be read")
     if failed or unreadable:
-        sys.exit(1)
+        sys.exit(ExitStatus.FAILED)
 
 
 def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:

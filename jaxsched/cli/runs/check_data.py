@@ -6,6 +6,7 @@ from rich.console import Console
 
 from jaxsched import tracking
 from jaxsched.cli.commands.check_data import CheckData
+from jaxsched.cli.exit_status import ExitStatus
 from jaxsched.cli.options import Given
 from jaxsched.cli.printing import print_line
 from jaxsched.data import ReadWorkers, StreamedImages, find_unreadable
@@ -32,4 +33,4 @@ def run(given: Given[CheckData], console: Console) -> None:
         total = len(splits[name])
         print_line(f"{name}: {total:,} images, {len(found):,} cannot be read", console)
     if any(errors.values()):
-        sys.exit(1)
+        sys.exit(ExitStatus.FAILED)

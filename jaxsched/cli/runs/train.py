@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ from rich.console import Console
 
 from jaxsched import tracking
 from jaxsched.cli.commands.train import Train
+from jaxsched.cli.curve_files import CurveFiles, curves_in
 from jaxsched.cli.errors import exit_with
+from jaxsched.cli.exit_status import ExitStatus
 from jaxsched.cli.options import Given, checked_plan
-from jaxsched.cli.printing import print_line, print_plan
+from jaxsched.cli.printing import print_line, print_path, print_plan
 from jaxsched.cli.set_aside import set_aside
 from jaxsched.data import Dataset
 from jaxsched.experiment import Experiment, describe
@@ -38,6 +41,11 @@ from jaxsched.train import (
     split_over_devices,
 )
 
+_AFTER_DIVERGENCE = (
+    "what helps: a lower learning rate; a warm-up, such as js.Warmup(schedule, duration=1); or "
+    "`jaxsched range-test` on the same config, which finds the rates that train"
+)
+
 
 def run(given: Given[Train], console: Console) -> None:
     """Runs the command."""
@@ -53,12 +61,20 @@ def run(given: Given[Train], console: Console) -> None:
     plan = checked_plan(experiment)
     print_plan(experiment, plan, console)
     path = tracking.record_path(options.workdir, experiment, experiment.seed)
-    program, outcome = _train(_Run(options, experiment, plan, path), given.source_text, console)
+    folder = path.with_suffix("")
+    curves = CurveFiles(folder, experiment, plan, lambda text: print_line(text, console))
+    loggers = (curves, *tracking.loggers_in(folder, options.log))
+    this = _Run(options, experiment, plan, path, loggers)
+    program, outcome = _train(this, given.source_text, console)
     print_line(f"{outcome.reason or outcome.status}; record in {path}", console)
     if outcome.rows:
+        print_path("curves", curves_in(folder), console)
         print_line(_cost_summary(program, outcome), console)
+    if average := _lost_average(outcome):
+        print_line(average, console)
     if outcome.status == "diverged":
-        sys.exit(3)
+        print_line(_AFTER_DIVERGENCE, console)
+        sys.exit(ExitStatus.DIVERGED)
 
 
 def _train(run: "_Run", source_text: str, console: Console) -> tuple[Program, Outcome]:
@@ -106,6 +122,8 @@ def _train(run: "_Run", source_text: str, console: Console) -> tuple[Program, Ou
             checkpoint_policy=run.checkpoint_policy(checkpoints, program, signals),
             profile=run.profile,
             is_claimed=True,
+            loggers=run.loggers,
+            warn=progress.say,
         )
     return program, outcome
 
@@ -118,6 +136,7 @@ class _Run:
     experiment: Experiment
     plan: Plan
     record: Path
+    loggers: tuple[tracking.Logger, ...]
 
     @property
     def start(self) -> ResumeOptions:
@@ -207,7 +226,19 @@ class _ErrorStatus:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self.has_begun and isinstance(error, ValueError | OSError | MemoryError):
-            exit_with(error, 1)
+            exit_with(error, ExitStatus.FAILED)
+
+
+def _lost_average(outcome: Outcome) -> str:
+    """Says that the average of the weights is not finite at the end; "" if that is not so."""
+    values = {row.step: row.averaged_test_loss for row in outcome.rows}
+    lost = [step for step, v in values.items() if v is not None and not math.isfinite(v)]
+    if not lost or lost[-1] != outcome.rows[-1].step:
+        return ""
+    return (
+        f"the loss of the averaged weights is not finite, first after update {lost[0]:,}: weights "
+        "that were too large entered the average; start it later, or train at a lower rate"
+    )
 
 
 def _cost_summary(program: Program, outcome: Outcome) -> str:

@@ -1,6 +1,5 @@
 """Trains several members at once and gives each the evaluations that it would have alone."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
@@ -10,6 +9,7 @@ import numpy as np
 
 from jaxsched.tasks import MetricSums
 from jaxsched.train import Evaluation, Member, Population, RunState
+from jaxsched.train.divergence import divergence_at, divergence_in_training
 from jaxsched.train.evaluation import Measured, make_row
 from jaxsched.train.population.population import StepMetrics
 from jaxsched.train.step.update_sums import UpdateSums
@@ -79,17 +79,23 @@ class LockstepRuns:
         rows = {}
         for number, test in enumerate(tests):
             steps = jax.tree.map(itemgetter((number, slice(begin, None))), trace)
-            if number not in self.diverged and (reason := _divergence(begin, steps.losses, test)):
-                self.diverged[number] = reason
+            lost = np.flatnonzero(~np.isfinite(steps.losses))
+            if number not in self.diverged and len(lost):
+                self.diverged[number] = divergence_in_training(begin + lost[0])
             if number not in self.diverged:
                 # In float64, because there may be many updates.
                 train = jax.tree.map(lambda part: np.sum(part, dtype=np.float64), steps.sums)
-                rows[number] = self._row(number, train, test)
+                row = self._row(number, train, test)
+                if reason := divergence_at(row):
+                    self.diverged[number] = reason
+                else:
+                    rows[number] = row
         return rows
 
     def _row(self, number: int, train: MetricSums, test: MetricSums) -> Evaluation:
         state = self._run.state(number)
-        norms = np.asarray(squared_norms(state.params))
+        with np.errstate(over="ignore"):  # NumPy's warning; the row itself tells that it diverged
+            norms = np.asarray(squared_norms(state.params))
         return make_row(
             self._plan,
             state,
@@ -98,14 +104,3 @@ class LockstepRuns:
             layer_names=None,
             seconds=(self._train_seconds, self._evaluation_seconds),
         )
-
-
-def _divergence(begin: int, losses: np.ndarray, test: MetricSums) -> str:
-    """Why a member diverged, in the words of the trainer; "" if it did not."""
-    bad = np.flatnonzero(~np.isfinite(losses))
-    if len(bad):
-        return f"diverged at update {begin + bad[0]}: the training loss is not finite"
-    if not math.isfinite(test.mean_loss):
-        last = begin + len(losses) - 1
-        return f"diverged at update {last}: the test loss after it is not finite"
-    return ""

@@ -128,7 +128,11 @@ def test_an_unfinished_run_is_named_and_left_out(folder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         record(tmp_path, "slow", 6, Interrupted())
     content = report(folder)
-    assert content["caveats"][0] == "1 of 13 runs have not finished: slow seed 6."
+    assert content["caveats"][:2] == [
+        "Runs that have not ended do not count: 1 has begun, but no process makes it now (slow, "
+        "seed 6: update 10, test loss 0.1).",
+        "1 of 13 runs have not finished: slow seed 6.",
+    ]
 
 
 class Interrupted:

@@ -16,6 +16,7 @@ from rich.console import Console
 
 import jaxsched as js
 from jaxsched.bench import Results, Shard, Study, run_study, study_records, write_report
+from jaxsched.cli import main
 from jaxsched.data import Augment, Synthetic
 from jaxsched.experiment import Experiment, Preview
 from jaxsched.models import ResNet
@@ -244,3 +245,44 @@ def test_an_interrupted_study_is_saved_and_reports_its_finished_runs(tmp_path):
 def test_an_impossible_study_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(study, **changes)
+
+
+@pytest.mark.slow
+def test_a_study_some_of_whose_runs_diverge_succeeds(tmp_path, capsys):
+    """Each diverges by the rule of its own: a loss, and a norm whose losses are finite."""
+    text = """
+import jaxsched as js
+from jaxsched.bench import Study
+from jaxsched.data import Synthetic
+from jaxsched.experiment import Experiment
+from jaxsched.models import ResNet
+from jaxsched.tasks import ImageClassification
+
+def run(name, lr, **changes):
+    task = ImageClassification(ResNet(stages=(1,), width=2), Synthetic(num_train=64, num_test=32))
+    return Experiment(
+        name=name, task=task, phases=(js.Phase(1, 16),), optimizer=js.SGD(lr, **changes),
+        evaluate_every=0.25, num_devices=1,
+    )
+
+head = {"lr_factors": (("stem*", 0.0), ("stage*", 0.0))}
+study = Study(
+    name="rates", seeds=(0,), target=0.01,
+    experiments=(run("sound", 0.01), run("hot", 1e30), run("grown", 1e20, **head)),
+)
+"""
+    (tmp_path / "rates.py").write_text(text)
+    main(["bench", str(tmp_path / "rates.py"), "--workdir", str(tmp_path)])  # exits with 0
+    records = [read_record(path) for path in (tmp_path / "rates" / "records").glob("*.jsonl")]
+    found = {record.name: (record.status, record.end["reason"]) for record in records}
+    assert {name: status for name, (status, _) in found.items()} == {
+        "sound": "finished", "hot": "diverged", "grown": "diverged"
+    }  # fmt: skip
+    assert "the squared norm of the weights after it is not finite" in found["grown"][1]
+    output = capsys.readouterr().out
+    assert f"look at it while it runs: jaxsched report {tmp_path / 'rates'}" in output
+    page = (tmp_path / "rates" / "report.html").read_text()
+    content = json.loads(
+        (tmp_path / "rates" / "summary.json").read_text(), parse_constant=pytest.fail
+    )
+    assert "squared norm" in page and len(content["rows"]) == 3

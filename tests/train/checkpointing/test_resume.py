@@ -1,6 +1,7 @@
 """Runs that real signals interrupt and that are resumed, against the uninterrupted run."""
 
 import contextlib
+import csv
 import json
 import os
 import pty
@@ -13,6 +14,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from jaxsched.cli import main
 from jaxsched.train.checkpointing.checkpoints import restore_named
@@ -195,9 +197,10 @@ def test_fifty_kills(folder, uninterrupted, like):
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 )
 def test_a_signal_saves_the_run_and_ends_it(folder, uninterrupted, like, number, code):
-    process = start(folder, f"signal{number}")
+    workdir, log = f"signal{number}", ("--log", "tensorboard")
+    process = start(folder, workdir, *log)
     try:
-        wait_for_step(process, folder, f"signal{number}", 0)
+        wait_for_step(process, folder, workdir, 100)
         process.send_signal(number)
         output, _ = process.communicate(timeout=60)
     finally:
@@ -205,8 +208,20 @@ def test_a_signal_saves_the_run_and_ends_it(folder, uninterrupted, like, number,
     assert process.returncode == code, output
     assert "and saved at update" in output and "with --resume goes on from there" in output
     assert "Traceback" not in output
-    finish(start(folder, f"signal{number}", "--resume", minutes=10))
-    assert_same_end(folder, f"signal{number}", like)
+    (run,) = runs(folder, workdir)
+    before = steps_in_table(run)
+    assert before and (run / "curves.png").exists()
+    finish(start(folder, workdir, "--resume", *log, minutes=10))
+    assert_same_end(folder, workdir, like)
+    steps = steps_in_table(run)
+    assert steps[: len(before)] == before and steps[-1] == TOTAL_STEPS
+    points = EventAccumulator(str(run)).Reload().Scalars("loss/test")
+    assert len(list(run.glob("*tfevents*"))) == 2 and [point.step for point in points] == steps
+
+
+def steps_in_table(run):
+    with (run / "evaluations.csv").open(newline="") as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
 
 
 ON_TERMINAL = """

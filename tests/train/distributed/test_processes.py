@@ -158,8 +158,9 @@ def test_two_processes_make_the_run_of_one(together, alone):
 @pytest.mark.slow
 def test_two_processes_make_the_run_of_one_under_pmap_too(folder, alone):
     config = write_config(folder, "mapped", STREAMED, "pmap")
-    main, other = outputs(start_two(config, folder / "mapped"))
+    main, other = outputs(start_two(config, folder / "mapped", "--log", "tensorboard"))
     assert "finished; record in" in main
+    assert len(list((folder / "mapped").glob("*/*tfevents*"))) == 1  # and only it logs
     assert "finished" not in other  # only the main process prints
     assert_close(folder / "mapped", alone)
 
