@@ -116,7 +116,8 @@ class RangeCurve:
     @cached_property
     def smoothed(self) -> np.ndarray:
         """The centred mean of the losses that the rules use: f64[num_looked_at]."""
-        return centred_mean(self.looked_at_losses, self.beta)
+        losses = self.looked_at_losses
+        return centred_mean(losses, self.beta) if len(losses) else losses
 
     @property
     def ends_above_start(self) -> bool:

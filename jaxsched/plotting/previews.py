@@ -1,5 +1,6 @@
 """Plots of the hyper-parameters of runs that have not run yet, as a figure and as text."""
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from jaxsched.text import title
 def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
     """Draws every hyper-parameter over the run, against updates on the left and epochs beside.
 
-    One that never changes is a sentence below the others.
+    Those that never change are named below the others.
 
     Args:
         previews: by an experiment's name, for the legend.
@@ -24,7 +25,7 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
     from matplotlib.figure import Figure
 
     constants = {name: _constant(previews, name) for name in _hyperparameters(previews)}
-    names = [name for name, value in constants.items() if value is None] or ["batch_size"]
+    names = [name for name, value in constants.items() if value is None] or list(constants)[:1]
     figure = Figure(figsize=(10, 1.6 + 1.6 * len(names)), layout="constrained")
     axes = figure.subplots(len(names), 2, sharex="col", sharey="row", squeeze=False)
     for row, name in zip(axes, names, strict=True):
@@ -41,10 +42,10 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
         plain(axis)
         for axis_of_one in (axis.xaxis, axis.yaxis):
             axis_of_one.set_major_formatter("{x:,.6g}")
+        axis.locator_params(axis="x", nbins=6)
     axes[-1, 0].set_xlabel("updates")
     axes[-1, 1].set_xlabel("epochs")
-    still = [_throughout(name, value) for name, value in constants.items() if value is not None]
-    figure.supxlabel("; ".join(still), fontsize=10)
+    figure.supxlabel(textwrap.fill(_caption(previews, constants), 120), fontsize=10)
     # About 120 characters fit in a line of the legend; an entry takes 8 more than its name.
     ncols = max(1, 120 // (8 + max(map(len, previews))))
     lines = axes[0, 0].get_lines()
@@ -109,6 +110,18 @@ def _constant(previews: Mapping[str, Preview], name: str) -> float | None:
         np.concatenate([p.curves[name] for p in previews.values() if name in p.curves])
     )
     return float(values[0]) if len(values) == 1 else None
+
+
+def _caption(previews: Mapping[str, Preview], constants: Mapping[str, float | None]) -> str:
+    """What the curves do not show."""
+    still = [f"{_words(key)} {value:,.6g}" for key, value in constants.items() if value is not None]
+    unknown = {name: None for preview in previews.values() for name in preview.decided_later}
+    return " ".join(
+        [
+            *([f"Throughout: {', '.join(still)}."] if still else []),
+            *(f"What {title(name)} changes is decided during the run." for name in unknown),
+        ]
+    )
 
 
 def _throughout(name: str, value: float) -> str:

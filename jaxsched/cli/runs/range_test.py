@@ -7,7 +7,7 @@ from rich.console import Console
 from jaxsched import tracking, tune
 from jaxsched.cli.commands.range_test import RangeTest
 from jaxsched.cli.options import Given, checked_plan, progress_until_signal
-from jaxsched.cli.printing import print_plan
+from jaxsched.cli.printing import print_line, print_path, print_plan
 from jaxsched.cli.reporting import reported
 
 
@@ -25,16 +25,17 @@ def run(given: Given[RangeTest], console: Console) -> None:
     print_plan(runs.experiment, tracking.plan_for(runs.experiment), console)
     name = given.experiment.name
     with (
-        reported(lambda: _report(name, runs)),
+        reported(lambda: _report(name, runs, console)),
         progress_until_signal(console) as (progress, check),
     ):
         runs.run(progress, choice=options.at_once, check=check)
 
 
-def _report(name: str, runs: tune.RangeTestRuns) -> None:
+def _report(name: str, runs: tune.RangeTestRuns, console: Console) -> None:
     if curves := list(runs.curves.values()):
-        print(tune.write_range_report(name, runs.test, curves, runs.folder))
-        print(f"curves, table and plot in {runs.folder}")
+        report = tune.write_range_report(name, runs.test, curves, runs.folder)
+        print_line(report.text(console.width), console)
+        print_path("curves, table and plot in", runs.folder, console)
 
 
 def _range_test(options: RangeTest) -> tune.RangeTest:

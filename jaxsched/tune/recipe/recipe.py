@@ -25,6 +25,7 @@ from jaxsched.tune.recipe.overfitting import fit_diagnosis
 _SHORT = 0.2
 _HIGH_MOMENTUM, _LOW_MOMENTUM = 0.95, 0.85
 _MOMENTUM = "optimizer.momentum.high"
+_WIDTH = 92  # of a table in a config's docstring
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +164,7 @@ class RecipeRuns:
         )
         runs.run(self._progress, choice=self._choice, check=self._check)
         curves = [runs.curves[seed] for seed in test.seeds]
-        text = write_range_report(given.name, test, curves, runs.folder)
+        text = write_range_report(given.name, test, curves, runs.folder).text(_WIDTH)
         suggestions = suggest(curves)
         if suggestions.maximum is None:
             raise ValueError(f"{given.name}: {' '.join(suggestions.statements)}")

@@ -125,11 +125,12 @@ def test_it_ends_where_the_loss_diverges(experiment, dataset, tmp_path, progress
 
 def test_the_report_says_what_the_curves_suggest(done, tmp_path):
     curves = list(done.curves.values())
-    text = write_range_report("small", TEST, curves, tmp_path)
+    report = write_range_report("small", TEST, curves, tmp_path)
     content = json.loads((tmp_path / "range_test.json").read_text())
     assert content["maximum"] == js.suggest(curves).maximum
     assert content["seeds"] == [0, 1]
-    assert str(js.suggest(curves)) == text
+    assert report.rows == js.suggest(curves).rows()
+    assert report.statements[0] == js.suggest(curves).reason
     markdown = (tmp_path / "range_test.md").read_text()
     assert "| steepest |" in markdown and "0.001 to 1" in markdown
     image = (tmp_path / "range_test.png").read_bytes()
@@ -137,8 +138,8 @@ def test_the_report_says_what_the_curves_suggest(done, tmp_path):
 
 
 def test_of_a_momentum_the_report_recommends_none(done, tmp_path):
-    text = write_range_report("small", MOMENTUM_RANGE, list(done.curves.values()), tmp_path)
-    assert "Do not read a momentum off this curve" in text
+    report = write_range_report("small", MOMENTUM_RANGE, list(done.curves.values()), tmp_path)
+    assert "Do not read a momentum off this curve" in report.statements[0]
     assert "maximum" not in json.loads((tmp_path / "range_test.json").read_text())
 
 
