@@ -24,14 +24,10 @@ def write_range_report(
         folder: the folder to write to.
     """
     suggestions = suggest(curves)
-    heading = f"{name}: range test of the {LABELS[test.of]}, {test.low:g} to {test.high:g}"
+    report = range_report(name, test, suggestions)
+    results = suggestions.as_dict()
     if test.of == "momentum":
-        lowest = _lowest_at(curves)
-        report = Report(heading, [], [_momentum_statement(lowest)])
-        results = {"lowest_at": lowest, "statements": list(report.statements)}
-    else:
-        report = Report(heading, suggestions.rows(), _statements(suggestions))
-        results = suggestions.as_dict()
+        results = {"lowest_at": _lowest_at(curves), "statements": list(report.statements)}
     make_folder(folder)
     content = {"name": name, "of": test.of, "seeds": [curve.seed for curve in curves], **results}
     json_text = json.dumps(content, indent=2) + "\n"
@@ -39,6 +35,14 @@ def write_range_report(
     write_text(folder / "range_test.md", report.markdown)
     draw_range(report, test, suggestions, folder / "range_test.png")
     return report
+
+
+def range_report(name: str, test: RangeTest, suggestions: Suggestions) -> Report:
+    """Returns what the curves suggest, as a table and sentences."""
+    heading = f"{name}: range test of the {LABELS[test.of]}, {test.low:g} to {test.high:g}"
+    if test.of == "momentum":
+        return Report(heading, [], [_momentum_statement(_lowest_at(suggestions.curves))])
+    return Report(heading, suggestions.rows(), _statements(suggestions))
 
 
 def _statements(suggestions: Suggestions) -> list[str]:
