@@ -51,7 +51,7 @@ def run(given: Given[Recipe], console: Console) -> None:
 
 def _print_reasons(runs: tune.RecipeRuns, console: Console) -> None:
     for reason in runs.reasons:
-        print_line(f"{reason.title}\n\n{reason.text}\n", console)
+        print_line(reason.text(console.width), console)
 
 
 def _origin() -> str:

@@ -1,9 +1,9 @@
 """Plots a range test: the curves, what each rule reads off them, and why one is recommended."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +29,14 @@ _RULES = {
     "smith_max": "leaves the bottom (smith_max)",
 }
 _LOWEST, _DIVERGED = "lowest smoothed loss", "diverged"
-_RAW = {"linestyle": "", "marker": ".", "markersize": 3, "alpha": 0.4}
+_RAW: dict[str, Any] = {"linestyle": "", "marker": ".", "markersize": 3, "alpha": 0.4}
+_HELD_OUT: dict[str, Any] = {
+    "linestyle": "",
+    "marker": "o",
+    "markersize": 4,
+    "markerfacecolor": "none",
+}
+_DASHED: dict[str, Any] = {"linestyle": (0, (5, 1.5))}
 _CAPTION_WIDTH = 124  # characters of the caption in a line
 
 
@@ -44,21 +51,28 @@ class _Mark(NamedTuple):
         return Suggestion(self.values).median
 
 
-def draw_range(report: Report, test: RangeTest, suggestions: Suggestions, path: Path) -> None:
+def draw_range(
+    report: Report,
+    test: RangeTest,
+    curves: Sequence[RangeCurve],
+    suggestions: Suggestions,
+    path: Path,
+) -> None:
     """Plots what the rules read, and below it the losses and accuracies that they read it off.
 
-    Each seed has a colour: its updates are dots, and their centred mean is a line. In the upper
-    panel a dot is a seed's answer and a bar their median, which is written beside it.
+    Each seed has a colour: its updates are dots, and their centred mean is a line; its losses on
+    held-out examples are circles, and theirs is dashed. In the upper panel a dot is a seed's answer
+    and a bar their median, which is written beside it.
 
     Args:
-        report: the heading, and the sentences whose first one is the caption.
+        report: the heading, and the sentences that the caption starts with.
         test: the range test.
-        suggestions: the suggestions, with the curves that they come from.
+        curves: one curve for each seed.
+        suggestions: what is suggested by them, or by their validation losses.
         path: the image file to write.
     """
-    curves = suggestions.curves
     has_accuracy = any(curve.accuracies is not None for curve in curves)
-    marks = _marks(test, suggestions)
+    marks = _marks(test, curves, suggestions)
     heights = [0.4 + 0.25 * len(marks), 2.6, *([1.9] if has_accuracy else [])]
     figure = Figure(figsize=(9.5, sum(heights) + 1.8), layout="constrained")
     upper, loss, *others = figure.subplots(
@@ -81,20 +95,19 @@ def draw_range(report: Report, test: RangeTest, suggestions: Suggestions, path: 
     (others or [loss])[-1].set_xlabel(LABELS[test.of])
     figure.suptitle(report.heading)
     figure.supxlabel(_caption(report, curves), fontsize=9.5, ha="left", x=0.01)
-    place = {"loc": "lower center", "bbox_to_anchor": (0.3, 1.0), "ncols": 6}
-    upper.legend(handles=_legend(curves), frameon=False, fontsize=9, **place)
+    place = {"loc": "lower center", "bbox_to_anchor": (0.3, 1.0), "ncols": 5}
+    upper.legend(handles=_legend(test, curves), frameon=False, fontsize=9, **place)
     save_figure(figure, path)
 
 
-def _marks(test: RangeTest, suggestions: Suggestions) -> list[_Mark]:
+def _marks(test: RangeTest, curves: Sequence[RangeCurve], suggestions: Suggestions) -> list[_Mark]:
     """The features to show, from the bottom of the panel to its top."""
-    curves = suggestions.curves
     diverged = tuple(
         None if c.diverged_at is None else float(c.values[c.diverged_at]) for c in curves
     )
     lowest = tuple(
         float(c.values[c.looked_at][c.smoothed.argmin()]) if c.num_looked_at else None
-        for c in curves
+        for c in suggestions.curves
     )
     marks = [_Mark(_DIVERGED, diverged), _Mark(_LOWEST, lowest)]
     if test.of != "lr":
@@ -137,11 +150,11 @@ def _write_value(axis: Axes, row: int, mark: _Mark, known: Sequence[float], *, b
     """Writes a feature's median beside its dots, on the side with more room."""
     low, high = axis.get_xlim()
     box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8}
-    missing = len(mark.values) - len(known)
-    some = f" ({len(known)} of {len(mark.values)} seeds)" if known and missing else ""
-    text = f"{mark.median:.3g}{some}" if mark.median is not None else f"none{some}"
-    if mark.label == _DIVERGED and not known:
-        text = "never"
+    of_seeds = f"{len(known)} of {len(mark.values)} seeds"
+    if mark.median is None:
+        text = f"in {of_seeds}" if known else "never" if mark.label == _DIVERGED else "none"
+    else:
+        text = f"{mark.median:.3g}{'' if len(known) == len(mark.values) else f' ({of_seeds})'}"
     if bold and mark.median is not None:
         text = f"recommended maximum {text}"
     shown = [value for value in known if low <= value <= high]
@@ -159,45 +172,66 @@ def _write_value(axis: Axes, row: int, mark: _Mark, known: Sequence[float], *, b
         )
 
 
-def _draw_losses(axis: Axes, curves: Sequence[RangeCurve]) -> None:
+def _with_style(
+    curves: Sequence[RangeCurve],
+) -> Iterator[tuple[RangeCurve, dict[str, Any], dict[str, Any]]]:
+    """Yields each curve, and its validation, with the style of its points and of their mean."""
     for number, curve in enumerate(curves):
+        own = {"color": colour(number)}
+        yield curve, {**_RAW, **own}, own
+        if curve.validation is not None:
+            yield curve.validation, {**_HELD_OUT, **own}, {**own, **_DASHED}
+
+
+def _draw_losses(axis: Axes, curves: Sequence[RangeCurve]) -> None:
+    for curve, points, line in _with_style(curves):
         finite = np.isfinite(curve.losses)
-        axis.plot(curve.values[finite], curve.losses[finite], color=colour(number), **_RAW)
-        axis.plot(curve.values[curve.looked_at], curve.smoothed, color=colour(number))
-    axis.set_ylabel("loss of the batch")
+        axis.plot(curve.values[finite], curve.losses[finite], **points)
+        axis.plot(curve.values[curve.looked_at], curve.smoothed, **line)
+    axis.set_ylabel("loss")
     # The range of the losses before they diverge; a divergence would flatten all the rest.
-    parts = [curve.looked_at_losses for curve in curves if curve.num_looked_at]
+    both = [curve for curve, _, _ in _with_style(curves)]
+    parts = [curve.looked_at_losses for curve in both if curve.num_looked_at]
     if parts and (height := max(map(np.max, parts)) - min(map(np.min, parts))) > 0:
         low, high = min(map(np.min, parts)), max(map(np.max, parts))
         axis.set_ylim(low - 0.08 * height, high + 0.15 * height)
 
 
 def _draw_accuracies(axis: Axes, curves: Sequence[RangeCurve]) -> None:
-    for number, curve in enumerate(curves):
+    for curve, points, line in _with_style(curves):
         if curve.accuracies is not None:
             per_cent = 100 * curve.accuracies
-            axis.plot(curve.values, per_cent, color=colour(number), **_RAW)
+            axis.plot(curve.values, per_cent, **points)
             if curve.num_looked_at:
                 shown = curve.looked_at
-                mean = centred_mean(per_cent[shown], curve.beta)
-                axis.plot(curve.values[shown], mean, color=colour(number))
-    axis.set_ylabel("accuracy of the\nbatch, %")
+                axis.plot(curve.values[shown], centred_mean(per_cent[shown], curve.beta), **line)
+    axis.set_ylabel("accuracy, %")
 
 
-def _legend(curves: Sequence[RangeCurve]) -> list[Line2D]:
-    """The colours of the seeds, and what dots and lines are."""
+def _legend(test: RangeTest, curves: Sequence[RangeCurve]) -> list[Line2D]:
+    """The colours of the seeds, and what dots, circles and lines are."""
     seeds = [
         Line2D([], [], color=colour(number), linewidth=4, label=f"seed {curve.seed}")
         for number, curve in enumerate(curves[: len(COLOURS)])
         if curve.seed is not None
     ]
-    raw = Line2D([], [], color="0.35", label="each update (raw)", **{**_RAW, "markersize": 7})
-    smoothed = Line2D([], [], color="0.35", label="smoothed: what the rules read")
-    return [*seeds, raw, smoothed]
+    grey: dict[str, Any] = {"color": "0.35"}
+    read = {test.judged_by: ": what the rules read"}
+    raw = Line2D([], [], label="each update's batch (raw)", **{**_RAW, "markersize": 7, **grey})
+    smoothed = Line2D([], [], label=f"smoothed{read.get('training', '')}", **grey)
+    if test.validate_every is None:
+        return [*seeds, raw, smoothed]
+    points = Line2D([], [], label="validation", **{**_HELD_OUT, **grey})
+    dashed = Line2D(
+        [], [], label=f"smoothed validation{read.get('validation', '')}", **grey, **_DASHED
+    )
+    return [*seeds, raw, smoothed, points, dashed]
 
 
 def _caption(report: Report, curves: Sequence[RangeCurve]) -> str:
     """Why the recommended value lies where it lies, and what the dots cannot show."""
     beyond = sum(int(np.count_nonzero(~np.isfinite(curve.losses))) for curve in curves)
     lost = f" {beyond} losses that are not finite are not drawn." if beyond else ""
-    return textwrap.fill(f"{report.statements[0]}{lost}", _CAPTION_WIDTH)
+    # The second sentence compares both losses, where there are both.
+    said = report.statements[: 1 if curves[0].validation is None else 2]
+    return textwrap.fill(f"{' '.join(said)}{lost}", _CAPTION_WIDTH)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxsched.lr_finder.curve import RangeCurve
 from jaxsched.lr_finder.suggest import Suggestions, suggest
@@ -13,7 +14,12 @@ from jaxsched.tune.report import Report
 
 
 def write_range_report(
-    name: str, test: RangeTest, curves: Sequence[RangeCurve], folder: Path
+    name: str,
+    test: RangeTest,
+    curves: Sequence[RangeCurve],
+    folder: Path,
+    *,
+    evaluated_on: str = "validation",
 ) -> Report:
     """Writes `range_test.json`, `range_test.md` and `range_test.png`; returns the report.
 
@@ -22,10 +28,12 @@ def write_range_report(
         test: the range test.
         curves: one curve for each seed, also of runs that were interrupted.
         folder: the folder to write to.
+        evaluated_on: the examples of `RangeCurve.validation`: "validation" or "test".
     """
-    suggestions = suggest(curves)
-    report = range_report(name, test, suggestions)
-    results = suggestions.as_dict()
+    report = range_report(name, test, curves, evaluated_on=evaluated_on)
+    results: dict[str, Any] = judged(test, curves).as_dict()
+    if test.validate_every is not None:
+        results["by_loss"] = {kind: s.as_dict() for kind, s in _by_loss(curves).items()}
     if test.of == "momentum":
         results = {"lowest_at": _lowest_at(curves), "statements": list(report.statements)}
     make_folder(folder)
@@ -33,21 +41,49 @@ def write_range_report(
     json_text = json.dumps(content, indent=2) + "\n"
     write_text(folder / "range_test.json", json_text)
     write_text(folder / "range_test.md", report.markdown)
-    draw_range(report, test, suggestions, folder / "range_test.png")
+    draw_range(report, test, curves, judged(test, curves), folder / "range_test.png")
     return report
 
 
-def range_report(name: str, test: RangeTest, suggestions: Suggestions) -> Report:
+def judged(test: RangeTest, curves: Sequence[RangeCurve]) -> Suggestions:
+    """Returns what the rules read off the losses that the test is judged by."""
+    return _by_loss(curves)[test.judged_by]
+
+
+def _by_loss(curves: Sequence[RangeCurve]) -> dict[str, Suggestions]:
+    validation = [curve.validation for curve in curves if curve.validation is not None]
+    found = {"training": suggest(curves)}
+    return {**found, "validation": suggest(validation)} if validation else found
+
+
+def range_report(
+    name: str, test: RangeTest, curves: Sequence[RangeCurve], *, evaluated_on: str = "validation"
+) -> Report:
     """Returns what the curves suggest, as a table and sentences."""
     heading = f"{name}: range test of the {LABELS[test.of]}, {test.low:g} to {test.high:g}"
     if test.of == "momentum":
-        return Report(heading, [], [_momentum_statement(_lowest_at(suggestions.curves))])
-    return Report(heading, suggestions.rows(), _statements(suggestions))
+        return Report(heading, [], [_momentum_statement(_lowest_at(curves))])
+    suggestions = judged(test, curves)
+    also = [_both_losses(test, curves)] if test.validate_every is not None else []
+    if also and evaluated_on == "test":
+        also.append(
+            "The validation losses are those of test examples, because this source cannot hold out "
+            "training examples."
+        )
+    # Why that rate is recommended, or why none is, and how far to trust it.
+    statements = dict.fromkeys([suggestions.reason, *also, *suggestions.statements])
+    return Report(heading, suggestions.rows(), list(statements))
 
 
-def _statements(suggestions: Suggestions) -> list[str]:
-    """Why that rate is recommended, or why none is, and how far to trust it."""
-    return list(dict.fromkeys([suggestions.reason, *suggestions.statements]))
+def _both_losses(test: RangeTest, curves: Sequence[RangeCurve]) -> str:
+    """What the rule recommends by the training and by the validation loss."""
+    maxima = {kind: suggestions.maximum for kind, suggestions in _by_loss(curves).items()}
+    shown = {kind: "none" if m is None else f"{m:.3g}" for kind, m in maxima.items()}
+    other = "training" if test.judged_by == "validation" else "validation"
+    return (
+        f"Read off the {test.judged_by} loss; off the {other} loss the same rule recommends "
+        f"{shown.get(other, 'none')}."
+    )
 
 
 def _lowest_at(curves: Sequence[RangeCurve]) -> list[float | None]:

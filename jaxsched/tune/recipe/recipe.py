@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxsched.experiment import Experiment, lr_name, source_of, with_value, without_stateful
 from jaxsched.field_types import check_field_types
-from jaxsched.lr_finder.suggest import MAXIMUM_RULE, MINIMUM_SHARE, suggest
+from jaxsched.lr_finder.suggest import MAXIMUM_RULE, MINIMUM_SHARE
 from jaxsched.plan import Phase
 from jaxsched.schedules import OneCycle, Schedule
 from jaxsched.tracking import Progress, load
@@ -17,7 +17,7 @@ from jaxsched.tune.grid.ranking import Ranking, Result, rank_cells
 from jaxsched.tune.grid.report import write_grid_report
 from jaxsched.tune.grid.runs import GridRuns
 from jaxsched.tune.range_test.range_test import RangeTest, RangeTestRuns
-from jaxsched.tune.range_test.report import write_range_report
+from jaxsched.tune.range_test.report import judged, write_range_report
 from jaxsched.tune.recipe.config_writer import Reason
 from jaxsched.tune.recipe.overfitting import fit_diagnosis
 
@@ -25,7 +25,6 @@ from jaxsched.tune.recipe.overfitting import fit_diagnosis
 _SHORT = 0.2
 _HIGH_MOMENTUM, _LOW_MOMENTUM = 0.95, 0.85
 _MOMENTUM = "optimizer.momentum.high"
-_WIDTH = 92  # of a table in a config's docstring
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,20 +157,22 @@ class RecipeRuns:
         return experiment
 
     def _find_maximum(self) -> float:
-        given, test = self.recipe.experiment, self.recipe.test
-        runs = RangeTestRuns(
-            given, load(given.task.data), test, self._folder, source_text=self._source_text
-        )
+        test = self.recipe.test
+        given = test.tested(self.recipe.experiment)
+        data = load(given.task.data)
+        runs = RangeTestRuns(given, data, test, self._folder, source_text=self._source_text)
         runs.run(self._progress, choice=self._choice, check=self._check)
         curves = [runs.curves[seed] for seed in test.seeds]
-        text = write_range_report(given.name, test, curves, runs.folder).text(_WIDTH)
-        suggestions = suggest(curves)
+        report = write_range_report(
+            given.name, test, curves, runs.folder, evaluated_on=data.evaluated_on
+        )
+        suggestions = judged(test, curves)
         if suggestions.maximum is None:
             raise ValueError(f"{given.name}: {' '.join(suggestions.statements)}")
         # Two digits: seeds and rules differ by more.
         maximum = float(f"{suggestions.maximum:.2g}")
         title = f"Learning rate: up to {maximum:g}, by the rule `{MAXIMUM_RULE}`"
-        self.reasons.append(Reason(title, text, runs.folder / "range_test.png"))
+        self.reasons.append(Reason(title, report, runs.folder / "range_test.png"))
         return maximum
 
     def _with_best_weight_decay(self, experiment: Experiment) -> Experiment:
@@ -203,8 +204,9 @@ class RecipeRuns:
         """Adds a step's reason: its table, and whether the chosen run over- or underfits."""
         report = write_grid_report(runs)
         records = next(r.records for r in runs.runs() if r.cell.values == chosen.values)
-        text = f"{report.markdown}- {fit_diagnosis(records[0].evaluations)}"
-        self.reasons.append(Reason(title, text, runs.folder / "grid.png"))
+        statements = (*report.statements, fit_diagnosis(records[0].evaluations))
+        report = report._replace(statements=statements)
+        self.reasons.append(Reason(title, report, runs.folder / "grid.png"))
 
 
 def _require_finite(result: Result | None) -> Result:

@@ -79,7 +79,7 @@ def draw_norms(
     caption = textwrap.fill(f"{_MEANING} {advice}", _CAPTION_WIDTH)
     heights = [8.8, 0.3 + 0.17 * len(caption.splitlines())]
     figure = Figure(figsize=(12, sum(heights)), layout="constrained")
-    panels, below = figure.subfigures(2, 1, height_ratios=heights)
+    (panels,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)
     (total, terms), (growth, shares) = panels.subplots(2, 2)
     _draw_total(total, epochs, whole, bounce)
     _draw_terms(terms, rows, epochs, whole)

@@ -1,12 +1,14 @@
 """The picture of a range test says what the curves show, also where they show next to nothing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import jaxsched as js
 from jaxsched.tune import MOMENTUM_RANGE, RangeTest
 from jaxsched.tune.range_test.plots import draw_range
-from jaxsched.tune.range_test.report import range_report
+from jaxsched.tune.range_test.report import judged, range_report
 
 RATES = np.geomspace(1e-4, 10, 200)
 LOG = np.log10(RATES)
@@ -19,9 +21,8 @@ def noisy(seed, corners, losses, rates=RATES):
 
 
 def drawn(curves, tmp_path, words_of, test):
-    suggestions = js.suggest(curves)
-    report = range_report("a_name", test, suggestions)
-    draw_range(report, test, suggestions, tmp_path / "range.svg")
+    report = range_report("a_name", test, curves)
+    draw_range(report, test, curves, judged(test, curves), tmp_path / "range.svg")
     return words_of(tmp_path / "range.svg"), report
 
 
@@ -37,7 +38,7 @@ def test_it_names_its_lines_and_says_why_the_rate_lies_there(tmp_path, words_of)
         "lowest smoothed loss",
         "leaves the bottom (smith_max)",
         "diverged",
-        "each update (raw)",
+        "each update's batch (raw)",
         "smoothed: what the rules read",
         "by the rule bottom, the median of 3 seeds: the middle, on the log axis",
     ):
@@ -45,6 +46,29 @@ def test_it_names_its_lines_and_says_why_the_rate_lies_there(tmp_path, words_of)
     assert report.statements[0] in words.replace("\n", " ")
     end = js.suggest(curves).by_rule["smith_max"].median
     assert f"the loss rises from {end:.3g} on" in report.statements[0] and 0.8 < end < 1.3
+
+
+def test_the_rules_read_the_loss_that_the_test_is_judged_by(tmp_path, words_of):
+    """The validation losses leave their bottom a factor of ten before the training losses."""
+    few = RATES[::5]
+    curves = [
+        dataclasses.replace(
+            noisy(seed, [-3, -1, 0.3, 0.6], [2.3, 0.5, 0.5, 9]),
+            validation=noisy(9 + seed, [-3, -1, -0.7, -0.4], [2.3, 0.5, 0.5, 9], few),
+        )
+        for seed in range(2)
+    ]
+    test = RangeTest(validate_every=5, judged_by="validation")
+    words, report = drawn(curves, tmp_path, words_of, test)
+    held_out = js.suggest([curve.validation for curve in curves]).maximum
+    training = js.suggest(curves).maximum
+    assert 0.08 < held_out < 0.3 < training < 3
+    assert f"recommended maximum {held_out:.3g}" in words
+    assert "smoothed validation: what the rules read" in words
+    said = "Read off the validation loss; off the training loss the same rule recommends"
+    assert f"{said} {training:.3g}." in report.statements and said in words
+    by_training = range_report("a", RangeTest(validate_every=5), curves)
+    assert by_training.statements[0] == js.suggest(curves).reason
 
 
 def test_a_curve_that_never_diverges_says_so(tmp_path, words_of):

@@ -52,7 +52,7 @@ def test_what_it_finds_is_what_its_runs_say_and_trains(experiment, tmp_path, pro
     found = runs.find()
     rate, decay, momentum = runs.reasons
     assert rate.title == f"Learning rate: up to {found.optimizer.lr.peak:g}, by the rule `bottom`"
-    assert f"{found.optimizer.lr.peak:.1g}"[0] in rate.text
+    assert f"{found.optimizer.lr.peak:.1g}"[0] in rate.text(80)
     assert found.optimizer.weight_decay in (js.Constant(1e-3), js.Constant(0.0))
     assert decay.title == f"Weight decay: {found.optimizer.weight_decay.value:g}"
     assert found.optimizer.momentum.high in (0.9, 0.95) and found.optimizer.momentum.low == 0.85
