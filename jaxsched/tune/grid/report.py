@@ -40,6 +40,9 @@ def write_grid_report(runs: GridRuns) -> Report:
         *(f"A record is left out: {reason}" for reason in runs.unreadable()),
     )
     rows = _rows(results, early, seconds, runs.grid.experiment.task.main_metric)
+    if ranking.advised is not None:
+        taken = ["", *("taken" if r is ranking.advised else "" for r in results)]
+        rows = [(*row, mark) for row, mark in zip(rows, taken, strict=True)]
     heading = _title(runs, evaluated_on, len(records))
     report = Report(heading, rows, statements, num_values=len(runs.grid.axes))
     write_text(runs.folder / "grid.md", report.markdown)

@@ -61,6 +61,7 @@ def write_recipe(
     parts = [
         f"{experiment.name}: the result of a range test and short runs.",
         f"    jaxsched train {shlex.quote(path.name)}",
+        *([f"{reasons[-1].title}."] if reasons else []),
         fill(f"Made by `{command}`, {origin}.", _WIDTH),
         *(_reason(reason) for reason in reasons),
         _CHECKLIST,
