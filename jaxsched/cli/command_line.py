@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import itertools
 import typing
 from collections.abc import Sequence
 from itertools import pairwise
@@ -74,11 +75,7 @@ def config_and_rest(command: str, arguments: list[str]) -> tuple[str, list[str]]
     """
     if arguments and not arguments[0].startswith("-"):
         return arguments[0], arguments[1:]
-    files = [
-        argument
-        for before, argument in pairwise(("", *arguments))
-        if argument.endswith(".py") and before not in _path_options(command)
-    ]
+    files = _python_files(command, arguments)
     if len(files) == 1 and not files[0].startswith("-"):
         rest = list(arguments)
         rest.remove(files[0])
@@ -89,6 +86,31 @@ def config_and_rest(command: str, arguments: list[str]) -> tuple[str, list[str]]
             f"got {arguments[0]} first; write `jaxsched {command} CONFIG {arguments[0]} …`."
         )
     _end_without_config(command, ["--help"] if arguments else [])
+
+
+def configs_and_rest(command: str, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Returns all config files of a command that takes several, and the arguments without them.
+
+    Raises:
+        ValueError: when no argument may be a config file.
+    """
+    configs = list(itertools.takewhile(lambda text: not text.startswith("-"), arguments))
+    rest = arguments[len(configs) :]
+    for file in _python_files(command, rest):
+        configs.append(file)
+        rest.remove(file)
+    if not configs:
+        config_and_rest(command, arguments)  # ends with the help, or with what is missing
+    return configs, rest
+
+
+def _python_files(command: str, arguments: Sequence[str]) -> list[str]:
+    """Returns the Python files among the arguments that are not the value of an option."""
+    return [
+        argument
+        for before, argument in pairwise(("", *arguments))
+        if argument.endswith(".py") and before not in _path_options(command)
+    ]
 
 
 def _path_options(command: str) -> set[str]:

@@ -17,6 +17,7 @@ from jaxsched.extras import require_extra
 
 # After their config file come fields of its experiment, which are unknown until it is loaded.
 _TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe", "check-data")
+_TAKE_SEVERAL_CONFIGS = ("plot",)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,6 +57,7 @@ def _main(arguments: list[str]) -> None:
         HELP,
         class_of,
         config_and_rest,
+        configs_and_rest,
         parse_options,
         print_help,
         unknown,
@@ -69,6 +71,10 @@ def _main(arguments: list[str]) -> None:
     elif command in _TAKE_FIELDS:
         config, rest = config_and_rest(command, others)
         _run(command, lambda: _parse_with_config(class_of(command), command, config, rest))
+    elif command in _TAKE_SEVERAL_CONFIGS:
+        configs, rest = configs_and_rest(command, others)
+        kind = class_of(command)
+        _run(command, lambda: [_parse_with_config(kind, command, c, rest) for c in configs])
     else:
         options = parse_options(command, others)
         _run(command, lambda: options)

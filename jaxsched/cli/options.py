@@ -24,10 +24,11 @@ Options = TypeVar("Options")
 
 
 class Given(NamedTuple, Generic[Options]):
-    """The arguments of a command with a config file, and the file's text for the records."""
+    """The arguments of a command with a config file, the file, and its text for the records."""
 
     options: Options
     experiment: Experiment
+    config: Path
     source_text: str
 
 
@@ -62,7 +63,7 @@ def parse(kind: type[Options], command: str, config: Path, rest: Sequence[str]) 
     # Only a command that writes has a folder to write to.
     if (workdir := getattr(arguments.options, "workdir", None)) is not None:
         require_folder(workdir)
-    return Given(arguments.options, arguments.experiment, read_source(config))
+    return Given(arguments.options, arguments.experiment, config, read_source(config))
 
 
 def checked_plan(experiment: Experiment) -> Plan:

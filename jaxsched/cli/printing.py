@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
 from jaxsched.experiment import Experiment, misfits
 from jaxsched.plan import Plan
 from jaxsched.text import first_to_last, visible
+from jaxsched.text_table import fitted_table
 
 
 def print_line(text: str, console: Console) -> None:
@@ -23,12 +23,11 @@ def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
 
     Times that look like a mistake are said last, so that they are seen.
     """
-    table = Table(title=f"{experiment.name}: {plan.total_steps:,} updates")
     schedules = experiment.optimizer.schedules()
     lr = schedules.get("lr", schedules.get("learning_rate"))
-    columns = ("phase", "epochs", "batch size", "updates", "first update", "learning rate")
-    for column in columns:
-        table.add_column(column, justify="right")
+    rows: list[tuple[str, ...]] = [
+        ("", "epochs", "batch size", "updates", "first update", "learning rate")
+    ]
     for number, segment in enumerate(plan.segments, start=1):
         updates = segment.end_step - segment.start_step
         epochs = updates * segment.batch_size / plan.num_examples
@@ -38,8 +37,9 @@ def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
             lr_at = plan.in_updates(lr)
             steps = (segment.start_step, segment.end_step - 1)
             ends = first_to_last(np.array([float(lr_at(step)) for step in steps]))
-        table.add_row(str(number), f"{epochs:.5g}", *(f"{count:,}" for count in counts), ends)
-    console.print(table)
+        rows.append((f"phase {number}", f"{epochs:.5g}", *(f"{count:,}" for count in counts), ends))
+    print_line(f"{experiment.name}: {plan.total_steps:,} updates", console)
+    print_line(fitted_table(rows, console.width), console)
     for name, schedule in schedules.items():
         print_line(f"{name} = {plan.resolve(schedule)}", console)
     for name, stateful in experiment.optimizer.stateful_specs().items():

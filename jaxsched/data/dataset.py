@@ -174,6 +174,14 @@ class Source:
         """The augmentation that suits its images, unless a task gives another; none by default."""
         return Augment(pad=0, flip=False)
 
+    @property
+    def known_num_train(self) -> int | None:
+        """The number of training examples, or None where only `load` can tell it.
+
+        It is all that a plan needs: with it a run can be previewed where its data are not.
+        """
+        return None
+
     def load(self) -> Dataset:
         """Loads the data set; an error names the file that is missing or damaged."""
         raise NotImplementedError

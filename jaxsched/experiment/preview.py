@@ -24,6 +24,8 @@ class Preview:
         epochs: f32[n], the same times in epochs.
         curves: f32[n] for each scheduled hyper-parameter, for `batch_size` and, with SGD, for
             `noise_scale`.
+        decided_later: what will change them as the run decides, such as "abel", which the curves
+            do not know.
 
     Example:
         >>> import jaxsched as js
@@ -45,6 +47,7 @@ class Preview:
     steps: np.ndarray
     epochs: np.ndarray
     curves: Mapping[str, np.ndarray]
+    decided_later: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, experiment: Experiment, plan: Plan) -> "Preview":
@@ -62,4 +65,6 @@ class Preview:
             finite = momentum < 1
             known = noise_scale(lr, sizes, plan.num_examples, np.where(finite, momentum, 0.0))
             curves["noise_scale"] = np.where(finite, known, np.nan)
-        return cls(steps, np.asarray(plan.epoch_at(times)), curves)
+        later = [n for n in ("abel", "plateau") if n in experiment.optimizer.stateful_specs()]
+        later += ["batch_growth"] if experiment.batch_growth is not None else []
+        return cls(steps, np.asarray(plan.epoch_at(times)), curves, tuple(later))

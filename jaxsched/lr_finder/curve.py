@@ -44,6 +44,8 @@ class RangeCurve:
         axis: how the values are spaced, "log" or "linear". The rules use log values either way.
         stop_factor: the factor of `find_divergence`; with `math.inf` only a loss that is not finite
             counts as a divergence.
+        validation: the curve of the losses on held-out examples, at some of the same values, or
+            None. The rules read it by `suggest(curve.validation)`.
 
     Raises:
         ValueError: when the arrays do not fit together, the values do not ascend, the first loss is
@@ -66,6 +68,7 @@ class RangeCurve:
     seed: int | None = None
     axis: Axis = "log"
     stop_factor: float = 4.0
+    validation: "RangeCurve | None" = None
 
     def __post_init__(self):
         for name in ("values", "losses", "accuracies"):
@@ -116,7 +119,8 @@ class RangeCurve:
     @cached_property
     def smoothed(self) -> np.ndarray:
         """The centred mean of the losses that the rules use: f64[num_looked_at]."""
-        return centred_mean(self.looked_at_losses, self.beta)
+        losses = self.looked_at_losses
+        return centred_mean(losses, self.beta) if len(losses) else losses
 
     @property
     def ends_above_start(self) -> bool:

@@ -110,14 +110,35 @@ class Suggestions:
             and _factor(suggestion.median, self.maximum) <= _AGREEMENT_FACTOR
         )
 
-    def table(self) -> str:
-        """A text table with a row a rule, and the statements below it."""
+    @property
+    def reason(self) -> str:
+        """Why the recommended maximum lies where it lies, or why there is none, as sentences."""
+        if self.maximum is None:
+            return self.statements[0]
+        lowest, end = self.by_rule["minimum_tenth"].median, self.by_rule["smith_max"].median
+        assert lowest is not None and end is not None  # the rule has answers where these have
+        has_accuracy = any(curve.accuracies is not None for curve in self.curves)
+        worse = "the loss rises, or the accuracy falls," if has_accuracy else "the loss rises"
+        of_seeds = f", the median of {len(self.curves)} seeds" if len(self.curves) > 1 else ""
+        return (
+            f"Recommended maximum {self.maximum:.3g}, by the rule {MAXIMUM_RULE}{of_seeds}: the "
+            "middle, on the log axis, of the curve's flat bottom. The smoothed loss is lowest at "
+            f"{10 * lowest:.3g}, up to which a larger rate still helps, and {worse} from "
+            f"{end:.3g} on."
+        )
+
+    def rows(self) -> list[list[str]]:
+        """The cells of a table with a row for each rule; the first row is its heading."""
         rows = [["rule", "median", "lowest", "highest", "spread", "seeds"]]
         for name, suggestion in self.by_rule.items():
             numbers = (suggestion.median, suggestion.lowest, suggestion.highest)
             known = f"{len(suggestion.known)}/{len(suggestion.values)}"
             rows.append([name, *map(_text, numbers), _text(suggestion.spread, ".2g"), known])
-        return "\n".join([aligned_columns(rows), *self.statements])
+        return rows
+
+    def table(self) -> str:
+        """A text table with a row for each rule, and the statements below it."""
+        return "\n".join([aligned_columns(self.rows()), *self.statements])
 
     def as_dict(self) -> dict[str, Any]:
         """The suggestions as plain data, for JSON."""
@@ -195,15 +216,25 @@ def _state_flatness(suggestions: Suggestions) -> str:
         return ""
     low, high = curves[0].values[0], curves[0].values[-1]
     if 2 * len(long_enough) <= len(curves):
-        return (
-            f"No learning rate is suggested: the losses rise for good within {MIN_POINTS} updates. "
-            f"Start the range lower than {low:.3g}, or take more updates."
-        )
+        return _state_shortness(curves, low, high)
     clearest = max((t for t in long_enough if t.is_flat), key=lambda trend: trend.improvement)
     return (
         f"No learning rate is suggested: from {low:.3g} to {high:.3g} the smoothed loss improves "
         f"by {clearest.improvement:.2g}, within the noise of {clearest.noise:.2g} an update. "
         "Widen the range, take more updates, or use larger batches."
+    )
+
+
+def _state_shortness(curves: Sequence[RangeCurve], low: float, high: float) -> str:
+    if all(len(curve.losses) < MIN_POINTS and curve.diverged_at is None for curve in curves):
+        return (
+            f"No learning rate is suggested: a rule needs at least {MIN_POINTS} updates, got "
+            f"{len(curves[0].losses)}; go on with the test, or take more updates."
+        )
+    fix = f"Start the range lower than {low:.3g}" if low > 0 else f"End it lower than {high:.3g}"
+    return (
+        f"No learning rate is suggested: the losses rise for good within {MIN_POINTS} updates. "
+        f"{fix}, or take more updates."
     )
 
 

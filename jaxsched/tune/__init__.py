@@ -22,6 +22,7 @@ from jaxsched.tune.recipe.config_writer import refuse_existing as refuse_existin
 from jaxsched.tune.recipe.config_writer import write_recipe as write_recipe
 from jaxsched.tune.recipe.recipe import Recipe as Recipe
 from jaxsched.tune.recipe.recipe import RecipeRuns as RecipeRuns
+from jaxsched.tune.report import Report as Report
 from jaxsched.tune.weight_norm.bounce import Bounce as Bounce
 from jaxsched.tune.weight_norm.bounce import find_bounce as find_bounce
 from jaxsched.tune.weight_norm.diagnosis import Diagnosis as Diagnosis

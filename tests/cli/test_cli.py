@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import io
 import json
+import math
 import pwd
 import sys
 import typing
@@ -17,6 +18,7 @@ from matplotlib.image import imread
 from jaxsched.cli import home, main
 from jaxsched.cli.command_line import COMMANDS, class_of
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 CONFIG = """
 import jaxsched as js
 from jaxsched.data import Synthetic
@@ -177,10 +179,72 @@ def test_plot_draws_several_configs_before_anything_is_trained(config, tmp_path,
     other.write_text(CONFIG.replace("js.OneCycle(0.1,", "js.Cosine(0.2,"))
     main(["plot", str(config), str(other), "--output", str(tmp_path / "plot.png")])
     output = capsys.readouterr().out
-    assert "lr" in output and "noise scale" in output
+    assert "learning rate" in output and "noise scale" in output
     assert "tiny" in output and "other" in output  # both have the name "tiny": told apart
     assert "batch size: 16 throughout" in output
     assert np.ptp(imread(tmp_path / "plot.png")) > 0.9  # ink on paper
+
+
+def test_plot_needs_no_data_and_writes_where_the_run_will_be(tmp_path, monkeypatch, capsys):
+    """The updates are those of the run: 90 epochs of 1,281,167 images at 8,192 and 16,384."""
+    monkeypatch.setenv("COLUMNS", "70")
+    fields = ["--data.folder", "/nowhere", "--optimizer.weight-decay.value", "1e-5"]
+    both = [str(CONFIGS / f"imagenet_resnet50{name}.py") for name in ("", "_batch")]
+    main(["plot", *fields, *both, "--workdir", str(tmp_path)])
+    output = capsys.readouterr().out
+    updates = math.ceil(90 * 1_281_167 / 8192)
+    assert f"imagenet_resnet50: {updates:,} updates" in output and "9,384 updates" in output
+    assert output.count("weight_decay = Constant(value=1e-05)") == 2
+    plots = [line for line in output.splitlines() if set(line) & set("┌│└")]
+    assert max(map(len, plots)) == 70
+    (together,) = tmp_path.iterdir()
+    first = together.read_bytes()
+    main(["plot", both[0], *fields, "--num-examples", "8192", "--workdir", str(tmp_path)])
+    assert "imagenet_resnet50: 90 updates" in capsys.readouterr().out
+    (alone,) = tmp_path.glob("imagenet_resnet50-*-seed0/schedules-8192.png")
+    assert together.read_bytes() == first and alone.exists()
+
+
+def test_plot_says_what_it_lacks_and_keeps_what_is_there(config, tmp_path, capsys):
+    lacking = tmp_path / "lacking.py"
+    source = "TextFiles('/nowhere')"
+    lacking.write_text(
+        CONFIG.replace("import Synthetic", "import TextFiles").replace(
+            "Synthetic(num_train=64, num_test=32)", source
+        )
+    )
+    assert "--num-examples N draws it without" in fails(["plot", lacking], capsys)
+    assert "at least 1, got 0" in fails(["plot", config, "--num-examples", 0], capsys)
+    output = tmp_path / "mine.png"
+    output.write_text("mine")
+    arguments = ["plot", str(config), "--output", str(output)]
+    assert "mine.png already exists; give another --output, or" in fails(arguments, capsys)
+    assert output.read_text() == "mine"
+    main([*arguments, "--overwrite"])
+    (kept,) = tmp_path.glob("set-aside/*/mine.png")
+    assert kept.read_text() == "mine" and np.ptp(imread(output)) > 0.9
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_the_plan_keeps_its_names_and_numbers_whole(columns, config, tmp_path, monkeypatch, capsys):
+    name = "an_experiment_whose_name_is_longer_than_forty_columns"
+    monkeypatch.setenv("COLUMNS", str(columns))
+    main(
+        [
+            "plot",
+            str(config),
+            "--name",
+            name,
+            "--phases.0.epochs",
+            "1e6",
+            "--workdir",
+            str(tmp_path),
+        ]
+    )
+    plan = capsys.readouterr().out.partition("lr = ")[0]
+    words = set(plan.split())
+    assert {f"{name}:", "4,000,000", "first", "learning"} <= words and "…" not in plan
+    assert max(len(line) for line in plan.splitlines() if name not in line) <= columns
 
 
 @pytest.mark.slow
@@ -223,11 +287,11 @@ def test_stateful_transformations_are_shown_with_the_plan(config, capsys):
 def test_help_of_a_command_lists_its_options_without_a_config(command, capsys):
     output = fails([command, "--help"], capsys, code=0)
     for name in (field.name for field in dataclasses.fields(class_of(command))):
-        is_positional = name in ("study", "folders", "configs", "measurements")
+        is_positional = name in ("study", "folders", "measurements")
         assert is_positional or f"--{name.replace('_', '-')}" in output
     assert inspect.getdoc(class_of(command)).splitlines()[0] in output
     takes_fields = "CONFIG --help` lists them" in output or "one_cycle.py --help` lists" in output
-    assert takes_fields == (command not in ("bench", "report", "plot", "algoperf"))
+    assert takes_fields == (command not in ("bench", "report", "algoperf"))
 
 
 def test_help_of_a_config_lists_every_field(config, capsys):

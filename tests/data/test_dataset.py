@@ -16,11 +16,14 @@ from jaxsched.data import (
     Images,
     RandomResizedCrop,
     Source,
+    Streamed,
     StreamedTfds,
+    Subset,
     Synthetic,
     Tfds,
     channel_statistics,
 )
+from jaxsched.data.split import last_of_each_class
 
 SOURCES = [Digits(), Cifar10("here"), Cifar100("here", 0.1), Tfds("mnist"), Synthetic(seed=3)]
 
@@ -61,6 +64,16 @@ def test_sources_are_set_field_by_field_from_a_command_line(source):
     field = "seed" if isinstance(source, Synthetic) else "validation"
     given = tyro.cli(Experiment, args=[f"--data.{field}", "0"])
     assert given.data == dataclasses.replace(source, **{field: 0})
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.0123])
+def test_the_number_of_training_examples_is_known_without_files(share):
+    for kind, num_classes in ((Cifar10, 10), (Cifar100, 100)):
+        kept = np.count_nonzero(~last_of_each_class(np.arange(50_000) % num_classes, share))
+        source = kind("/nowhere", validation=share)
+        assert source.known_num_train == Streamed(source).known_num_train == kept
+    for source in (Subset(Digits(), 500), Synthetic(num_train=20)):
+        assert source.known_num_train == len(source.load().train)
 
 
 def test_statistics_against_numpy():

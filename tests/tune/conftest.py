@@ -1,7 +1,10 @@
-"""One small experiment, and progress that shows nothing."""
+"""One small experiment, progress that shows nothing, and the words of a picture."""
 
+import html
 import io
+import re
 
+import matplotlib
 import pytest
 from rich.console import Console
 
@@ -38,3 +41,15 @@ def dataset(experiment):
 def progress():
     with Progress(Console(file=io.StringIO())) as bar:
         yield bar
+
+
+@pytest.fixture
+def words_of():
+    """Returns the text in an SVG file that was drawn within the test."""
+
+    def read(path):
+        words = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text())
+        return " ".join(html.unescape(" ".join(words)).split())
+
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        yield read

@@ -33,4 +33,8 @@ class RangeTest:
     """How the values are spaced; by default "log"."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """One run for each seed; the experiment's own seed is not used."""
+    validate_every: int | None = None
+    """Evaluate held-out examples every so many updates, too, and let the rules read that loss."""
+    judged_by: Literal["training", "validation"] | None = None
+    """The loss that the rules read; by default the validation loss where it is measured."""
     at_once: AtOnce = "auto"

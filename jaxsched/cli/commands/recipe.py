@@ -11,9 +11,10 @@ from jaxsched.cli.paths import UserPath
 class Recipe:
     """Finds a 1cycle recipe and writes it as a config that trains.
 
-    Runs a range test of the learning rate, then short runs at several weight decays and momenta.
-    The config also holds the reasons, the tables and the paths of the plots. After an interrupt the
-    same command goes on.
+    Runs a range test of the learning rate, then short runs at several weight decays and momenta,
+    and at last whole runs of the recipe and of the config as it was given, of which it writes the
+    better one. The config also holds the reasons, the tables and the paths of the plots. After an
+    interrupt the same command goes on.
 
     Any field of the experiment can be set after the config file;
     `jaxsched recipe CONFIG --help` lists them.
@@ -35,6 +36,9 @@ class Recipe:
     """How many epochs a short run trains; by default a fifth of the experiment's, at least one."""
     refine: int = 1
     """How many times to add the weight decays halfway between the best one and its neighbours."""
+    compare: bool = True
+    """Train the recipe and the experiment as it was given in full, over the same seeds, and write
+    the better one."""
     updates: int = 200
     """The number of updates of a run of the range test."""
     seeds: tuple[int, ...] = (0, 1, 2)

@@ -11,7 +11,7 @@ from jaxsched.bench.algoperf import (
 from jaxsched.cli.commands.algoperf import Algoperf
 from jaxsched.cli.paths import require_folder
 from jaxsched.cli.printing import print_line, print_path
-from jaxsched.text import aligned_columns
+from jaxsched.text_table import fitted_table
 
 
 def run(options: Algoperf, console: Console) -> None:
@@ -26,6 +26,6 @@ def run(options: Algoperf, console: Console) -> None:
     standing = write_competition_page(competition, read_studies(competition, folders), page)
     scores = sorted(standing.profile.scores.items(), key=lambda entry: -entry[1])
     rows = [("submission", "score"), *((name, f"{score:.4f}") for name, score in scores)]
-    print_line(aligned_columns(rows), console)
+    print_line(fitted_table(rows, console.width), console)
     print(f"studies in {options.output}")
     print_path("page", page, console)

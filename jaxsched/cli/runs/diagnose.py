@@ -5,7 +5,7 @@ from rich.console import Console
 from jaxsched import tracking, tune
 from jaxsched.cli.commands.diagnose import Diagnose
 from jaxsched.cli.options import Given, checked_plan
-from jaxsched.cli.printing import print_plan
+from jaxsched.cli.printing import print_line, print_path, print_plan
 
 
 def run(given: Given[Diagnose], console: Console) -> None:
@@ -18,5 +18,6 @@ def run(given: Given[Diagnose], console: Console) -> None:
         diagnosis = tune.diagnose(
             experiment, options.workdir, source_text=given.source_text, progress=progress
         )
-    print(diagnosis.text)
-    print(f"plot in {diagnosis.plot}, record in {diagnosis.record}")
+    print_line(diagnosis.text, console)
+    print_path("plot in", diagnosis.plot, console)
+    print_path("record in", diagnosis.record, console)

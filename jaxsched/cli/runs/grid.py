@@ -5,7 +5,7 @@ from rich.console import Console
 from jaxsched import tune
 from jaxsched.cli.commands.grid import Grid
 from jaxsched.cli.options import Given, checked_plan, progress_until_signal
-from jaxsched.cli.printing import print_line
+from jaxsched.cli.printing import print_line, print_path
 from jaxsched.cli.reporting import reported
 
 
@@ -33,8 +33,5 @@ def run(given: Given[Grid], console: Console) -> None:
 
 def _report(runs: tune.GridRuns, console: Console) -> None:
     if runs.runs():
-        report = tune.write_grid_report(runs)
-        console.print(report.table)
-        for statement in report.statements:
-            print_line(statement, console)
-        print_line(f"table, plot and records in {runs.folder}", console)
+        print_line(tune.write_grid_report(runs).text(console.width), console)
+        print_path("table, plot and records in", runs.folder, console)

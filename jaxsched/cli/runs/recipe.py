@@ -30,6 +30,7 @@ def run(given: Given[Recipe], console: Console) -> None:
         momenta=options.momenta,
         epochs=options.epochs,
         refine=options.refine,
+        compare=options.compare,
     )
     with progress_until_signal(console) as (progress, check):
         runs = tune.RecipeRuns(
@@ -45,13 +46,19 @@ def run(given: Given[Recipe], console: Console) -> None:
     if folder := set_aside([options.output]):  # only now, so that the file is there meanwhile
         print_line(f"the earlier {options.output.name} is kept in {folder}", console)
     tune.write_recipe(experiment, runs.reasons, _origin(), options.output)
+    if not options.compare:
+        print_line(
+            f"not compared with {given.experiment.name} as it was given, so it may do worse; leave "
+            "out --no-compare to train both in full",
+            console,
+        )
     written = f"written to {options.output}; train it by: jaxsched train {options.output}"
     print_line(written, console)
 
 
 def _print_reasons(runs: tune.RecipeRuns, console: Console) -> None:
     for reason in runs.reasons:
-        print_line(f"{reason.title}\n\n{reason.text}\n", console)
+        print_line(reason.text(console.width), console)
 
 
 def _origin() -> str:

@@ -1,6 +1,8 @@
 """CIFAR-10 and CIFAR-100 from their official files."""
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 from jaxsched.data.dataset import Source
 from jaxsched.data.fields import check_folder
@@ -128,6 +130,11 @@ class Cifar10(Source):
         """The usual crop after padding by 4 pixels, and the flip."""
         return Augment()
 
+    @property
+    def known_num_train(self) -> int:
+        """See `Source.known_num_train`; the official files hold as many images of each class."""
+        return _num_train(_CIFAR10, self.validation)
+
     def load(self) -> ImageDataset:
         """Reads all files; an error names the file that is missing or damaged."""
         return _load(_CIFAR10, self.folder, self.validation)
@@ -172,9 +179,21 @@ class Cifar100(Source):
         """The usual crop after padding by 4 pixels, and the flip."""
         return Augment()
 
+    @property
+    def known_num_train(self) -> int:
+        """See `Source.known_num_train`; the official files hold as many images of each class."""
+        return _num_train(_CIFAR100, self.validation)
+
     def load(self) -> ImageDataset:
         """Reads both files; an error names the file that is missing or damaged."""
         return _load(_CIFAR100, self.folder, self.validation)
+
+
+def _num_train(archive: Archive, validation: float) -> int:
+    """The number of training images that `evaluation_split` keeps of equally large classes."""
+    num_classes = len(archive.class_names)
+    each = len(archive.train) * archive.images_per_train_file // num_classes
+    return num_classes * (each - math.ceil(Fraction(str(validation)) * each))
 
 
 def _load(archive: Archive, folder: str, validation: float) -> ImageDataset:

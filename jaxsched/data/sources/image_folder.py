@@ -54,9 +54,12 @@ class ImageFolder(Source):
         mean: the mean of images / 255 for each channel; ImageNet's by default.
         std: the standard deviation of images / 255 for each channel; ImageNet's by default.
         allow_empty: whether a class may have no image in a split, and no folder in `test`.
+        num_train: the number of training images, where it is known, such as ImageNet's 1,281,167:
+            then a plan needs no files, and `load` refuses an incomplete copy.
 
     Raises:
-        ValueError: when a field is of another type, `image_size` is below 1 or a std not above 0.
+        ValueError: when a field is of another type, `image_size` or `num_train` is below 1 or a std
+            not above 0.
 
     Example:
         >>> from jaxsched.data import ImageFolder
@@ -72,6 +75,7 @@ class ImageFolder(Source):
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     allow_empty: bool = field(default=False, metadata={"described": "unless default"})
+    num_train: int | None = field(default=None, metadata={"described": "unless default"})
 
     def __post_init__(self):
         for name in ("folder", "train", "test"):
@@ -83,11 +87,18 @@ class ImageFolder(Source):
         if min(self.std) <= 0:
             raise ValueError(f"ImageFolder needs each std above 0, got std={self.std}.")
         check_yes_or_no("ImageFolder", "allow_empty", self.allow_empty)
+        if self.num_train is not None:
+            check_whole("ImageFolder", "num_train", self.num_train)
 
     @property
     def augment(self) -> Augment:
         """The flip, because the crop is made while an image is decoded."""
         return Augment(pad=0)
+
+    @property
+    def known_num_train(self) -> int | None:
+        """See `Source.known_num_train`."""
+        return self.num_train
 
     def load(self) -> ImageDataset:
         """Lists the files; an error names the folder in which something is missing."""
@@ -99,6 +110,12 @@ class ImageFolder(Source):
         train, test = (
             _Files(path, classes, self.image_size, self.crop, self.allow_empty) for path in folders
         )
+        if self.num_train not in (None, len(train)):
+            raise ValueError(
+                f"ImageFolder needs {self.num_train:,} images in {folders[0]}, by its num_train, "
+                f"found {len(train):,}; complete the copy, or give their number or None as "
+                "num_train."
+            )
         name = Path(os.path.abspath(folder)).name  # also of "."
         return ImageDataset(name, train, test, "test", classes, self.mean, self.std)
 

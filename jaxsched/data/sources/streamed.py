@@ -40,6 +40,11 @@ class Streamed(Source):
         """The augmentation of the source."""
         return self.source.augment
 
+    @property
+    def known_num_train(self) -> int | None:
+        """That of the source."""
+        return self.source.known_num_train
+
     def load(self) -> Dataset:
         """Loads the source; its examples are streamed from host memory."""
         whole = self.source.load()

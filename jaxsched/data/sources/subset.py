@@ -45,6 +45,11 @@ class Subset(Source):
         """The augmentation of the source."""
         return self.source.augment
 
+    @property
+    def known_num_train(self) -> int:
+        """See `Source.known_num_train`."""
+        return self.num_train
+
     def load(self) -> Dataset:
         """Loads the source and drops the other training examples."""
         whole = self.source.load()

@@ -55,6 +55,11 @@ class Synthetic(Source):
                 f"Synthetic needs noise as a number of at least 0, got noise={self.noise!r}."
             )
 
+    @property
+    def known_num_train(self) -> int:
+        """See `Source.known_num_train`."""
+        return self.num_train
+
     def load(self) -> ImageDataset:
         """Draws the prototypes, then the two splits."""
         random = np.random.default_rng(self.seed)

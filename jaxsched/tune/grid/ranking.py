@@ -105,11 +105,13 @@ class Ranking:
         best: the cell with the lowest mean loss; None if every cell with all its seeds diverged.
         advised: the cell to take: the largest weight decay within one standard error of the best.
         statements: sentences for the reader.
+        reason: why that cell is to be taken, and how sure that is, as sentences; or why none is.
     """
 
     best: Result | None
     advised: Result | None
     statements: tuple[str, ...]
+    reason: str
 
 
 def rank_cells(results: Sequence[Result]) -> Ranking:
@@ -138,17 +140,26 @@ def rank_cells(results: Sequence[Result]) -> Ranking:
     num_seeds = max((len(r.losses) for r in results), default=0)
     complete = [r for r in results if not r.num_diverged and len(r.losses) == num_seeds]
     if not complete:
-        return Ranking(None, None, (_no_best(results),))
+        none = _no_best(results)
+        return Ranking(None, None, (none,), none)
     best, *others = sorted(complete, key=lambda r: r.loss)
     ties = [r for r in others if not is_clearly_better(best, r)]
     advised = _largest_decay(best, others)
     statements = [
         f"Best: {format_values(best.values)}, with loss {loss_text(best)} (n={num_seeds})."
     ]
-    statements += [] if not others else [_runner_up_statement(best, others[0], ties)]
+    runner_up = [] if not others else [_runner_up_statement(best, others[0], ties)]
+    statements += runner_up
     statements += [] if advised is best else [_decay_statement(advised)]
     statements += _edge_statements(best, results)
-    return Ranking(best, advised, tuple(statements))
+    lowest = f"Taken: {format_values(best.values)}, whose mean loss over {_seeds(num_seeds)}, "
+    lowest += f"{best.loss:.4g}, is the lowest."
+    reasons = [lowest if advised is best else _decay_statement(advised), *runner_up]
+    return Ranking(best, advised, tuple(statements), " ".join(reasons))
+
+
+def _seeds(number: int) -> str:
+    return "one seed" if number == 1 else f"{number} seeds"
 
 
 def _no_best(results: Sequence[Result]) -> str:
@@ -193,12 +204,12 @@ def _runner_up_statement(best: Result, second: Result, ties: Sequence[Result]) -
     mean = statistics.fmean(differences)
     if len(differences) < 2:
         return (
-            f"{format_values(second.values)} is next, {mean:.3g} behind. One seed cannot tell "
+            f"Next is {format_values(second.values)}, {mean:.3g} behind. One seed cannot tell "
             "whether that is more than luck; run more seeds."
         )
     sd = statistics.stdev(differences)
     behind = (
-        f"{format_values(second.values)} is next, {mean:.3g} ± {sd:.2g} behind over the same seeds"
+        f"Next is {format_values(second.values)}, {mean:.3g} ± {sd:.2g} behind over the same seeds"
     )
     if second not in ties:
         return f"{behind}: the best is clear."

@@ -1,32 +1,22 @@
-"""Writes the report of a grid: a table for the terminal, Markdown, JSON and a plot."""
+"""Writes the report of a grid: a table, JSON and a plot."""
 
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-from rich.table import Table
-from rich.text import Text
+from typing import Any
 
 from jaxsched.output import write_text
 from jaxsched.tasks import LOSS, Metric
-from jaxsched.text import markdown_rows, markdown_text, text_of, title
+from jaxsched.text import text_of, title
 from jaxsched.tune.grid.equal_time import equal_time_statement, result_within, time_budget
 from jaxsched.tune.grid.plots import draw_grid
 from jaxsched.tune.grid.ranking import Ranking, Result, cell_result, loss_text, rank_cells
 from jaxsched.tune.grid.runs import GridRuns
+from jaxsched.tune.report import Report
 
 
-class GridReport(NamedTuple):
-    """The report of a grid, to show."""
-
-    table: Table  # for the terminal
-    statements: tuple[str, ...]
-    markdown: str
-
-
-def write_grid_report(runs: GridRuns) -> GridReport:
-    """Writes `grid.json`, `grid.md` and `grid.png` to the folder of the runs, and returns them.
+def write_grid_report(runs: GridRuns) -> Report:
+    """Writes `grid.json`, `grid.md` and `grid.png` to the folder of the runs; returns the report.
 
     Args:
         runs: the runs of the grid, also of one that was interrupted.
@@ -50,15 +40,18 @@ def write_grid_report(runs: GridRuns) -> GridReport:
         *(f"A record is left out: {reason}" for reason in runs.unreadable()),
     )
     rows = _rows(results, early, seconds, runs.grid.experiment.task.main_metric)
+    if ranking.advised is not None:
+        taken = ["", *("taken" if r is ranking.advised else "" for r in results)]
+        rows = [(*row, mark) for row, mark in zip(rows, taken, strict=True)]
     heading = _title(runs, evaluated_on, len(records))
-    bullets = "".join(f"- {markdown_text(text)}\n" for text in statements)
-    markdown = f"{heading}\n\n{markdown_rows(rows)}\n{bullets}"
-    write_text(runs.folder / "grid.md", markdown)
+    report = Report(heading, rows, statements, num_values=len(runs.grid.axes))
+    write_text(runs.folder / "grid.md", report.markdown)
     content = _content(runs, results, ranking, early, seconds, statements)
     json_text = json.dumps({**content, "evaluated_on": evaluated_on}, indent=2) + "\n"
     write_text(runs.folder / "grid.json", json_text)
-    draw_grid(heading, cell_runs, results, runs.folder / "grid.png", evaluated_on=evaluated_on)
-    return GridReport(_table(heading, rows), statements, markdown)
+    path = runs.folder / "grid.png"
+    draw_grid(heading, cell_runs, results, ranking, path, evaluated_on=evaluated_on)
+    return report
 
 
 def _title(runs: GridRuns, evaluated_on: str, num_runs: int) -> str:
@@ -122,15 +115,6 @@ def _result_cells(result: Result | None, metric: Metric) -> tuple[str, ...]:
     if 0 < len(result.scores) < len(result.losses):
         score += f" (n={len(result.scores)})"
     return loss, score, str(len(result.losses))
-
-
-def _table(heading: str, rows: Sequence[tuple[str, ...]]) -> Table:
-    table = Table(title=Text(heading))  # as `Text`, because brackets are no markup here
-    for column in rows[0]:
-        table.add_column(Text(column), justify="right")
-    for row in rows[1:]:
-        table.add_row(*map(Text, row))
-    return table
 
 
 def _content(

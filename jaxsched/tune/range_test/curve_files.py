@@ -31,11 +31,10 @@ def write_curve(path: Path, header: Mapping[str, Any], curve: RangeCurve) -> Non
         "kind": _KIND,
         **header,
         "axis": curve.axis,
-        "values": curve.values.tolist(),
-        # JSON has no NaN and no infinity.
-        "losses": [loss if np.isfinite(loss) else None for loss in curve.losses.tolist()],
-        "accuracies": None if curve.accuracies is None else curve.accuracies.tolist(),
+        **_arrays(curve),
     }
+    if curve.validation is not None:
+        content["validation"] = _arrays(curve.validation)
     make_folder(path.parent)
     write_text(path, json.dumps({**content, "crc32": checksum(content, 0)}))
 
@@ -54,16 +53,30 @@ def read_curve(path: Path, dataset: Dataset | None = None) -> RangeCurve:
     if dataset is not None:
         require_same_data(path, content, dataset)
     try:
-        losses = [np.nan if loss is None else loss for loss in content["losses"]]
-        return RangeCurve(
-            np.array(content["values"]),
-            np.array(losses),
-            None if content["accuracies"] is None else np.array(content["accuracies"]),
-            seed=content["seed"],
-            axis=content["axis"],
-        )
+        also = {"seed": content["seed"], "axis": content["axis"]}
+        found = content.get("validation")
+        validation = None if found is None else RangeCurve(**_read_arrays(found), **also)
+        return RangeCurve(**_read_arrays(content), **also, validation=validation)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise _unreadable(path, error) from error
+
+
+def _arrays(curve: RangeCurve) -> dict[str, Any]:
+    return {
+        "values": curve.values.tolist(),
+        # JSON has no NaN and no infinity.
+        "losses": [loss if np.isfinite(loss) else None for loss in curve.losses.tolist()],
+        "accuracies": None if curve.accuracies is None else curve.accuracies.tolist(),
+    }
+
+
+def _read_arrays(content: Mapping[str, Any]) -> dict[str, Any]:
+    accuracies = content["accuracies"]
+    return {
+        "values": np.array(content["values"]),
+        "losses": np.array([np.nan if loss is None else loss for loss in content["losses"]]),
+        "accuracies": None if accuracies is None else np.array(accuracies),
+    }
 
 
 def _content(path: Path) -> dict[str, Any]:

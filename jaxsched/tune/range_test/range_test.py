@@ -3,35 +3,36 @@
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from jaxsched.data import Dataset
-from jaxsched.experiment import Experiment, freeze_hyperparams, hyperparams_at_peak_lr, lr_name
+from jaxsched.experiment import (
+    Experiment,
+    freeze_hyperparams,
+    held_out,
+    hyperparams_at_peak_lr,
+    lr_name,
+)
 from jaxsched.experiment.seeds import require_seeds
 from jaxsched.field_types import check_field_types
 from jaxsched.lr_finder.curve import RangeCurve
-from jaxsched.lr_finder.divergence import has_diverged
+from jaxsched.lr_finder.trend import MIN_POINTS
 from jaxsched.output import require_file_name
 from jaxsched.plan import Phase, Plan
 from jaxsched.schedules import Exponential, Linear, Schedule, Stretch
 from jaxsched.tracking import Progress, claim_runs, record_header
-from jaxsched.train import Member, Population, Program
+from jaxsched.train import Member
 from jaxsched.train.population.strategy import StrategyChoice
 from jaxsched.tune.execution.strategy import Execution, prepare
 from jaxsched.tune.range_test.curve_files import read_curve, write_curve
+from jaxsched.tune.range_test.measure import Measured, Metrics, measure
 
-# Updates between reads of the losses, which show progress and stop a run that diverged.
-_READ_EVERY = 20
 _FEWEST_UPDATES = 20
-
-# The values of metrics by name.
-Metrics: TypeAlias = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +53,13 @@ class RangeTest:
         num_updates: U, the number of updates.
         axis: how the values are spaced.
         seeds: one run for each seed.
+        validate_every: the number of updates between two evaluations on held-out examples, as in
+            Smith's figures; None for no evaluation.
+        judged_by: the losses that the rules read, "training" or "validation".
 
     Raises:
-        ValueError: when a number is out of its range.
+        ValueError: when a number is out of its range, or there would be too few validation losses
+            to read.
 
     Source:
         L. N. Smith, "Cyclical learning rates for training neural networks" (arXiv 1506.01186),
@@ -68,6 +73,8 @@ class RangeTest:
     num_updates: int = 200
     axis: Literal["log", "linear"] = "log"
     seeds: tuple[int, ...] = (0, 1, 2)
+    validate_every: int | None = None
+    judged_by: Literal["training", "validation"] = "training"
 
     def __post_init__(self):
         check_field_types(self)
@@ -85,6 +92,24 @@ class RangeTest:
                 f"num_updates={self.num_updates}; 100 to 500 are usual."
             )
         require_seeds("RangeTest", self.seeds)
+        self._check_validation()
+
+    def _check_validation(self) -> None:
+        every = self.validate_every
+        if every is None and self.judged_by == "validation":
+            raise ValueError(
+                "RangeTest needs validate_every to be judged by the validation loss; 5 is usual."
+            )
+        most = self.num_updates // MIN_POINTS
+        if every is not None and not 1 <= every <= most:
+            raise ValueError(
+                f"RangeTest needs validate_every within 1 … {most}, so that there are at least "
+                f"{MIN_POINTS} validation losses, got {every}."
+            )
+
+    def tested(self, experiment: Experiment) -> Experiment:
+        """Returns the experiment with the data of the test: held-out examples, if it needs some."""
+        return experiment if self.validate_every is None else held_out(experiment)
 
     def experiment(self, experiment: Experiment, plan: Plan) -> Experiment:
         """Returns the short experiment in which the value is raised.
@@ -156,7 +181,7 @@ class RangeTestRuns:
     A curve on disk is not measured again, so that after an interrupt the same test goes on.
 
     Args:
-        experiment: the experiment to test.
+        experiment: the experiment to test, as `RangeTest.tested` returns it.
         dataset: the data set that its `data.load()` returned.
         test: the value to raise, its range, and the seeds.
         folder: the parent folder; each test of each experiment has a folder of its own in it.
@@ -184,6 +209,8 @@ class RangeTestRuns:
         plan = experiment.plan(len(dataset.train))
         self.experiment, self.test = test.experiment(experiment, plan), test
         name = f"{self.experiment.name}-{self.experiment.digest()}"
+        if test.validate_every is not None:  # the same updates, but more is measured
+            name += f"-validated-every-{test.validate_every}"
         self.folder = folder / require_file_name("an experiment", name)
         self._dataset, self._source_text = dataset, source_text
         self.curves = self._read()
@@ -229,11 +256,11 @@ class RangeTestRuns:
             group = members[first : first + execution.size]
             seeds = ", ".join(str(member.seed) for member in group)
             run = progress.run(f"{self.experiment.name}, seed {seeds} ({execution.strategy})")
-            for metrics in _measure(execution, group, self.test.num_updates):
-                run.done(metrics["loss"].shape[1] * len(group))
+            every, num_updates = self.test.validate_every, self.test.num_updates
+            for measured in measure(execution, group, num_updates, every):
+                run.done(measured.training["loss"].shape[1] * len(group))
                 for number, member in enumerate(group):
-                    found = {name: values[number] for name, values in metrics.items()}
-                    self.curves[member.seed] = self._curve(member.seed, found)
+                    self.curves[member.seed] = self._curve(member.seed, measured.of_member(number))
                 check()
             for member in group:
                 header = self._header(member.seed, execution)
@@ -243,14 +270,24 @@ class RangeTestRuns:
     def _path(self, seed: int) -> Path:
         return self.folder / f"seed{seed}.json"
 
-    def _curve(self, seed: int, metrics: Metrics) -> RangeCurve:
+    def _curve(self, seed: int, measured: Measured) -> RangeCurve:
         """The curve of a run up to its first loss that is not finite, which it includes."""
-        losses, accuracies = metrics["loss"], metrics.get("accuracy")
+        losses = measured.training["loss"]
         bad = np.flatnonzero(~np.isfinite(losses))
-        kept = slice(bad[0] + 1 if len(bad) else len(losses))
-        values = self.test.values()[: len(losses)]
-        accuracies = None if accuracies is None else accuracies[kept]
-        return RangeCurve(values[kept], losses[kept], accuracies, seed=seed, axis=self.test.axis)
+        values = self.test.values()[: bad[0] + 1 if len(bad) else len(losses)]
+
+        def curve(values: np.ndarray, metrics: Metrics, **also: Any) -> RangeCurve:
+            kept = slice(len(values))
+            accuracies = metrics["accuracy"][kept] if "accuracy" in metrics else None
+            return RangeCurve(
+                values, metrics["loss"][kept], accuracies, seed=seed, axis=self.test.axis, **also
+            )
+
+        if self.test.validate_every is None:
+            return curve(values, measured.training)
+        times = values[:: self.test.validate_every][: len(measured.validation["loss"])]
+        validation = curve(times, measured.validation)
+        return curve(values, measured.training, validation=validation)
 
     def _header(self, seed: int, execution: Execution) -> dict[str, Any]:
         header = record_header(
@@ -267,46 +304,3 @@ class RangeTestRuns:
             "way": execution.strategy,
             "seconds_an_update": execution.seconds,
         }
-
-
-def _measure(
-    execution: Execution, members: Sequence[Member], num_updates: int
-) -> Iterator[Metrics]:
-    """Yields the metrics so far, each [members, updates], until all have diverged."""
-    if execution.population is None:
-        (member,) = members
-        reads = _measure_one(execution.program, member.seed, num_updates)
-    else:
-        reads = _measure_several(execution.population, members, num_updates)
-    for metrics in reads:
-        yield metrics
-        if all(map(has_diverged, metrics["loss"])):
-            return
-
-
-def _measure_one(program: Program, seed: int, num_updates: int) -> Iterator[Metrics]:
-    """Trains one member; the host is ahead of the devices by one update."""
-    state, zero, measured, known = program.init(seed), program.zero_sums(), [], []
-    for step in range(num_updates):
-        # Each update starts from zero sums, which it does not overwrite, and so returns its own.
-        state, sums = program.update(state, zero, seed=seed, step=step, count=1)
-        # On a CPU's virtual devices, updates that run at the same time can deadlock.
-        jax.block_until_ready(measured[-1:])
-        measured.append(sums)
-        if (step + 1) % _READ_EVERY == 0 or step + 1 == num_updates:
-            # The newest sums are left for later, so that the host does not wait for them.
-            behind = len(measured) if step + 1 == num_updates else len(measured) - _READ_EVERY
-            known += jax.device_get(measured[len(known) : behind])
-            if known:
-                rows = [program.metric_values(sums.metrics) for sums in known]
-                yield {name: np.array([[row[name] for row in rows]]) for name in rows[0]}
-
-
-def _measure_several(
-    population: Population, members: Sequence[Member], num_updates: int
-) -> Iterator[Metrics]:
-    """Trains several members at once."""
-    runs = population.start(members)
-    while runs.step < num_updates:
-        runs.advance(min(runs.step + _READ_EVERY, num_updates))
-        yield population.metric_values(runs.trace().sums)

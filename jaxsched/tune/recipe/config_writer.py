@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from jaxsched.experiment import Experiment, source_of
 from jaxsched.output import make_folder, write_text
+from jaxsched.tune.report import Report
 
 _WIDTH = 96
 
@@ -32,8 +33,12 @@ class Reason(NamedTuple):
     """The result of one step of a recipe."""
 
     title: str
-    text: str  # a table and sentences; its line breaks are kept
+    report: Report
     plot: Path | None = None
+
+    def text(self, width: int) -> str:
+        """Returns it for a terminal of this width."""
+        return f"{self.title}\n\n{self.report.text(width)}\n"
 
 
 def write_recipe(
@@ -56,6 +61,7 @@ def write_recipe(
     parts = [
         f"{experiment.name}: the result of a range test and short runs.",
         f"    jaxsched train {shlex.quote(path.name)}",
+        *([f"{reasons[-1].title}."] if reasons else []),
         fill(f"Made by `{command}`, {origin}.", _WIDTH),
         *(_reason(reason) for reason in reasons),
         _CHECKLIST,
@@ -77,7 +83,7 @@ def refuse_existing(path: Path) -> None:
 def _reason(reason: Reason) -> str:
     plot = "" if reason.plot is None else f"\n\n    {reason.plot}"
     # Each line is filled by itself: rows of a table fit and stay whole, long sentences wrap.
-    text = "\n".join(fill(line, _WIDTH - 4) for line in reason.text.splitlines())
+    text = "\n".join(fill(line, _WIDTH - 4) for line in reason.report.markdown.splitlines())
     return f"{reason.title}\n\n{indent(text, '    ')}{plot}"
 
 

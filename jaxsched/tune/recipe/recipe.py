@@ -5,19 +5,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxsched.experiment import Experiment, lr_name, source_of, with_value, without_stateful
+from jaxsched.experiment import (
+    Experiment,
+    held_out,
+    lr_name,
+    source_of,
+    with_value,
+    without_stateful,
+)
 from jaxsched.field_types import check_field_types
-from jaxsched.lr_finder.suggest import MAXIMUM_RULE, MINIMUM_SHARE, suggest
+from jaxsched.lr_finder.suggest import MAXIMUM_RULE, MINIMUM_SHARE
 from jaxsched.plan import Phase
 from jaxsched.schedules import OneCycle, Schedule
-from jaxsched.tracking import Progress, load
+from jaxsched.tracking import Progress, claim_runs, load, read_records
+from jaxsched.train import Member
 from jaxsched.train.population.strategy import StrategyChoice
+from jaxsched.tune.execution.runner import Runner
 from jaxsched.tune.grid.grid import Grid
 from jaxsched.tune.grid.ranking import Ranking, Result, rank_cells
 from jaxsched.tune.grid.report import write_grid_report
 from jaxsched.tune.grid.runs import GridRuns
 from jaxsched.tune.range_test.range_test import RangeTest, RangeTestRuns
-from jaxsched.tune.range_test.report import write_range_report
+from jaxsched.tune.range_test.report import judged, write_range_report
+from jaxsched.tune.recipe.comparison import compare
 from jaxsched.tune.recipe.config_writer import Reason
 from jaxsched.tune.recipe.overfitting import fit_diagnosis
 
@@ -35,6 +45,8 @@ class Recipe:
         2. short 1cycle runs at each weight decay, refined by bisecting the exponent
         3. short 1cycle runs at each highest momentum, which falls to 0.85 where the learning rate
            peaks
+        4. whole runs of the recipe and of the experiment as it was given, over the same seeds; the
+           better one is taken, see `compare`
 
     Attributes:
         experiment: the experiment, whose network, data, first batch size and epochs stay as they
@@ -44,6 +56,8 @@ class Recipe:
         momenta: the highest momenta to try, each at least 0.85; without any, it is 0.95.
         epochs: epochs of a short run; by default a fifth of the experiment's, and at least one.
         refine: how many times to add weight decays between the best one and its neighbours.
+        compare: whether to make the last step, which trains both in full with every seed; without
+            it nobody knows whether the recipe helps.
 
     Raises:
         ValueError: when the experiment cannot be written as a config, or a number is out of range.
@@ -59,6 +73,7 @@ class Recipe:
     momenta: tuple[float, ...] = (0.9, 0.95, 0.99)
     epochs: float | None = None
     refine: int = 1
+    compare: bool = True
 
     def __post_init__(self):
         check_field_types(self)
@@ -70,6 +85,8 @@ class Recipe:
         # These raise now rather than after the runs before them.
         cycle = self.one_cycle(1.0)
         source_of(cycle)
+        if self.compare:  # which of the two will be written is not known yet
+            _require_writable(self.experiment)
         for name, values in ("weight_decay", self.weight_decays), ("momentum", self.momenta):
             if values and name in cycle.optimizer.schedules():
                 self.grid(cycle, name, values)
@@ -119,7 +136,7 @@ class RecipeRuns:
         folder: the parent folder, with a folder for each step.
         source_text: the text of the config file.
         progress: shows the progress.
-        choice: how the runs share the devices, see `prepare`.
+        choice: how the short runs share the devices, see `prepare`.
         check: is called about once a second; an exception from it ends the runs.
 
     Attributes:
@@ -145,6 +162,8 @@ class RecipeRuns:
     def find(self) -> Experiment:
         """Makes the runs and returns the experiment with the numbers that they found.
 
+        Where the comparison shows that these are no better, it returns the given experiment.
+
         Raises:
             ValueError: when the range test suggests no learning rate, or every short run diverges.
         """
@@ -154,23 +173,43 @@ class RecipeRuns:
             experiment = self._with_best_weight_decay(experiment)
         if self.recipe.momenta and "momentum" in schedules:
             experiment = self._with_best_momentum(experiment)
-        return experiment
+        return self._better(experiment) if self.recipe.compare else experiment
+
+    def _better(self, recipe: Experiment) -> Experiment:
+        """Trains the recipe and the given experiment in full; returns the better one."""
+        given, seeds = self.recipe.experiment, self.recipe.test.seeds
+        folder = self._folder / "comparison"
+        runner = Runner(
+            folder, source_text=self._source_text, progress=self._progress, check=self._check
+        )
+        both = [
+            [Member(dataclasses.replace(held_out(e), weight_norms=False), seed) for seed in seeds]
+            for e in (given, recipe)
+        ]
+        with claim_runs(folder):
+            runner.run([member for members in both for member in members])
+        records = [read_records(map(runner.path, members))[0] for members in both]
+        comparison = compare(records[0], records[1], given.task.main_metric)
+        self.reasons.append(Reason(comparison.title, comparison.report))
+        return recipe if comparison.takes_recipe else given
 
     def _find_maximum(self) -> float:
-        given, test = self.recipe.experiment, self.recipe.test
-        runs = RangeTestRuns(
-            given, load(given.task.data), test, self._folder, source_text=self._source_text
-        )
+        test = self.recipe.test
+        given = test.tested(self.recipe.experiment)
+        data = load(given.task.data)
+        runs = RangeTestRuns(given, data, test, self._folder, source_text=self._source_text)
         runs.run(self._progress, choice=self._choice, check=self._check)
         curves = [runs.curves[seed] for seed in test.seeds]
-        text = write_range_report(given.name, test, curves, runs.folder)
-        suggestions = suggest(curves)
+        report = write_range_report(
+            given.name, test, curves, runs.folder, evaluated_on=data.evaluated_on
+        )
+        suggestions = judged(test, curves)
         if suggestions.maximum is None:
             raise ValueError(f"{given.name}: {' '.join(suggestions.statements)}")
         # Two digits: seeds and rules differ by more.
         maximum = float(f"{suggestions.maximum:.2g}")
         title = f"Learning rate: up to {maximum:g}, by the rule `{MAXIMUM_RULE}`"
-        self.reasons.append(Reason(title, text, runs.folder / "range_test.png"))
+        self.reasons.append(Reason(title, report, runs.folder / "range_test.png"))
         return maximum
 
     def _with_best_weight_decay(self, experiment: Experiment) -> Experiment:
@@ -202,8 +241,19 @@ class RecipeRuns:
         """Adds a step's reason: its table, and whether the chosen run over- or underfits."""
         report = write_grid_report(runs)
         records = next(r.records for r in runs.runs() if r.cell.values == chosen.values)
-        text = f"{report.markdown}- {fit_diagnosis(records[0].evaluations)}"
-        self.reasons.append(Reason(title, text, runs.folder / "grid.png"))
+        statements = (*report.statements, fit_diagnosis(records[0].evaluations))
+        report = report._replace(statements=statements)
+        self.reasons.append(Reason(title, report, runs.folder / "grid.png"))
+
+
+def _require_writable(experiment: Experiment) -> None:
+    try:
+        source_of(experiment)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} The experiment as it was given would be written if the recipe did no better; "
+            "compare=False (--no-compare) leaves the comparison out."
+        ) from error
 
 
 def _require_finite(result: Result | None) -> Result:

@@ -15,6 +15,11 @@ NormTrend: TypeAlias = Literal["bounces", "falls", "rises", "flat"]
 # that the norm is near its equilibrium.
 THRESHOLD = 0.01
 
+WHAT_A_BOUNCE_IS = (
+    f"A bounce: at a constant learning rate |w|² falls by at least {THRESHOLD:.0%} from its "
+    f"highest value, and then rises by at least {THRESHOLD:.0%} over its minimum."
+)
+
 # Twice the threshold, and two evaluations: a rise that goes on, not one that just met the mark.
 _CONFIRMED_RISE = 0.02
 _CONFIRMING_ROWS = 2

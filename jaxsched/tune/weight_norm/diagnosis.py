@@ -1,6 +1,7 @@
 """A run at the experiment's highest learning rate that shows whether the weight norm bounces."""
 
 import dataclasses
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,13 @@ from jaxsched.tracking.recorder import initial_layers, load, plan_for, record_pa
 from jaxsched.tracking.records import Record, is_complete, read_record
 from jaxsched.train import Evaluation, Program
 from jaxsched.train.same_data import require_same_data
-from jaxsched.tune.weight_norm.bounce import Bounce, advice, find_bounce, is_decided
+from jaxsched.tune.weight_norm.bounce import (
+    WHAT_A_BOUNCE_IS,
+    Bounce,
+    advice,
+    find_bounce,
+    is_decided,
+)
 from jaxsched.tune.weight_norm.plots import draw_norms, text_norms
 
 
@@ -62,9 +69,15 @@ def diagnose(
         )
     epochs, norms = _curve(record.header["initial_layers"], record.evaluations)
     bounce, plot = find_bounce(epochs, norms), path.with_suffix(".png")
-    draw_norms(record.evaluations, record.header["initial_layers"], bounce, plot)
-    curve = text_norms(record.evaluations, record.header["initial_layers"])
-    return Diagnosis(bounce, f"{curve}\n{_advice(experiment, record, bounce)}", plot, path)
+    layers, said = record.header["initial_layers"], _advice(experiment, record, bounce)
+    draw_norms(record.evaluations, layers, bounce, plot, advice=said)
+    curve = text_norms(record.evaluations, layers, width=progress.width)
+    words = [_fold(text, progress.width) for text in (WHAT_A_BOUNCE_IS, said)]
+    return Diagnosis(bounce, "\n".join([curve, *words]), plot, path)
+
+
+def _fold(text: str, width: int) -> str:
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _run(experiment: Experiment, path: Path, source_text: str, progress: Progress) -> None:

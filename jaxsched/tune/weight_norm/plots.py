@@ -1,5 +1,6 @@
 """Plots of the weight norm: whether it bounces, in which layers, and why."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,19 +23,39 @@ _HEAVIEST = 10
 _COLOURS = COLOURS[:5]
 _REST = "0.85"
 _TERMS = {"gradient": _COLOURS[1], "decay": _COLOURS[0], "alignment": _COLOURS[2]}
+_FORMULAS = {
+    "gradient": "+η²|g|²",
+    "decay": "\N{MINUS SIGN}2ηλ|w|²",
+    "alignment": "\N{MINUS SIGN}2η g·w",
+}
 _SUM = _COLOURS[3]
+_FALL, _RISE = _COLOURS[0], _COLOURS[1]
+_CAPTION_WIDTH = 158  # characters of the caption in a line
+_MEANING = (
+    "|w|² falls while weight decay takes more than the gradients add, and bounces when that turns. "
+    "The causes are those of plain SGD: measured dots leave their sum where momentum carries a "
+    "gradient on for longer than gradients stay alike."
+)
 
 
 def draw_norms(
-    rows: NormRows, initial_layers: Mapping[str, float], bounce: Bounce, path: Path
+    rows: NormRows,
+    initial_layers: Mapping[str, float],
+    bounce: Bounce,
+    path: Path,
+    *,
+    advice: str,
 ) -> None:
     """Plots four panels: |w|², its causes, the growth of the heaviest layers, and their shares.
+
+    The caption says what the marks mean, and what to do.
 
     Args:
         rows: the evaluations of a run with `weight_norms`, as records hold them.
         initial_layers: |w|² of each layer before the first update.
         bounce: the trend of the run, see `find_bounce`.
         path: the PNG file to write.
+        advice: what the trend means for the choice of a schedule, see `advice`.
 
     Raises:
         ValueError: when there is no row, or the rows hold no norms by layer.
@@ -48,14 +69,18 @@ def draw_norms(
         >>> from jaxsched.tune.weight_norm.plots import draw_norms
         >>> rows = [{"epoch": 1.0, "layers": {"stem": 3.0, "head": 1.0}, "norm_change": None}]
         >>> path = Path(tempfile.mkdtemp()) / "norms.png"
-        >>> draw_norms(rows, {"stem": 4.0, "head": 1.0}, find_bounce([0, 1], [5.0, 4.0]), path)
+        >>> bounce = find_bounce([0, 1], [5.0, 4.0])
+        >>> draw_norms(rows, {"stem": 4.0, "head": 1.0}, bounce, path, advice="Look longer.")
         >>> path.exists()
         True
     """
     epochs, layers = _by_layer(rows, initial_layers)
     whole, heaviest = _total(layers), _heaviest(layers)
-    figure = Figure(figsize=(12, 8.5), layout="constrained")
-    (total, terms), (growth, shares) = figure.subplots(2, 2)
+    caption = textwrap.fill(f"{_MEANING} {advice}", _CAPTION_WIDTH)
+    heights = [8.8, 0.3 + 0.17 * len(caption.splitlines())]
+    figure = Figure(figsize=(12, sum(heights)), layout="constrained")
+    (panels,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)
+    (total, terms), (growth, shares) = panels.subplots(2, 2)
     _draw_total(total, epochs, whole, bounce)
     _draw_terms(terms, rows, epochs, whole)
     _draw_growth(growth, epochs, {name: layers[name] for name in heaviest})
@@ -66,16 +91,18 @@ def draw_norms(
     bands = shares.collections[: len(heaviest)]
     # About 140 characters fit in a line of the legend; an entry takes 8 more than its name.
     ncols = max(1, min(5, 140 // (max(map(len, heaviest)) + 8)))
-    figure.legend(bands, heaviest, loc="outside lower center", ncols=ncols, frameon=False)
+    panels.legend(bands, heaviest, loc="outside lower center", ncols=ncols, frameon=False)
+    below.text(0.01, 0.95, caption, fontsize=9.5, va="top")
     save_figure(figure, path)
 
 
-def text_norms(rows: NormRows, initial_layers: Mapping[str, float]) -> str:
+def text_norms(rows: NormRows, initial_layers: Mapping[str, float], *, width: int = 80) -> str:
     """Plots |w|², relative to the initial one, against epochs as text for a terminal.
 
     Args:
         rows: the evaluations, as for `draw_norms`.
         initial_layers: |w|² of each layer before the first update.
+        width: the length of the longest line, in characters.
 
     Raises:
         ValueError: when there is no row, or the rows hold no norms by layer.
@@ -95,7 +122,8 @@ def text_norms(rows: NormRows, initial_layers: Mapping[str, float]) -> str:
         title="|w|², % of the initial",
         x_unit=" ep",
         y_unit="%",
-        width=68,
+        width=width,
+        line_length_hard_cap=width,
         height=8,
         lines=True,
         color=False,
@@ -133,11 +161,21 @@ def _heaviest(layers: Mapping[str, np.ndarray]) -> list[str]:
 def _draw_total(axis: Axes, epochs: np.ndarray, total: np.ndarray, bounce: Bounce) -> None:
     relative = total / total[0]
     axis.plot(epochs, relative, color="black", marker=".", clip_on=False)
-    lowest = np.interp(bounce.minimum_epoch, epochs, relative)
+    at = int(np.abs(epochs - bounce.minimum_epoch).argmin())
+    highest, risen = int(relative[: at + 1].argmax()), at + int(relative[at:].argmax())
+    if bounce.trend in ("bounces", "falls"):
+        label = f"fall by {bounce.fall:.1%}"
+        axis.axvspan(epochs[highest], epochs[at], color=_FALL, alpha=0.12, lw=0, label=label)
+    if bounce.trend in ("bounces", "rises"):
+        label = f"rise by {bounce.rise:.1%}"
+        axis.axvspan(epochs[at], epochs[risen], color=_RISE, alpha=0.15, lw=0, label=label)
+    label = f"minimum, at epoch {epochs[at]:.3g}"
     axis.plot(
-        bounce.minimum_epoch, lowest, "o",
-        color=_COLOURS[1], markersize=9, zorder=3, clip_on=False,
+        epochs[at], relative[at], "o",
+        color=_RISE, markersize=9, zorder=3, clip_on=False, linestyle="", label=label,
     )  # fmt: skip
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 3}
+    axis.legend(**below, frameon=False)
     axis.set(ylabel="|w|² / initial |w|²", title=f"the weight norm: {_summary(bounce)}")
 
 
@@ -166,11 +204,13 @@ def _draw_terms(axis: Axes, rows: NormRows, epochs: np.ndarray, total: np.ndarra
             for term in _TERMS
         }
         for term, values in terms.items():
-            axis.plot(middles, values, color=_TERMS[term], marker=".", label=term)
+            axis.plot(
+                middles, values, color=_TERMS[term], marker=".", label=f"{term} {_FORMULAS[term]}"
+            )
         # Above the dots, which would hide it in a run of many evaluations.
         axis.plot(middles, sum(terms.values()), color=_SUM, zorder=3, label="their sum")
     axis.plot(middles, per_epoch * np.diff(total), "o", color="black", ms=4, label="measured")
-    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 5}
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 3}
     axis.legend(**below, frameon=False, handlelength=1.5, columnspacing=1.2)
 
 

@@ -57,6 +57,17 @@ def test_labels_by_class_and_examples_by_name(folder):
     assert errors[2] <= 1 < min(errors[:2])
 
 
+def test_an_incomplete_copy_is_refused(folder):
+    source = ImageFolder(str(folder), num_train=6)
+    assert source.known_num_train == 6 == len(source.load().train)
+    assert ImageFolder(str(folder)).known_num_train is None
+    assert "num_train" not in describe(ImageFolder(str(folder)))
+    with pytest.raises(
+        ValueError, match=r"needs 1,281,167 images in .*train, .* found 6; complete"
+    ):
+        ImageFolder(str(folder), num_train=1_281_167).load()
+
+
 def test_training_sees_random_parts_and_evaluation_the_centre(folder):
     images = ImageFolder(str(folder), image_size=24).load().train
     seen = [images.read(2, np.random.default_rng(seed))[0] for seed in (0, 0, 1)]

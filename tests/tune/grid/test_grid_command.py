@@ -102,7 +102,7 @@ def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_pa
             if status is not None:
                 writer.end(status=status, reason="")
     report = write_grid_report(runs)
-    assert report.table.row_count == 2
+    assert len(report.rows) == 3
     assert report.statements[0] == "Best: momentum 0, with loss 0.5 (n=1)."
     assert report.statements[-1].startswith("Ranked by test images")
     markdown = (runs.folder / "grid.md").read_text()

@@ -44,7 +44,7 @@ def test_a_clear_best_is_said_to_be_clear():
     assert first == "Best: momentum 0.9, with loss 0.4033 ± 0.1 (n=3)."
     # The spread within a cell is ten times that of the differences, which decides.
     assert second == (
-        "momentum 0.8 is next, 0.197 ± 0.0058 behind over the same seeds: the best is clear."
+        "Next is momentum 0.8, 0.197 ± 0.0058 behind over the same seeds: the best is clear."
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import jaxsched as js
-from jaxsched.data import Synthetic
+from jaxsched.data import Digits, Synthetic
 from jaxsched.tracking import Progress, claim_runs
 from jaxsched.train import Program, train
 from jaxsched.tune import MOMENTUM_RANGE, RangeTest, RangeTestRuns, write_range_report
@@ -72,6 +72,42 @@ def test_its_losses_are_those_of_the_same_run_trained(done, dataset):
     np.testing.assert_allclose(curve.values, done.test.values())
 
 
+@pytest.mark.slow
+def test_its_validation_losses_are_those_that_the_trainer_finds(
+    dataset, experiment, tmp_path, progress
+):
+    """The trainer evaluates after six updates, which is before the seventh."""
+    test = dataclasses.replace(TEST, validate_every=6, seeds=(1,))
+    runs = runs_of(test.tested(experiment), dataset, tmp_path, test)
+    runs.run(progress, choice="in_turn")
+    curve, rows = runs.curves[1].validation, []
+    often = dataclasses.replace(runs.experiment, evaluate_every=6 * 16 / len(dataset.train))
+    train(Program(often, dataset), 1, on_evaluation=rows.append)
+    assert [row.step for row in rows[:3]] == [6, 12, 18]
+    found = [(row.metrics["test_loss"], row.metrics["test_accuracy"]) for row in rows[:9]]
+    np.testing.assert_allclose(curve.losses[1:], [loss for loss, _ in found], rtol=1e-6)
+    np.testing.assert_allclose(curve.accuracies[1:], [share for _, share in found], rtol=1e-6)
+    np.testing.assert_allclose(curve.values, test.values()[::6])
+    saved = read_curve(runs.folder / "seed1.json")
+    np.testing.assert_array_equal(saved.validation.losses, curve.losses)
+    at_once = runs_of(experiment, dataset, tmp_path / "at_once", test)
+    at_once.run(progress, choice="vmap")
+    np.testing.assert_allclose(at_once.curves[1].validation.losses[:3], curve.losses[:3], rtol=1e-3)
+    written = write_range_report(
+        "small", test, list(runs.curves.values()), tmp_path, evaluated_on=dataset.evaluated_on
+    )
+    assert "The validation losses are those of test examples" in written.markdown
+    content = json.loads((tmp_path / "range_test.json").read_text())
+    assert set(content["by_loss"]) == {"training", "validation"}
+
+
+def test_it_holds_out_what_it_validates(experiment):
+    test = dataclasses.replace(TEST, validate_every=5)
+    digits = experiment.with_task(data=Digits())
+    assert test.tested(digits).task.data == Digits(validation=0.1)
+    assert TEST.tested(digits) is digits
+
+
 @pytest.mark.parametrize("choice", ["vmap", "devices"])
 @pytest.mark.slow
 def test_seeds_at_once_give_the_curves_of_each_alone(
@@ -125,11 +161,12 @@ def test_it_ends_where_the_loss_diverges(experiment, dataset, tmp_path, progress
 
 def test_the_report_says_what_the_curves_suggest(done, tmp_path):
     curves = list(done.curves.values())
-    text = write_range_report("small", TEST, curves, tmp_path)
+    report = write_range_report("small", TEST, curves, tmp_path)
     content = json.loads((tmp_path / "range_test.json").read_text())
     assert content["maximum"] == js.suggest(curves).maximum
     assert content["seeds"] == [0, 1]
-    assert str(js.suggest(curves)) == text
+    assert report.rows == js.suggest(curves).rows()
+    assert report.statements[0] == js.suggest(curves).reason
     markdown = (tmp_path / "range_test.md").read_text()
     assert "| steepest |" in markdown and "0.001 to 1" in markdown
     image = (tmp_path / "range_test.png").read_bytes()
@@ -137,8 +174,8 @@ def test_the_report_says_what_the_curves_suggest(done, tmp_path):
 
 
 def test_of_a_momentum_the_report_recommends_none(done, tmp_path):
-    text = write_range_report("small", MOMENTUM_RANGE, list(done.curves.values()), tmp_path)
-    assert "Do not read a momentum off this curve" in text
+    report = write_range_report("small", MOMENTUM_RANGE, list(done.curves.values()), tmp_path)
+    assert "Do not read a momentum off this curve" in report.statements[0]
     assert "maximum" not in json.loads((tmp_path / "range_test.json").read_text())
 
 
@@ -149,6 +186,8 @@ def test_of_a_momentum_the_report_recommends_none(done, tmp_path):
         ({"low": 2.0}, "got low=2.0, high=1.0"),
         ({"of": "momentum", "high": 2.0}, r"within \(0, 1\] for momentum"),
         ({"num_updates": 19}, "at least 20 updates, because fewer are noise, got num_updates=19"),
+        ({"judged_by": "validation"}, "needs validate_every to be judged by the validation loss"),
+        ({"validate_every": 7}, "validate_every within 1 … 6, so that there are at least 10"),
         ({"seeds": (1, 1)}, r"different seeds, at least one, .* got \(1, 1\)"),
         ({"seeds": ()}, r"different seeds, at least one, .* got \(\)"),
     ],

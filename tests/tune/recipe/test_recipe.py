@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 import jaxsched as js
 from jaxsched.experiment import Experiment
 from jaxsched.experiment.files import load_value
 from jaxsched.models import Network
+from jaxsched.tracking import read_records
 from jaxsched.tune import RangeTest, Recipe, RecipeRuns, write_recipe
 
 TEST = RangeTest(low=1e-3, high=100.0, num_updates=100, seeds=(0,))
@@ -15,7 +17,7 @@ TEST = RangeTest(low=1e-3, high=100.0, num_updates=100, seeds=(0,))
 
 def recipe_of(experiment, **changes):
     given = {"test": TEST, "weight_decays": (1e-3, 0.0), "momenta": (0.9, 0.95), "epochs": 1.0}
-    return Recipe(**{"experiment": experiment, "refine": 0, **given, **changes})
+    return Recipe(**{"experiment": experiment, "refine": 0, "compare": False, **given, **changes})
 
 
 def runs_of(recipe, folder, progress, check=lambda: None):
@@ -52,7 +54,7 @@ def test_what_it_finds_is_what_its_runs_say_and_trains(experiment, tmp_path, pro
     found = runs.find()
     rate, decay, momentum = runs.reasons
     assert rate.title == f"Learning rate: up to {found.optimizer.lr.peak:g}, by the rule `bottom`"
-    assert f"{found.optimizer.lr.peak:.1g}"[0] in rate.text
+    assert f"{found.optimizer.lr.peak:.1g}"[0] in rate.text(80)
     assert found.optimizer.weight_decay in (js.Constant(1e-3), js.Constant(0.0))
     assert decay.title == f"Weight decay: {found.optimizer.weight_decay.value:g}"
     assert found.optimizer.momentum.high in (0.9, 0.95) and found.optimizer.momentum.low == 0.85
@@ -70,6 +72,41 @@ def test_what_it_finds_is_what_its_runs_say_and_trains(experiment, tmp_path, pro
     write_recipe(found, runs.reasons, "a test", path)
     assert load_value(path, "experiment", Experiment) == found
     assert rate.title in path.read_text() and "| weight decay |" in path.read_text()
+
+
+@pytest.mark.slow
+def test_the_better_of_recipe_and_given_config_is_returned(experiment, tmp_path, progress):
+    """Read off the records by hand: the last accuracies of whole runs, on the same examples."""
+    given = dataclasses.replace(experiment, optimizer=js.SGD(1e-6, momentum=0.9), name="slow")
+    test = dataclasses.replace(TEST, seeds=(0, 1))
+    recipe = recipe_of(given, test=test, weight_decays=(), momenta=(), compare=True)
+    runs = runs_of(recipe, tmp_path, progress)
+    found = runs.find()
+    records, unreadable = read_records(sorted((tmp_path / "comparison").glob("*.jsonl")))
+    assert len(records) == 4 and not unreadable
+    means = {
+        name: np.mean([r.evaluations[-1]["test_accuracy"] for r in records if r.name == name])
+        for name in ("slow", "slow_one_cycle")
+    }
+    assert found.name == max(means, key=means.get)
+    assert found == (given if found.name == "slow" else recipe.one_cycle(found.optimizer.lr.peak))
+    title, report, _ = runs.reasons[-1]
+    assert title.startswith(f"Taken: {found.name}")
+    assert [row[1] for row in report.rows[1:]] == [
+        f"{100 * m:.2f} ± {s:.2f}"
+        for m, s in (
+            (
+                m,
+                100
+                * np.std(
+                    [r.evaluations[-1]["test_accuracy"] for r in records if r.name == n], ddof=1
+                ),
+            )
+            for n, m in means.items()
+        )
+    ]
+    write_recipe(found, runs.reasons, "a test", tmp_path / "one.py")
+    assert f"{title}." in (tmp_path / "one.py").read_text()
 
 
 def test_without_values_the_experiments_own_are_kept(experiment, tmp_path, progress):
@@ -93,6 +130,10 @@ def test_it_is_refused_before_anything_runs(experiment):
 
     with pytest.raises(ValueError, match="Mine cannot be imported by a config file"):
         recipe_of(experiment.with_task(model=Mine()))
+    mine = dataclasses.replace(experiment, optimizer=js.SGD(lambda epoch: 0.1))
+    with pytest.raises(ValueError, match=r"as it was given would be written .* \(--no-compare\)"):
+        recipe_of(mine, compare=True)
+    recipe_of(mine)
     with pytest.raises(ValueError, match=r"momenta within \[0.85, 1\), .* got \(0.5,\)"):
         recipe_of(experiment, momenta=(0.5,))
     lion = js.FromOptax(lambda: None, {})

@@ -256,16 +256,32 @@ def bounce_in(rows, initial):
 )
 def test_the_image_is_drawn(tmp_path, num_layers, num_rows, terms):
     rows, initial = rows_of(num_layers, num_rows, terms=terms)
-    draw_norms(rows, initial, bounce_in(rows, initial), tmp_path / "norms.png")
+    draw_norms(rows, initial, bounce_in(rows, initial), tmp_path / "norms.png", advice="")
     image = imread(tmp_path / "norms.png")
-    assert image.shape[:2] == (1275, 1800)
+    assert image.shape[1] == 1800
     assert 0 < image[..., :3].mean() < 0.99
+
+
+def test_the_image_says_what_its_marks_mean(tmp_path, words_of):
+    rows, initial = rows_of(3, 8)
+    bounce = bounce_in(rows, initial)
+    draw_norms(rows, initial, bounce, tmp_path / "norms.svg", advice="Worth a run: js.Abel().")
+    words = words_of(tmp_path / "norms.svg")
+    assert bounce.trend == "bounces"
+    for text in (
+        f"fall by {bounce.fall:.1%}",
+        f"rise by {bounce.rise:.1%}",
+        f"minimum, at epoch {bounce.minimum_epoch:g}",
+        "weight decay takes more than the gradients add",
+        "Worth a run: js.Abel().",
+    ):
+        assert text in words
 
 
 def test_a_layer_that_starts_at_zero_is_drawn_where_it_can_be(tmp_path):
     rows, initial = rows_of(3, 4)
     initial[next(iter(initial))] = 0.0
-    draw_norms(rows, initial, bounce_in(rows, initial), tmp_path / "norms.png")
+    draw_norms(rows, initial, bounce_in(rows, initial), tmp_path / "norms.png", advice="")
 
 
 def test_the_text_plot_shows_the_fall_in_per_cent():
@@ -281,4 +297,4 @@ def test_plots_need_norms_by_layer(tmp_path):
         with pytest.raises(ValueError, match="weight_norms=True"):
             text_norms(wrong, initial)
         with pytest.raises(ValueError, match="weight_norms=True"):
-            draw_norms(wrong, initial, bounce_in(rows, initial), tmp_path / "norms.png")
+            draw_norms(wrong, initial, bounce_in(rows, initial), tmp_path / "norms.png", advice="")
