@@ -169,8 +169,8 @@ def _read(averages: Sequence[_Average], params: optax.Params, name: str) -> opta
         if len(held) > 1:
             raise ValueError(
                 f"{name} needs one average of each parameter, got {len(held)}; give it the part of "
-                'the state that you mean, such as opt_state["slow"] of an optax.named_chain. Behind '
-                "a schedule-free optimizer, which keeps an average itself, leave averaging out."
+                'the state that you mean, as opt_state["slow"] of an optax.named_chain. Behind a '
+                "schedule-free optimizer, which keeps an average itself, leave averaging out."
             )
         if held and is_inexact(current):
             ((part, average),) = held
