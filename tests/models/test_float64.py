@@ -143,6 +143,7 @@ def test_resnet_logits(computed):
     np.testing.assert_allclose(ours, logits(params, np.float64(IMAGES)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_wide_logits(draw_variables):
     """Stage 1 of widen=1 has the identity as its shortcut, the others a convolution."""
     model = WideResNet(depth=10, widen=1).build(num_classes=3)

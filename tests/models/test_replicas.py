@@ -93,6 +93,7 @@ def test_four_devices_do_what_one_does(draw_variables, network):
         jax.tree.map(compare, other, alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
     [

@@ -13,6 +13,7 @@ RECORDS = json.loads(pathlib.Path(__file__).with_name("torchvision.json").read_t
 IMAGES = np.random.default_rng(1).normal(size=(4, 32, 32, 3)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recorded", "network"),
     [("R9", R9), ("BottleneckResNet", BottleneckResNet(stages=(1, 1, 1, 1)))],

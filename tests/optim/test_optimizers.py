@@ -156,6 +156,7 @@ BUSY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUSY)
 def test_updates_and_state_keep_their_dtypes(name):
     """`lax.scan` refuses a state whose dtypes change, and the strict rules any mixture."""

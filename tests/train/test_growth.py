@@ -125,6 +125,7 @@ def test_a_longer_run_resumes_from_the_phases_of_a_shorter_one(growing):
     assert plan_so_far(fixed, fixed.plan(NUM_EXAMPLES), {}) == fixed.plan(NUM_EXAMPLES)
 
 
+@pytest.mark.slow
 def test_abel_grows_the_batch_instead_of_decaying(growing):
     """A large learning rate and weight decay make the norm bounce; the batch then doubles."""
     optimizer = js.SGD(0.3, momentum=0.9, weight_decay=0.02, abel=js.Abel(0.5, last_decay="50%"))

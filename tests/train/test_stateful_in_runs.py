@@ -206,6 +206,7 @@ def test_a_run_stops_when_a_decay_gained_too_little(rows, stops):
     assert not abel_stop_reason(rows, None, ACCURACY)
 
 
+@pytest.mark.slow
 def test_abel_stops_a_real_run(experiment):
     """No decay gains 100 % accuracy, so the run stops one epoch after its first decay."""
     abel = js.Abel(0.5, last_decay=2, stop_below=1.0, stop_after=1)

@@ -107,6 +107,7 @@ def test_jitter_decays_three_times_and_the_dead_band_stops_it():
     assert int(calm.num_decays[-1]) == 1
 
 
+@pytest.mark.slow
 def test_guard_rising_decays_at_maxima_alone():
     """Expected: a fall after a rise, if a rise followed a fall since the last decay."""
     norms = draw_norms((1000, 40), seed=3)

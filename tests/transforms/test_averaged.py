@@ -140,6 +140,7 @@ def test_freezing_all_leaves_nothing_to_average():
     )
 
 
+@pytest.mark.slow
 def test_groups_of_swag_are_drawn_independently_with_their_own_spread():
     groups = {name: optax.chain(optax.sgd(0.1), js.swag(ALWAYS, rank=3)) for name in "ab"}
     w = {"a": jnp.float32(1.0), "b": jnp.float32(-2.0)}
@@ -314,6 +315,7 @@ def test_boxes_are_told_of_the_axis_of_the_deviations():
     assert_close(meta.unbox(draw), jax.tree.map(lambda x: 0.9 * x, meta.unbox(w)))
 
 
+@pytest.mark.slow
 def test_nnx_variables_are_told_of_the_axis_of_the_deviations():
     """An optimizer under a mesh lays its variables out by their names as it is made."""
     mesh = jax.make_mesh((4,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))

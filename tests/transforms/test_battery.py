@@ -390,6 +390,7 @@ def test_64_bits_and_complex_numbers_have_stable_states_under_strict_promotion()
         assert [x.dtype for x in jax.tree.leaves(wide.deviations)] == [jnp.float32, jnp.float64]
 
 
+@pytest.mark.slow
 def test_explicit_mesh_shards_the_state_like_the_parameters():
     """Types with shardings, which JAX checks, stay as `init` made them."""
     mesh = jax.make_mesh((4,), ("rows",), axis_types=(AxisType.Explicit,))

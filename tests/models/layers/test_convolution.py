@@ -81,6 +81,7 @@ def test_values_and_gradients_are_exact_on_whole_numbers(geometry):
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_wide_forward_pass_is_the_stock_one_bit_for_bit():
     images = jax.random.normal(jax.random.key(0), (2, 9, 8, 3))
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 24))

@@ -97,6 +97,7 @@ def plain(experiment):
     return streamed(experiment, phases=phases, optimizer=js.SGD(lr=0.05))
 
 
+@pytest.mark.slow
 def test_two_runs_that_alternate_do_not_mix_their_streams(plain):
     program = Program(plain, plain.task.data.load())
     states = {seed: (program.init(seed), program.zero_sums()) for seed in (0, 1)}
@@ -116,6 +117,7 @@ def test_a_streamed_run_ends_at_the_update_that_diverges(plain):
     assert outcome.reason.startswith("diverged at update 1:")
 
 
+@pytest.mark.slow
 def test_reading_ends_with_the_program(plain):
     gc.collect()
     before = threading.active_count()

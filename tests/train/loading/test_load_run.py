@@ -167,6 +167,7 @@ print(run.predict(images, averaged=True).argmax(-1).tolist())
 """
 
 
+@pytest.mark.slow
 def test_another_process_with_one_device_and_no_data_predicts_the_same(record, test_set, tmp_path):
     np.save(tmp_path / "images.npy", test_set.images[:50])
     command = [sys.executable, "-c", ELSEWHERE, str(record), str(tmp_path / "images.npy")]

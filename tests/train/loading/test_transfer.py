@@ -103,6 +103,7 @@ def test_what_does_not_fit_is_named_before_anything_compiles(source, other, monk
     )
 
 
+@pytest.mark.slow
 def test_the_average_is_taken_with_its_own_statistics(experiment, tmp_path):
     optimizer = js.SGD(0.1, averaging=js.Averaging(start=1, every="2 updates"))
     averaged = dataclasses.replace(experiment, optimizer=optimizer)
@@ -127,6 +128,7 @@ def test_it_is_part_of_the_experiment_and_of_nothing_older(experiment, other):
         Pretrained("run", ())
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_need_the_other_run(source, tmp_path):
     shutil.copytree(source, tmp_path / "source")
     (tmp_path / "other.py").write_text(f"""

@@ -109,6 +109,7 @@ def test_adam_has_layers_but_no_terms_and_others_have_neither(experiment):
     assert found[0].squared_norm == pytest.approx(sum(found[0].layers.values()), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("driver", ["jit", "pmap"])
 def test_factors_of_the_learning_rate_are_in_the_terms_and_in_the_run(experiment, driver):
     """The terms add up in slower layers too, and nothing of a frozen layer changes."""

@@ -65,7 +65,12 @@ def alone(members):
 
 
 @pytest.mark.parametrize(
-    "choice", ["in_turn", "devices", pytest.param("vmap", marks=pytest.mark.slow)]
+    "choice",
+    [
+        "in_turn",
+        pytest.param("devices", marks=pytest.mark.slow),
+        pytest.param("vmap", marks=pytest.mark.slow),
+    ],
 )
 def test_the_records_are_those_of_runs_alone(members, alone, choice, tmp_path, progress):
     records = run(members, tmp_path, progress, choice)

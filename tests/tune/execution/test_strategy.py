@@ -17,6 +17,7 @@ def members(experiment):
     return [Member(experiment, seed) for seed in (0, 1, 2)]
 
 
+@pytest.mark.slow
 def test_a_short_job_is_run_in_turn_without_trying(members, dataset):
     found = prepare(members, dataset)
     assert (found.strategy, found.size, list(found.seconds)) == ("in_turn", 1, ["in_turn"])
@@ -54,6 +55,7 @@ def test_more_devices_than_there_are_are_refused(members, dataset):
         prepare(members, dataset, 5)
 
 
+@pytest.mark.slow
 def test_what_has_to_run_alone_is_run_in_turn_unless_told_otherwise(experiment, dataset):
     optimizer = dataclasses.replace(experiment.optimizer, plateau=js.Plateau())
     alone = dataclasses.replace(experiment, optimizer=optimizer)

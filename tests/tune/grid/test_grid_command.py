@@ -111,6 +111,7 @@ def test_a_partial_grid_is_reported_and_test_images_are_named(experiment, tmp_pa
     assert np.ptp(imread(runs.folder / "grid.png")) > 0.9
 
 
+@pytest.mark.slow
 def test_a_second_grid_in_one_folder_is_refused_and_nothing_is_lost(experiment, tmp_path, progress):
     grid = Grid(experiment=experiment, axes={"momentum": (0.5,)}, epochs=0.5)
     runs, refused = GridRuns(grid, tmp_path, source_text=""), []
