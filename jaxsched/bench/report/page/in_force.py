@@ -78,7 +78,9 @@ def in_force(run: Record) -> InForce | None:
     values = {
         column: of for column, of in known.items() if of is not None and _agrees(of, rows, column)
     }
-    return InForce(plan.num_examples, isinstance(optimizer, SGD), values, _times(rows, plan, examples))
+    return InForce(
+        plan.num_examples, isinstance(optimizer, SGD), values, _times(rows, plan, examples)
+    )
 
 
 def _plan(run: Record) -> Plan:
@@ -152,9 +154,7 @@ def _decays(
     return decays
 
 
-def _abel_decays(
-    abel: Abel | None, plan: Plan, stretch: range, factor: float
-) -> dict[int, float]:
+def _abel_decays(abel: Abel | None, plan: Plan, stretch: range, factor: float) -> dict[int, float]:
     """The decays of ABEL between two evaluations, by their updates.
 
     It measures at the first update of an epoch, and decays at a time that was given, too. A decay

@@ -1,5 +1,6 @@
 """The points, ticks and labels of charts: properties, and cases by hand."""
 
+import itertools
 import math
 
 import numpy as np
@@ -29,14 +30,14 @@ def test_an_axis_has_three_to_six_ticks_at_equal_distances_and_holds_all_values(
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5))
 def test_an_axis_of_shares_ends_within_0_and_1(values):
     ticks = linear_ticks(values, is_share=True)
-    assert 0 <= ticks.low and all(0 <= tick <= 1 for tick in ticks.values)
+    assert ticks.low >= 0 and all(0 <= tick <= 1 for tick in ticks.values)
     assert len(ticks.values) >= 3
 
 
 @given(st.lists(st.floats(1e-90, 1e90), min_size=1, max_size=4))
 def test_a_logarithmic_axis_ends_above_the_greatest_value(values):
     ticks = log_ticks(values)
-    assert 3 <= len(ticks.values) <= 6 and 0 < ticks.low
+    assert 3 <= len(ticks.values) <= 6 and ticks.low > 0
     assert max(values) <= ticks.high * (1 + 1e-9)
     assert ticks.high / ticks.low <= 1.2e4
     assert ticks.value(ticks.place(max(values))) == pytest.approx(max(max(values), ticks.low))
@@ -49,7 +50,7 @@ def test_labels_never_overlap_and_keep_the_order_of_their_curves(values, height)
     rows = labels(ends, ticks, height)
     places = [height * (1 - ticks.place(row["at"])) for row in rows]
     assert len(rows) == len(values) and all(-1e-6 <= p <= height + 1e-6 for p in places)
-    assert all(below - above > 14.9 for above, below in zip(places, places[1:], strict=False))
+    assert all(below - above > 14.9 for above, below in itertools.pairwise(places))
     assert np.allclose([row["end"] for row in rows], sorted(values, reverse=True))
 
 

@@ -44,7 +44,9 @@ def run_of(optimizer, plan, marks, norms, losses):
     """
     examples = [plan.examples_at(step) for step in marks]
     tx = optimizer.transformation(plan, examples)
-    update = jax.jit(lambda state, weight, value: tx.update(jnp.ones(()), state, weight, value=value)[1])
+    update = jax.jit(
+        lambda state, weight, value: tx.update(jnp.ones(()), state, weight, value=value)[1]
+    )
     state, rates, rows, loss = tx.init(jnp.ones(())), [], [], jnp.inf
     for step in range(plan.total_steps):
         state = update(state, jnp.float32(norms[step]), jnp.float32(loss))
