@@ -44,7 +44,9 @@ def x_of_time() -> alt.X:
 def y_of(field: str, ticks: Ticks) -> alt.Y:
     """Makes the vertical axis with these ticks; the figure's heading labels it."""
     ends = [ticks.low, ticks.high]
-    scale = alt.Scale(type="log", domain=ends) if ticks.is_log else alt.Scale(domain=ends, zero=False)
+    scale = (
+        alt.Scale(type="log", domain=ends) if ticks.is_log else alt.Scale(domain=ends, zero=False)
+    )
     scale.nice = False
     axis = alt.Axis(values=list(ticks.values), format=ticks.form)
     return alt.Y(f"{field}:Q", title=None, scale=scale, axis=axis)

@@ -47,7 +47,9 @@ def flat_text(rows: ChartRows) -> str | None:
     for name, value in flat.items():
         by_value.setdefault(f"{value:,.6g}", []).append(name)
     if len(by_value) == 1:
-        return f"{next(iter(by_value))} throughout{', in all experiments' if len(flat) > 1 else ''}."
+        return (
+            f"{next(iter(by_value))} throughout{', in all experiments' if len(flat) > 1 else ''}."
+        )
     if len(by_value) > _MOST_VALUES:
         return None
     return f"Throughout {'; '.join(f'{value} in {named(of)}' for value, of in by_value.items())}."

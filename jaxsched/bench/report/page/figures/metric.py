@@ -97,7 +97,10 @@ def _rows(results: Results, metric: Metric) -> ChartRows:
     with_average = {row["experiment"] for row in averaged}
     raw = curve_rows(results, lambda run: column(metric.name))
     marks = {"weights": "raw", "counts": False}
-    return [*({**row, **(marks if row["experiment"] in with_average else {})} for row in raw), *averaged]
+    return [
+        *({**row, **(marks if row["experiment"] in with_average else {})} for row in raw),
+        *averaged,
+    ]
 
 
 def _ticks(rows: ChartRows, metric: Metric, targets: Sequence[float]) -> Ticks:
