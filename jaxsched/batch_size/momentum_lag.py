@@ -85,30 +85,16 @@ def lagging_phases(plan: Plan, momentum: Schedule) -> tuple[Lagging, ...]:
     return tuple(found)
 
 
-class Ramp(NamedTuple):
-    """Batch size and momentum that rise together, so that B (1 − momentum) stays the same.
-
-    Attributes:
-        sizes: the batch size by example, for a learning rate that does not decay.
-        kept: B (1 − momentum).
-    """
-
-    sizes: StepFunction
-    kept: float
-
-    @property
-    def momentum(self) -> StepFunction:
-        """The momentum by example."""
-        return self.sizes._replace(values=1 - self.kept / self.sizes.values)
-
-
-def ramp(first: int, last: int, momentum: float, max_lag: float, total_examples: int) -> Ramp:
+def ramp(
+    first: int, last: int, momentum: float, max_lag: float, total_examples: int
+) -> StepFunction:
     """Returns batch sizes that double from the first to the last, each once its lag allows it.
 
     Formula:
         a size B begins at example B / ((1 − m) · max_lag), with (1 − m) B = (1 − momentum) · first
 
-    There the epochs that the velocity takes to build up are `max_lag` of the epochs done.
+    There the epochs that the velocity takes to build up are `max_lag` of the epochs done. The
+    noise stays the same because (1 − m) B does.
 
     Args:
         first: the batch size to begin with.
@@ -125,4 +111,4 @@ def ramp(first: int, last: int, momentum: float, max_lag: float, total_examples:
         if begin >= total_examples:
             break
         changes.append((begin, size))
-    return Ramp(StepFunction.from_changes(changes), kept)
+    return StepFunction.from_changes(changes)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 
 from jaxsched.batch_size.example_time import ExampleTimeline, StepFunction, phase_spans
-from jaxsched.batch_size.momentum_lag import Ramp, lagging_phases, momentum_lag, ramp
+from jaxsched.batch_size.momentum_lag import lagging_phases, momentum_lag, ramp
 from jaxsched.batch_size.trade_noise import Hyperparams, KeptNoise, ScalingRule
 from jaxsched.batch_size.trade_sizes import (
     allowed_batch_sizes,
@@ -227,8 +227,8 @@ def trade(
     noise = KeptNoise(rule)
     momentum_factor = _momentum_factor(reference.momentum, new_momentum, rule)
     full = first_batch_size(timeline, noise, lr_factor, momentum_factor, multiple_of)
-    rising = _ramp(reference, timeline, full, max_lag, momentum_factor, mode)
-    first, ideal = rising.sizes.values[0].item(), ideal_batch_size(reference, noise, rising.sizes)
+    rising = _rising_sizes(reference, timeline, full, max_lag, momentum_factor, mode)
+    first, ideal = rising.values[0].item(), ideal_batch_size(reference, noise, rising)
     allowed = [first]
     if batch_sizes is not None:
         largest = num_examples if max_batch_size is None else max_batch_size
@@ -243,7 +243,7 @@ def trade(
 
     old_size, new_size = timeline.batch_size, choose_batch_sizes(timeline, allowed, ideal)
     plan = Plan(timeline.make_phases(new_size), num_examples)
-    momentum_factors = rising.sizes._replace(values=momentum_factor * full / rising.sizes.values)
+    momentum_factors = rising._replace(values=momentum_factor * full / rising.values)
     lr_factors = new_size.combined(
         old_size, lambda new, old: noise.lr_factor(new, old, num_examples)
     ).combined(momentum_factors, np.multiply)
@@ -254,7 +254,7 @@ def trade(
     return Trade(
         plan,
         timeline.scaled(reference.lr, lr_factors),
-        reference.momentum if new_momentum is None else timeline.as_schedule(rising.momentum),
+        _traded_momentum(reference, new_momentum, max_lag, momentum_factors),
         timeline.scaled(reference.weight_decay, decay_factors),
         reference,
         tuple(ideal(begins).tolist()),
@@ -333,24 +333,37 @@ def _momentum_factor(momentum: Schedule, new_momentum: float | None, rule: Scali
     return (1 - new_momentum) / (1 - cast(float, momentum.value))
 
 
-def _ramp(
+def _traded_momentum(
+    reference: Hyperparams,
+    new_momentum: float | None,
+    max_lag: float | None,
+    factors: StepFunction,
+) -> Schedule:
+    """The momentum whose 1 − momentum is that of the reference times the factors."""
+    if new_momentum is None:
+        return reference.momentum
+    if max_lag is None:
+        return Constant(float(new_momentum))
+    before = cast(float, cast(Constant, reference.momentum).value)
+    risen = factors._replace(values=1 - (1 - before) * factors.values)
+    return ExampleTimeline(reference.plan).as_schedule(risen)
+
+
+def _rising_sizes(
     reference: Hyperparams,
     timeline: ExampleTimeline,
     full: int,
     max_lag: float | None,
     momentum_factor: float,
     mode: TradeMode,
-) -> Ramp:
-    """The batch sizes to begin with, at the full size from the start unless there is a `max_lag`.
+) -> StepFunction:
+    """The batch size that a rate without decay would have: the full one, or doublings up to it.
 
     Raises:
         ValueError: when `max_lag` is no share, or there is no rising momentum that it could slow.
     """
-    momentum = reference.momentum
-    start = cast(float, momentum.value) if isinstance(momentum, Constant) else 0.0
     if max_lag is None:
-        kept = full * (1 - start) * momentum_factor
-        return Ramp(StepFunction.from_changes([(0, full)]), kept)
+        return StepFunction.from_changes([(0, full)])
     if not 0 < max_lag <= 1:
         raise ValueError(f"trade needs max_lag within (0, 1], got max_lag={max_lag}.")
     if momentum_factor >= 1 or mode != "batch":
@@ -359,7 +372,9 @@ def _ramp(
             f"mode={mode!r} and (1 - new_momentum) / (1 - momentum) = {momentum_factor:.6g}; leave "
             "max_lag out."
         )
-    return ramp(round(full * momentum_factor), full, start, max_lag, timeline.total_examples)
+    momentum = cast(float, cast(Constant, reference.momentum).value)
+    first = round(full * momentum_factor)
+    return ramp(first, full, momentum, max_lag, timeline.total_examples)
 
 
 def _weight_decay_factors(

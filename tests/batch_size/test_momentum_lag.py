@@ -84,6 +84,12 @@ def test_the_lag_is_at_most_the_share_and_the_noise_is_kept():
     assert plan.batch_sizes == (160, 320, 640, 800, 1000)
 
 
+def test_a_run_too_short_for_a_larger_momentum_keeps_its_own():
+    traded = js.trade(0.025, **{**RUN, "epochs": 2}, max_lag=0.25)
+    assert traded.momentum == js.Constant(0.9) and traded.plan.batch_sizes == (160,)
+    assert traded.lr == js.Constant(0.125)
+
+
 def test_the_table_shows_the_lag_and_warns_where_it_is_long():
     *_, last, caution, advice = js.trade(0.025, **RUN).table().splitlines()
     assert re.search(r"\s4\s", js.trade(0.025, **RUN).table())

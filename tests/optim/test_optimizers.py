@@ -150,6 +150,7 @@ DTYPES = ["bfloat16", "float16", "float32", "complex64", "float64", "complex128"
 # Every hyper-parameter has a schedule, or its link.
 BUSY = {
     "sgd": js.SGD(DROP, js.Linear(0.8, 0.9, 10), js.Cosine(0.1, 10), nesterov=True),
+    "rescaled": js.SGD(DROP, js.Linear(0.8, 0.9, 10), nesterov=True, rescale_velocity=True),
     "decoupled": js.SGD(DROP, momentum=0.9, weight_decay=0.1, coupling="independent"),
     "adamw": js.AdamW(DROP, b1=js.Linear(0.8, 0.9, 10)),
     "lion": js.FromOptax(optax.lion, {"learning_rate": DROP, "b2": 0.95}),

@@ -4,6 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+# Needs frameworks that the tests do not: pytest must not import it in search of doctests.
+collect_ignore = ["record_frameworks.py"]
 UPDATES = np.arange(120)
 LENGTH = 10_000
 
