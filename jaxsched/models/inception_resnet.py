@@ -30,8 +30,8 @@ class InceptionResNet(LinenNetwork):
 
     Attributes:
         blocks: the number of blocks of each of the three kinds; fewer for tests.
-        dropout: the share of the pooled features that is dropped, in [0, 1). 0.2 in TF-Slim, whose
-            paper keeps a share of 0.8.
+        dropout: the share of the pooled features that is dropped, in [0, 1). 0.2 in the paper,
+            which keeps a share of 0.8.
         norm: `BatchNorm(epsilon=0.001)`, as in TF-Slim and Keras, which train no scale, with
             `ghost=32` for the large batches of Smith et al., or `GroupNorm()`.
 
@@ -42,7 +42,7 @@ class InceptionResNet(LinenNetwork):
     Source:
         Szegedy et al., "Inception-v4, Inception-ResNet and the impact of residual connections on
         learning" (arXiv 1602.07261), as in TF-Slim and Keras, which have a stem and numbers of
-        channels of their own; used by Smith et al. (arXiv 1711.00489), section 5.3.
+        channels of their own; used by Smith et al. (arXiv 1711.00489).
 
     Example:
         >>> import jax

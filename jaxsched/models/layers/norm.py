@@ -51,7 +51,8 @@ class BatchNorm:
         Ioffe and Szegedy, "Batch normalization" (arXiv 1502.03167). Torch differs: its running
         variance is unbiased. `ghost`: Hoffer, Hubara and Soudry, "Train longer, generalize better"
         (arXiv 1705.08741), algorithm 1, which steps the running statistics group by group where we
-        step once, by the mean of the groups; used for growing batches by Smith et al. (arXiv 1711.00489).
+        step once, by the mean of the groups; used for growing batches by Smith et al. (arXiv
+        1711.00489).
 
     Example:
         >>> from jaxsched.models import BatchNorm, CifarResNet

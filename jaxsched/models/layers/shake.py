@@ -63,7 +63,7 @@ def shake_drop(branch: jax.Array, keys: jax.Array | None, *, layer: int, rate: f
 
     Source:
         Yamada et al., "ShakeDrop regularization for deep residual learning" (arXiv 1802.02375),
-        equation 6, with the ranges of its table 1 that it recommends.
+        with its ranges of α and β.
 
     Example:
         >>> import jax, jax.numpy as jnp
