@@ -69,9 +69,9 @@ def is_left_out(spec: Any, field: dataclasses.Field) -> bool:
     Example:
         >>> import dataclasses, jaxsched as js
         >>> from jaxsched.identity import is_left_out
-        >>> adam = js.Adam(1e-3)
-        >>> [field.name for field in dataclasses.fields(adam) if is_left_out(adam, field)]
-        ['lr_factors', 'decay_mask']
+        >>> cosine = js.Cosine(0.1, duration=9, exponent=2.0)
+        >>> [field.name for field in dataclasses.fields(cosine) if is_left_out(cosine, field)]
+        ['k_decay']
     """
     rule = field.metadata.get("described")
     if callable(rule):

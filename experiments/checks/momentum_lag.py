@@ -6,7 +6,7 @@ Momentum 0.98 at batch 800 takes B / (N (1 − momentum)) = 4 of the 12 epochs o
 `experiments/studies/dont_decay.py` to build up. This script makes that run again, and with the same
 noise: with a momentum and a batch that rise together (`max_lag`), with a velocity that is rescaled
 where the momentum rises, and `larger_lr`, which has momentum 0.9. It prints a line of JSON for each
-run. Five minutes a seed on one core; `data` holds CIFAR-10's official files.
+run. Six minutes a seed on one core beside other jobs; `data` holds CIFAR-10's official files.
 """
 
 import dataclasses

@@ -188,9 +188,10 @@ def trade(
             momentum)) epochs to build up.
         max_lag: with `new_momentum`, the largest share of the epochs done that the velocity may
             take to build up, such as 0.25. Momentum and batch then begin as without `new_momentum`
-            and rise together, by doublings of the batch, so that the noise stays the same. Train
-            with `SGD(…, rescale_velocity=True)`, by which a velocity keeps its effect when the
-            momentum rises; else it has to build up anew at each step. None: both begin large.
+            and rise together, by doublings of the batch, so that the noise stays the same. By
+            `SGD(…, rescale_velocity=True)` the velocity keeps its effect when the momentum rises;
+            else it builds up anew at each step, but early, where that is short. None: both begin
+            large.
         weight_decay: the reference's weight decay, a schedule in epochs.
         coupling: how weight decay and learning rate act together, see `SGD`.
         batch_sizes: the allowed sizes, ascending from the first batch's, where the hardware or a

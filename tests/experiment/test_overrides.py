@@ -79,6 +79,14 @@ def test_what_is_not_there_is_refused_with_what_is(experiment, name, value, mess
         with_value(experiment, name, value)
 
 
+def test_a_name_of_torchs_in_a_path_is_answered(experiment):
+    message = (
+        r"optimizer.lr.max_lr: OneCycle has no field max_lr. That is torch's name: write peak="
+    )
+    with pytest.raises(ValueError, match=message):
+        with_value(experiment, "optimizer.lr.max_lr", 0.1)
+
+
 def test_what_has_no_such_number_is_refused(experiment):
     adam = dataclasses.replace(experiment, optimizer=js.Adam(1e-3))
     with pytest.raises(ValueError, match=r"got Adam with \['b1', 'b2', 'lr', 'weight_decay'\]"):

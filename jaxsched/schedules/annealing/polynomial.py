@@ -29,9 +29,8 @@ class Polynomial(Schedule):
         u = t / duration up to t = duration
         u = t / (n · duration), n = ⌈t / duration⌉, with `cycle`
 
-    With `cycle` the value jumps up again after each duration, n times as far from its end as at
-    first, and falls to `end` more slowly each time. The update at t = n · duration still uses
-    `end`, as in TensorFlow and Keras.
+    With `cycle` it starts again after each duration, at u = 1 − 1 / n, so lower each time. The
+    update at t = n · duration still uses `end`, as in TensorFlow and Keras.
 
     Attributes:
         start: the value at t = 0.

@@ -39,7 +39,7 @@ def require_positive(owner: str, **numbers: Number) -> None:
         require(
             lambda number: number > 0,
             number,
-            message=f"{owner} needs {name} above 0, got {name}={number}; 1 changes nothing.",
+            message=f"{owner} needs {name} above 0, got {name}={number}; 1 is the plain curve.",
         )
 
 

@@ -78,8 +78,8 @@ class CosineRestarts(Schedule):
         decay: the factor of each cycle's height by that of the one before, within [0, 1].
         decay_of: what the factor multiplies: the "amplitude" above `end` (Keras's `m_mul`), the
             "peak" (timm's `cycle_decay`), or both "bounds", so that the floor sinks as well.
-        cycles: the number of cycles, after which it keeps its lowest value (timm's `cycle_limit`);
-            None for no end.
+        cycles: the number of cycles, after which the floor of the last one stays (timm's
+            `cycle_limit`); None for no end.
         k_decay: the power of the share of a cycle; above 1 it stays high for longer.
 
     Raises:
@@ -122,7 +122,6 @@ class CosineRestarts(Schedule):
                 f"{self.multiplier!r}; cycles that shrink would never end, and for cycles that "
                 "hardly grow use multiplier=1."
             )
-
         require(
             lambda decay: (decay >= 0) & (decay <= 1),
             self.decay,
