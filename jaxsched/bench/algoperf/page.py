@@ -10,8 +10,8 @@ from jaxsched.bench.algoperf.competition import Competition
 from jaxsched.bench.algoperf.rules import Standing, by_seconds, standing
 from jaxsched.bench.algoperf.studies import study_of
 from jaxsched.bench.report.page.charts.encodings import chart_of, colours, emphasis
-from jaxsched.bench.report.page.charts.end_labels import labels
-from jaxsched.bench.report.page.charts.layers import profile_layer, with_labels
+from jaxsched.bench.report.page.charts.end_labels import End, label_layers, labels
+from jaxsched.bench.report.page.charts.layers import profile_layer
 from jaxsched.bench.report.page.charts.specification import specification
 from jaxsched.bench.report.page.charts.ticks import linear_ticks
 from jaxsched.bench.report.page.figures.figure import Figure
@@ -165,8 +165,8 @@ def _profile(found: Standing, names: Sequence[str]) -> Figure:
         "times the time of the fastest submission. Higher is better; the score is the mean height."
     )
     ends = {row["experiment"]: row["share"] for row in rows}
-    beside = labels([(name, name, share) for name, share in ends.items()], ticks, _HEIGHT)
-    layers = with_labels([layer], names, ticks, beside)
+    beside = labels([End(name, name, share) for name, share in ends.items()], ticks, _HEIGHT)
+    layers = [layer, *label_layers(names, ticks, beside, None)]
     datasets = {"points": rows, "labels": beside}
     return Figure("Performance profile", text, specification(layers, datasets, names, _HEIGHT))
 

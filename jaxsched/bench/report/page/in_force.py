@@ -1,5 +1,6 @@
 """The hyper-parameters of a run at every update that it made, computed from its record."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,9 @@ def in_force(run: Record) -> InForce | None:
     values = {
         column: of for column, of in known.items() if of is not None and _agrees(of, rows, column)
     }
-    return InForce(plan.num_examples, isinstance(optimizer, SGD), values, _times(rows, plan, examples))
+    return InForce(
+        plan.num_examples, isinstance(optimizer, SGD), values, _times(rows, plan, examples)
+    )
 
 
 def _plan(run: Record) -> Plan:
@@ -141,24 +144,36 @@ def _decays(
         step, scale = 0, 1.0
         for row in rows:
             after = (row.get(name) or {}).get("scale", scale)
-            if after != scale:
-                stretch = range(step, row["step"])
-                # Plateau reads an evaluation at the first update after it.
-                found = step if name == "plateau" else _abel_decay(optimizer.abel, plan, stretch)
-                decays[found:] *= after / scale
+            # Plateau reads an evaluation at the first update after it.
+            found = {step: after / scale}
+            if name == "abel":
+                found = _abel_decays(optimizer.abel, plan, range(step, row["step"]), after / scale)
+            for update, factor in found.items():
+                decays[update:] *= factor
             step, scale = row["step"], after
     return decays
 
 
-def _abel_decay(abel: Abel | None, plan: Plan, stretch: range) -> int:
-    """The update at which ABEL decayed among those between two evaluations.
+def _abel_decays(abel: Abel | None, plan: Plan, stretch: range, factor: float) -> dict[int, float]:
+    """The decays of ABEL between two evaluations, by their updates.
 
-    It measures at the first update of an epoch, and decays at a time that was given, too. The last
-    update of the stretch where there are several such updates or none.
+    It measures at the first update of an epoch, and decays at a time that was given, too. A decay
+    is set at the last update of the stretch where several updates or none may have decided it.
+
+    Args:
+        abel: its settings.
+        plan: the run's plan.
+        stretch: the updates between the evaluations.
+        factor: the product of the decays.
     """
+    found = {}
     last = None if abel is None else abel.last_decay_at(plan)
-    if last is not None and last in stretch:
-        return last
-    steps = np.arange(max(stretch.start, 1), stretch.stop)
-    starts = steps[np.asarray(plan.is_epoch_start(steps), bool)]
-    return int(starts[0]) if len(starts) == 1 else stretch.stop - 1
+    if abel is not None and last is not None and last in stretch and factor < 1:
+        found[last] = max(factor, abel.decay_factor)
+        factor /= found[last]
+    if not math.isclose(factor, 1, rel_tol=1e-3):
+        steps = np.arange(max(stretch.start, 1), stretch.stop)
+        starts = steps[np.asarray(plan.is_epoch_start(steps), bool)]
+        update = int(starts[0]) if len(starts) == 1 else stretch.stop - 1
+        found[update] = factor * found.get(update, 1.0)
+    return found

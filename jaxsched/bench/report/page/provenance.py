@@ -70,7 +70,7 @@ def _config_without_name(record: Record) -> dict[str, Any]:
 
 
 def sources(records: Sequence[Record]) -> list[str]:
-    """Returns the texts of the study's files, each once; a loop of others may have recorded none."""
+    """Returns the texts of the study's files, each once; those of other loops may be missing."""
     texts = dict.fromkeys(record.header["source"] for record in records)
     return [text for text in texts if text]
 

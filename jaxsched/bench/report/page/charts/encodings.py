@@ -36,13 +36,17 @@ def x_of_time() -> alt.X:
     """Makes the horizontal axis of rows with a field `time`; the chart's title labels it."""
     # As an expression, because a format without a type would make 200 "2e+2".
     axis = alt.Axis(grid=False, tickCount=_FEW_TICKS, labelExpr="format(datum.value, ',')")
-    return alt.X("time:Q", title=None, axis=axis, scale=alt.Scale(zero=True, nice=False))
+    # A mark at the end of time is whole.
+    scale = alt.Scale(zero=True, nice=False, range=[0, alt.ExprRef("width - 5")])
+    return alt.X("time:Q", title=None, axis=axis, scale=scale)
 
 
 def y_of(field: str, ticks: Ticks) -> alt.Y:
     """Makes the vertical axis with these ticks; the figure's heading labels it."""
     ends = [ticks.low, ticks.high]
-    scale = alt.Scale(type="log", domain=ends) if ticks.is_log else alt.Scale(domain=ends, zero=False)
+    scale = (
+        alt.Scale(type="log", domain=ends) if ticks.is_log else alt.Scale(domain=ends, zero=False)
+    )
     scale.nice = False
     axis = alt.Axis(values=list(ticks.values), format=ticks.form)
     return alt.Y(f"{field}:Q", title=None, scale=scale, axis=axis)

@@ -1,7 +1,6 @@
 """Curves with bands, marks and labels."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import altair as alt
 
@@ -17,7 +16,6 @@ from jaxsched.bench.report.page.charts.encodings import (
     x_of_time,
     y_of,
 )
-from jaxsched.bench.report.page.charts.end_labels import label_layers
 from jaxsched.bench.report.page.charts.rows import ChartRows
 from jaxsched.bench.report.page.charts.ticks import Ticks
 from jaxsched.bench.report.page.charts.time_units import TimeUnits
@@ -36,7 +34,7 @@ def curve_layers(
     form: str,
     units: TimeUnits,
     *,
-    interpolate: Literal["linear", "step-before"] = "linear",
+    weights: bool = False,
 ) -> list[alt.Chart]:
     """Makes the layers of medians with bands of their middle half, from the dataset "points".
 
@@ -45,13 +43,12 @@ def curve_layers(
         ticks: the vertical axis.
         form: the format of numbers in tooltips, in D3's notation.
         units: the units of time.
-        interpolate: how points are joined.
+        weights: whether the rows say of which weights they are.
     """
     chart, x, y = chart_over_time("points", units), x_of_time(), y_of("median", ticks)
-    shape = {"clip": True, "interpolate": interpolate}
-    color, weights = colours(names), alt.Detail("weights:N")
-    band = chart.transform_filter(_COUNTS).mark_area(**shape)
-    line = chart.mark_line(**shape, strokeJoin="round")
+    color, detail = colours(names), alt.Detail("weights:N")
+    band = chart.transform_filter(_COUNTS).mark_area(clip=True)
+    line = chart.mark_line(clip=True, strokeJoin="round")
     points = chart.mark_circle(size=60, clip=True)  # mostly invisible: they carry the tooltips
     shade = f"lit === datum.experiment ? 0.22 : lit === null && length(shown) <= {_FEW} ? 0.14 : 0"
     return [
@@ -60,7 +57,7 @@ def curve_layers(
             y=y_of("low", ticks),
             y2=alt.Y2("high:Q"),
             color=color,
-            detail=weights,
+            detail=detail,
             opacity=value(shade),
         ),
         line.encode(
@@ -68,7 +65,7 @@ def curve_layers(
             y=y,
             color=color,
             strokeDash=dash_patterns(names),
-            detail=weights,
+            detail=detail,
             strokeWidth=value(f"{_COUNTS} ? 2.25 : 1.25"),
             opacity=emphasis(f"({_COUNTS} ? 1 : 0.55)"),
         ),
@@ -80,8 +77,9 @@ def curve_layers(
             tooltip=[
                 *tooltip(("median", "low", "high"), form),
                 alt.Tooltip("n:Q"),
-                alt.Tooltip("weights:N"),
+                *([alt.Tooltip("weights:N")] if weights else []),
             ],
+            description=value(f"datum.experiment + ': ' + format(datum.median, '{form}')"),
         ),
     ]
 
@@ -94,13 +92,6 @@ def ring_layer(names: Sequence[str], ticks: Ticks, units: TimeUnits) -> alt.Char
     return rings.encode(
         x=x_of_time(), y=y_of("median", ticks), color=colours(names), opacity=emphasis()
     )
-
-
-def with_labels(
-    layers: Sequence[alt.Chart], names: Sequence[str], ticks: Ticks, rows: ChartRows
-) -> list[alt.Chart]:
-    """Adds the layers of labels at the ends of curves if there are any."""
-    return [*layers, *(label_layers(names, ticks) if rows else ())]
 
 
 def profile_layer(

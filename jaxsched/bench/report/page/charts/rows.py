@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from jaxsched.bench.report.curves import TIME_AXES, Curve, Value, curve_of
+from jaxsched.bench.report.page.charts.end_labels import End
 from jaxsched.bench.report.page.charts.thinning import corners
 from jaxsched.bench.report.page.charts.ticks import Ticks, drawable
 from jaxsched.bench.report.results import Results
@@ -102,14 +103,19 @@ def _marked_alone(rows: ChartRows) -> ChartRows:
     ]
 
 
-def ends_of(rows: ChartRows) -> list[tuple[str, str, float]]:
-    """Returns the experiment, the label and the last value of each curve."""
+def ends_of(rows: ChartRows) -> list[End]:
+    """Returns the end of each curve."""
     ends = {_key(row): row for row in rows if row["median"] is not None}
     kinds: dict[str, int] = {}
     for name, _ in ends:
         kinds[name] = kinds.get(name, 0) + 1
     return [
-        (name, f"{name}, {weights}" if kinds[name] > 1 else name, row["median"])
+        End(
+            name,
+            f"{name}, {weights}" if kinds[name] > 1 else name,
+            row["median"],
+            {axis: row[axis] for axis in TIME_AXES if axis in row},
+        )
         for (name, weights), row in ends.items()
     ]
 

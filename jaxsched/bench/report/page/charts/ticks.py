@@ -123,9 +123,7 @@ def _steps(span: float) -> Iterator[float]:
         power += 1
 
 
-def _axis(
-    low: float, high: float, step: float
-) -> tuple[tuple[float, float], tuple[float, ...]]:
+def _axis(low: float, high: float, step: float) -> tuple[tuple[float, float], tuple[float, ...]]:
     """The ends of an axis at halves of a step around two numbers, and the ticks between."""
     first, last = math.floor(2 * low / step + 1e-6), math.ceil(2 * high / step - 1e-6)
     halves = [float(f"{number * step / 2:.12g}") for number in range(first, last + 1)]

@@ -40,7 +40,8 @@ class TimeUnits:
     @property
     def time(self) -> str:
         """Vega's expression for the time of a row, in the unit of the chosen axis."""
-        return f"datum[time_axis] / {({axis: unit.size for axis, unit in self.units.items()})}[time_axis]"
+        sizes = {axis: unit.size for axis, unit in self.units.items()}
+        return f"datum[time_axis] / {sizes}[time_axis]"
 
     @property
     def words(self) -> str:
@@ -59,7 +60,9 @@ def _unit(axis: TimeAxis, longest: float) -> _Unit:
     if axis == "train_seconds":
         if longest < 300:
             return _Unit(1, words)
-        return _Unit(60, "training minutes") if longest < 3 * 3600 else _Unit(3600, "training hours")
+        return (
+            _Unit(60, "training minutes") if longest < 3 * 3600 else _Unit(3600, "training hours")
+        )
     for size, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
         if longest >= 20 * size:
             return _Unit(size, f"{name} {words}")

@@ -7,7 +7,7 @@ from typing import Any
 from jaxsched.bench.report.page.charts.rows import ChartRows, flat_values, together
 from jaxsched.bench.report.page.charts.ticks import Ticks
 
-_MOST_NAMED, _MOST_VALUES, _MOST_GROUPS = 3, 4, 3
+_MOST_NAMED, _MOST_VALUES = 3, 4
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ def flat_text(rows: ChartRows) -> str | None:
     for name, value in flat.items():
         by_value.setdefault(f"{value:,.6g}", []).append(name)
     if len(by_value) == 1:
-        return f"{next(iter(by_value))} throughout{', in all experiments' if len(flat) > 1 else ''}."
+        return (
+            f"{next(iter(by_value))} throughout{', in all experiments' if len(flat) > 1 else ''}."
+        )
     if len(by_value) > _MOST_VALUES:
         return None
     return f"Throughout {'; '.join(f'{value} in {named(of)}' for value, of in by_value.items())}."
@@ -56,6 +58,9 @@ def flat_text(rows: ChartRows) -> str | None:
 def overlap_text(rows: ChartRows, ticks: Ticks) -> str:
     """Returns the sentence that says which curves hide each other; "" if none do."""
     groups = together(rows, ticks)
-    shown = "; ".join(named(group) for group in groups[:_MOST_GROUPS])
-    more = f"; and {len(groups) - _MOST_GROUPS} more groups" if len(groups) > _MOST_GROUPS else ""
-    return f" These curves lie on each other: {shown}{more}." if groups else ""
+    if not groups:
+        return ""
+    if len(groups) > 1 or len(groups[0]) > _MOST_NAMED + 1:
+        count = sum(map(len, groups))
+        return f" {count} curves lie on another one; point at a name in the list above to see it."
+    return f" {named(groups[0])} lie on each other."

@@ -1,12 +1,13 @@
 """The figures of the study's metric over time, and of losses beside it."""
 
+import math
 from collections.abc import Sequence
 
 import altair as alt
 
 from jaxsched.bench.report.page.charts.encodings import y_of
-from jaxsched.bench.report.page.charts.end_labels import labels
-from jaxsched.bench.report.page.charts.layers import curve_layers, ring_layer, with_labels
+from jaxsched.bench.report.page.charts.end_labels import label_layers, labels
+from jaxsched.bench.report.page.charts.layers import curve_layers, ring_layer
 from jaxsched.bench.report.page.charts.rows import ChartRows, column, curve_rows, ends_of
 from jaxsched.bench.report.page.charts.specification import specification
 from jaxsched.bench.report.page.charts.ticks import Ticks, drawable, linear_ticks
@@ -30,6 +31,8 @@ def metric_figure(results: Results, units: TimeUnits) -> Figure:
     metric = results.metric
     target = drawable(results.target.value)
     figure = _figure(results, units, metric, [] if target is None else [target], _LARGE)
+    if figure.spec is None:
+        return figure
     better = "" if metric.better == "higher" else " Lower is better."
     how = "Lines are medians over seeds, and bands hold the middle half of the seeds."
     if results.by_average:
@@ -60,10 +63,11 @@ def _figure(
     names, rows = results.manifest.names, _rows(results, metric)
     title = metric.words.capitalize().replace("Train ", "Training ")
     if not rows:
-        return Figure(title, " No run has a value that can be drawn.", None)
+        return Figure(title, "No run has a value that can be drawn.", None)
     ticks = _ticks(rows, metric, targets)
-    layers = curve_layers(names, ticks, ".2%" if metric.is_share else ".6~g", units)
-    averaged = [row for row in rows if row.get("weights") == "averaged"]
+    form = ".2%" if metric.is_share else ".6~g"
+    layers = curve_layers(names, ticks, form, units, weights="weights" in rows[-1])
+    averaged = [r for r in rows if r.get("weights") == "averaged" and r["median"] is not None]
     text = overlap_text([row for row in rows if row.get("counts", True)], ticks)
     if averaged:
         layers.append(ring_layer(names, ticks, units))
@@ -71,12 +75,20 @@ def _figure(
     beside = labels(ends_of(rows), ticks, height)
     datasets = {
         "points": rows,
-        "rings": [row for row in averaged[:: max(1, len(averaged) // _MOST_RINGS)] if row["median"]],
+        "rings": _rings(averaged),
         "labels": beside,
         "target": [{"value": value, "label": f"target {metric.show(value)}"} for value in targets],
     }
-    layers = with_labels(layers, names, ticks, beside)
+    layers += label_layers(names, ticks, beside, units)
     return Figure(title, text, specification(layers, datasets, names, height, units=units))
+
+
+def _rings(averaged: ChartRows) -> ChartRows:
+    """About ten points of each curve of averaged weights, with its last one."""
+    of_name: dict[str, ChartRows] = {}
+    for row in reversed(averaged):
+        of_name.setdefault(row["experiment"], []).append(row)
+    return [row for of in of_name.values() for row in of[:: math.ceil(len(of) / _MOST_RINGS)]]
 
 
 def _rows(results: Results, metric: Metric) -> ChartRows:
@@ -87,7 +99,10 @@ def _rows(results: Results, metric: Metric) -> ChartRows:
     with_average = {row["experiment"] for row in averaged}
     raw = curve_rows(results, lambda run: column(metric.name))
     marks = {"weights": "raw", "counts": False}
-    return [*({**row, **(marks if row["experiment"] in with_average else {})} for row in raw), *averaged]
+    return [
+        *({**row, **(marks if row["experiment"] in with_average else {})} for row in raw),
+        *averaged,
+    ]
 
 
 def _ticks(rows: ChartRows, metric: Metric, targets: Sequence[float]) -> Ticks:

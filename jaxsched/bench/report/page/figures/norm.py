@@ -1,7 +1,7 @@
 """The figure of the weight norm."""
 
-from jaxsched.bench.report.page.charts.end_labels import labels
-from jaxsched.bench.report.page.charts.layers import curve_layers, with_labels
+from jaxsched.bench.report.page.charts.end_labels import label_layers, labels
+from jaxsched.bench.report.page.charts.layers import curve_layers
 from jaxsched.bench.report.page.charts.rows import column, curve_rows, ends_of
 from jaxsched.bench.report.page.charts.specification import specification
 from jaxsched.bench.report.page.charts.ticks import linear_ticks
@@ -27,6 +27,6 @@ def norm_figure(results: Results, units: TimeUnits) -> Figure | None:
         f"learning rate more than once (Lewkowycz, arXiv 2103.12682).{overlap_text(rows, ticks)}"
     )
     beside = labels(ends_of(rows), ticks, _HEIGHT)
-    layers = with_labels(curve_layers(names, ticks, ".4~g", units), names, ticks, beside)
+    layers = curve_layers(names, ticks, ".4~g", units) + label_layers(names, ticks, beside, units)
     datasets = {"points": rows, "labels": beside}
     return Figure(_TITLE, text, specification(layers, datasets, names, _HEIGHT, units=units))

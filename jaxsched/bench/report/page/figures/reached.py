@@ -9,8 +9,7 @@ from jaxsched.bench.report.page.charts.encodings import (
     x_of_time,
     y_of,
 )
-from jaxsched.bench.report.page.charts.end_labels import labels
-from jaxsched.bench.report.page.charts.layers import with_labels
+from jaxsched.bench.report.page.charts.end_labels import End, label_layers, labels
 from jaxsched.bench.report.page.charts.rows import ChartRows
 from jaxsched.bench.report.page.charts.specification import specification
 from jaxsched.bench.report.page.charts.ticks import drawable, linear_ticks
@@ -57,9 +56,9 @@ def reached_figure(results: Results, units: TimeUnits) -> Figure:
         "of the share, which is wide if there are few seeds."
     )
     ends = {row["experiment"]: row["share"] for row in rows}
-    beside = labels([(name, name, share) for name, share in ends.items()], _TICKS, _HEIGHT)
+    beside = labels([End(name, name, share) for name, share in ends.items()], _TICKS, _HEIGHT)
     datasets = {"points": rows, "labels": beside}
-    layers = with_labels(layers, names, _TICKS, beside)
+    layers += label_layers(names, _TICKS, beside, units)
     return Figure(_TITLE, text, specification(layers, datasets, names, _HEIGHT, units=units))
 
 
