@@ -1,11 +1,10 @@
 """Experiments compared with the baseline, seed by seed."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
-
-import numpy as np
 
 from jaxsched.bench.statistics.holm import holm, holm_levels
 from jaxsched.bench.statistics.t_test import t_test
@@ -117,7 +116,8 @@ def compare_final(records: Sequence[Record], baseline: str, column: str) -> list
         n = len(differences)
         test = t_test(differences) if n > 1 else None
         if test is None:
-            return Comparison(name, baseline, n, float(np.mean(differences)) if n else None), None
+            mean = sum(differences) / n if n else math.nan
+            return Comparison(name, baseline, n, mean if math.isfinite(mean) else None), None
         found = Comparison(
             name,
             baseline,
@@ -159,8 +159,10 @@ def _corrected(found: Sequence[tuple[Comparison, Interval]]) -> list[Comparison]
     for one, interval in found:
         if one.p_value is not None:
             p_corrected, level = next(corrections)
-            low, high = interval(level) if interval else (None, None)
-            one = dataclasses.replace(one, p_corrected=p_corrected, low=low, high=high)
+            low, high = interval(level) if interval else (math.nan, math.nan)
+            one = dataclasses.replace(one, p_corrected=p_corrected)
+            if math.isfinite(low) and math.isfinite(high):
+                one = dataclasses.replace(one, low=low, high=high)
         comparisons.append(one)
     return comparisons
 

@@ -1,5 +1,6 @@
 """Student's t-test, refused where the values do not vary."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ def t_test(values: Sequence[float] | np.ndarray, least_sd: float = 0.0) -> TTest
     """Tests whether the mean of the values is 0; returns None if the values do not vary.
 
     Values without spread would give an infinite t, and values that differ by rounding alone an
-    enormous one.
+    enormous one. Values so large that their spread is not a number have no test either.
 
     Args:
         values: at least two.
@@ -66,5 +67,9 @@ def t_test(values: Sequence[float] | np.ndarray, least_sd: float = 0.0) -> TTest
         >>> round(t_test([1.0, 2.0, 3.0]).p_value, 4), t_test([1.0, 1.0, 1.0])
         (0.0742, None)
     """
-    sd = max(float(np.std(values, ddof=1)) if np.ptp(values) >= _ROUNDING else 0.0, least_sd)
-    return TTest(float(np.mean(values)), sd, len(values)) if sd else None
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, sd = float(np.mean(values)), max(float(np.std(values, ddof=1)), least_sd)
+        is_constant = np.ptp(values) < _ROUNDING
+    if not (math.isfinite(mean) and math.isfinite(sd)) or (is_constant and not least_sd):
+        return None
+    return TTest(mean, sd, len(values))

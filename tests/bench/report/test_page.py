@@ -182,6 +182,12 @@ def lines(chart):
     return f"document.querySelectorAll('{chart} .mark-line path').length"
 
 
+def strokes(chart):
+    """A script that returns the colours of a chart's lines."""
+    lines = f"[...document.querySelectorAll('{chart} .mark-line path')]"
+    return f"{lines}.map(path => path.getAttribute('stroke'))"
+
+
 def words(chart):
     """A script that returns all text of a chart."""
     texts = f"[...document.querySelectorAll('{chart} svg.marks text')]"
@@ -255,6 +261,8 @@ def test_browser_hides_an_experiment_by_keyboard(browser, schedulers):
     browser.find("input[value=group_norm]").send_keys(" ")
     for chart, left in ((METRIC, 11), (NORM, 9), (REACHED, 9)):
         browser.until(f"return {lines(chart)} === {left}")
+    # The others are in their colours, although the focus is on its name.
+    browser.until(f"return new Set({strokes(METRIC)}).size > 5")
     browser.find("input[value=group_norm]").send_keys(" ")
     browser.until(f"return {lines(METRIC)} === 12")
 
@@ -289,19 +297,17 @@ def test_an_experiment_is_pointed_out_by_keyboard_and_pointer(browser, scheduler
 
     _, path = schedulers
     browser.open(path)
-    paths = f"[...document.querySelectorAll('{METRIC} .mark-line path')]"
-    strokes = f"{paths}.map(path => path.getAttribute('stroke'))"
-    colours = set(browser.ask(strokes))
+    colours = set(browser.ask(strokes(METRIC)))
     browser.ask("document.querySelector('input[value=restarts]').focus()")
-    browser.until(f"return new Set({strokes}).size === 2")  # its own, and grey
+    browser.until(f"return new Set({strokes(METRIC)}).size === 2")  # its own, and grey
     assert browser.ask("document.activeElement.matches(':focus-visible')")
     browser.ask("document.activeElement.blur()")
-    browser.until(f"return new Set({strokes}).size === {len(colours)}")
+    browser.until(f"return new Set({strokes(METRIC)}).size === {len(colours)}")
     label = browser.find("label[data-name=restarts]")
     ActionChains(browser.driver).move_to_element(label).perform()
-    browser.until(f"return new Set({strokes}).size === 2")
+    browser.until(f"return new Set({strokes(METRIC)}).size === 2")
     ActionChains(browser.driver).move_to_element(browser.find("h1")).perform()
-    browser.until(f"return new Set({strokes}).size === {len(colours)}")
+    browser.until(f"return new Set({strokes(METRIC)}).size === {len(colours)}")
 
 
 def test_a_chart_that_cannot_be_drawn_leaves_a_sentence_and_the_others(

@@ -31,6 +31,8 @@ def metric_figure(results: Results, units: TimeUnits) -> Figure:
     metric = results.metric
     target = drawable(results.target.value)
     figure = _figure(results, units, metric, [] if target is None else [target], _LARGE)
+    if figure.spec is None:
+        return figure
     better = "" if metric.better == "higher" else " Lower is better."
     how = "Lines are medians over seeds, and bands hold the middle half of the seeds."
     if results.by_average:
@@ -61,7 +63,7 @@ def _figure(
     names, rows = results.manifest.names, _rows(results, metric)
     title = metric.words.capitalize().replace("Train ", "Training ")
     if not rows:
-        return Figure(title, " No run has a value that can be drawn.", None)
+        return Figure(title, "No run has a value that can be drawn.", None)
     ticks = _ticks(rows, metric, targets)
     form = ".2%" if metric.is_share else ".6~g"
     layers = curve_layers(names, ticks, form, units, weights="weights" in rows[-1])

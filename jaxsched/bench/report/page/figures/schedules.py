@@ -24,6 +24,7 @@ from jaxsched.bench.report.page.charts.time_units import TimeUnits
 from jaxsched.bench.report.page.figures.figure import Figure, flat_text, named, overlap_text
 from jaxsched.bench.report.page.in_force import InForce, in_force
 from jaxsched.bench.report.results import Results
+from jaxsched.bench.statistics import TimeAxis
 from jaxsched.tracking.records import Record
 
 _HEIGHT = 190
@@ -122,7 +123,7 @@ def _corners(
 ) -> Iterator[dict[str, Any]]:
     """The corners of the quartiles over runs, with a row of None where there are none."""
     quartiles = np.quantile(np.log10(values) if is_log else values, (0.25, 0.5, 0.75), axis=0)
-    shared = [axis for axis in TIME_AXES if all(axis in run.times for run in runs)]
+    shared: list[TimeAxis] = [a for a in TIME_AXES if all(a in run.times for run in runs)]
     length = quartiles.shape[1] + 1
     times = {a: np.median([run.times[a][:length] for run in runs], axis=0) for a in shared}
     for start, stop in _known_stretches(quartiles):

@@ -75,10 +75,11 @@ function send(values) {
   }
 }
 
-// Points out one experiment in all charts, or none.
+// Points out one experiment in all charts, or none, as if it is not shown.
 function light(name) {
+  const lit = choices().shown.includes(name) ? name : null;
   for (const { place, view } of drawn) {
-    if (place.dataset.lit === undefined) view.signal("lit", name).runAsync();
+    if (place.dataset.lit === undefined) view.signal("lit", lit).runAsync();
   }
 }
 
@@ -94,7 +95,7 @@ function update() {
 
 controls.addEventListener("change", update);
 for (const label of controls.querySelectorAll("[data-name]")) {
-  for (const event of ["pointerenter", "focusin"]) {
+  for (const event of ["pointerenter", "focusin", "change"]) {
     label.addEventListener(event, () => light(label.dataset.name));
   }
   for (const event of ["pointerleave", "focusout"]) label.addEventListener(event, () => light(null));
