@@ -12,6 +12,9 @@ from typing import Literal, TypeAlias
 from jaxsched.text import mean_and_sd, title
 
 Better: TypeAlias = Literal["lower", "higher"]
+# The weights whose value counts at an evaluation: the average where there is one, the raw ones, or
+# the better of the two.
+Evaluate: TypeAlias = Literal["averaged", "raw", "better"]
 
 # The beginnings of a metric's columns: what it is measured on, and with which weights.
 COLUMN_PREFIXES = ("train_", "validation_", "test_", "averaged_validation_", "averaged_test_")
@@ -121,3 +124,15 @@ def bare_name(column: str) -> str | None:
     """
     prefix = next((p for p in COLUMN_PREFIXES if column.startswith(p)), None)
     return column[len(prefix) :] if prefix and len(column) > len(prefix) else None
+
+
+def column_of_average(column: str) -> str | None:
+    """Returns the column of averaged weights beside a column of raw ones; None if it has none.
+
+    Example:
+        >>> from jaxsched.metric import column_of_average
+        >>> column_of_average("test_loss"), column_of_average("train_loss")
+        ('averaged_test_loss', None)
+    """
+    averaged = f"averaged_{column}"
+    return averaged if averaged.startswith(COLUMN_PREFIXES) else None

@@ -19,8 +19,10 @@ from jaxsched.bench.statistics import PerformanceProfile as PerformanceProfile
 from jaxsched.bench.statistics import ReachedCurve as ReachedCurve
 from jaxsched.bench.statistics import Summary as Summary
 from jaxsched.bench.statistics import caveats as caveats
+from jaxsched.bench.statistics import compare_by_average as compare_by_average
 from jaxsched.bench.statistics import compare_final as compare_final
 from jaxsched.bench.statistics import compare_times as compare_times
+from jaxsched.bench.statistics import counted as counted
 from jaxsched.bench.statistics import earliest_significant as earliest_significant
 from jaxsched.bench.statistics import evidence as evidence
 from jaxsched.bench.statistics import first_at_target as first_at_target

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxsched.bench.report.results import Results
-from jaxsched.bench.statistics import first_at_target
+from jaxsched.bench.statistics import counted, first_at_target, has_average
 from jaxsched.bench.study.target import Target
 from jaxsched.bench.values import final_value
+from jaxsched.metric import Evaluate
 from jaxsched.tracking.evaluation_csv import evaluation_columns, write_csv
 from jaxsched.tracking.records import Record
 
@@ -25,9 +26,12 @@ def write_runs(results: Results, path: Path) -> None:
         study, experiment, seed: which run it is.
         status, reason: finished, stopped, diverged or failed, and the reason.
         target: the value to reach.
+        evaluate: which weights count if the run has an average, see `Study`.
         steps_to_target, examples_to_target, train_seconds_to_target: the values at the first
-            evaluation that reached the target; empty if the run missed it.
-        final_METRIC, final_averaged_METRIC: the last evaluation's value.
+            evaluation at which what counts reached the target; empty if the run missed it.
+        raw_steps_to_target, averaged_steps_to_target: the updates to the target if the raw or the
+            averaged weights counted, for runs with an average.
+        final_METRIC, final_averaged_METRIC: the last value of raw and averaged weights.
         steps, examples, train_seconds, evaluation_seconds: the values at the last evaluation.
         planned_steps: the updates planned; not equal to `steps` if the run diverged or its batch
             size grew during the run.
@@ -42,9 +46,14 @@ def write_runs(results: Results, path: Path) -> None:
         results: the study's results.
         path: the file to write; an existing one is replaced.
     """
-    rows = [{**_names(results, r), **_run(r, results.target)} for r in results.records]
+    rows = [
+        {**_names(results, record), **_run(results, record, view)}
+        for record, view in zip(results.records, results.counted, strict=True)
+    ]
     recorded = {name for row in rows for name, value in row.items() if value is not None}
     always = {*_NAMES, *_ALWAYS, f"final_{results.metric.name}"}
+    if "evaluate" in recorded:
+        always |= {"raw_steps_to_target", "averaged_steps_to_target"}
     columns = [name for name in rows[0] if name in recorded | always]
     write_csv(path, columns, rows)
 
@@ -74,19 +83,24 @@ def _names(results: Results, record: Record) -> dict[str, Any]:
     return dict(zip(_NAMES, names, strict=True))
 
 
-def _run(record: Record, target: Target) -> dict[str, Any]:
+def _run(results: Results, record: Record, view: Record) -> dict[str, Any]:
+    """The row of a run, from its record and from the view of it with what counts."""
     header, end = record.header, record.end or {}
     environment, memory = header.get("environment", {}), end.get("peak_memory", {})
-    at_target = first_at_target(record, target) or {}
+    target = results.target
+    at_target = first_at_target(view, target) or {}
     last = record.evaluations[-1] if record.evaluations else {}
     column = target.metric.name
     return {
         "status": end.get("status"),
         "reason": end.get("reason"),
         "target": target.value,
+        "evaluate": results.manifest.evaluate if has_average(record, target.metric) else None,
         "steps_to_target": at_target.get("step"),
         "examples_to_target": at_target.get("examples"),
         "train_seconds_to_target": at_target.get("train_seconds"),
+        "raw_steps_to_target": _steps_with("raw", record, target),
+        "averaged_steps_to_target": _steps_with("averaged", record, target),
         f"final_{column}": final_value(record, column),
         f"final_averaged_{column}": final_value(record, f"averaged_{column}"),
         "steps": last.get("step"),
@@ -106,3 +120,11 @@ def _run(record: Record, target: Target) -> dict[str, Any]:
         "digest": header.get("digest"),
         "started": header.get("started"),
     }
+
+
+def _steps_with(weights: Evaluate, record: Record, target: Target) -> int | None:
+    """The updates to the target if these weights counted; None without an average."""
+    if not has_average(record, target.metric):
+        return None
+    first = first_at_target(counted(record, target.metric, weights), target)
+    return None if first is None else first["step"]

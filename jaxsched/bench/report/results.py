@@ -12,20 +12,24 @@ from jaxsched.bench.statistics import (
     Summary,
     TimeAxis,
     caveats,
+    compare_by_average,
     compare_final,
     compare_times,
+    counted,
     earliest_significant,
+    has_average,
     median_interval,
     performance_profile,
     recorded_axes,
     summarise,
     times_to_target,
+    which_counts,
 )
 from jaxsched.bench.study.find_records import find_records
 from jaxsched.bench.study.manifest import MANIFEST_FILE, RECORDS_FOLDER, StudyManifest
 from jaxsched.bench.study.target import Target, resolve_target
 from jaxsched.bench.study.unfinished import NothingYetError
-from jaxsched.metric import Metric
+from jaxsched.metric import Evaluate, Metric
 from jaxsched.tracking.records import FAILED, Record
 
 
@@ -35,12 +39,18 @@ class Results:
 
     Attributes:
         manifest: the study's manifest.
-        records: the records of its runs that ended, in the study's order.
+        records: the records of its runs that ended, in the study's order, as they were recorded.
+        counted: the same records with what counts in the metric's column, see `counted` and
+            `Study.evaluate`. All statistics below are of these.
         target: the value to reach, with its metric and origin.
         time_axes: the axes of time that all evaluations have.
         summaries: one for each experiment.
         by_final: the metric's final values of each experiment compared with the baseline's.
         by_steps: each experiment's updates to the target compared with the baseline's.
+        by_weights: by "raw" and "averaged", the summaries of the experiments that have an average
+            as if these weights counted. Both are empty if none has one.
+        by_average: for each experiment with an average, the final values of its averaged weights
+            compared with those of the raw weights of the same runs, averaged − raw.
         significantly_better: by name, the first evaluation from which on the mean over seeds is
             significantly better than the target; experiments without one are left out.
         profile: the performance profile over the target and the further targets, from the median
@@ -50,11 +60,14 @@ class Results:
 
     manifest: StudyManifest
     records: tuple[Record, ...]
+    counted: tuple[Record, ...]
     target: Target
     time_axes: tuple[TimeAxis, ...]
     summaries: tuple[Summary, ...]
     by_final: tuple[Comparison, ...]
     by_steps: tuple[Comparison, ...]
+    by_weights: Mapping[Evaluate, tuple[Summary, ...]]
+    by_average: tuple[Comparison, ...]
     significantly_better: Mapping[str, Mapping[str, Any]]
     profile: PerformanceProfile | None
     caveats: tuple[str, ...]
@@ -64,9 +77,18 @@ class Results:
         """The metric that has to reach the target, under the name of its column."""
         return self.target.metric
 
+    @property
+    def which_counts(self) -> str:
+        """Which weights count, as part of a sentence; "" if no run has an average."""
+        return which_counts(self.records, self.metric, self.manifest.evaluate)
+
     def runs_of(self, name: str) -> list[Record]:
-        """Returns the records of one experiment."""
+        """Returns the records of one experiment, as they were recorded."""
         return [record for record in self.records if record.name == name]
+
+    def counted_of(self, name: str) -> list[Record]:
+        """Returns the records of one experiment with what counts in the metric's column."""
+        return [record for record in self.counted if record.name == name]
 
     @classmethod
     def of(
@@ -97,18 +119,23 @@ class Results:
             )
         for record in results:
             _require_metric(record, manifest.metric)
-        target = resolve_target(manifest.target, manifest.metric, results)
-        further = [Target(value, manifest.metric) for value in manifest.further_targets]
+        metric = manifest.metric
+        views = tuple(counted(record, metric, manifest.evaluate) for record in results)
+        target = resolve_target(manifest.target, metric, views)
+        further = [Target(value, metric) for value in manifest.further_targets]
         return cls(
             manifest=manifest,
             records=results,
+            counted=views,
             target=target,
             time_axes=recorded_axes(results),
-            summaries=tuple(summarise(results, target)),
-            by_final=tuple(compare_final(results, manifest.baseline, manifest.metric.name)),
-            by_steps=tuple(compare_times(results, manifest.baseline, target, "step")),
-            significantly_better=_significantly_better(results, target),
-            profile=_profile(results, (target, *further)),
+            summaries=tuple(summarise(views, target)),
+            by_final=tuple(compare_final(views, manifest.baseline, metric.name)),
+            by_steps=tuple(compare_times(views, manifest.baseline, target, "step")),
+            by_weights=_by_weights(results, target),
+            by_average=tuple(compare_by_average(results, metric)),
+            significantly_better=_significantly_better(views, target),
+            profile=_profile(views, (target, *further)),
             caveats=(*cautions, *caveats(manifest, results, target)),
         )
 
@@ -172,6 +199,18 @@ def _require_metric(record: Record, metric: Metric) -> None:
             f"{record.name}, seed {record.header['seed']}, measured {shown or 'no metric'}; give "
             "the study a metric that all of its runs measured, or leave this run out."
         )
+
+
+def _by_weights(records: Sequence[Record], target: Target) -> dict[Evaluate, tuple[Summary, ...]]:
+    """The summaries of the experiments with an average, by the weights that would count."""
+    metric = target.metric
+    averaging = {record.name for record in records if has_average(record, metric)}
+    runs = [record for record in records if record.name in averaging]
+    kinds: tuple[Evaluate, ...] = ("raw", "averaged")
+    return {
+        kind: tuple(summarise([counted(run, metric, kind) for run in runs], target))
+        for kind in kinds
+    }
 
 
 def _significantly_better(

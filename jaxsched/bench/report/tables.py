@@ -34,6 +34,7 @@ def markdown_table(results: Results) -> str:
         "".join(f"- {markdown_text(caveat)}\n" for caveat in results.caveats),
         markdown_summaries(results),
         markdown_comparisons(results) if results.by_final else "",
+        markdown_rows(average_cells(results)) if results.by_average else "",
     ]
     return "\n".join(part for part in parts if part)
 
@@ -55,10 +56,16 @@ def write_json(results: Results, path: Path) -> None:
         "target": results.target.value,
         "metric": dataclasses.asdict(results.metric),
         "origin": results.target.origin,
+        "evaluate": results.manifest.evaluate,
         "rows": [dataclasses.asdict(summary) for summary in results.summaries],
         "baseline": results.manifest.baseline,
         "by_final": [dataclasses.asdict(comparison) for comparison in results.by_final],
         "by_steps": [dataclasses.asdict(comparison) for comparison in results.by_steps],
+        "by_weights": {
+            weights: [dataclasses.asdict(summary) for summary in summaries]
+            for weights, summaries in results.by_weights.items()
+        },
+        "by_average": [dataclasses.asdict(comparison) for comparison in results.by_average],
         "significantly_better": {
             name: row["step"] for name, row in results.significantly_better.items()
         },
@@ -71,7 +78,8 @@ def write_json(results: Results, path: Path) -> None:
 def _title(results: Results) -> str:
     target = results.target
     origin = "" if target.origin == "set by hand" else f" ({target.origin})"
-    return f"{results.manifest.name}: median over seeds to reach {target.words}{origin}"
+    which = f"; {results.which_counts}" if results.which_counts else ""
+    return f"{results.manifest.name}: median over seeds to reach {target.words}{origin}{which}"
 
 
 def summary_cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]:
@@ -92,9 +100,7 @@ def summary_cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]
         f"final {metric.noun}{metric.unit}": [
             f"{metric.show_mean(s.final_mean, s.final_sd)} (n={s.final_n})" for s in summaries
         ],
-        f"averaged{metric.unit}": [
-            metric.show_mean(s.averaged_mean, s.averaged_sd) for s in summaries
-        ],
+        **_other_weights(results),
         f"published{metric.unit}": [
             metric.show_mean(published[s.name].value, None) if s.name in published else ""
             for s in summaries
@@ -103,11 +109,26 @@ def summary_cells(results: Results, *, intervals: bool) -> list[tuple[str, ...]]
     kept = {
         "examples": "examples" in results.time_axes,
         "seconds": "train_seconds" in results.time_axes,
-        f"averaged{metric.unit}": any(s.averaged_mean is not None for s in summaries),
         f"published{metric.unit}": bool(published),
     }
     shown = {name: cells for name, cells in columns.items() if kept.get(name, True)}
     return [tuple(shown), *zip(*shown.values(), strict=True)]
+
+
+def _other_weights(results: Results) -> dict[str, list[str]]:
+    """The columns of the weights that do not count; empty for experiments without an average."""
+    columns, metric, counting = {}, results.metric, results.summaries
+    for weights, summaries in results.by_weights.items():
+        by_name = {summary.name: summary for summary in summaries}
+        if weights == results.manifest.evaluate or not by_name:
+            continue
+        found = [by_name.get(summary.name) for summary in counting]
+        if any(s and s.steps != own.steps for s, own in zip(found, counting, strict=True)):
+            columns[f"{weights} steps"] = ["" if s is None else _steps(s, False) for s in found]
+        columns[f"{weights}{metric.unit}"] = [
+            "" if s is None else metric.show_mean(s.final_mean, s.final_sd) for s in found
+        ]
+    return columns
 
 
 def _steps(summary: Summary, intervals: bool) -> str:
@@ -144,17 +165,28 @@ def comparison_cells(results: Results) -> list[tuple[str, ...]]:
         "p (Holm)",
     )
     rows = [
-        (
-            final.name,
-            _difference(final, metric),
-            "" if final.effect_size is None else f"{final.effect_size:+.1f}",
-            _p_value(final),
-            _ratio(steps),
-            _p_value(steps),
-        )
+        (*_final_cells(final, metric), _ratio(steps), _p_value(steps))
         for final, steps in zip(results.by_final, results.by_steps, strict=True)
     ]
     return [heading, *rows]
+
+
+def average_cells(results: Results) -> list[tuple[str, ...]]:
+    """Returns the cells of averaged weights against raw ones: the heading, and the rows."""
+    metric = results.metric
+    heading = (
+        "averaged against raw weights, by run",
+        f"final {metric.noun}{', points' if metric.is_share else ''} [95% interval]",
+        "d",
+        "p (Holm)",
+    )
+    return [heading, *(_final_cells(found, metric) for found in results.by_average)]
+
+
+def _final_cells(final: Comparison, metric: Metric) -> tuple[str, ...]:
+    """The cells of a comparison of final values."""
+    effect = "" if final.effect_size is None else f"{final.effect_size:+.1f}"
+    return (final.name, _difference(final, metric), effect, _p_value(final))
 
 
 def _difference(comparison: Comparison, metric: Metric) -> str:

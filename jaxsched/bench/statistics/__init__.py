@@ -1,5 +1,6 @@
 """The statistics of a study's records: estimates, intervals, tests, caveats. Imports no JAX.
 
+counted.py              which weights count: raw ones, their average or the better
 time_to_target.py       when a run reaches the target; the axes of time
 median.py               medians with intervals, where a miss is infinite
 summary.py              an experiment's medians and final values
@@ -16,6 +17,10 @@ from jaxsched.bench.statistics.caveats import caveats as caveats
 from jaxsched.bench.statistics.comparison import Comparison as Comparison
 from jaxsched.bench.statistics.comparison import compare_final as compare_final
 from jaxsched.bench.statistics.comparison import compare_times as compare_times
+from jaxsched.bench.statistics.counted import compare_by_average as compare_by_average
+from jaxsched.bench.statistics.counted import counted as counted
+from jaxsched.bench.statistics.counted import has_average as has_average
+from jaxsched.bench.statistics.counted import which_counts as which_counts
 from jaxsched.bench.statistics.evidence import evidence as evidence
 from jaxsched.bench.statistics.evidence import p_in_words as p_in_words
 from jaxsched.bench.statistics.holm import holm as holm

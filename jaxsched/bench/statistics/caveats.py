@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxsched.bench.statistics.counted import counted, has_average
 from jaxsched.bench.statistics.time_to_target import first_at_target
 from jaxsched.bench.study.manifest import StudyManifest
 from jaxsched.bench.study.target import MedianBest, Target
 from jaxsched.bench.values import final_value
 from jaxsched.experiment.diff import differences
+from jaxsched.metric import Evaluate
 from jaxsched.tracking.records import Record
 
 # A run that is at the target at its k-th evaluation may have been there up to 1/k of that time
@@ -27,7 +29,8 @@ def caveats(manifest: StudyManifest, records: Sequence[Record], target: Target) 
 
     Args:
         manifest: the study's manifest.
-        records: the records of its runs; those of runs that were cut off count as missing.
+        records: the records of its runs, as they were recorded; those of runs that were cut off
+            count as missing.
         target: the value to reach.
 
     Example:
@@ -47,11 +50,13 @@ def caveats(manifest: StudyManifest, records: Sequence[Record], target: Target) 
         a has only one run (n = 1), so nothing is known about the variation between seeds.
         a reached 90.00% in none of its runs.
     """
-    results = [record for record in records if record.is_result]
+    recorded = [record for record in records if record.is_result]
+    results = [counted(record, target.metric, manifest.evaluate) for record in recorded]
     return [
         *_missing_runs(manifest, results),
         *_few_seeds(manifest, results, target),
         *_never_reached(manifest, results, target),
+        *_other_weights(manifest, recorded, target),
         *_coarse_times(results, target),
         *_died_runs(results, target),
         *_not_finite(manifest, results, target),
@@ -120,6 +125,34 @@ def _never_reached(
         its = "its" if len(names) == 1 else "their"
         value = target.metric.show(target.value) if target.metric.is_share else target.words
         yield f"{_joined(names)} reached {value} in none of {its} runs."
+
+
+def _other_weights(
+    manifest: StudyManifest, recorded: Sequence[Record], target: Target
+) -> Iterator[str]:
+    """What the choice of raw or averaged weights decides."""
+    metric, evaluate = target.metric, manifest.evaluate
+    names = [
+        n for n in manifest.names if any(has_average(r, metric) for r in _runs_of(recorded, n))
+    ]
+    if names and evaluate == "better":
+        yield (
+            f"The better of raw and averaged weights counts for {_joined(names)} at each "
+            "evaluation: the luckier of two looks at the test examples, which is optimistic."
+        )
+        return
+    other: Evaluate = "averaged" if evaluate == "raw" else "raw"
+    for name in names:
+        runs = _runs_of(recorded, name)
+        ours, theirs = (
+            sum(first_at_target(counted(run, metric, weights), target) is not None for run in runs)
+            for weights in (evaluate, other)
+        )
+        if ours != theirs:
+            yield (
+                f"By its {evaluate} weights, which count, {name} reached the target in {ours} of "
+                f"{len(runs)} runs; by its {other} weights in {theirs}."
+            )
 
 
 def _coarse_times(results: Sequence[Record], target: Target) -> Iterator[str]:

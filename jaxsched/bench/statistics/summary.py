@@ -13,7 +13,7 @@ from jaxsched.bench.statistics.time_to_target import (
     times_to_target,
 )
 from jaxsched.bench.study.target import Target
-from jaxsched.bench.values import best_value, final_value, value_of
+from jaxsched.bench.values import best_value, final_value
 from jaxsched.tracking.records import FAILED, Record
 
 # Of a median, at 95 %; an end is None if it is infinite, all of it is None for a single run.
@@ -41,8 +41,6 @@ class Summary:
             failed counts with its last one, unless that is not finite.
         final_sd: their standard deviation (n − 1); None for one run.
         final_n: the number of runs with such a value, of which it is the mean.
-        averaged_mean: `final_mean` of the averaged weights; None if a run has no average.
-        averaged_sd: `final_sd` of the averaged weights; None if a run has no average.
         steps_interval: the 95 % interval of `steps`, see `median_interval`; an end is None if it
             is infinite, and the whole interval is None for one run.
         examples_interval: the 95 % interval of `examples`, in the same form.
@@ -61,8 +59,6 @@ class Summary:
     final_mean: float | None
     final_sd: float | None
     final_n: int = 0
-    averaged_mean: float | None = None
-    averaged_sd: float | None = None
     steps_interval: Interval = None
     examples_interval: Interval = None
     seconds_interval: Interval = None
@@ -107,7 +103,6 @@ def _summary(name: str, records: Sequence[Record], target: Target) -> Summary:
     misses = [record for record in records if first_at_target(record, target) is None]
     column = target.metric.name
     final = [v for record in records if (v := final_value(record, column)) is not None]
-    averaged = _averaged_values(records, f"averaged_{column}")
     return Summary(
         name=name,
         seeds=len(records),
@@ -120,20 +115,11 @@ def _summary(name: str, records: Sequence[Record], target: Target) -> Summary:
         final_mean=statistics.fmean(final) if final else None,
         final_sd=statistics.stdev(final) if len(final) > 1 else None,
         final_n=len(final),
-        averaged_mean=statistics.fmean(averaged) if averaged else None,
-        averaged_sd=statistics.stdev(averaged) if len(averaged) > 1 else None,
         steps_interval=intervals["step"],
         examples_interval=intervals.get("examples"),
         seconds_interval=intervals.get("train_seconds"),
         misses=tuple(_reason_of_miss(record, target) for record in misses),
     )
-
-
-def _averaged_values(records: Sequence[Record], column: str) -> list[float]:
-    """The column's values at the last evaluations; empty if one of them has no value."""
-    measured = [record for record in records if record.evaluations]
-    values = [value_of(record.evaluations[-1], column) for record in measured]
-    return [v for v in values if v is not None] if None not in values else []
 
 
 def _reason_of_miss(record: Record, target: Target) -> str:

@@ -1,7 +1,7 @@
 """The manifest of a study that has no study file, from what its records say. Imports no JAX.
 
-Such are the records of `jaxsched.recorder`. The manifest is written beside them, so that target,
-metric and baseline are kept; it is made anew for each report, because runs are added.
+Such are the records of `jaxsched.recorder`. The manifest is written beside them, so that the
+choices are kept; it is made anew for each report, because runs are added.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from jaxsched.bench.study.manifest import (
 from jaxsched.bench.study.target import MedianBest
 from jaxsched.bench.study.unfinished import NothingYetError
 from jaxsched.experiment.diff import differences
-from jaxsched.metric import Metric
+from jaxsched.metric import Evaluate, Metric
 from jaxsched.tracking.records import Record, Run, read_records
 
 
@@ -32,11 +32,14 @@ class Choices:
             or else the records' main metric on test examples.
         baseline: the experiment to compare with; None for that of the report before, or else the
             first one that was run.
+        evaluate: the weights whose value counts, see `Study`; None for those of the report before,
+            or else the averages where there are some.
     """
 
     target: float | None = None
     metric: str | None = None
     baseline: str | None = None
+    evaluate: Evaluate | None = None
 
 
 def update_manifests(folders: Sequence[Path], choices: Choices) -> None:
@@ -96,6 +99,7 @@ def manifest_of_records(study: str, records: Sequence[Record], choices: Choices)
         baseline=baseline,
         published={},
         metric=metric,
+        evaluate=choices.evaluate or "averaged",
         is_from_records=True,
     )
 
@@ -108,8 +112,8 @@ def _has_study_file(folder: Path, choices: Choices) -> bool:
         return False
     if choices != Choices():
         raise ValueError(
-            f"{folder} has its target, metric and baseline from a study file; change them there "
-            "and run `jaxsched bench` again, or leave the options out."
+            f"{folder} has its target, metric, baseline and evaluate from a study file; change "
+            "them there and run `jaxsched bench` again, or leave the options out."
         )
     return True
 
@@ -138,6 +142,7 @@ def kept_choices(choices: Choices, before: StudyManifest) -> Choices:
         target=target if choices.target is None else choices.target,
         metric=choices.metric or before.metric.name,
         baseline=choices.baseline or before.baseline,
+        evaluate=choices.evaluate or before.evaluate,
     )
 
 

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from jaxsched.bench.study.target import MedianBest
-from jaxsched.metric import Metric, bare_name
+from jaxsched.metric import Evaluate, Metric, bare_name
 from jaxsched.output import make_folder, require_file_name, write_text
 from jaxsched.text import visible
 from jaxsched.tracking.records import Run
@@ -60,6 +60,7 @@ class StudyManifest:
         baseline: the name of the experiment that the others are compared with.
         published: the published values, by an experiment's name.
         metric: what is to reach the target, under the name of its column, such as `test_loss`.
+        evaluate: the weights whose value counts, see `Study`.
         is_from_records: whether it was made from the records, see `manifest_of_records`, so that
             it grows with them.
     """
@@ -71,6 +72,7 @@ class StudyManifest:
     baseline: str
     published: Mapping[str, Published]
     metric: Metric = TEST_ACCURACY
+    evaluate: Evaluate = "averaged"
     is_from_records: bool = False
 
     @property
@@ -135,6 +137,8 @@ def _from_json(content: dict[str, Any]) -> dict[str, Any]:
             name: _published(metric, **entry) for name, entry in content["published"].items()
         },
         "metric": metric,
+        # Manifests from before there was a choice name none.
+        "evaluate": _evaluate(content.get("evaluate", "averaged")),
     }
 
 
@@ -159,6 +163,12 @@ def _metric(name: str, better: Any, is_share: bool) -> Metric:
     if bare_name(name) is None:
         raise ValueError(f"expected a metric such as test_accuracy, got {name!r:.40}")
     return Metric(visible(name), better, bool(is_share))
+
+
+def _evaluate(weights: Any) -> Evaluate:
+    if weights not in get_args(Evaluate):
+        raise ValueError(f"expected evaluate as one of {get_args(Evaluate)}, got {weights!r:.40}")
+    return weights
 
 
 def _published(metric: Metric, source: str, **value: Any) -> Published:

@@ -13,7 +13,7 @@ from jaxsched.experiment import Experiment
 from jaxsched.experiment.files import held_instead, load_module
 from jaxsched.experiment.seeds import require_seeds
 from jaxsched.field_types import check_field_types
-from jaxsched.metric import Metric
+from jaxsched.metric import Evaluate, Metric
 from jaxsched.output import require_file_name
 from jaxsched.tracking.records import Run
 
@@ -36,6 +36,11 @@ class Study:
         published: the published values, by an experiment's name.
         metric: what is to reach the target: a column of the evaluations, such as `test_loss`. By
             default that of the task's main metric on test examples.
+        evaluate: the weights whose value of the metric counts at an evaluation. "averaged" is the
+            average wherever the experiment has one by then, and before that the raw weights: those
+            that one would use if training ended there. "raw" is the raw weights, also of
+            experiments with an average. "better" is the better of the two at each evaluation,
+            which is optimistic: it looks at the test examples twice and keeps the luckier look.
 
     Raises:
         ValueError: if the name is none of a folder, if names or seeds repeat, if there is nothing
@@ -53,6 +58,7 @@ class Study:
     baseline: str | None = None
     published: Mapping[str, Published] = field(default_factory=dict)
     metric: str | None = None
+    evaluate: Evaluate = "averaged"
 
     def __post_init__(self):
         check_field_types(self)
@@ -111,6 +117,7 @@ class Study:
             baseline=self.baseline or self.experiments[0].name,
             published=self.published,
             metric=self.measured,
+            evaluate=self.evaluate,
         )
 
 

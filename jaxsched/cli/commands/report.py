@@ -1,6 +1,7 @@
 """`jaxsched report`: tables, curves and a page of studies and of runs, from records alone."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import tyro
 
@@ -39,5 +40,8 @@ class Report:
     """What to compare such records by, such as test_loss. By default their main metric."""
     baseline: str | None = None
     """The experiment to compare such records with. By default the first one that was run."""
+    evaluate: Literal["averaged", "raw", "better"] | None = None
+    """Whose value counts in such records: that of averaged weights where there are some, of the raw
+    ones, or the better of both, which is optimistic. By default averaged."""
     tensorboard: UserPath | None = None
     """Also write each run's event file to this folder, for `tensorboard --logdir`."""

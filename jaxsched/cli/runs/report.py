@@ -56,7 +56,7 @@ class _Study:
 
 def _studies(options: Report) -> list[_Study]:
     """The studies of all paths, those with folders of their own first."""
-    choices = bench.Choices(options.target, options.metric, options.baseline)
+    choices = bench.Choices(options.target, options.metric, options.baseline, options.evaluate)
     of_train = bench.runs_of_train([path for path in options.paths if bench.holds_runs(path)])
     folders = [path for path in options.paths if not bench.holds_runs(path)]
     bench.update_manifests(folders, choices)

@@ -69,6 +69,21 @@ def test_misses_and_averages_are_those_of_the_table(runs):
     assert {"cosine_20", "one_cycle_30", "swa_10", "swa_20"} <= missed
     averaged = {run["experiment"] for run in runs if run["final_averaged_test_accuracy"]}
     assert averaged == {"swa_10", "swa_20"}
+    assert {run["experiment"] for run in runs if run["evaluate"] == "averaged"} == averaged
+
+
+def test_a_run_has_its_updates_to_the_target_by_raw_and_by_averaged_weights(tmp_path):
+    swa = Results.read([STUDY.parent / "swa"])
+    write_runs(swa, tmp_path / "runs.csv")
+    for run in read(tmp_path / "runs.csv"):
+        (path,) = (STUDY.parent / "swa" / "records").glob(
+            f"{run['experiment']}-*-seed{run['seed']}.jsonl"
+        )
+        rows = [json.loads(line) for line in path.read_text().splitlines()][1:-1]
+        for weights, column in ("raw", "test_accuracy"), ("averaged", "averaged_test_accuracy"):
+            found = [row["step"] for row in rows if (row[column] or row["test_accuracy"]) >= 0.6]
+            expected = str(found[0]) if run["experiment"] == "swa" else ""
+            assert run[f"{weights}_steps_to_target"] == expected
 
 
 def test_every_column_is_documented(runs):

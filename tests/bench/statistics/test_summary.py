@@ -35,19 +35,6 @@ def test_first_time_at_target_counts_even_if_the_accuracy_falls_again():
     assert first_at_target(run([]), TARGET) is None
 
 
-def test_averaged_weights_are_summarised_where_every_run_has_them():
-    def averaging(accuracy):
-        row = {**run([0.5]).evaluations[0], "averaged_test_accuracy": accuracy}
-        return Record({"name": "a"}, (row,), {"status": "finished"})
-
-    (summary,) = summarise([averaging(0.6), averaging(0.7)], TARGET)
-    assert summary.averaged_mean == pytest.approx(0.65)
-    assert summary.averaged_sd == pytest.approx(0.1 / math.sqrt(2))
-    assert summary.final_mean == 0.5
-    (summary,) = summarise([averaging(0.6), averaging(None)], TARGET)
-    assert summary.averaged_mean is None
-
-
 def test_a_miss_counts_as_infinitely_long_and_is_never_dropped():
     hit_10, hit_20, miss = run([0.9]), run([0.1, 0.9]), run([0.1, 0.1])
     (summary,) = summarise([hit_10, hit_20, miss], TARGET)

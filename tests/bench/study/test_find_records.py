@@ -152,6 +152,8 @@ def change(folder, **changes):
         ({"target": 10**400}, "expected a test accuracy"),
         ({"further_targets": [None]}, "expected a test accuracy"),
         ({"baseline": "nobody"}, "expected an experiment of the study as baseline"),
+        ({"evaluate": "best"}, "expected evaluate as one of"),
+        ({"evaluate": ["raw"]}, "expected evaluate as one of"),
         ({"format": 9}, "does not hold a study's manifest"),
     ],
 )

@@ -100,6 +100,23 @@ def test_choices_are_kept_and_the_runs_are_those_that_are_there(folder, tmp_path
     assert row["seeds"] == 7 and [row["seeds"] for row in first["rows"]] == [6, 6]
 
 
+def test_averages_of_a_loop_of_ones_own_count_unless_it_says_otherwise(tmp_path):
+    losses = [(2.9, 2.8), (2.7, 2.4), (2.6, 2.2)]
+    rows = [{"test_loss": raw, "averaged_test_loss": averaged} for raw, averaged in losses]
+    record(tmp_path, "ema", 0, [(10 * n, row) for n, row in enumerate(rows, start=1)])
+    folder = tmp_path / "own"
+
+    def found(*options):
+        content = report(folder, "--target", "2.5", *options)
+        (row,) = content["rows"]
+        return content["evaluate"], row["steps"], row["final_mean"]
+
+    assert found() == ("averaged", 20, 2.2)
+    assert found("--evaluate", "raw") == ("raw", None, 2.6)
+    assert found() == ("raw", None, 2.6)  # kept
+    assert found("--evaluate", "better") == ("better", 20, 2.2)
+
+
 def test_without_a_target_it_is_the_median_best_of_the_baseline(folder):
     content = report(folder)
     assert content["target"] == pytest.approx(statistics.median(FINAL["slow"]))
@@ -147,8 +164,9 @@ def test_wrong_choices_are_refused_with_the_right_ones(folder, tmp_path, capsys)
     content = json.loads(path.read_text())
     run = {"name": "a", "digest": "0", "seed": 0}
     path.write_text(json.dumps({**content, "runs": [run]}))
-    with pytest.raises(ValueError, match="has its target, metric and baseline from a study file"):
-        update_manifests([tmp_path / "file"], Choices(target=0.6))
+    for choices in Choices(target=0.6), Choices(evaluate="raw"):
+        with pytest.raises(ValueError, match="metric, baseline and evaluate from a study file"):
+            update_manifests([tmp_path / "file"], choices)
 
 
 def test_records_that_do_not_fit_together_are_refused_by_name(folder, tmp_path, capsys):

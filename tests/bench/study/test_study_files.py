@@ -36,6 +36,7 @@ def test_manifest_is_read_back_as_written(tmp_path):
         target=MedianBest("two"),
         further_targets=(0.5, 0.6),
         published={"one": Published(0.93, "a paper")},
+        evaluate="better",
     ).manifest()
     manifest.write(tmp_path / "new" / "study.json")
     assert StudyManifest.read(tmp_path / "new" / "study.json") == manifest
@@ -56,11 +57,11 @@ def test_metric_is_the_tasks_main_one_or_any_other(tmp_path):
     assert on_train.metric == Metric("train_accuracy", "higher", is_share=True)
 
 
-def test_manifests_from_before_other_metrics_are_read(tmp_path):
+def test_older_manifests_are_read(tmp_path):
     manifest = study(published={"one": Published(0.93, "a paper")}).manifest()
     manifest.write(tmp_path / "study.json")
     content = json.loads((tmp_path / "study.json").read_text())
-    del content["metric"], content["is_from_records"]
+    del content["metric"], content["is_from_records"], content["evaluate"]
     content["published"]["one"]["accuracy"] = content["published"]["one"].pop("value")
     (tmp_path / "study.json").write_text(json.dumps(content))
     assert StudyManifest.read(tmp_path / "study.json") == manifest

@@ -119,7 +119,7 @@ def _reached_rows(results: Results, name: str) -> ChartRows:
 
     There are separate rows for each axis of time, because the order of runs depends on it.
     """
-    runs, rows = results.runs_of(name), []
+    runs, rows = results.counted_of(name), []
     for time_axis in results.time_axes if runs else ():
         curve = reached_curve(times_to_target(runs, results.target, time_axis))
         end = _longest(results, time_axis)

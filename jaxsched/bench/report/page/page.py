@@ -137,19 +137,16 @@ class _Published(NamedTuple):
 
 
 def _published(results: Results) -> Iterator[_Published]:
-    """The published values with ours.
-
-    If an experiment averages its weights, ours is the value of the average, because papers on
-    averaging publish that.
-    """
+    """The published values with ours: those of the weights that count."""
     metric = results.metric
     summaries = {summary.name: summary for summary in results.summaries}
+    averaging = {summary.name for summary in results.by_weights["averaged"]}
     for name, published in results.manifest.published.items():
         summary = summaries.get(name)
         cells = ("", "")
         if summary is not None and summary.final_mean is not None:
-            averaged = summary.averaged_mean
-            kind, ours = ("", summary.final_mean) if averaged is None else ("averaged, ", averaged)
+            ours = summary.final_mean
+            kind = f"{results.manifest.evaluate}, " if name in averaging else ""
             cells = (
                 f"{metric.show_mean(ours, None)} ({kind}n={summary.final_n})",
                 metric.show_change(ours - published.value),
@@ -177,7 +174,8 @@ def _configs(results: Results) -> Iterator[_Config]:
             config = _config_without_name(runs[0])
             differing = [] if baseline is None else list(differences(baseline, config))
             text = json.dumps(config, indent=1)
-            yield _Config(name, differing, text, len(runs), _run_cells(runs, results.metric))
+            cells = _run_cells(results.counted_of(name), results.metric)
+            yield _Config(name, differing, text, len(runs), cells)
 
 
 def _run_cells(runs: Sequence[Record], metric: Metric) -> list[tuple[str, ...]]:
