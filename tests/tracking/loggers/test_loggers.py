@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import struct
+from pathlib import Path
 
 import flax.linen as nn
 import numpy as np
@@ -22,6 +23,9 @@ from jaxsched.tracking import (
     WeightsAndBiases,
     read_record,
 )
+from jaxsched.tracking.loggers.events import EventFile
+
+FULL = Path("/dev/full")
 
 
 class Told(Logger):
@@ -226,6 +230,24 @@ def leveldb_records(data):
         if kind in (1, 4):  # the whole record, or its last part
             yield parts
             parts = b""
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no disk that is always full")
+def test_a_full_disk_ends_the_event_file_and_not_the_run(lines):
+    class OnFullDisk(Logger):
+        def start(self, header):
+            self.file = EventFile(FULL, header)
+
+        def evaluation(self, row):
+            self.file.evaluation(row)
+            self.file.flush()
+
+    said = []
+    with LoggedRun([OnFullDisk()], lines.header("sgd"), said.append) as logged:
+        logged.evaluation(lines.row(1))
+        logged.evaluation(lines.row(2))
+        logged.end("finished", "")
+    assert len(said) == 1 and "without OnFullDisk, which failed: OSError" in said[0]
 
 
 def test_a_number_that_is_not_finite_is_a_point_of_its_curve(lines, tmp_path):
