@@ -11,7 +11,8 @@ NAMES = ("abel_factors", "abel_adam", "abel_early", "abel_scale")
 
 @pytest.fixture(scope="module")
 def studies(load_experiment):
-    return {name: load_experiment(f"studies/{name}") for name in NAMES}
+    folder = "studies/abel_variants"
+    return {n: load_experiment(f"{folder}/{n.removeprefix('abel_')}") for n in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,7 +1,7 @@
 """Does the weight norm still bounce when the weights begin small?
 
-    jaxsched bench experiments/studies/abel_scale.py               # --size cpu; not run yet
-    jaxsched bench experiments/studies/abel_scale.py --size full   # for a GPU; not run yet
+    jaxsched bench experiments/studies/abel_variants/scale.py               # --size cpu; not run yet
+    jaxsched bench experiments/studies/abel_variants/scale.py --size full   # for a GPU; not run yet
 
 Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, supplementary), finds that the
 bounce persists for smaller and smaller initial weights, until they are so small that the accuracy
@@ -26,7 +26,7 @@ from jaxsched.experiment import Experiment, load_module
 from jaxsched.models import Model, Network
 from jaxsched.models.model import Variables
 
-abel = load_module(Path(__file__).with_name("abel.py"))
+abel = load_module(Path(__file__).parents[1] / "abel.py")
 
 SCALES = (1.0, 0.3, 0.1)
 SCHEDULES = ("late", "steps", "abel")

@@ -1,7 +1,7 @@
 """What does it cost to decay before the weight norm has bounced?
 
-    jaxsched bench experiments/studies/abel_early.py               # --size cpu; not run yet
-    jaxsched bench experiments/studies/abel_early.py --size full   # for a GPU; not run yet
+    jaxsched bench experiments/studies/abel_variants/early.py               # --size cpu; not run yet
+    jaxsched bench experiments/studies/abel_variants/early.py --size full   # for a GPU; not run yet
 
 Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, supplementary), decays a VGG-5 on
 CIFAR-100 at different times: too early clearly hurts, best is after the norm's growth has slowed,
@@ -19,7 +19,7 @@ import jaxsched as js
 from jaxsched.bench import Study
 from jaxsched.experiment import Experiment, load_module
 
-abel = load_module(Path(__file__).with_name("abel.py"))
+abel = load_module(Path(__file__).parents[1] / "abel.py")
 
 FIRST = ("5%", "10%", "20%", "40%", "60%")
 LAST = "85%"
