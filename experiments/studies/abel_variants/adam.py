@@ -1,7 +1,7 @@
 """Does the norm bounce with Adam too, and is a complex schedule then worth it?
 
-    jaxsched bench experiments/studies/abel_variants/adam.py               # --size cpu; not run yet
-    jaxsched bench experiments/studies/abel_variants/adam.py --size full   # for a GPU; not run yet
+    jaxsched bench experiments/studies/abel_variants/adam.py  # --size cpu
+    jaxsched bench experiments/studies/abel_variants/adam.py --size full  # for a GPU
 
 The rows of Adam in Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, table 2): a
 ResNet-50 on ImageNet reaches 75.3 % by cosine and 74.0 % by one late decay with L2, 71.8 % and

@@ -1,7 +1,7 @@
 """What does it cost to decay before the weight norm has bounced?
 
-    jaxsched bench experiments/studies/abel_variants/early.py               # --size cpu; not run yet
-    jaxsched bench experiments/studies/abel_variants/early.py --size full   # for a GPU; not run yet
+    jaxsched bench experiments/studies/abel_variants/early.py  # --size cpu
+    jaxsched bench experiments/studies/abel_variants/early.py --size full  # for a GPU
 
 Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, supplementary), decays a VGG-5 on
 CIFAR-100 at different times: too early clearly hurts, best is after the norm's growth has slowed,

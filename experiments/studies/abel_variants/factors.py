@@ -1,7 +1,7 @@
 """How much does the decay factor matter to ABEL, and how much to steps?
 
-    jaxsched bench experiments/studies/abel_variants/factors.py               # --size cpu; not run yet
-    jaxsched bench experiments/studies/abel_variants/factors.py --size full   # for a GPU; not run yet
+    jaxsched bench experiments/studies/abel_variants/factors.py  # --size cpu
+    jaxsched bench experiments/studies/abel_variants/factors.py --size full  # for a GPU
 
 The study has the runs of abel.py with L2 and augmentation whose factors are 0.1, 0.2 and 0.5.
 Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, figure 3), finds for a ResNet-50 on

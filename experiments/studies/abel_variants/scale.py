@@ -1,7 +1,7 @@
 """Does the weight norm still bounce when the weights begin small?
 
-    jaxsched bench experiments/studies/abel_variants/scale.py               # --size cpu; not run yet
-    jaxsched bench experiments/studies/abel_variants/scale.py --size full   # for a GPU; not run yet
+    jaxsched bench experiments/studies/abel_variants/scale.py  # --size cpu
+    jaxsched bench experiments/studies/abel_variants/scale.py --size full  # for a GPU
 
 Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, supplementary), finds that the
 bounce persists for smaller and smaller initial weights, until they are so small that the accuracy
