@@ -2,9 +2,12 @@
 
     python experiments/reinforcement/tune.py    # chooses the learning rates; is committed
     python experiments/reinforcement/study.py   # makes the runs; the same command goes on
-    jaxsched report runs/reinforcement --target 475 --metric test_return --baseline late
-    jaxsched report runs/reinforcement_l2 --target 475 --metric test_return --baseline late
+    options="--target 475 --metric test_return --baseline late --evaluate raw"
+    jaxsched report runs/reinforcement $options
+    jaxsched report runs/reinforcement_l2 $options
     python experiments/studies/reinforcement_figure.py   # or with runs/reinforcement_l2
+
+The weights that act count, not their averages: the question is what a schedule does to them.
 
 With the name of one of the two studies, study.py makes the runs of that one alone. A run takes two
 seconds on a core, its compilation ten to twenty.

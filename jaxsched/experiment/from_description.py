@@ -104,7 +104,7 @@ def rebuild_optimizer(description: Mapping[str, Any]) -> Optimizer:
         >>> from jaxsched.experiment import describe
         >>> from jaxsched.experiment.from_description import rebuild_optimizer
         >>> rebuild_optimizer({"optimizer": describe(js.Adam(js.Cosine(0.001, 10)))}).lr
-        Cosine(peak=0.001, duration=10, end=0)
+        Cosine(peak=0.001, duration=10, end=0.0)
     """
     if not isinstance(described := description.get("optimizer"), Mapping):
         raise ValueError(f"expected the description of an optimizer, got {described!r:.40}.")

@@ -1,7 +1,7 @@
 """Factors of the learning rate by layer: slower, faster and frozen groups."""
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import optax
@@ -10,6 +10,7 @@ from jax import lax
 from jaxsched.optim.chain import Link
 from jaxsched.optim.fields import is_known_number
 from jaxsched.optim.layer_patterns import first_matches, matches, parameter_names
+from jaxsched.transforms.placement import passes_updates
 
 # Patterns of layers' names, each with its factor; the first that names a layer counts.
 LrFactors: TypeAlias = tuple[tuple[str, float], ...]
@@ -73,8 +74,17 @@ def stop_frozen(params: Any, factors: Any) -> Any:
     return jax.tree.map(lambda w, factor: w if factor else lax.stop_gradient(w), params, factors)
 
 
+@passes_updates
+class FrozenAloneState(NamedTuple):
+    """State of factors that are all 0 or 1: what is trained gets its updates unchanged."""
+
+
 def scale_by_factors(lr_factors: LrFactors) -> optax.GradientTransformation:
-    """Multiplies each parameter's update by its factor."""
+    """Multiplies each parameter's update by its factor; those with the factor 0 it never sees."""
+    if all(factor in (0, 1) for _, factor in lr_factors):
+        return optax.GradientTransformation(
+            lambda params: FrozenAloneState(), lambda updates, state, params=None: (updates, state)
+        )
 
     def scaled(update: Any, factor: float) -> Any:
         return update if factor == 1 else update * factor

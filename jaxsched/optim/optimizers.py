@@ -61,7 +61,8 @@ class Optimizer:
         noise: estimates the gradient's noise scale.
         abel: decays the learning rate when the weight norm bounces.
         plateau: decays the learning rate when evaluations stop improving.
-        averaging: keeps a mean of the weights, or a Gaussian.
+        averaging: keeps a mean of the weights, or a Gaussian. A schedule-free optimizer has a mean
+            of its own and takes none.
         lr_factors: factors of the learning rate by layer, for finetuning: pairs of a pattern and a
             factor, such as `(("stem*", 0.0), ("stage*", 0.1))`. The first pattern that names a
             layer (`stage1_block1/conv1`), or one of its parameters (`head/bias`), counts; the
@@ -149,6 +150,15 @@ class Optimizer:
     def factors_of(self, params: Any) -> Any:
         """Returns the factor of each parameter's learning rate, as a tree; see `lr_factors`."""
         return factors_of(self.lr_factors, params)
+
+    @property
+    def statistics_examples(self) -> int:
+        """The number of training examples for the batch-norm statistics of an average.
+
+        It is that of `averaging`. A chain that keeps an average without it, such as a schedule-free
+        optimizer, has `Averaging`'s default.
+        """
+        return (self.averaging or Averaging).statistics_examples
 
     @property
     def lr_decay_factor(self) -> float:
@@ -357,6 +367,9 @@ class AdamW(Adam):
 @dataclass(frozen=True)
 class FromOptax(Optimizer):
     """Any Optax optimizer, given by its factory and arguments, which may be schedules.
+
+    A schedule-free one, such as `optax.contrib.schedule_free_sgd`, trains at y. Its x, at which it
+    is to be evaluated, stands wherever other runs have their average, see `averaged_params`.
 
     Attributes:
         factory: the function that makes the transformation, such as `optax.lion`.

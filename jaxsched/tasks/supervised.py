@@ -218,7 +218,7 @@ class _Functions:
             raise ValueError(
                 "averaging needs batch statistics that are means and variances, to be estimated "
                 f"for the average, got another array {others[0].shape} in {self.task.model}; "
-                "leave averaging out."
+                "leave averaging out, or schedule_free."
             )
         return stats
 

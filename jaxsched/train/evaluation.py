@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import optax
 
 from jaxsched.experiment.serialize import describe
 from jaxsched.optim.hyperparams import known_hyperparams, scaled_learning_rate
@@ -17,11 +16,11 @@ from jaxsched.tasks import MetricSums
 from jaxsched.train.step.state import TrainState
 from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.transforms import (
-    AverageParamsState,
     EstimateNoiseState,
     ScaleByAbelState,
     ScaleByPlateauState,
     gradient_noise,
+    num_averaged,
 )
 from jaxsched.transforms.base import find_states
 
@@ -46,7 +45,8 @@ class Evaluation:
             `train_accuracy` and so on are means over the examples since the evaluation before,
             augmented as they were in training; `test_loss` and so on are those of the test set,
             and `averaged_test_loss` and so on those of the average, None while that is empty.
-        num_averaged: the number of weights in the average; 0 without an average.
+        num_averaged: the number of weights in the average; 0 without an average. A schedule-free
+            optimizer keeps one of all updates, see `averaged_params`.
         squared_norm: |w|² of all parameters.
         abel: ABEL's state, see `ScaleByAbelState`; None without ABEL.
         plateau: plateau's state, see `ScaleByPlateauState`; None without plateau.
@@ -111,12 +111,6 @@ class Measured(NamedTuple):
     test: MetricSums
     averaged: MetricSums | None  # over the test set, of the average
     squared_norms: Any  # f32[layers]
-
-
-def num_averaged(opt_state: optax.OptState) -> int:
-    """Returns the number of weights in the chain's average; 0 for a chain without one."""
-    states = find_states(opt_state, AverageParamsState)
-    return int(states[0].num_averaged) if states else 0
 
 
 def make_row(

@@ -17,12 +17,13 @@ from jaxsched.train.checkpointing.run_state import RunState
 from jaxsched.train.dispatch import DispatchSizer
 from jaxsched.train.distributed.multihost import HostVotes, vote
 from jaxsched.train.early_stopping import abel_stop_reason
-from jaxsched.train.evaluation import Evaluation, Measured, make_row, num_averaged
+from jaxsched.train.evaluation import Evaluation, Measured, make_row
 from jaxsched.train.profiling import ProfiledUpdates
 from jaxsched.train.program.program import Program
 from jaxsched.train.step.batch_norm_stats import relative_error
 from jaxsched.train.step.state import TrainState
 from jaxsched.train.step.update_sums import UpdateSums
+from jaxsched.transforms import num_averaged
 
 
 @dataclass(frozen=True)
@@ -318,13 +319,12 @@ class _Run:
 
     def _recompute_average(self, num_examples: int | None = None) -> Variables:
         """The average with statistics of the next training examples, by default as many as set."""
-        averaging = self.program.experiment.optimizer.averaging
-        assert averaging is not None
+        default = self.program.experiment.optimizer.statistics_examples
         return self.program.recompute_batch_stats(
             self.program.averaged_params(self.run_state.state),
             seed=self.seed,
             step=self.step,
-            num_examples=num_examples or averaging.statistics_examples,
+            num_examples=num_examples or default,
             plan=self.run_state.plan,
         )
 

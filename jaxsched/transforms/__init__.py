@@ -3,6 +3,8 @@
 from jaxsched.transforms.abel import ScaleByAbelState as ScaleByAbelState
 from jaxsched.transforms.abel import scale_by_abel as scale_by_abel
 from jaxsched.transforms.averaged import averaged_params as averaged_params
+from jaxsched.transforms.averaged import keeps_average as keeps_average
+from jaxsched.transforms.averaged import num_averaged as num_averaged
 from jaxsched.transforms.averaging import AverageParamsState as AverageParamsState
 from jaxsched.transforms.averaging import average_params as average_params
 from jaxsched.transforms.gradient_noise import EstimateNoiseState as EstimateNoiseState

@@ -1,22 +1,31 @@
 """Reads an average out of an optimizer's state."""
 
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.core import Tracer
+from optax.contrib import ScheduleFreeState
 
 from jaxsched.transforms.averaging import AverageParamsState
 from jaxsched.transforms.base import find_states
-from jaxsched.transforms.leaves import is_inexact
-from jaxsched.transforms.placement import require_last
+from jaxsched.transforms.leaves import in_accumulator, is_inexact
+from jaxsched.transforms.placement import is_last, require_last
 
 
 def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Params:
-    """Returns the mean that `average_params` or `swag` keeps in this state.
+    """Returns the mean that `average_params`, `swag` or a schedule-free optimizer keeps.
+
+    A schedule-free optimizer of `optax.contrib` trains at y, which are `params`, keeps z in its
+    state, and is to be evaluated at x, a mean of all z:
+
+        x = z + (y − z) / b1,   which is optax.contrib.schedule_free_eval_params
+
+    Its b1 has to be a constant, as in the paper.
 
     While nothing is in the mean, it returns `params`. The average is found in any chain, however
     nested; the averages of several groups of parameters, as under `optax.partition`, make one tree.
@@ -29,7 +38,8 @@ def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Pa
     batch-norm statistics, as it is; the given one stays.
 
     Args:
-        opt_state: the state of any Optax optimizer with an `average_params` or `swag` in it.
+        opt_state: the state of any Optax optimizer with an `average_params`, a `swag` or a
+            `schedule_free` in it.
         params: the current parameters.
 
     Returns:
@@ -37,10 +47,14 @@ def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Pa
 
     Raises:
         ValueError: if the state holds no average, one of other parameters, or more than one of the
-            same, or the average is followed by transformations that change the updates.
+            same, such as an `average_params` behind a schedule-free optimizer, which would average
+            y; or if the average is followed by transformations that change the updates.
 
     Warns:
         UserWarning: if the mean is not finite; not under `jit`.
+
+    Source:
+        Defazio et al., "The road less scheduled" (arXiv 2405.15682), equations 3 to 5.
 
     Example:
         >>> import jax.numpy as jnp, optax, jaxsched as js
@@ -74,40 +88,94 @@ def averaged_params(opt_state: optax.OptState, params: optax.Params) -> optax.Pa
         >>> round(float(averaged(w)[0] - model(w)[0]), 4)
         6.0
     """
-    found = find_states(opt_state, AverageParamsState)
-    if not found:
+    if not keeps_average(opt_state):
         raise ValueError(
-            "averaged_params needs a state with an average_params in it, got 0; "
+            "averaged_params needs a state with an average_params or a schedule_free in it, got 0; "
             "add average_params(at) or swag(at) as the last of the chain."
         )
     require_last(opt_state, AverageParamsState, "averaged_params")
-    return read_means(found, params, "averaged_params")
+    if not is_last(opt_state, ScheduleFreeState):
+        raise ValueError(
+            "averaged_params needs a schedule-free optimizer that is the last of its chain, got "
+            "one that is followed by transformations which change the updates, such as a plateau's "
+            "scale or factors of layers, so that y moves otherwise than z and there is no mean to "
+            "evaluate; put them into its base optimizer."
+        )
+    means = _kept(find_states(opt_state, AverageParamsState))
+    return _read([*means, *_schedule_free(opt_state)], params, "averaged_params")
+
+
+def keeps_average(opt_state: optax.OptState) -> bool:
+    """Returns whether a state has an average, see `averaged_params`, which may be empty."""
+    return any(find_states(opt_state, kind) for kind in (AverageParamsState, ScheduleFreeState))
+
+
+def num_averaged(opt_state: optax.OptState) -> int:
+    """Returns the number of weights in the state's average; 0 for a state without one.
+
+    Those of a schedule-free optimizer are its z, one of each update.
+    """
+    kept = [int(state.num_averaged) for state in find_states(opt_state, AverageParamsState)]
+    steps: list[Any] = [state.step_count for state in find_states(opt_state, ScheduleFreeState)]
+    return max([*kept, *(int(step) - 1 for step in steps)], default=0)  # they count from 1
+
+
+class _Average(NamedTuple):
+    """An average in a state."""
+
+    held: optax.Params  # what is kept of each parameter
+    num_averaged: Any  # int32[]
+    read: Callable[[Any, Any], Any]  # (what is held, current parameter) -> mean
+
+
+def _kept(averages: Sequence[AverageParamsState]) -> list[_Average]:
+    return [_Average(a.mean, a.num_averaged, lambda mean, current: mean) for a in averages]
+
+
+def _schedule_free(opt_state: optax.OptState) -> list[_Average]:
+    return [
+        _Average(state.z, state.step_count - 1, partial(_evaluation_point, state.b1))
+        for state in find_states(opt_state, ScheduleFreeState)
+    ]
+
+
+def _evaluation_point(b1: Any, z: Any, y: Any) -> jax.Array:
+    """Returns x, of which y = (1 − b1) z + b1 x."""
+    y = in_accumulator(y)
+    z = jnp.asarray(z).astype(y.dtype)
+    return z + (y - z) / jnp.asarray(b1).astype(y.dtype)
 
 
 def read_means(
     averages: Sequence[AverageParamsState], params: optax.Params, name: str
 ) -> optax.Params:
     """Returns the parameters with the means of these averages in the places that each is for."""
+    return _read(_kept(averages), params, name)
+
+
+def _read(averages: Sequence[_Average], params: optax.Params, name: str) -> optax.Params:
+    """Returns the parameters with the means in the places of those that have one."""
     leaves, structure = jax.tree_util.tree_flatten_with_path(params)
-    columns = [_in_places_of(average.mean, leaves, name) for average in averages]
+    columns = [_in_places_of(average.held, leaves, name) for average in averages]
     read, means = [], {}
     for i, (path, current) in enumerate(leaves):
         held = [
-            (column[i], average.num_averaged)
+            (column[i], average)
             for column, average in zip(columns, averages, strict=True)
             if not _is_masked(column[i])
         ]
         if len(held) > 1:
             raise ValueError(
                 f"{name} needs one average of each parameter, got {len(held)}; give it the part of "
-                "the state that you mean."
+                "the state that you mean. Behind a schedule-free optimizer, which keeps an average "
+                "itself, leave averaging out."
             )
         if held and is_inexact(current):
-            ((mean, num_averaged),) = held
-            _require_same_shape(mean, current, path, name)
-            means[jax.tree_util.keystr(path)] = mean
+            ((part, average),) = held
+            _require_same_shape(part, current, path, name)
+            mean = means[jax.tree_util.keystr(path)] = average.read(part, current)
             mean = jnp.asarray(mean).astype(jnp.result_type(current))
-            current = jnp.where(num_averaged > 0, mean, current)
+            current = jnp.where(average.num_averaged > 0, mean, current)
         read.append(current)
     _warn_unless_finite(means, name)
     return jax.tree.unflatten(structure, read)

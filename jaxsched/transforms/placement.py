@@ -31,13 +31,18 @@ def require_last(opt_state: optax.OptState, kind: type, name: str) -> None:
 
     It has then averaged `params + updates` with other updates than those that were applied.
     """
-    if any(changed for _, changed in _places(opt_state, kind)):
+    if not is_last(opt_state, kind):
         raise ValueError(
             f"{name} needs an average that is the last of its chain, got one that is followed by "
             "transformations which change the updates, so that its mean is not one of weights; "
             "move it behind them and start its mean anew. What is in it is read by giving the part "
             "of the state that holds the average alone."
         )
+
+
+def is_last(opt_state: optax.OptState, kind: type) -> bool:
+    """Returns whether nothing that changes the updates follows any state of this kind."""
+    return not any(changed for _, changed in _places(opt_state, kind))
 
 
 def _places(state: Any, kind: type) -> Iterator[tuple[bool, bool]]:

@@ -105,6 +105,21 @@ def test_abel_noise_and_averages_see_what_is_trained():
     np.testing.assert_allclose(averaged["head"]["kernel"], mean, rtol=1e-6)
 
 
+def test_a_schedule_free_optimizer_may_train_the_rest_of_a_frozen_network():
+    """The rest against the optimizer alone on it; another factor would move y without z."""
+    given = (optax.contrib.schedule_free_sgd, {"learning_rate": 0.1})
+    path, state = run(js.FromOptax(*given, lr_factors=(("stem*", 0.0), ("head", 1.0))))
+    averaged = js.averaged_params(state, path[-1])
+    np.testing.assert_array_equal(averaged["stem"]["kernel"], WEIGHTS["stem"]["kernel"])
+    everything, state_of_all = run(js.FromOptax(*given))
+    whole = js.averaged_params(state_of_all, everything[-1])
+    for name in ("head", "stage1"):
+        jax.tree.map(np.testing.assert_array_equal, averaged[name], whole[name])
+    slower = js.FromOptax(*given, lr_factors=(("stem*", 0.5),))
+    with pytest.raises(ValueError, match="factors of layers"):
+        js.averaged_params(slower.transformation(PLAN).init(WEIGHTS), WEIGHTS)
+
+
 @pytest.mark.parametrize(
     ("factors", "said"),
     [

@@ -16,7 +16,8 @@ def draw_metric(results: Results, path: Path) -> None:
     """Draws the metric against updates: the median over seeds, with a band of their middle half.
 
     If batch sizes differ, a second panel shows it against epochs, because updates and epochs are
-    no longer proportional. The values of averaged weights are dotted.
+    no longer proportional. The values of averaged weights are dotted, and the title says which
+    weights count.
 
     Args:
         results: the study's results.
@@ -39,10 +40,16 @@ def draw_metric(results: Results, path: Path) -> None:
     axes[0].text(0.005, target, "target", va="bottom", transform=transform)
     _limit(axes[0], results)
     axes[0].set_ylabel(f"{metric.words}{metric.unit}")
-    figure.suptitle(results.manifest.name)
+    figure.suptitle(_title(results))
     # Outside the axes: inside, it might cover a curve in any corner.
     figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     save_figure(figure, path)
+
+
+def _title(results: Results) -> str:
+    """The study's name, and which of two curves of an experiment counts."""
+    which = results.which_counts
+    return f"{results.manifest.name}\n{which}" if which else results.manifest.name
 
 
 def _limit(axis: Axes, results: Results) -> None:
@@ -74,5 +81,5 @@ def _draw_experiment(
     axis.fill_between(curve.times[time_axis], low, high, **shade)
     averaged = curve_of(runs, column(f"averaged_{metric.name}"))
     if averaged is not None:
-        dotted = {"color": style["color"], "linestyle": ":", "label": "… averaged"}
+        dotted = {"color": style["color"], "linestyle": ":", "label": f"{name}, averaged"}
         axis.plot(averaged.times[time_axis], metric.scale * np.array(averaged.median), **dotted)

@@ -38,7 +38,7 @@ _WORDS: Mapping[Evaluate, str] = {
 def has_average(record: Record, metric: Metric) -> bool:
     """Returns whether an evaluation of the run has the metric's value of averaged weights."""
     averaged = column_of_average(metric.name)
-    return averaged is not None and any(_has(row, averaged) for row in record.evaluations)
+    return any(_has(row, averaged) for row in record.evaluations)
 
 
 def counted(record: Record, metric: Metric, evaluate: Evaluate) -> Record:
@@ -87,8 +87,9 @@ def which_counts(records: Sequence[Record], metric: Metric, evaluate: Evaluate) 
 def compare_by_average(records: Sequence[Record], metric: Metric) -> list[Comparison]:
     """Compares the final values of averaged weights with those of the raw weights of the same runs.
 
-    The pairs are runs, so that their seeds, data and updates are the same. See `compare_final` for
-    the estimates and tests; Holm's correction is over all experiments that have an average.
+    The pairs are runs at their last evaluation of an average, so that seeds, data and updates are
+    the same. See `compare_final` for the estimates and tests; Holm's correction is over all
+    experiments that have an average.
 
     Args:
         records: the runs of a study, as they were recorded. Those without an average are left out.
@@ -97,9 +98,10 @@ def compare_by_average(records: Sequence[Record], metric: Metric) -> list[Compar
     Returns:
         One comparison for each experiment that has an average, averaged − raw.
     """
-    averaging = [record for record in records if has_average(record, metric)]
-    pairs = []
-    for number, record in enumerate(averaging):
+    averaged, pairs = column_of_average(metric.name), []
+    for number, record in enumerate(r for r in records if has_average(r, metric)):
+        rows = tuple(row for row in record.evaluations if _has(row, averaged))
+        record = dataclasses.replace(record, evaluations=rows)
         # A pair has a number of its own in place of the seed, which other experiments have too.
         # The baseline's name is no experiment's.
         sides: tuple[tuple[str, Evaluate], ...] = (("", "raw"), (record.name, "averaged"))
@@ -113,5 +115,5 @@ def compare_by_average(records: Sequence[Record], metric: Metric) -> list[Compar
     ]
 
 
-def _has(row: Mapping[str, Any], column: str) -> bool:
-    return row.get(column) is not None
+def _has(row: Mapping[str, Any], column: str | None) -> bool:
+    return column is not None and row.get(column) is not None

@@ -84,7 +84,7 @@ def _train(run: "_Run", source_text: str, console: Console) -> tuple[Program, Ou
             progress,
             experiment.task.metrics,
             experiment.task.main_metric,
-            has_average="averaging" in experiment.optimizer.stateful_specs(),
+            has_average=program.keeps_average,
         )
 
         def show(row: Evaluation) -> None:

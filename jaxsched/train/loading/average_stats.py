@@ -28,7 +28,7 @@ def re_estimated(
 
     Args:
         params: the average of the weights.
-        experiment: the run's experiment, which has averaging, with the run's seed.
+        experiment: the run's experiment, whose optimizer keeps an average, with the run's seed.
         dataset: the run's data set.
         plan: the plan that the run trained.
         step: the number of updates made.
@@ -43,8 +43,6 @@ def re_estimated(
             "several processes cannot re-estimate them; choose the checkpoint of an evaluation, "
             'such as "newest" of a finished run.'
         )
-    averaging = experiment.optimizer.averaging
-    assert averaging is not None
     driver = make_driver("jit", 1)
     task = experiment.task.build(dataset, dtype=jnp.dtype(experiment.precision))
     traced = TracedExperiment(SharedProgramSpec((experiment,), plan), plan, task, plan.batch_sizes)
@@ -52,7 +50,6 @@ def re_estimated(
     compiler = ProgramCompiler(driver, traced, data.training, data.evaluation)
     recompute = BatchStatsRecomputation(compiler, data.statistics, plan.num_examples, num_shards)
     epoch, offset = plan.place_at(step)
-    found = recompute(
-        driver.replicate(params), experiment.seed, epoch, offset, averaging.statistics_examples
-    )
+    num_examples = experiment.optimizer.statistics_examples
+    found = recompute(driver.replicate(params), experiment.seed, epoch, offset, num_examples)
     return found["batch_stats"]

@@ -19,7 +19,7 @@ from jaxsched.plan import Plan
 from jaxsched.tasks import TaskFunctions
 from jaxsched.train.checkpointing.checkpoints import read_content, restore_beside, restore_named
 from jaxsched.train.checkpointing.plan_so_far import plan_so_far
-from jaxsched.train.evaluation import Evaluation, num_averaged
+from jaxsched.train.evaluation import Evaluation
 from jaxsched.train.loading.average_stats import re_estimated
 from jaxsched.train.loading.find_checkpoint import NEWEST, find_checkpoint
 from jaxsched.train.prediction import Predictor
@@ -27,7 +27,7 @@ from jaxsched.train.program.shared_program import SharedProgramSpec
 from jaxsched.train.program.traced import TracedExperiment
 from jaxsched.train.same_data import require_same_data
 from jaxsched.train.step.state import TrainState
-from jaxsched.transforms import averaged_params
+from jaxsched.transforms import averaged_params, num_averaged
 
 
 @dataclass(frozen=True, eq=False)

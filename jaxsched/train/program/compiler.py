@@ -110,7 +110,7 @@ class ProgramCompiler:
         return self._driver.compile(lambda _, state: squared_norms(state.params), self.state)
 
     def averaged_params(self) -> Callable[[TrainState], Params]:
-        """Compiles `state -> the average of the weights`, for an experiment with averaging."""
+        """Compiles `state -> the average of the weights`, for an optimizer that keeps one."""
         return self._driver.compile(
             lambda _, state: averaged_params(state.opt_state, state.params), self.state
         )

@@ -30,6 +30,7 @@ from jaxsched.train.program.traced import TracedExperiment
 from jaxsched.train.step.state import TrainState
 from jaxsched.train.step.update_sums import UpdateSums
 from jaxsched.train.step.weight_norms import layer_names
+from jaxsched.transforms import keeps_average
 
 
 class Prediction(NamedTuple):
@@ -63,13 +64,15 @@ class Program:
         batch_sizes: the plan's batch sizes, or those that the batch may grow to.
         layer_names: the layers, in the order of `squared_norms`.
         metric_values: the values of metrics of their sums, see `TaskFunctions.metric_values`.
+        keeps_average: whether the optimizer keeps an average of the weights.
         compile_seconds: seconds spent tracing, compiling and placing the data before the run.
 
     Raises:
         ValueError: when a batch size cannot be divided over the devices, their micro-batches and
             the examples that are normalised together, when `alike` differ in more than numbers of
-            their schedules, or when the layers of `pretrained` do not fit, before anything
-            compiles; when an example to evaluate on cannot be read.
+            their schedules, when the layers of `pretrained` do not fit, or when the optimizer keeps
+            an average that cannot be read, before anything compiles; when an example to evaluate on
+            cannot be read.
         FileNotFoundError: when the run of `pretrained` is not there.
     """
 
@@ -113,6 +116,9 @@ class Program:
         self._num_segments = traced.num_segments
         self._last_segments: tuple[Plan, SegmentArrays] | None = None
         self._executables = Executables(self._compile_updates)
+        self.keeps_average = keeps_average(compiler.state.opt_state)
+        if self.keeps_average:  # first, because it refuses what is no average
+            self._averaged_params = compiler.averaged_params()
         self.wait_for(self.batch_sizes[0])
         self._zero_evaluation = compiler.zero_evaluation()
         self._evaluation = compiler.evaluation()
@@ -120,8 +126,7 @@ class Program:
         self._batch_stats = BatchStatsRecomputation(
             compiler, data.statistics, self.plan.num_examples, self.driver.num_shards
         )
-        if self.experiment.optimizer.averaging is not None:
-            self._averaged_params = compiler.averaged_params()
+        if self.keeps_average:
             self._batch_stats.compile()  # else it would count as training time
 
     def _compile_updates(self, batch_size: int) -> Updates:
@@ -271,7 +276,7 @@ class Program:
         return self._compiler.prediction()
 
     def averaged_params(self, state: TrainState) -> Params:
-        """Returns the average of the weights; only for an experiment with averaging."""
+        """Returns the average of the weights; only for an optimizer that keeps one."""
         return self._averaged_params(state)
 
     def squared_norms(self, state: TrainState) -> jax.Array:

@@ -121,7 +121,8 @@ def test_both_are_summarised_whichever_counts():
 
 def test_averages_are_compared_with_the_raw_weights_of_the_same_runs():
     other = [[(0.5, 0.5 + d)] for d in (0.01, -0.02, 0.04)]
-    runs = {**RUNS, "ema": other, "once": [[(0.5, 0.6)]]}
+    # The average of `once` is not measured at its last evaluation.
+    runs = {**RUNS, "ema": other, "once": [[(0.5, 0.6), (0.9, None)]]}
     swa, ema, once = results_of("raw", runs).by_average
     expected = [
         stats.ttest_rel([0.90, 0.89, 0.88], [0.74] * 3),

@@ -31,7 +31,8 @@ def configs(results: Results) -> Iterator[Config]:
             config = _config_without_name(runs[0])
             differing = [] if baseline is None else list(differences(baseline, config))
             text = json.dumps(config, indent=1)
-            yield Config(name, differing, text, len(runs), _run_cells(runs, results.metric))
+            cells = _run_cells(results.counted_of(name), results.metric)
+            yield Config(name, differing, text, len(runs), cells)
 
 
 def _run_cells(runs: Sequence[Record], metric: Metric) -> list[tuple[str, ...]]:
