@@ -102,8 +102,8 @@ def test_n_counts_the_values_of_the_mean(folder, lines):
         writer.end(status="finished", reason="")
     main(["report", str(folder)])
     markdown = (folder / "summary.md").read_text()
-    assert "| high | missed | missed | missed | 0/2, 1 diverged | 9.38 (n=1) |" in markdown
-    assert "n = 2, of accuracy 1" in (folder / "report.html").read_text()
+    assert "| high | 0/2, 1 diverged | 9.38 (n=1) |" in markdown
+    assert "Equal in all rows: steps missed." in (folder / "report.html").read_text()
 
 
 REASON = "[/bold] no <script>alert(1)</script> | [x](http://y)\x1b[2J"
