@@ -287,7 +287,7 @@ def test_stateful_transformations_are_shown_with_the_plan(config, capsys):
 def test_help_of_a_command_lists_its_options_without_a_config(command, capsys):
     output = fails([command, "--help"], capsys, code=0)
     for name in (field.name for field in dataclasses.fields(class_of(command))):
-        is_positional = name in ("study", "folders", "measurements")
+        is_positional = name in ("study", "paths", "configs", "measurements")
         assert is_positional or f"--{name.replace('_', '-')}" in output
     assert inspect.getdoc(class_of(command)).splitlines()[0] in output
     takes_fields = "CONFIG --help` lists them" in output or "one_cycle.py --help` lists" in output

@@ -1,7 +1,8 @@
 """TensorBoard's events of a run, for event files that are written live or from records."""
 
+import contextlib
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,23 @@ class EventFile:
         # Protobuf creates this class on import, where no type checker can see it.
         from tensorboardX.proto.event_pb2 import Event  # pyright: ignore
 
-        self._writer.write(Event(**event).SerializeToString())
+        with self._closed_on_error():
+            self._writer.write(Event(**event).SerializeToString())
 
     def flush(self) -> None:
         """Puts all events so far on disk."""
-        self._writer.flush()
+        with self._closed_on_error():
+            self._writer.flush()
+
+    @contextlib.contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        """Context manager: closes a file that cannot be written, which is not written to again."""
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError):  # closing tries once more to write what is left
+                self._writer.close()
+            raise
 
     def close(self) -> None:
         """Closes the file."""
