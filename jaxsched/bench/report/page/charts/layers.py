@@ -67,7 +67,7 @@ def curve_layers(
             strokeDash=dash_patterns(names),
             detail=detail,
             strokeWidth=value(f"{_COUNTS} ? 2.25 : 1.25"),
-            opacity=emphasis(f"({_COUNTS} ? 1 : 0.55)"),
+            opacity=emphasis(f"({_COUNTS} ? 1 : 0.7)"),
         ),
         points.encode(
             x=x,
