@@ -56,7 +56,7 @@ def equal_time_statements(results: Sequence[Result], ranking: Ranking) -> list[s
         return ["At equal time no run finished."]
     said = [
         f"At equal time, {statistics.fmean(times):.3g} training seconds a run, each with its whole "
-        f"schedule. {' '.join(ranking.statements[:2])}"
+        f"schedule. {' '.join(ranking.statements)}"
     ]
     if max(times) > (1 + _UNEQUAL) * min(times):
         said.append(

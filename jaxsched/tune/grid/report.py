@@ -91,8 +91,8 @@ def _title(runs: GridRuns, evaluated_on: str, num_runs: int) -> str:
 def _statements(ranking: Ranking, equal: _EqualTime | None, evaluated_on: str) -> tuple[str, ...]:
     statements = list(ranking.statements)
     if equal is not None:
-        statements[0] = f"At equal epochs. {statements[0]}"
-        statements = [*equal_time_statements(equal.results, equal.ranking), *statements]
+        at_epochs = f"At equal epochs. {ranking.statements[0]}"
+        statements = [*equal_time_statements(equal.results, equal.ranking), at_epochs]
     if evaluated_on == "test":
         statements.append(
             "Ranked by test images, because this source cannot hold out training images: the "
@@ -110,8 +110,8 @@ def _rows(
     heading = (*map(title, names), "loss", *score, "n")
     rows = [(*(text_of(r.values[n]) for n in names), *_result_cells(r, metric)) for r in results]
     if equal is not None:
-        at_equal = [f"{name} at equal time" for name in ("epochs", "loss", *score)]
-        heading = (*heading, "seconds", *at_equal[:1], "seconds", *at_equal[1:])
+        names = ("epochs", "seconds", "loss", *score)
+        heading = (*heading, "seconds", *(f"{name} at equal time" for name in names))
         rows = [
             (*row, *_equal_time_cells(result, equal.of_values(result.values), metric))
             for row, result in zip(rows, results, strict=True)
