@@ -84,9 +84,9 @@ def test_batch_sizes_are_compared_twice(config, tmp_path, capsys):
     assert "At equal epochs. Best: batch size" in statements
     records = sorted((tmp_path / "out" / "few_digits" / "records").glob("*.jsonl"))
     for record in map(read_record, records):  # each ended with its schedule
-        config, last = record.header["config"], record.evaluations[-1]
-        assert config["optimizer"]["lr"]["duration"] == "100%"
-        assert config["phases"][0]["epochs"] <= last["epoch"]
+        trained, last = record.header["config"], record.evaluations[-1]
+        assert trained["optimizer"]["lr"]["duration"] == "100%"
+        assert trained["phases"][0]["epochs"] <= last["epoch"]
     assert len(records) == 3  # the fastest size has its time already
     with pytest.raises(SystemExit):
         grid(config, tmp_path, "--batch-size 16 32 --at-once vmap")
