@@ -18,7 +18,7 @@ MAXIMUM_RULE = "bottom"
 MINIMUM_SHARE = 0.1
 
 # Learning rates within this factor train about equally well.
-_AGREEMENT_FACTOR = 3.0
+AGREEMENT_FACTOR = 3.0
 # Beyond this factor the two rules for the end of the improvement disagree.
 _DISAGREEMENT_FACTOR = 10.0
 
@@ -106,8 +106,7 @@ class Suggestions:
         return tuple(
             name
             for name, suggestion in self.by_rule.items()
-            if name != MAXIMUM_RULE
-            and _factor(suggestion.median, self.maximum) <= _AGREEMENT_FACTOR
+            if name != MAXIMUM_RULE and _factor(suggestion.median, self.maximum) <= AGREEMENT_FACTOR
         )
 
     @property
@@ -259,7 +258,7 @@ def _state_spread_of_seeds(suggestions: Suggestions) -> str:
     if len(suggestions.curves) == 1:
         return "This is one run (n=1): a few seeds would show the spread."
     spread = suggestions.by_rule[MAXIMUM_RULE].spread
-    if spread is None or spread <= _AGREEMENT_FACTOR:
+    if spread is None or spread <= AGREEMENT_FACTOR:
         return ""
     return (
         f"The seeds disagree: {MAXIMUM_RULE} differs by a factor of {spread:.2g} between them. "
@@ -284,10 +283,10 @@ def _state_agreement(suggestions: Suggestions) -> str:
         return ""
     others = suggestions.agreeing
     if not others:
-        return f"No other rule is within a factor of {_AGREEMENT_FACTOR:g} of {MAXIMUM_RULE}."
+        return f"No other rule is within a factor of {AGREEMENT_FACTOR:g} of {MAXIMUM_RULE}."
     agree = "agrees" if len(others) == 1 else "agree"
     return (
-        f"Within a factor of {_AGREEMENT_FACTOR:g}, {' and '.join(others)} {agree} with "
+        f"Within a factor of {AGREEMENT_FACTOR:g}, {' and '.join(others)} {agree} with "
         f"{MAXIMUM_RULE}."
     )
 

@@ -23,6 +23,7 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
     """
     require_extra("Plotting schedules", "plot", "matplotlib")
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     constants = {name: _constant(previews, name) for name in _hyperparameters(previews)}
     names = [name for name, value in constants.items() if value is None] or list(constants)[:1]
@@ -48,7 +49,7 @@ def draw_schedules(previews: Mapping[str, Preview], path: Path) -> None:
     figure.supxlabel(textwrap.fill(_caption(previews, constants), 120), fontsize=10)
     # About 120 characters fit in a line of the legend; an entry takes 8 more than its name.
     ncols = max(1, 120 // (8 + max(map(len, previews))))
-    lines = axes[0, 0].get_lines()
+    lines = [Line2D([], [], **curve_style(number)) for number in range(len(previews))]
     figure.legend(lines, list(previews), loc="outside upper center", ncols=ncols, frameon=False)
     save_figure(figure, path)
 

@@ -14,9 +14,12 @@ from jaxsched.tune.grid.ranking import Result as Result
 from jaxsched.tune.grid.ranking import rank_cells as rank_cells
 from jaxsched.tune.grid.report import write_grid_report as write_grid_report
 from jaxsched.tune.grid.runs import GridRuns as GridRuns
+from jaxsched.tune.range_test.by_value import ValueCurves as ValueCurves
+from jaxsched.tune.range_test.by_value import write_value_report as write_value_report
 from jaxsched.tune.range_test.range_test import MOMENTUM_RANGE as MOMENTUM_RANGE
 from jaxsched.tune.range_test.range_test import RangeTest as RangeTest
 from jaxsched.tune.range_test.range_test import RangeTestRuns as RangeTestRuns
+from jaxsched.tune.range_test.report import judged as judged
 from jaxsched.tune.range_test.report import write_range_report as write_range_report
 from jaxsched.tune.recipe.config_writer import refuse_existing as refuse_existing
 from jaxsched.tune.recipe.config_writer import write_recipe as write_recipe

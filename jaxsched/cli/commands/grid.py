@@ -29,7 +29,8 @@ class Grid:
     dropout: tuple[float, ...] = ()
     """Dropout rates to try, for a network that has dropout."""
     batch_size: tuple[int, ...] = ()
-    """Batch sizes to try, compared at equal epochs and at equal training time."""
+    """Batch sizes to try, compared at equal epochs, and once more with as many epochs each as take
+    equal training time, so that each has its whole schedule."""
     epochs: float = 2.0
     """How many epochs each run trains; times of its schedules in per cent stretch with it."""
     seeds: tuple[int, ...] = (0,)

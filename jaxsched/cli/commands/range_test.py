@@ -33,8 +33,34 @@ class RangeTest:
     """How the values are spaced; by default "log"."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """One run for each seed; the experiment's own seed is not used."""
+    weight_decay: tuple[float, ...] = ()
+    """Make a range test at each of these weight decays, draw them over each other, and take the
+    largest one whose curve still allows a large learning rate."""
+    dropout: tuple[float, ...] = ()
+    """The same for dropout rates, for a network that has dropout."""
     validate_every: int | None = None
     """Evaluate held-out examples every so many updates, too, and let the rules read that loss."""
     judged_by: Literal["training", "validation"] | None = None
     """The loss that the rules read; by default the validation loss where it is measured."""
     at_once: AtOnce = "auto"
+
+    def __post_init__(self):
+        if self.weight_decay and self.dropout:
+            raise ValueError(
+                "range-test compares values of --weight-decay or of --dropout, got both; run it "
+                "once for each."
+            )
+        if self.momentum and (self.weight_decay or self.dropout):
+            raise ValueError(
+                "a range test of the momentum suggests no value, so that --weight-decay and "
+                "--dropout cannot be compared by it; leave --momentum out."
+            )
+        for name in ("weight_decay", "dropout"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"range-test needs different values of {name}, got {values}.")
+
+    @property
+    def compared(self) -> tuple[str, tuple[float, ...]]:
+        """The values to compare by range tests of the learning rate, and their name; or none."""
+        return ("dropout", self.dropout) if self.dropout else ("weight_decay", self.weight_decay)

@@ -1,76 +1,67 @@
-"""Compares batch sizes at equal training time, next to equal epochs. Imports no JAX."""
+"""Batch sizes at equal training time, each with its whole schedule. Imports no JAX."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
-from jaxsched.text import format_values
-from jaxsched.tracking.records import Record
-from jaxsched.tune.grid.ranking import Result
+from jaxsched.tune.grid.ranking import Ranking, Result
 
+_Size = TypeVar("_Size")
 
-def time_budget(records: Sequence[Record]) -> float:
-    """Returns the training seconds of the fastest finished run; infinity if no run finished."""
-    ended = [r for r in records if r.evaluations and r.end and r.end["status"] != "diverged"]
-    return min((r.evaluations[-1]["train_seconds"] for r in ended), default=math.inf)
+# Times that differ by more than this share are said.
+_UNEQUAL = 0.15
 
 
-def result_within(
-    values: Mapping[str, Any], records: Sequence[Record], seconds: float
-) -> Result | None:
-    """Returns a cell's result at its runs' last evaluations within a number of training seconds.
+def epochs_at_equal_time(
+    seconds: Mapping[_Size, Sequence[float]], epochs: float
+) -> dict[_Size, float]:
+    """Returns for each batch size the epochs that take as long as those of the fastest one.
 
-    Compilation and evaluation do not count as training. A run that diverged counts as diverged,
-    whenever that was.
+    Formula, with t_B the median of the seconds at batch size B:
+        epochs · min t / t_B, to three digits
+
+    The schedule of each run ends with it, so that no size is judged in the middle of a cycle.
 
     Args:
-        values: the values of the cell.
-        records: one record for each seed, at least one.
-        seconds: the training seconds since the first update.
-
-    Returns:
-        The result, or None if a run has no evaluation that early.
+        seconds: the training seconds of runs of `epochs` epochs, by batch size. Compilation and
+            evaluation do not count as training.
+        epochs: the epochs of these runs.
 
     Source:
         L. N. Smith, "A disciplined approach to neural network hyper-parameters" (arXiv 1803.09820),
         section 4.2: batch sizes are to be compared at equal time.
 
     Example:
-        >>> from jaxsched.tracking import Record
-        >>> from jaxsched.tune.grid.equal_time import result_within
-        >>> rows = [
-        ...     {"train_seconds": float(n), "test_loss": 1 / n, "test_accuracy": 0.5}
-        ...     for n in (1, 2, 4)
-        ... ]
-        >>> record = Record({"name": "b", "seed": 0}, tuple(rows), {"status": "finished"})
-        >>> result_within({"batch_size": 64}, [record], seconds=3.5).loss
-        0.5
+        >>> from jaxsched.tune.grid.equal_time import epochs_at_equal_time
+        >>> epochs_at_equal_time({16: [8.0, 8.2], 64: [2.0, 2.1, 9.0]}, epochs=4)
+        {16: 1.04, 64: 4}
     """
-    losses, scores, used = {}, {}, {}
-    for record in records:
-        seed = record.header["seed"]
-        if record.end is not None and record.end["status"] == "diverged":
-            losses[seed] = math.inf
-            continue
-        early = [row for row in record.evaluations if row["train_seconds"] <= seconds]
-        if not early:
-            return None
-        losses[seed] = early[-1]["test_loss"]
-        scores[seed] = early[-1][record.main_column]
-        used[seed] = early[-1]["train_seconds"]
-    return Result(records[0].name, values, losses, scores, used)
+    medians = {size: statistics.median(times) for size, times in seconds.items() if times}
+    fastest = min(medians.values(), default=0.0)
+    return {
+        size: epochs if median == fastest else float(f"{epochs * fastest / median:.3g}")
+        for size, median in medians.items()
+    }
 
 
-def equal_time_statement(results: Sequence[Result | None], seconds: float) -> str:
-    """Returns a sentence that names the best cell within the training seconds."""
-    known = [r for r in results if r is not None and not r.num_diverged]
-    if not known:
-        return f"Within {seconds:.3g} training seconds no cell was evaluated."
-    best = min(known, key=lambda r: r.loss)
-    used = statistics.fmean(best.seconds.values())
-    return (
-        f"At equal time, the {seconds:.3g} training seconds of the fastest run: best is "
-        f"{format_values(best.values)}, with loss {best.loss:.4g} at its last evaluation within "
-        f"that time (after {used:.3g} seconds)."
-    )
+def equal_time_statements(results: Sequence[Result], ranking: Ranking) -> list[str]:
+    """Returns sentences on the best batch size at equal time, and on how equal the times were.
+
+    Args:
+        results: the results of runs of about equal time.
+        ranking: their ranking.
+    """
+    times = [statistics.fmean(r.seconds.values()) for r in results if r.seconds]
+    if not times:
+        return ["At equal time no run finished."]
+    said = [
+        f"At equal time, {statistics.fmean(times):.3g} training seconds a run, each with its whole "
+        f"schedule. {' '.join(ranking.statements)}"
+    ]
+    if max(times) > (1 + _UNEQUAL) * min(times):
+        said.append(
+            f"The times were not that equal: the runs took from {min(times):.3g} to "
+            f"{max(times):.3g} seconds, because other work ran on the machine, or because they are "
+            "too short to measure; train more epochs."
+        )
+    return said

@@ -114,18 +114,25 @@ class Grid:
     @property
     def compares_time(self) -> bool:
         """Whether batch sizes are compared at equal time, so that each run has to be alone."""
-        return any(name.split(".")[-1] == "batch_size" for name in self.axes)
+        return self.batch_sizes(self.axes) != ()
+
+    def batch_sizes(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Returns those of the values that are batch sizes, which decide how long a run takes."""
+        return tuple(v for name, v in values.items() if name.split(".")[-1] == "batch_size")
 
     @property
     def short(self) -> Experiment:
         """The short experiment that the values are set on."""
-        epochs = self.epochs + (self.from_snapshot or 0.0)
+        return self._shortened(self.epochs)
+
+    def _shortened(self, own_epochs: float) -> Experiment:
+        epochs = own_epochs + (self.from_snapshot or 0.0)
         factor = epochs / sum(phase.epochs for phase in self.experiment.phases)
         phases = tuple(
             dataclasses.replace(phase, epochs=phase.epochs * factor)
             for phase in self.experiment.phases
         )
-        every = min(self.experiment.evaluate_every, self.epochs / _FEWEST_EVALUATIONS)
+        every = min(self.experiment.evaluate_every, own_epochs / _FEWEST_EVALUATIONS)
         changes = {"phases": phases, "evaluate_every": every, "weight_norms": False}
         return dataclasses.replace(held_out(self.experiment), **changes)
 
@@ -135,9 +142,14 @@ class Grid:
         combinations = itertools.product(*self.axes.values())
         return [self.cell(dict(zip(names, values, strict=True))) for values in combinations]
 
-    def cell(self, values: Mapping[str, Any]) -> Cell:
-        """Returns the short experiment with these values, named after them."""
-        experiment = self.short
+    def cell(self, values: Mapping[str, Any], epochs: float | None = None) -> Cell:
+        """Returns the short experiment with these values, named after them.
+
+        Args:
+            values: the values by the name of their axis.
+            epochs: how many epochs it trains, by default those of the grid.
+        """
+        experiment = self.short if epochs is None else self._shortened(epochs)
         for name, value in values.items():
             experiment = with_value(experiment, name, value)
         parts = (f"{name}{text_of(value)}" for name, value in values.items())

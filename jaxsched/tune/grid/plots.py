@@ -4,7 +4,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,8 +34,9 @@ def draw_grid(
     path: Path,
     *,
     evaluated_on: str,
+    time: Literal["epoch", "train_seconds"] = "epoch",
 ) -> None:
-    """Plots loss against epochs, one line for each cell, and the last losses of all seeds.
+    """Plots loss against time, one line for each cell, and the last losses of all seeds.
 
     Lines are means over seeds; bands reach from the lowest to the highest seed. A cell with a run
     that diverged has a line for each run, with a cross at the end of those. The caption tells
@@ -48,6 +49,7 @@ def draw_grid(
         ranking: the cell that is taken, and the reason.
         path: the image file to write.
         evaluated_on: the images of the loss: "validation" or "test".
+        time: the time that the runs compare by.
     """
     names = list(results[0].values)
     varied = [name for name in names if len({r.values[name] for r in results}) > 1]
@@ -58,7 +60,8 @@ def draw_grid(
     curves, ends = (
         figure.subplots(2, 1, height_ratios=heights) if num_rows else figure.subplots(1, 2)
     )
-    _draw_curves(curves, runs, results, ranking, evaluated_on)
+    _draw_curves(curves, runs, results, ranking, evaluated_on, time)
+    curves.set_xlabel("epochs" if time == "epoch" else "training seconds")
     if not num_rows:
         _name_curves(curves)
     if len(varied) == 1:
@@ -97,6 +100,7 @@ def _draw_curves(
     results: Sequence[Result],
     ranking: Ranking,
     evaluated_on: str,
+    time: str,
 ) -> None:
     order = sorted(range(len(results)), key=lambda index: results[index].loss)
     shown = order[: len(_COLOURS)]
@@ -107,9 +111,9 @@ def _draw_curves(
         label = f"{format_values(runs[index].cell.values)}{note}"
         axis.plot([], [], color=colour, linewidth=2.6 if taken else 1.5, label=label)
         has_band = len(shown) <= _MOST_BANDS and not results[index].num_diverged
-        _draw_cell(axis, runs[index], colour, taken=taken, band=has_band)
+        _draw_cell(axis, runs[index], time, colour, taken=taken, band=has_band)
     more = "" if len(shown) == len(results) else f", the best {len(shown)} of {len(results)} cells"
-    plain(axis).set(xlabel="epochs", ylabel=f"{evaluated_on} loss{more}")
+    plain(axis).set_ylabel(f"{evaluated_on} loss{more}")
     low, high = axis.dataLim.intervaly
     if 0 < 2 * low <= high < math.inf:
         axis.set_yscale("log")
@@ -127,24 +131,27 @@ def _name_curves(axis: Axes) -> None:
     axis.legend(**below, frameon=False, fontsize=9)
 
 
-def _draw_cell(axis: Axes, runs: CellRuns, colour: str, *, taken: bool, band: bool) -> None:
+def _draw_cell(
+    axis: Axes, runs: CellRuns, time: str, colour: str, *, taken: bool, band: bool
+) -> None:
     """Plots the mean over a cell's runs, or each run if one diverged; returns the lowest loss."""
     rows = [record.evaluations for record in runs.records]
-    epochs = [[row["epoch"] for row in run] for run in rows]
+    times = [[row[time] for row in run] for run in rows]
     losses = [np.array([row["test_loss"] for row in run], np.float64) for run in rows]
     width = 2.6 if taken else 1.5
     ends = [record.end["status"] if record.end else "" for record in runs.records]
     if "diverged" in ends:
-        for times, values, end in zip(epochs, losses, ends, strict=True):
-            axis.plot(times, values, color=colour, linewidth=0.8)
-            if end == "diverged" and times:
-                axis.plot(times[-1], values[-1], "x", color=colour, markersize=9, mew=2)
+        for x, values, end in zip(times, losses, ends, strict=True):
+            axis.plot(x, values, color=colour, linewidth=0.8)
+            if end == "diverged" and x:
+                axis.plot(x[-1], values[-1], "x", color=colour, markersize=9, mew=2)
     elif length := min(map(len, losses)):
         cut = np.array([values[:length] for values in losses])
-        axis.plot(epochs[0][:length], cut.mean(axis=0), color=colour, linewidth=width)
+        x = np.mean([run[:length] for run in times], axis=0)
+        axis.plot(x, cut.mean(axis=0), color=colour, linewidth=width)
         if band:
             edges = cut.min(axis=0), cut.max(axis=0)
-            axis.fill_between(epochs[0][:length], *edges, color=colour, alpha=0.15, linewidth=0)
+            axis.fill_between(x, *edges, color=colour, alpha=0.15, linewidth=0)
 
 
 def _draw_line(axis: Axes, name: str, results: Sequence[Result], ranking: Ranking) -> None:

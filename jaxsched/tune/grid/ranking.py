@@ -79,7 +79,7 @@ def cell_result(values: Mapping[str, Any], records: Sequence[Record]) -> Result:
         {
             record.header["seed"]: record.evaluations[-1][record.main_column]
             for record in records
-            if not _has_diverged(record)
+            if not has_diverged(record)
         },
         {
             record.header["seed"]: record.evaluations[-1]["train_seconds"]
@@ -89,12 +89,13 @@ def cell_result(values: Mapping[str, Any], records: Sequence[Record]) -> Result:
     )
 
 
-def _has_diverged(record: Record) -> bool:
+def has_diverged(record: Record) -> bool:
+    """Returns whether the run ended by diverging."""
     return record.end is not None and record.end["status"] == "diverged"
 
 
 def _last_loss(record: Record) -> float:
-    return math.inf if _has_diverged(record) else record.evaluations[-1]["test_loss"]
+    return math.inf if has_diverged(record) else record.evaluations[-1]["test_loss"]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxsched.output import require_file_name
 from jaxsched.tracking import Progress, Record, claim_runs, plan_for, read_records, record_path
@@ -10,8 +10,9 @@ from jaxsched.train import Member
 from jaxsched.train.population.strategy import StrategyChoice
 from jaxsched.tune.execution.runner import Runner
 from jaxsched.tune.execution.snapshots import Snapshots
+from jaxsched.tune.grid.equal_time import epochs_at_equal_time
 from jaxsched.tune.grid.grid import Cell, Grid
-from jaxsched.tune.grid.ranking import Result, cell_result, rank_cells
+from jaxsched.tune.grid.ranking import Result, cell_result, has_diverged, rank_cells
 
 
 class CellRuns(NamedTuple):
@@ -63,6 +64,8 @@ class GridRuns:
     ) -> None:
         """Makes the missing runs; batch sizes one after another, so that their times compare.
 
+        Batch sizes are then trained once more, each for as many epochs as take equal time.
+
         Args:
             progress: shows the progress.
             choice: how the runs share the devices, see `prepare`.
@@ -95,10 +98,31 @@ class GridRuns:
                 added = [] if best is None else self.grid.refined(self.cells, best)
                 self.cells += added
                 runner.run(self._members(added))
+            if self.grid.compares_time:
+                runner.run(self._members(self.equal_time_cells()))
 
     def runs(self) -> list[CellRuns]:
         """Returns the cells that have finished runs, each with the records of those."""
         cells = [CellRuns(cell, self._finished(cell)) for cell in self.cells]
+        return [runs for runs in cells if runs.records]
+
+    def equal_time_cells(self) -> list[Cell]:
+        """Returns the cells with as many epochs as take equal time, by the runs that finished."""
+        seconds: dict[tuple[Any, ...], list[float]] = {}
+        for (values, _), records in self.runs():
+            times = [r.evaluations[-1]["train_seconds"] for r in records if not has_diverged(r)]
+            seconds.setdefault(self.grid.batch_sizes(values), []).extend(times)
+        epochs = epochs_at_equal_time(seconds, self.grid.epochs)
+        sizes = {size: number for size, number in epochs.items() if number > 0}
+        return [
+            self.grid.cell(cell.values, sizes[self.grid.batch_sizes(cell.values)])
+            for cell in self.cells
+            if self.grid.batch_sizes(cell.values) in sizes
+        ]
+
+    def equal_time_runs(self) -> list[CellRuns]:
+        """Returns the cells of equal time that have finished runs, with the records of those."""
+        cells = [CellRuns(cell, self._finished(cell)) for cell in self.equal_time_cells()]
         return [runs for runs in cells if runs.records]
 
     def unreadable(self) -> list[str]:

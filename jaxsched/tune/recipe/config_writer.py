@@ -59,7 +59,7 @@ def write_recipe(
     source, imports = source_of(experiment)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     parts = [
-        f"{experiment.name}: the result of a range test and short runs.",
+        f"{experiment.name}: found by `jaxsched recipe`.",
         f"    jaxsched train {shlex.quote(path.name)}",
         *([f"{reasons[-1].title}."] if reasons else []),
         fill(f"Made by `{command}`, {origin}.", _WIDTH),

@@ -10,6 +10,7 @@ import jaxsched as js
 from jaxsched.cli import main
 from jaxsched.data import Synthetic
 from jaxsched.tracking import RecordWriter
+from jaxsched.tracking.records import read_record
 from jaxsched.tune import Grid, GridRuns, write_grid_report
 
 CONFIG = """
@@ -69,13 +70,24 @@ def test_a_grid_is_run_refined_ranked_and_plotted_and_not_run_twice(config, tmp_
 
 @pytest.mark.slow
 def test_batch_sizes_are_compared_twice(config, tmp_path, capsys):
-    content = grid(config, tmp_path, "--batch-size 16 32 --epochs 1")
-    seconds = content["equal_time"]["seconds"]
-    assert seconds == min(cell["train_seconds"]["0"] for cell in content["cells"])
-    for cell in content["equal_time"]["cells"]:
-        assert cell is None or cell["train_seconds"]["0"] <= seconds
-    assert content["statements"][0].startswith("At equal epochs. Best: batch size")
-    assert "At equal time" in content["statements"][-1]
+    content = grid(config, tmp_path, "--batch-size 16 32 --epochs 4")
+    seconds = {cell["name"]: cell["train_seconds"]["0"] for cell in content["cells"]}
+    fastest = min(seconds.values())
+    for cell in content["equal_time"]:
+        expected = 4 * fastest / seconds[cell["name"]]
+        assert cell["epochs"] == pytest.approx(expected, rel=0.01)
+        assert len(cell["losses"]) == 1
+    best = min(content["equal_time"], key=lambda cell: cell["losses"]["0"])
+    assert content["advised"] == best["values"]
+    statements = " ".join(content["statements"])
+    assert content["statements"][0].startswith("At equal time,")
+    assert "At equal epochs. Best: batch size" in statements
+    records = sorted((tmp_path / "out" / "few_digits" / "records").glob("*.jsonl"))
+    for record in map(read_record, records):  # each ended with its schedule
+        trained, last = record.header["config"], record.evaluations[-1]
+        assert trained["optimizer"]["lr"]["duration"] == "100%"
+        assert trained["phases"][0]["epochs"] <= last["epoch"]
+    assert len(records) == 3  # the fastest size has its time already
     with pytest.raises(SystemExit):
         grid(config, tmp_path, "--batch-size 16 32 --at-once vmap")
     assert "for which each has to run by itself, got at_once='vmap'" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Rankings of hand-made records, whose answers are known."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from scipy import stats
 
 from jaxsched.tracking import Record
-from jaxsched.tune.grid.equal_time import equal_time_statement, result_within, time_budget
+from jaxsched.tune.grid.equal_time import epochs_at_equal_time, equal_time_statements
 from jaxsched.tune.grid.ranking import cell_result, is_clearly_better, rank_cells
 
 
@@ -133,26 +134,29 @@ def test_a_cell_with_fewer_seeds_does_not_win_by_that():
     assert rank_cells([whole, part]).best == whole
 
 
-def test_equal_time_and_equal_epochs_can_disagree():
-    """The small batch is best in the end; in the large one's time it is not there yet."""
-    small = [record(seed, [0.8, 0.6, 0.4, 0.2], seconds=2.0) for seed in (0, 1)]
-    large = [record(seed, [0.7, 0.5, 0.4, 0.3], seconds=1.0) for seed in (0, 1)]
-    whole = [cell_result({"batch_size": 32}, small), cell_result({"batch_size": 128}, large)]
-    assert rank_cells(whole).best.values == {"batch_size": 32}
-    budget = time_budget([*small, *large])
-    assert budget == 4.0
-    early = [
-        result_within({"batch_size": size}, records, budget)
-        for size, records in ((32, small), (128, large))
+def test_epochs_at_equal_time_are_those_that_the_fastest_takes():
+    """At 2, 1 and 4 seconds an epoch, 8 seconds are 4, 8 and 2 epochs."""
+    seconds = {32: [16.0, 15.0, 17.0], 128: [8.0], 8: [32.0, 32.0]}
+    assert epochs_at_equal_time(seconds, epochs=8.0) == {32: 4.0, 128: 8.0, 8: 2.0}
+    assert epochs_at_equal_time({32: [16.0], 64: []}, epochs=8.0) == {32: 8.0}  # 64 diverged
+    assert epochs_at_equal_time({}, epochs=8.0) == {}
+
+
+def test_what_is_best_at_equal_time_is_said_and_whether_times_were_equal():
+    small = cell_result(
+        {"batch_size": 32}, [record(s, [0.6, 0.4 + s], seconds=2.0) for s in (0, 1)]
+    )
+    large = cell_result(
+        {"batch_size": 128}, [record(s, [0.5, 0.3 + s], seconds=2.1) for s in (0, 1)]
+    )
+    (said,) = equal_time_statements([small, large], rank_cells([small, large]))
+    assert said.startswith("At equal time, 4.1 training seconds a run, each with its whole ")
+    assert "Best: batch size 128" in said
+    slow = cell_result({"batch_size": 8}, [record(s, [0.5, 0.9], seconds=3.0) for s in (0, 1)])
+    results = [small, large, slow]
+    assert "took from 4 to 6 seconds" in equal_time_statements(results, rank_cells(results))[1]
+    broken = cell_result({"batch_size": 8}, [record(0, [0.1], status="diverged")])
+    broken = dataclasses.replace(broken, seconds={})
+    assert equal_time_statements([broken], rank_cells([broken])) == [
+        "At equal time no run finished."
     ]
-    assert [r.loss for r in early] == [0.6, 0.3]
-    assert "best is batch size 128, with loss 0.3" in equal_time_statement(early, budget)
-
-
-def test_what_is_not_evaluated_in_time_has_no_result():
-    slow, broken = record(0, [0.5], seconds=9.0), record(0, [0.1], status="diverged")
-    assert result_within({"batch_size": 8}, [slow], 4.0) is None
-    assert time_budget([slow, broken]) == 9.0
-    assert time_budget([broken]) == math.inf
-    assert result_within({"batch_size": 8}, [broken], 4.0).num_diverged == 1
-    assert equal_time_statement([None], 4.0) == "Within 4 training seconds no cell was evaluated."

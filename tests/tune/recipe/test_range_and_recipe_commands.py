@@ -47,6 +47,23 @@ def test_a_range_test_prints_what_it_writes(config, tmp_path, capsys):
     assert names == {"seed0.json", "range_test.json", "range_test.md", "range_test.png"}
 
 
+@pytest.mark.slow
+def test_range_tests_at_several_weight_decays_take_one(config, tmp_path, capsys):
+    arguments = ["range-test", config, "--low", "1e-3", "--high", "50", "--updates", "80"]
+    main([*arguments, "--seeds", "0", "--weight-decay", "0", "1e-3", "10"])
+    printed = capsys.readouterr().out
+    (folder,) = (tmp_path / "runs" / "range-test").glob("*-by-weight_decay")
+    found = json.loads((folder / "by_weight_decay.json").read_text())
+    rates = {entry["value"]: entry["largest_rate"] for entry in found["values"]}
+    assert set(rates) == {0.0, 1e-3, 10.0}
+    large = [
+        v for v, rate in rates.items() if rate and 3 * rate >= max(filter(None, rates.values()))
+    ]
+    assert found["taken"] == max(large) != 10.0  # η λ = 1 at a rate of 0.1: the weights vanish
+    assert " ".join(found["statements"][0].split()) in " ".join(printed.split())
+    assert len(list((tmp_path / "runs" / "range-test").glob("*/seed0.json"))) == 3
+
+
 def test_what_makes_no_sense_ends_with_2_before_anything_runs(config, tmp_path, capsys):
     taken = tmp_path / "one_cycle.py"
     taken.write_text("mine")
