@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxsched.bench.report.page.cautions import cautions
 from jaxsched.bench.report.page.charts.time_units import TimeUnits
+from jaxsched.bench.report.page.figures.figure import Figure
 from jaxsched.bench.report.page.figures.metric import loss_figures, metric_figure
 from jaxsched.bench.report.page.figures.norm import norm_figure
 from jaxsched.bench.report.page.figures.profile import profile_figure
@@ -55,19 +56,7 @@ def write_page(results: Results, path: Path) -> None:
         True
     """
     units = TimeUnits.of(results)
-    groups = {
-        "metric": [metric_figure(results, units), *loss_figures(results, units)],
-        "others": [
-            reached_figure(results, units),
-            *filter(None, (norm_figure(results, units), profile_figure(results))),
-        ],
-        "schedules": schedule_figures(results, units),
-    }
-    # By the key of their place on the page.
-    figures = {
-        group: {f"{group}-{number}": figure for number, figure in enumerate(of)}
-        for group, of in groups.items()
-    }
+    figures = _figures(results, units)
     names = results.manifest.names
     shown = legend(names, [name for name in names if results.runs_of(name)])
     write_rendered(
@@ -91,6 +80,22 @@ def write_page(results: Results, path: Path) -> None:
         machines=machines(results.records),
         sources=sources(results.records),
     )
+
+
+def _figures(results: Results, units: TimeUnits) -> dict[str, dict[str, Figure]]:
+    """The figures of each part of the page, by the key of their place on it."""
+    groups = {
+        "metric": [metric_figure(results, units), *loss_figures(results, units)],
+        "others": [
+            reached_figure(results, units),
+            *filter(None, (norm_figure(results, units), profile_figure(results))),
+        ],
+        "schedules": schedule_figures(results, units),
+    }
+    return {
+        group: {f"{group}-{number}": figure for number, figure in enumerate(of)}
+        for group, of in groups.items()
+    }
 
 
 def _facts(results: Results) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -114,6 +115,7 @@ def throughout(value):
 
 
 def test_the_largest_and_smallest_numbers_and_empty_runs_are_drawn(browser, tmp_path):
+    changes: dict[str, dict[str, Any]]
     changes = {f"all {bad}": dict.fromkeys(COLUMNS[1:], throughout(bad)) for bad in BAD}
     changes["zero loss"] = dict.fromkeys(["train_loss", "test_loss"], throughout(0.0))
     changes["huge time"] = {"train_seconds": lambda i: 1e300 * (i + 1), "epoch": throughout(1e299)}

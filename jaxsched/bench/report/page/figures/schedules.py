@@ -44,7 +44,7 @@ def schedule_figures(results: Results, units: TimeUnits) -> list[Figure]:
     """Makes a figure of each hyper-parameter as it was in force, and of SGD's noise scale g.
 
     Every update is drawn with the value that it used, over seeds as a median with a band. Of an
-    experiment whose values can't be computed, those at evaluations are drawn, each back to the
+    experiment whose values cannot be computed, those at evaluations are drawn, each back to the
     evaluation before; the caption says so. One that never changes has a sentence for a chart.
     """
     known = {name: _known(results.runs_of(name)) for name in results.manifest.names}
