@@ -19,6 +19,7 @@ ChartRows: TypeAlias = list[dict[str, Any]]
 
 # No screen shows more points, and the page stays small however many evaluations and curves exist.
 _MOST_POINTS, _MOST_ROWS = 250, 2500
+_QUARTILES = ("low", "median", "high")
 # Of the height: as wide as a line.
 _LINE_WIDTH = 0.008
 
@@ -71,7 +72,7 @@ def _points(curve: Curve, most: int) -> Iterator[dict[str, Any]]:
     for index in indices:
         yield {
             **{axis: times[index] for axis, times in curve.times.items()},
-            **{name: getattr(curve, name)[index] for name in ("low", "median", "high")},
+            **{name: getattr(curve, name)[index] for name in _QUARTILES},
             "n": curve.n,
         }
 
@@ -101,6 +102,11 @@ def _marked_alone(rows: ChartRows) -> ChartRows:
         {**row, "alone": True} if medians[index] is None and medians[index + 2] is None else row
         for index, row in enumerate(rows)
     ]
+
+
+def near(rows: ChartRows, ticks: Ticks) -> ChartRows:
+    """Returns the rows with values that are near the axis; see `Ticks.near`."""
+    return [{**row, **{name: ticks.near(row[name]) for name in _QUARTILES}} for row in rows]
 
 
 def ends_of(rows: ChartRows) -> list[End]:

@@ -34,6 +34,19 @@ class Ticks:
         low, high, at = (math.log(v) if self.is_log else v for v in (self.low, self.high, value))
         return (at - low) / (high - low)
 
+    def near(self, value: float | None) -> float | None:
+        """Returns a value that is no farther from the axis than a few times its length.
+
+        Where a curve leaves the picture is the same, and no coordinate is too large for SVG.
+        """
+        if value is None:
+            return None
+        far = 1e6 if self.is_log else 20 * (self.high - self.low)
+        low, high = (
+            (self.low / far, self.high * far) if self.is_log else (self.low - far, self.high + far)
+        )
+        return min(max(value, low), high)
+
     def value(self, place: float) -> float:
         """Returns the value at a place; the inverse of `place`."""
         if self.is_log:

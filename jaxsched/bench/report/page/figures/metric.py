@@ -8,7 +8,7 @@ import altair as alt
 from jaxsched.bench.report.page.charts.encodings import y_of
 from jaxsched.bench.report.page.charts.end_labels import label_layers, labels
 from jaxsched.bench.report.page.charts.layers import curve_layers, ring_layer
-from jaxsched.bench.report.page.charts.rows import ChartRows, column, curve_rows, ends_of
+from jaxsched.bench.report.page.charts.rows import ChartRows, column, curve_rows, ends_of, near
 from jaxsched.bench.report.page.charts.specification import specification
 from jaxsched.bench.report.page.charts.ticks import Ticks, drawable, linear_ticks
 from jaxsched.bench.report.page.charts.time_units import TimeUnits
@@ -74,8 +74,8 @@ def _figure(
     layers += _target_layers(ticks) if targets else []
     beside = labels(ends_of(rows), ticks, height)
     datasets = {
-        "points": rows,
-        "rings": _rings(averaged),
+        "points": near(rows, ticks),
+        "rings": near(_rings(averaged), ticks),
         "labels": beside,
         "target": [{"value": value, "label": f"target {metric.show(value)}"} for value in targets],
     }

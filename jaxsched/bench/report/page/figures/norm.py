@@ -2,7 +2,7 @@
 
 from jaxsched.bench.report.page.charts.end_labels import label_layers, labels
 from jaxsched.bench.report.page.charts.layers import curve_layers
-from jaxsched.bench.report.page.charts.rows import column, curve_rows, ends_of
+from jaxsched.bench.report.page.charts.rows import column, curve_rows, ends_of, near
 from jaxsched.bench.report.page.charts.specification import specification
 from jaxsched.bench.report.page.charts.ticks import linear_ticks
 from jaxsched.bench.report.page.charts.time_units import TimeUnits
@@ -28,5 +28,5 @@ def norm_figure(results: Results, units: TimeUnits) -> Figure | None:
     )
     beside = labels(ends_of(rows), ticks, _HEIGHT)
     layers = curve_layers(names, ticks, ".4~g", units) + label_layers(names, ticks, beside, units)
-    datasets = {"points": rows, "labels": beside}
+    datasets = {"points": near(rows, ticks), "labels": beside}
     return Figure(_TITLE, text, specification(layers, datasets, names, _HEIGHT, units=units))

@@ -16,6 +16,7 @@ from jaxsched.bench.report.page.charts.rows import (
     curve_rows,
     ends_of,
     most_points,
+    near,
 )
 from jaxsched.bench.report.page.charts.specification import specification
 from jaxsched.bench.report.page.charts.thinning import corners, steps_of
@@ -74,7 +75,8 @@ def _figure(results: Results, units: TimeUnits, known: _Known, name: str) -> Fig
     names = results.manifest.names
     beside = labels(ends_of(rows), ticks, _HEIGHT)
     layers = curve_layers(names, ticks, ".4~g", units) + label_layers(names, ticks, beside, units)
-    spec = specification(layers, {"points": rows, "labels": beside}, names, _HEIGHT, units=units)
+    datasets = {"points": near(rows, ticks), "labels": beside}
+    spec = specification(layers, datasets, names, _HEIGHT, units=units)
     return Figure(title, text.strip(), spec)
 
 
