@@ -230,8 +230,9 @@ def _refuse_unknown_fields(cls: type) -> None:
 
     @functools.wraps(init)
     def checked(self, *args, **kwargs):
-        for name in kwargs.keys() - set(known):
-            raise TypeError(explain(cls.__name__, name, known))
+        unknown = next((name for name in kwargs if name not in known), None)
+        if unknown is not None:
+            raise TypeError(explain(cls.__name__, unknown, known))
         init(self, *args, **kwargs)
 
     cls.__init__ = checked

@@ -15,6 +15,7 @@ from jaxsched.models import R9, Network
 from jaxsched.tasks import ImageClassification
 from jaxsched.tune.recipe.config_writer import Reason, write_recipe
 from jaxsched.tune.recipe.overfitting import fit_diagnosis
+from jaxsched.tune.report import Report
 
 ROOT = Path(js.__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
@@ -65,11 +66,12 @@ def experiment():
 
 def test_a_recipe_is_a_config_that_loads_and_is_never_overwritten(experiment, tmp_path):
     path = tmp_path / "one_cycle.py"
-    reasons = [Reason("Learning rate", 'a table\nwith """quotes""" and \\n', Path("range.png"))]
+    report = Report("a table", [], ['with """quotes""" and \\n'])
+    reasons = [Reason("Learning rate", report, Path("range.png"))]
     write_recipe(experiment, reasons, "jaxsched 0.1.0", path)
     assert load_value(path, "experiment", Experiment) == experiment
     text = path.read_text()
-    assert "    a table\n    with '''quotes'''" in text and "range.png" in text
+    assert "    - with '''quotes''' and /n" in text and "range.png" in text
     assert "compare batch sizes at equal time" in text
     with pytest.raises(FileExistsError):
         write_recipe(experiment, reasons, "jaxsched 0.1.0", path)

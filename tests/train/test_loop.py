@@ -47,7 +47,12 @@ def by_hand(experiment, dataset, seed):
             chosen, epochs = order[places], places // N
             keys = example_keys(random_key(seed, 2), epochs, chosen)
             batch = np.asarray(experiment.task.augment(images, chosen, keys), np.float32) / 255
-            grads, stats = gradients(params, stats, (batch - mean) / std, labels[chosen], keys)
+            inputs = (batch - mean) / std
+            grads, stepped = gradients(params, stats, inputs, labels[chosen], keys)
+            # Where the batch has grown, the running statistics take as long a step as the updates
+            # of the first size would together: 0.9 each becomes 0.9 to the power of their number.
+            step = (1 - 0.9 ** (batch_size / 16)) / (1 - 0.9)
+            stats = jax.tree.map(lambda old, new, s=step: old + s * (new - old), stats, stepped)
             grads = jax.tree.map(lambda g, w: g + 1e-3 * w, grads, params)
             momentum = jax.tree.map(lambda m, g: 0.9 * m + g, momentum, grads)
             rate = float(lr(example / N))
