@@ -1,5 +1,7 @@
 """A progress bar over the examples of one run or of many."""
 
+import errno
+
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -79,8 +81,13 @@ class Progress:
         self._bar.update(self._task, description=what)
 
     def say(self, text: str) -> None:
-        """Prints a line above the bar."""
-        self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+        """Prints a line above the bar; to a terminal that was closed, nothing."""
+        try:
+            self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+        except OSError as error:
+            # The signal that says so comes a moment later, and saves the run.
+            if error.errno != errno.EIO:
+                raise
 
     def run(self, label: str, metric: Metric = LOSS, *, begun: int = 0) -> "RunProgress":
         """Shows a run, or several at once.

@@ -290,8 +290,9 @@ def _missed(study: _Study) -> Iterator[str]:
     groups: dict[str, list[str]] = {}
     for summary in sorted(missed, key=lambda s: -s.reached):
         groups.setdefault(_times_reached(summary), []).append(summary.name)
-    first, *more = (f"{_joined(names)}{{}} in {times}" for times, names in groups.items())
-    yield ", ".join([first.format(" reached it"), *(part.format("") for part in more)])
+    (times, names), *more = groups.items()
+    others = (f"{_joined(names)} in {times}" for times, names in more)
+    yield ", ".join([f"{_joined(names)} reached it in {times}", *others])
 
 
 def _times_reached(summary: Summary) -> str:

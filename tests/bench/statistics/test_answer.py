@@ -208,3 +208,8 @@ def test_of_equally_fast_methods_each_is_rarely_called_slower():
         worse = shown_worse(compare_times(records, fastest, target, "step"), are_lower=False)
         slower += len(worse or ())
     assert slower / (8 * draws) < 0.05
+
+
+def test_a_name_may_hold_braces():
+    times = {"a": near(1000, 2), "b": near(600, 2), "{0}": [MISS, MISS], "}c": [900, MISS]}
+    assert "}c reached it in 1 of 2 seeds, {0} in none of 2 seeds." in answered(times)

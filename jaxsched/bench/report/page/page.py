@@ -68,7 +68,7 @@ def write_page(results: Results, path: Path) -> None:
         caveats=[*results.caveats, *cautions(results.records)],
         time_axes=units.labels,
         legend=shown,
-        has_multiples=len(shown) > _MOST_TOGETHER,
+        has_multiples=len(shown) > _MOST_TOGETHER and bool(figures["metric"]["metric-0"].spec),
         summary=summary_cells(results, intervals=True),
         facts=list(_facts(results)),
         scores=list(_scores(results)),

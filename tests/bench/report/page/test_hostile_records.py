@@ -201,3 +201,11 @@ def hostile_runs(draw):
 def test_drawn_records_are_drawn(browser, tmp_path, runs):
     write_page(study(runs), tmp_path / "page.html")
     assert_drawn(browser, tmp_path / "page.html")
+
+
+def test_many_experiments_without_a_number_have_no_chart(browser, tmp_path):
+    """More than fit into one chart, so that each would have one of its own."""
+    nothing = {column: lambda i: math.nan for column in COLUMNS}
+    runs = [(f"{{{number}}}", rows(2, changes=nothing), "finished") for number in range(9)]
+    write_page(study(runs), tmp_path / "page.html")
+    assert "metric-0" not in assert_drawn(browser, tmp_path / "page.html")
