@@ -8,6 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import jax
 import pytest
 
@@ -17,6 +18,10 @@ from jaxsched.experiment import Experiment
 from jaxsched.models import ResNet
 from jaxsched.tasks import ImageClassification
 from jaxsched.train import Program
+
+# An example that takes long says only that the machine is busy.
+hypothesis.settings.register_profile("patient", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("patient")
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
