@@ -2,6 +2,7 @@
 
 text_of               a value, short and safe in a file name
 title                 an identifier as words
+join_names            names as words, of many only the first ones
 format_values         several values with their names
 to_seven_digits       a float32 without its rounding error
 first_to_last         how a quantity changes
@@ -54,6 +55,24 @@ def title(name: str) -> str:
         'weight decay'
     """
     return name.replace("_", " ")
+
+
+def join_names(names: Sequence[str], most: int | None = None, rest: str = "more") -> str:
+    """Writes names as words.
+
+    Args:
+        names: the names, at least one.
+        most: of more than one name beyond so many only these are written, and the others counted.
+        rest: what the others are called.
+
+    Example:
+        >>> from jaxsched.text import join_names
+        >>> join_names(["a", "b", "c", "d"], most=3), join_names(["a", "b", "c", "d", "e"], most=3)
+        ('a, b, c and d', 'a, b, c and 2 more')
+    """
+    if most is not None and len(names) > most + 1:
+        return f"{', '.join(names[:most])} and {len(names) - most} {rest}"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def format_values(values: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ from jaxsched.bench.statistics import summarise as summarise
 from jaxsched.bench.statistics import times_to_target as times_to_target
 from jaxsched.bench.study.find_records import FoundRecords as FoundRecords
 from jaxsched.bench.study.find_records import find_records as find_records
-from jaxsched.bench.study.find_records import left_unfinished as left_unfinished
+from jaxsched.bench.study.find_records import read_study as read_study
 from jaxsched.bench.study.from_records import Choices as Choices
 from jaxsched.bench.study.from_records import update_manifests as update_manifests
 from jaxsched.bench.study.manifest import MANIFEST_FILE as MANIFEST_FILE
@@ -57,4 +57,3 @@ from jaxsched.bench.study.target import resolve_target as resolve_target
 from jaxsched.bench.study.unfinished import NothingYetError as NothingYetError
 from jaxsched.bench.study.unfinished import UnfinishedRun as UnfinishedRun
 from jaxsched.bench.study.unfinished import describe_unfinished as describe_unfinished
-from jaxsched.bench.study.unfinished import unfinished_runs as unfinished_runs

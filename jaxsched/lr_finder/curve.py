@@ -123,6 +123,13 @@ class RangeCurve:
         return centred_mean(losses, self.beta) if len(losses) else losses
 
     @property
+    def lowest_at(self) -> float | None:
+        """The value at which the smoothed loss is lowest; None without a loss."""
+        if not self.num_looked_at:
+            return None
+        return float(self.values[self.looked_at][self.smoothed.argmin()])
+
+    @property
     def ends_above_start(self) -> bool:
         """Whether the losses rise above their start for good, or the run ended by diverging."""
         # A run that went on after a divergence may have come back, and then its end counts.

@@ -114,7 +114,7 @@ def _constant(previews: Mapping[str, Preview], name: str) -> float | None:
 
 
 def _caption(previews: Mapping[str, Preview], constants: Mapping[str, float | None]) -> str:
-    """What the curves do not show."""
+    """Says what the curves do not show."""
     still = [f"{_words(key)} {value:,.6g}" for key, value in constants.items() if value is not None]
     unknown = {name: None for preview in previews.values() for name in preview.decided_later}
     return " ".join(

@@ -1,4 +1,4 @@
-"""What the fields of schedules are called in other frameworks, for an error that translates."""
+"""Translates the names that fields of schedules have in other frameworks, for an error."""
 
 import difflib
 from collections.abc import Iterable

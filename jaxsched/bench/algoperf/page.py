@@ -10,10 +10,8 @@ from jaxsched.bench.algoperf.competition import Competition
 from jaxsched.bench.algoperf.rules import Standing, by_seconds, standing
 from jaxsched.bench.algoperf.studies import study_of
 from jaxsched.bench.report.page.charts.encodings import chart_of, colours, emphasis
-from jaxsched.bench.report.page.charts.end_labels import End, label_layers, labels
-from jaxsched.bench.report.page.charts.layers import profile_layer
+from jaxsched.bench.report.page.charts.labelled import profile_chart
 from jaxsched.bench.report.page.charts.specification import specification
-from jaxsched.bench.report.page.charts.ticks import linear_ticks
 from jaxsched.bench.report.page.figures.figure import Figure
 from jaxsched.bench.report.page.rendering import legend, write_rendered
 from jaxsched.bench.statistics.performance_profile import R_MAX
@@ -157,18 +155,12 @@ def _caveats(
 
 
 def _profile(found: Standing, names: Sequence[str]) -> Figure:
-    label = "time, as a multiple of the fastest"
-    ticks = linear_ticks([0, 1], is_share=True)
-    layer, rows = profile_layer(found.profile, names, ticks, label)
     text = (
         "The share of the workloads that a submission trained to the target in at most so many "
         "times the time of the fastest submission. Higher is better; the score is the mean height."
     )
-    ends = {row["experiment"]: row["share"] for row in rows}
-    beside = labels([End(name, name, share) for name, share in ends.items()], ticks, _HEIGHT)
-    layers = [layer, *label_layers(names, ticks, beside, None)]
-    datasets = {"points": rows, "labels": beside}
-    return Figure("Performance profile", text, specification(layers, datasets, names, _HEIGHT))
+    spec = profile_chart(found.profile, names, "time, as a multiple of the fastest", _HEIGHT)
+    return Figure("Performance profile", text, spec)
 
 
 def _relative(found: Standing, names: Sequence[str]) -> Figure:

@@ -51,7 +51,7 @@ def read_studies(competition: Competition, folders: Iterable[Path]) -> dict[str,
     found = {}
     for folder in folders:
         manifest = StudyManifest.read(folder / MANIFEST_FILE)
-        records, cautions = find_records(manifest, [folder / RECORDS_FOLDER])
+        records, cautions, _ = find_records(manifest, [folder / RECORDS_FOLDER])
         if len(records) < len(manifest.runs):
             missing = len(manifest.runs) - len(records)
             raise ValueError(f"{missing} records of {folder} are missing. {' '.join(cautions)}")

@@ -26,8 +26,8 @@ from jaxsched.bench.statistics import (
     times_to_target,
     which_counts,
 )
-from jaxsched.bench.study.find_records import find_records
-from jaxsched.bench.study.manifest import MANIFEST_FILE, RECORDS_FOLDER, StudyManifest
+from jaxsched.bench.study.find_records import FoundRecords, read_study
+from jaxsched.bench.study.manifest import MANIFEST_FILE, StudyManifest
 from jaxsched.bench.study.target import Target, resolve_target
 from jaxsched.bench.study.unfinished import NothingYetError
 from jaxsched.metric import Evaluate, Metric
@@ -155,16 +155,13 @@ class Results:
             FileNotFoundError: if a folder has no manifest.
             ValueError: if the folders are not of the same study, or `of` raises.
         """
-        first, *others = [StudyManifest.read(folder / MANIFEST_FILE) for folder in folders]
-        for folder, manifest in zip(folders[1:], others, strict=True):
-            if manifest != first:
-                raise ValueError(
-                    f"{folder} holds another study, or other runs of {first.name}, than "
-                    f"{folders[0]}; give the folders of one study, made from one file."
-                )
-        found = find_records(first, [folder / RECORDS_FOLDER for folder in folders])
+        return cls.of_found(*read_study(folders))
+
+    @classmethod
+    def of_found(cls, manifest: StudyManifest, found: FoundRecords) -> "Results":
+        """Computes the results of what `read_study` returns; see `read`."""
         # Reversed, because `of` prefers the later of two records.
-        return cls.of(first, found.records[::-1], found.cautions)
+        return cls.of(manifest, found.records[::-1], found.cautions)
 
 
 def by_study(folders: Sequence[Path]) -> list[list[Path]]:

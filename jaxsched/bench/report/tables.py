@@ -141,13 +141,11 @@ def _significant_from(results: Results) -> dict[str, list[str]]:
     found = results.significantly_better
     if not found:
         return {}
-    metric, value = results.metric, results.target.value
-    side = "above" if metric.better == "higher" else "below"
-    target = f"{value:.1%}" if metric.is_share else metric.show(value)
+    side = "above" if results.metric.better == "higher" else "below"
     cells = [
         f"{found[s.name]['step']:,}" if s.name in found else "never" for s in results.summaries
     ]
-    return {f"significantly {side} {target} from step": cells}
+    return {f"significantly {side} {results.target.short} from step": cells}
 
 
 def _claims(results: Results) -> tuple[dict[str, list[str]], str]:

@@ -7,8 +7,8 @@ from typing import Any
 from jaxsched.bench.report.results import Results
 from jaxsched.extras import require_extra
 from jaxsched.output import make_folder, replacing
+from jaxsched.tracking.config_entries import config_entries, differing_places
 from jaxsched.tracking.loggers.events import EventFile
-from jaxsched.tracking.loggers.scalars import config_entries
 from jaxsched.tracking.records import Record
 
 # TensorBoard reads any file with `tfevents` in its name. Ours has no time in it, so that a second
@@ -49,6 +49,5 @@ def write_event_files(results: Results, folder: Path) -> None:
 def _differing(records: Sequence[Record]) -> list[dict[str, Any]]:
     """The entries of each run's config that are not the same in all runs."""
     configs = [dict(config_entries(record.header["config"])) for record in records]
-    names = dict.fromkeys(name for config in configs for name in config)
-    differing = [name for name in names if len({repr(c.get(name)) for c in configs}) > 1]
+    differing = differing_places(configs)
     return [{name: config.get(name) for name in differing} for config in configs]

@@ -11,6 +11,7 @@ from jaxsched.bench.statistics.time_to_target import first_at_target
 from jaxsched.bench.study.manifest import StudyManifest
 from jaxsched.bench.study.target import Target
 from jaxsched.metric import Metric
+from jaxsched.text import join_names
 from jaxsched.tracking.records import Record
 
 _MOST_NAMED = 3
@@ -72,7 +73,7 @@ def answer(manifest: StudyManifest, records: Sequence[Record], target: Target) -
 
 @dataclass(frozen=True)
 class _Study:
-    """What is asked, and what is known."""
+    """The question, and all that is known."""
 
     manifest: StudyManifest
     records: Sequence[Record]
@@ -376,11 +377,7 @@ def _seeds(count: int) -> str:
 
 
 def _joined(names: Sequence[str]) -> str:
-    """Names the first three, and counts the others."""
-    others = len(names) - _MOST_NAMED
-    if others > 1:
-        return f"{', '.join(names[:_MOST_NAMED])} and {others} others"
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return join_names(names, _MOST_NAMED, "others")
 
 
 def _are(things: Collection[object]) -> str:

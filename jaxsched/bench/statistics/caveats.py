@@ -11,6 +11,7 @@ from jaxsched.bench.study.target import MedianBest, Target
 from jaxsched.bench.values import final_value
 from jaxsched.experiment.diff import differences
 from jaxsched.metric import Evaluate
+from jaxsched.text import join_names
 from jaxsched.tracking.records import Record
 
 # A run that is at the target at its k-th evaluation may have been there up to 1/k of that time
@@ -105,7 +106,7 @@ def _few_seeds(manifest: StudyManifest, results: Sequence[Record], target: Targe
         names = [name for name, count in counts.items() if count == few]
         if names:
             has = "has" if len(names) == 1 else "have"
-            yield f"{_joined(names)} {has} {meaning}"
+            yield f"{join_names(names)} {has} {meaning}"
     has_misses = any(first_at_target(record, target) is None for record in results)
     if has_misses and 3 <= max(counts.values(), default=0) < _FEWEST_PAIRS:
         yield (
@@ -125,20 +126,20 @@ def _never_reached(
     if names:
         its = "its" if len(names) == 1 else "their"
         value = target.metric.show(target.value) if target.metric.is_share else target.words
-        yield f"{_joined(names)} reached {value} in none of {its} runs."
+        yield f"{join_names(names)} reached {value} in none of {its} runs."
 
 
 def _other_weights(
     manifest: StudyManifest, recorded: Sequence[Record], target: Target
 ) -> Iterator[str]:
-    """What the choice of raw or averaged weights decides."""
+    """Says what the choice of raw or averaged weights decides."""
     metric, evaluate = target.metric, manifest.evaluate
     names = [
         n for n in manifest.names if any(has_average(r, metric) for r in _runs_of(recorded, n))
     ]
     if names and evaluate == "better":
         yield (
-            f"The better of raw and averaged weights counts for {_joined(names)} at each "
+            f"The better of raw and averaged weights counts for {join_names(names)} at each "
             "evaluation: the luckier of two looks at the test examples, which is optimistic."
         )
         return
@@ -165,7 +166,7 @@ def _coarse_times(results: Sequence[Record], target: Target) -> Iterator[str]:
     if names:
         its = "its" if len(names) == 1 else "their"
         yield (
-            f"{_joined(list(names))} reached the target within the first "
+            f"{join_names(list(names))} reached the target within the first "
             f"{_FEWEST_EVALUATIONS - 1} evaluations, so {its} steps to target are coarse."
         )
 
@@ -233,7 +234,3 @@ def _with_count(names: Sequence[str]) -> str:
     others = len(names) - _MOST_NAMED
     more = f" and {others} more" if others > 0 else ""
     return f"{', '.join(names[:_MOST_NAMED])}{more}"
-
-
-def _joined(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

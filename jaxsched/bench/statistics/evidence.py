@@ -1,4 +1,4 @@
-"""What the runs of an experiment show against the baseline's, in words."""
+"""Says in words how the runs of an experiment differ from the baseline's."""
 
 from collections.abc import Callable
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxsched.bench.study.manifest import StudyManifest
+from jaxsched.bench.study.manifest import MANIFEST_FILE, RECORDS_FOLDER, StudyManifest
 from jaxsched.bench.study.unfinished import UnfinishedRun, not_counted, unfinished_runs
 from jaxsched.text import visible
 from jaxsched.tracking.records import Record, Run, read_records
@@ -13,10 +13,11 @@ _MOST_NAMED = 5
 
 
 class FoundRecords(NamedTuple):
-    """The records of a study, and cautions about files that are left out."""
+    """The records of a study, cautions about files that are left out, and what has not ended."""
 
     records: tuple[Record, ...]
     cautions: tuple[str, ...]
+    unfinished: tuple[UnfinishedRun, ...]
 
 
 def find_records(manifest: StudyManifest, folders: Sequence[Path]) -> FoundRecords:
@@ -44,11 +45,31 @@ def find_records(manifest: StudyManifest, folders: Sequence[Path]) -> FoundRecor
                     )
                 elif record.is_result:
                     records.append(record)
-    cautions += not_counted(left_unfinished(manifest, folders, records))
-    return FoundRecords(tuple(records), tuple(cautions))
+    unfinished = _left_unfinished(manifest, folders, records)
+    return FoundRecords(tuple(records), (*cautions, *not_counted(unfinished)), tuple(unfinished))
 
 
-def left_unfinished(
+def read_study(folders: Sequence[Path]) -> tuple[StudyManifest, FoundRecords]:
+    """Reads the manifest and the records of the folders of one study, such as of several hosts.
+
+    Args:
+        folders: each with the study's manifest and some of its records.
+
+    Raises:
+        FileNotFoundError: if a folder has no manifest.
+        ValueError: if the folders are not of the same study.
+    """
+    first, *others = [StudyManifest.read(folder / MANIFEST_FILE) for folder in folders]
+    for folder, manifest in zip(folders[1:], others, strict=True):
+        if manifest != first:
+            raise ValueError(
+                f"{folder} holds another study, or other runs of {first.name}, than "
+                f"{folders[0]}; give the folders of one study, made from one file."
+            )
+    return first, find_records(first, [folder / RECORDS_FOLDER for folder in folders])
+
+
+def _left_unfinished(
     manifest: StudyManifest, folders: Sequence[Path], records: Sequence[Record]
 ) -> list[UnfinishedRun]:
     """Returns the runs of a study that have begun, and of which no folder has the end.

@@ -4,6 +4,7 @@ Imports no JAX.
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ from typing import Any
 from jaxsched.bench.study.find_records import FoundRecords
 from jaxsched.bench.study.from_records import Choices, kept_choices, manifest_of_records
 from jaxsched.bench.study.manifest import MANIFEST_FILE, RECORDS_FOLDER, StudyManifest
-from jaxsched.bench.study.unfinished import not_counted, unfinished_runs
+from jaxsched.bench.study.unfinished import UnfinishedRun, not_counted, unfinished_runs
 from jaxsched.text import text_of
-from jaxsched.tracking.loggers.scalars import config_entries
+from jaxsched.tracking.config_entries import config_entries, differing_places
 from jaxsched.tracking.records import Record, read_record, read_records
 
 # Where the report of a folder of records is written, so that it lies beside no record.
@@ -45,6 +46,11 @@ class RunsOfTrain:
         """The study's name."""
         return text_of(self.folder.resolve().name or "runs")
 
+    @functools.cached_property
+    def unfinished(self) -> tuple[UnfinishedRun, ...]:
+        """Those of the runs that have not ended."""
+        return tuple(unfinished_runs(self.paths))
+
     def study(self, choices: Choices, output: Path) -> tuple[StudyManifest, FoundRecords]:
         """Returns the manifest and the records, and writes the manifest to the output folder.
 
@@ -68,8 +74,8 @@ class RunsOfTrain:
         manifest = manifest_of_records(self.name, self.records, choices)
         if manifest != before:
             manifest.write(path)
-        begun = unfinished_runs(self.paths)
-        return manifest, FoundRecords(self.records, (*self.cautions, *not_counted(begun)))
+        cautions = (*self.cautions, *not_counted(self.unfinished))
+        return manifest, FoundRecords(self.records, cautions, self.unfinished)
 
 
 def holds_runs(path: Path) -> bool:
@@ -152,8 +158,7 @@ def _labels(name: str, configs: Mapping[str, Mapping[str, Any]]) -> dict[str, st
         digest: {k: v for k, v in config_entries(config) if k != "seed"}
         for digest, config in configs.items()
     }
-    keys = dict.fromkeys(key for found in entries.values() for key in found)
-    differing = [k for k in keys if len({repr(found.get(k)) for found in entries.values()}) > 1]
+    differing = differing_places(list(entries.values()))
     if 0 < len(differing) <= _MOST_DIFFERENCES:
         words = {key: _shortest(key, differing) for key in differing}
         labels = {

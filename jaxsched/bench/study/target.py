@@ -28,11 +28,16 @@ class Target:
     origin: str = "set by hand"
 
     @property
+    def short(self) -> str:
+        """The value as text, such as "90.0%" or "2.1"."""
+        return f"{self.value:.1%}" if self.metric.is_share else self.metric.show(self.value)
+
+    @property
     def words(self) -> str:
         """The target in words, such as "90.0% test accuracy" or "a test loss of 2.1"."""
         if self.metric.is_share:
-            return f"{self.value:.1%} {self.metric.words}"
-        return f"a {self.metric.words} of {self.metric.show(self.value)}"
+            return f"{self.short} {self.metric.words}"
+        return f"a {self.metric.words} of {self.short}"
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def _report(
     if not found.records:
         return
     try:
-        results = bench.Results.of(manifest, *found)
+        results = bench.Results.of(manifest, found.records, found.cautions)
     except ValueError as error:  # no target yet, which must not hide what ended the study
         console.print(str(error), markup=False)
     else:

@@ -75,17 +75,17 @@ def _studies(options: Report) -> list[_Study]:
 
 
 def _of_folders(folders: Sequence[Path], output: Callable[[Path, str], Path]) -> _Study:
-    manifest = bench.StudyManifest.read(folders[0] / bench.MANIFEST_FILE)
-    places = [folder / bench.RECORDS_FOLDER for folder in folders]
-    records = bench.find_records(manifest, places).records
-    ended = {(record.name, record.header["digest"], record.header["seed"]) for record in records}
+    manifest, found = bench.read_study(folders)
+    ended = {
+        (record.name, record.header["digest"], record.header["seed"]) for record in found.records
+    }
     return _Study(
         name=manifest.name,
         output=output(folders[0], manifest.name),
-        read=lambda: bench.Results.read(folders),
+        read=lambda: bench.Results.of_found(manifest, found),
         num_runs=len(manifest.runs),
         num_ended=len(ended),
-        unfinished=bench.left_unfinished(manifest, places, records),
+        unfinished=found.unfinished,
     )
 
 
@@ -96,7 +96,7 @@ def _of_train(
 
     def read() -> bench.Results:
         manifest, found = runs.study(choices, folder)
-        return bench.Results.of(manifest, *found)
+        return bench.Results.of(manifest, found.records, found.cautions)
 
     return _Study(
         name=runs.name,
@@ -104,7 +104,7 @@ def _of_train(
         read=read,
         num_runs=len(runs.records),
         num_ended=sum(record.is_result for record in runs.records),
-        unfinished=bench.unfinished_runs(runs.paths),
+        unfinished=runs.unfinished,
     )
 
 

@@ -42,7 +42,7 @@ class Streamed(Source):
 
     @property
     def known_num_train(self) -> int | None:
-        """That of the source."""
+        """The number that the source knows."""
         return self.source.known_num_train
 
     def load(self) -> Dataset:

@@ -1,6 +1,6 @@
 """The curves of a run under the names that TensorBoard and Weights & Biases group them by."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from jaxsched.metric import bare_name
@@ -51,14 +51,3 @@ def _tag_of(column: str, declared: Mapping[str, Any]) -> str | None:
     is_averaged = column.startswith("averaged_")
     examples = column.removeprefix("averaged_").removesuffix(f"_{name}")
     return f"{name}/{examples}{'_averaged' if is_averaged else ''}"
-
-
-def config_entries(
-    config: Mapping[str, Any] | Sequence[Any], prefix: str = ""
-) -> Iterator[tuple[str, Any]]:
-    """Yields the entries of a config with their places, such as `("phases.0.epochs", 12)`."""
-    for name, value in config.items() if isinstance(config, Mapping) else enumerate(config):
-        if isinstance(value, Mapping | list):
-            yield from config_entries(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value

@@ -8,9 +8,9 @@ from typing import Any
 
 from jaxsched.extras import require_extra
 from jaxsched.output import make_folder
+from jaxsched.tracking.config_entries import config_entries
 from jaxsched.tracking.loggers.events import EventFile
 from jaxsched.tracking.loggers.logger import Logger
-from jaxsched.tracking.loggers.scalars import config_entries
 
 
 class TensorBoard(Logger):

@@ -134,7 +134,7 @@ def _name_curves(axis: Axes) -> None:
 def _draw_cell(
     axis: Axes, runs: CellRuns, time: str, colour: str, *, taken: bool, band: bool
 ) -> None:
-    """Plots the mean over a cell's runs, or each run if one diverged; returns the lowest loss."""
+    """Plots the mean over a cell's runs, or each run if one diverged."""
     rows = [record.evaluations for record in runs.records]
     times = [[row[time] for row in run] for run in rows]
     losses = [np.array([row["test_loss"] for row in run], np.float64) for run in rows]

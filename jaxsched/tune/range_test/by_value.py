@@ -5,8 +5,9 @@ import math
 import statistics
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,7 +22,8 @@ from jaxsched.text import text_of, title
 from jaxsched.tune.report import Report
 
 
-class ValueCurves(NamedTuple):
+@dataclass(frozen=True)
+class ValueCurves:
     """The curves of the range test at one value.
 
     Attributes:
@@ -32,7 +34,7 @@ class ValueCurves(NamedTuple):
     value: float
     curves: Sequence[RangeCurve]
 
-    @property
+    @cached_property
     def largest_rate(self) -> float | None:
         """The largest learning rate that the curves allow, the median over seeds; None if unknown.
 

@@ -105,10 +105,7 @@ def _marks(test: RangeTest, curves: Sequence[RangeCurve], suggestions: Suggestio
     diverged = tuple(
         None if c.diverged_at is None else float(c.values[c.diverged_at]) for c in curves
     )
-    lowest = tuple(
-        float(c.values[c.looked_at][c.smoothed.argmin()]) if c.num_looked_at else None
-        for c in suggestions.curves
-    )
+    lowest = tuple(curve.lowest_at for curve in suggestions.curves)
     marks = [_Mark(_DIVERGED, diverged), _Mark(_LOWEST, lowest)]
     if test.of != "lr":
         return marks

@@ -35,7 +35,10 @@ def write_range_report(
     if test.validate_every is not None:
         results["by_loss"] = {kind: s.as_dict() for kind, s in _by_loss(curves).items()}
     if test.of == "momentum":
-        results = {"lowest_at": _lowest_at(curves), "statements": list(report.statements)}
+        results = {
+            "lowest_at": [curve.lowest_at for curve in curves],
+            "statements": list(report.statements),
+        }
     make_folder(folder)
     content = {"name": name, "of": test.of, "seeds": [curve.seed for curve in curves], **results}
     json_text = json.dumps(content, indent=2) + "\n"
@@ -62,7 +65,7 @@ def range_report(
     """Returns what the curves suggest, as a table and sentences."""
     heading = f"{name}: range test of the {LABELS[test.of]}, {test.low:g} to {test.high:g}"
     if test.of == "momentum":
-        return Report(heading, [], [_momentum_statement(_lowest_at(curves))])
+        return Report(heading, [], [_momentum_statement([curve.lowest_at for curve in curves])])
     suggestions = judged(test, curves)
     also = [_both_losses(test, curves)] if test.validate_every is not None else []
     if also and evaluated_on == "test":
@@ -76,7 +79,7 @@ def range_report(
 
 
 def _both_losses(test: RangeTest, curves: Sequence[RangeCurve]) -> str:
-    """What the rule recommends by the training and by the validation loss."""
+    """Says what the rule recommends by the training and by the validation loss."""
     maxima = {kind: suggestions.maximum for kind, suggestions in _by_loss(curves).items()}
     shown = {kind: "none" if m is None else f"{m:.3g}" for kind, m in maxima.items()}
     other = "training" if test.judged_by == "validation" else "validation"
@@ -84,16 +87,6 @@ def _both_losses(test: RangeTest, curves: Sequence[RangeCurve]) -> str:
         f"Read off the {test.judged_by} loss; off the {other} loss the same rule recommends "
         f"{shown.get(other, 'none')}."
     )
-
-
-def _lowest_at(curves: Sequence[RangeCurve]) -> list[float | None]:
-    """The values at which each curve's smoothed loss is lowest; None for one without a loss."""
-    return [
-        float(curve.values[curve.looked_at][curve.smoothed.argmin()])
-        if curve.num_looked_at
-        else None
-        for curve in curves
-    ]
 
 
 def _momentum_statement(lowest: Sequence[float | None]) -> str:

@@ -54,7 +54,7 @@ def test_a_copy_is_a_caution_and_no_winner(folder):
 
 def test_a_record_under_anothers_name_is_left_out(folder):
     shutil.copy(record(folder, "high", 1), record(folder, "low", 1))
-    records, (caution,) = found(folder)
+    records, (caution,), _ = found(folder)
     assert [(r.name, r.header["seed"]) for r in records] == [("low", 0), ("high", 0), ("high", 1)]
     assert "seed1.jsonl holds that of high, seed 1" in caution
 

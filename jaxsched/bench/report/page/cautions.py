@@ -1,4 +1,4 @@
-"""What a reader must know of the records before the charts."""
+"""Cautions about the records that a reader must know before the charts."""
 
 from collections.abc import Iterator, Sequence
 

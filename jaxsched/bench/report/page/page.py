@@ -64,7 +64,6 @@ def write_page(results: Results, path: Path) -> None:
         path,
         {key: figure for of in figures.values() for key, figure in of.items()},
         results=results,
-        target_short=_short_target(results),
         caveats=[*results.caveats, *cautions(results.records)],
         time_axes=units.labels,
         legend=shown,
@@ -99,7 +98,7 @@ def _figures(results: Results, units: TimeUnits) -> dict[str, dict[str, Figure]]
 
 
 def _facts(results: Results) -> Iterator[str]:
-    """What the numbers are about, as short phrases."""
+    """Yields what the numbers are about, as short phrases."""
     manifest = results.manifest
     yield f"{len(manifest.names)} experiment{'s' if len(manifest.names) > 1 else ''}"
     yield f"{len(results.records)} of {len(manifest.runs)} runs have ended"
@@ -116,8 +115,3 @@ def _scores(results: Results) -> Iterator[tuple[str, ...]]:
         for name, score in results.profile.scores.items():
             speed = results.profile.speedups[name]
             yield (name, f"{score:.3f}", f"{speed:.2f}" if speed else "missed a target")
-
-
-def _short_target(results: Results) -> str:
-    value, metric = results.target.value, results.metric
-    return f"{value:.1%}" if metric.is_share else metric.show(value)

@@ -8,4 +8,5 @@ layers.py          curves with bands, marks and labels
 rows.py            the points of curves, and which curves lie on each other
 thinning.py        fewer points of a curve with all of its corners
 specification.py   a whole chart
+labelled.py        whole charts of curves and of profiles, with labels at their ends
 """

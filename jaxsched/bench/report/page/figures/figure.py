@@ -6,6 +6,7 @@ from typing import Any
 
 from jaxsched.bench.report.page.charts.rows import ChartRows, flat_values, together
 from jaxsched.bench.report.page.charts.ticks import Ticks
+from jaxsched.text import join_names
 
 _MOST_NAMED, _MOST_VALUES = 3, 4
 
@@ -26,16 +27,8 @@ class Figure:
 
 
 def named(names: Sequence[str]) -> str:
-    """Returns names as words, of many only the first ones.
-
-    Example:
-        >>> from jaxsched.bench.report.page.figures.figure import named
-        >>> named(["a", "b"]), named(["a", "b", "c", "d", "e"])
-        ('a and b', 'a, b, c and 2 more')
-    """
-    if len(names) > _MOST_NAMED + 1:
-        return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED} more"
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    """Returns names as words, of many only the first ones."""
+    return join_names(names, _MOST_NAMED)
 
 
 def flat_text(rows: ChartRows) -> str | None:

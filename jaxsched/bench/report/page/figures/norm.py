@@ -1,9 +1,7 @@
 """The figure of the weight norm."""
 
-from jaxsched.bench.report.page.charts.end_labels import label_layers, labels
-from jaxsched.bench.report.page.charts.layers import curve_layers
-from jaxsched.bench.report.page.charts.rows import column, curve_rows, ends_of, near
-from jaxsched.bench.report.page.charts.specification import specification
+from jaxsched.bench.report.page.charts.labelled import curve_chart
+from jaxsched.bench.report.page.charts.rows import column, curve_rows
 from jaxsched.bench.report.page.charts.ticks import linear_ticks
 from jaxsched.bench.report.page.charts.time_units import TimeUnits
 from jaxsched.bench.report.page.figures.figure import Figure, flat_text, overlap_text
@@ -26,7 +24,4 @@ def norm_figure(results: Results, units: TimeUnits) -> Figure | None:
         "The squared norm of all weights. If it falls and rises again, it pays to decay the "
         f"learning rate more than once (Lewkowycz, arXiv 2103.12682).{overlap_text(rows, ticks)}"
     )
-    beside = labels(ends_of(rows), ticks, _HEIGHT)
-    layers = curve_layers(names, ticks, ".4~g", units) + label_layers(names, ticks, beside, units)
-    datasets = {"points": near(rows, ticks), "labels": beside}
-    return Figure(_TITLE, text, specification(layers, datasets, names, _HEIGHT, units=units))
+    return Figure(_TITLE, text, curve_chart(rows, names, ticks, _HEIGHT, units))

@@ -8,17 +8,13 @@ import numpy as np
 
 from jaxsched.batch_size.noise_scale import noise_scale
 from jaxsched.bench.report.curves import TIME_AXES
-from jaxsched.bench.report.page.charts.end_labels import label_layers, labels
-from jaxsched.bench.report.page.charts.layers import curve_layers
+from jaxsched.bench.report.page.charts.labelled import curve_chart
 from jaxsched.bench.report.page.charts.rows import (
     ChartRows,
     column,
     curve_rows,
-    ends_of,
     most_points,
-    near,
 )
-from jaxsched.bench.report.page.charts.specification import specification
 from jaxsched.bench.report.page.charts.thinning import corners, steps_of
 from jaxsched.bench.report.page.charts.ticks import linear_ticks, log_ticks
 from jaxsched.bench.report.page.charts.time_units import TimeUnits
@@ -73,11 +69,7 @@ def _figure(results: Results, units: TimeUnits, known: _Known, name: str) -> Fig
     if recorded:
         text += f" Only its values at evaluations are known of {named(recorded)}."
     names = results.manifest.names
-    beside = labels(ends_of(rows), ticks, _HEIGHT)
-    layers = curve_layers(names, ticks, ".4~g", units) + label_layers(names, ticks, beside, units)
-    datasets = {"points": near(rows, ticks), "labels": beside}
-    spec = specification(layers, datasets, names, _HEIGHT, units=units)
-    return Figure(title, text.strip(), spec)
+    return Figure(title, text.strip(), curve_chart(rows, names, ticks, _HEIGHT, units))
 
 
 def _rows(results: Results, known: _Known, name: str) -> tuple[ChartRows, list[str]]:
