@@ -1,6 +1,7 @@
 """Times to the target compared with the baseline's, seed by seed."""
 
 import math
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -119,7 +120,7 @@ def _ratio(time: float, other: float) -> float:
 
 def _median(ratios: Sequence[float]) -> float | None:
     """The median by factors; None if it is 0 or infinite, or if there are no ratios."""
-    middle = sorted(ratios)[(len(ratios) - 1) // 2 : len(ratios) // 2 + 1]
-    if not middle or not all(0 < ratio < math.inf for ratio in middle):
+    if not ratios:
         return None
-    return math.sqrt(middle[0] * middle[-1])
+    low, high = statistics.median_low(ratios), statistics.median_high(ratios)
+    return math.sqrt(low * high) if low > 0 and high < math.inf else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,22 +78,17 @@ class Augment:
             )
         if self.pad == 0 and not self.flip:
             return _gather(images, indices)
-        arguments = images, indices, *self._draw(keys)
+        draws = self._draw(keys)
         if self.pad == 0:
-            return self._by_shifts(*arguments)
-        return lax.platform_dependent(*arguments, cpu=self._by_pixels, default=self._by_shifts)
+            return self._by_shifts(images, indices, draws)
+        return lax.platform_dependent(
+            images, indices, draws, cpu=self._by_pixels, default=self._by_shifts
+        )
 
-    def _by_shifts(
-        self,
-        images: jax.Array,
-        indices: jax.Array,
-        down: jax.Array,
-        right: jax.Array,
-        flipped: jax.Array,
-    ) -> jax.Array:
+    def _by_shifts(self, images: jax.Array, indices: jax.Array, draws: "_Draws") -> jax.Array:
         """Gathers images; chooses each one's row offset, then its column offset, then its flip."""
         batch = _gather(images, indices)
-        for axis, offsets in ((1, down), (2, right)):
+        for axis, offsets in ((1, draws.down), (2, draws.right)):
             size = batch.shape[axis]
             edge = [(self.pad, self.pad) if i == axis else (0, 0) for i in range(batch.ndim)]
             padded = jnp.pad(batch, edge)
@@ -102,22 +98,15 @@ class Augment:
                 batch = jnp.where((offsets == offset)[:, None, None, None], shifted, batch)
         if not self.flip:
             return batch
-        return jnp.where(flipped[:, None, None, None], batch[:, :, ::-1], batch)
+        return jnp.where(draws.flipped[:, None, None, None], batch[:, :, ::-1], batch)
 
-    def _by_pixels(
-        self,
-        images: jax.Array,
-        indices: jax.Array,
-        down: jax.Array,
-        right: jax.Array,
-        flipped: jax.Array,
-    ) -> jax.Array:
+    def _by_pixels(self, images: jax.Array, indices: jax.Array, draws: "_Draws") -> jax.Array:
         """Gathers every pixel of the batch from its place in the set; one of the padding is 0."""
         height, width = images.shape[1:3]
         columns = jnp.arange(width)[None, :]
-        columns = jnp.where(flipped[:, None], width - 1 - columns, columns)
-        rows = jnp.arange(height)[None, :] + (down - self.pad)[:, None]
-        columns = columns + (right - self.pad)[:, None]
+        columns = jnp.where(draws.flipped[:, None], width - 1 - columns, columns)
+        rows = jnp.arange(height)[None, :] + (draws.down - self.pad)[:, None]
+        columns = columns + (draws.right - self.pad)[:, None]
         # Pixels of the padding read the nearest pixel of the image, and become 0 below.
         batch = _gather(
             images,
@@ -130,12 +119,19 @@ class Augment:
         inside = row_inside[:, :, None, None] & column_inside[:, None, :, None]
         return jnp.where(inside, batch, jnp.uint8(0))
 
-    def _draw(self, keys: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Draws each example's two crop offsets, in 0 ... 2 pad, and whether it is flipped."""
+    def _draw(self, keys: jax.Array) -> "_Draws":
         offsets = 2 * self.pad + 1
         ends = jnp.array([offsets, offsets, 2 if self.flip else 1])
         draws = jax.vmap(lambda key: jax.random.randint(key, (3,), 0, ends))(keys)
-        return draws[:, 0], draws[:, 1], draws[:, 2] == 1
+        return _Draws(draws[:, 0], draws[:, 1], draws[:, 2] == 1)
+
+
+class _Draws(NamedTuple):
+    """The random numbers of each example of a batch."""
+
+    down: jax.Array  # int32[B], the crop's offset in 0 ... 2 pad
+    right: jax.Array  # int32[B], in the same range
+    flipped: jax.Array  # bool[B]
 
 
 def _gather(images: jax.Array, *where: jax.Array) -> jax.Array:

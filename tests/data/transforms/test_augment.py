@@ -127,9 +127,9 @@ def test_without_pad_and_flip_it_gathers_and_leaves_the_keys_alone():
     np.testing.assert_array_equal(batch, images[examples])
 
 
-def gathers(augment, *, platform, size=8):
+def gathers(augment, *, platform):
     """The sizes of the slices of each gather in the program for a platform."""
-    images, examples = jnp.asarray(random_images(10, size, size, 3)), jnp.arange(4)
+    images, examples = jnp.asarray(random_images(10, 8, 8, 3)), jnp.arange(4)
     traced = jax.jit(augment).trace(images, examples, keys_of(examples))
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     # Images alone are bytes: gathers of random numbers are not.
@@ -164,7 +164,7 @@ def test_both_forms_are_the_crops_and_flips_that_were_drawn(pad, flip, shape):
     ]
     np.testing.assert_array_equal(augment(jnp.asarray(images), examples, keys), expected)
     for form in (augment._by_shifts, augment._by_pixels):
-        found = form(jnp.asarray(images), jnp.asarray(examples), *draws.T)
+        found = form(jnp.asarray(images), jnp.asarray(examples), augment._draw(keys))
         np.testing.assert_array_equal(found, expected)
 
 
