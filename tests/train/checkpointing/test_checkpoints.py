@@ -568,9 +568,10 @@ FULL_DISK_AFTER_AN_ERROR = """
 
 
 def test_an_error_of_the_last_write_does_not_hide_the_one_before(tmp_path):
-    _, errors = start(FULL_DISK_AFTER_AN_ERROR, tmp_path).communicate()
+    process = start(FULL_DISK_AFTER_AN_ERROR, tmp_path)
+    _, errors = process.communicate()
     raised = [line for line in errors.splitlines() if line.startswith("OSError: ")]
-    assert raised[-1] == "OSError: the record cannot be written"
+    assert raised[-1:] == ["OSError: the record cannot be written"], (process.returncode, errors)
     assert f"\ncannot write a checkpoint to {tmp_path}: " in errors
 
 
