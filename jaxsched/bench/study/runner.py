@@ -44,6 +44,7 @@ def run_study(
     source_text: str,
     progress: Progress,
     shard: Shard = WHOLE,
+    only: tuple[str, int] | None = None,
     signals: SignalHandler | None = None,
     every_seconds: float = 600.0,
     at_once: StrategyChoice = "auto",
@@ -62,6 +63,7 @@ def run_study(
         source_text: the text of the study file, for the records.
         progress: shows the progress.
         shard: the part to run here; other processes run the rest, in this folder or in their own.
+        only: the name and seed of the one run to make; by default all.
         signals: the signals that save the run in progress and end the study; none by default.
         every_seconds: the most training time that a crash may cost; the interval of checkpoints.
         at_once: how the runs share the devices; a number runs so many at a time, one on each
@@ -75,7 +77,9 @@ def run_study(
         Preempted: if a signal was received.
         OSError: if a record or a checkpoint cannot be written.
     """
-    jobs = _jobs(study, folder)
+    jobs = [
+        job for job in _jobs(study, folder) if only in (None, (job.experiment.name, job.seed))
+    ]
     # Divided by all examples, not by those left: hosts must agree on the parts at any time.
     chosen = shard.select(jobs, [job.examples for job in jobs])
     queue = Queue(chosen)

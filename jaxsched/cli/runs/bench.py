@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from jaxsched import bench, tracking
+from jaxsched.bench.study.engines.engine import engine_named, on_engine
+from jaxsched.bench.study.engines.task import StudyFile
 from jaxsched.cli.commands.bench import Bench
 from jaxsched.cli.exit_status import ExitStatus
 from jaxsched.cli.paths import require_folder
@@ -30,6 +32,7 @@ def run(options: Bench, console: Console) -> None:
     def loggers(name: str, seed: int) -> Sequence[tracking.Logger]:
         return tracking.loggers_in(folder / "logs" / name / f"seed{seed}", options.log)
 
+    engine = engine_named(options.on) if options.on else None
     loggers("", 0)  # names a package that is missing, before anything runs
     manifest = study.manifest()
     # Other processes may write to this folder at the same time.
@@ -45,6 +48,19 @@ def run(options: Bench, console: Console) -> None:
 
     look = f"look at it while it runs: jaxsched report {shlex.quote(str(folder))}"
     print_line(look, console)
+    if engine:
+        with reported(report):
+            on_engine(
+                engine,
+                study,
+                StudyFile(options.study.resolve(), options.size),
+                folder.resolve(),
+                every_seconds=60 * options.checkpoint_minutes,
+                log=options.log,
+                say=lambda text: print_line(text, console),
+            )
+        _finish(options, manifest, folder)
+        return
     with (
         reported(report),
         tracking.Progress(console) as progress,
@@ -61,9 +77,13 @@ def run(options: Bench, console: Console) -> None:
             at_once=options.at_once,
             loggers=loggers,
         )
+    _finish(options, manifest, folder)
+
+
+def _finish(options: Bench, manifest: bench.StudyManifest, folder: Path) -> None:
     if options.open:
         _open(folder / "report.html")
-    _exit_if_failed(manifest, records_folder)
+    _exit_if_failed(manifest, folder / bench.RECORDS_FOLDER)
 
 
 def _open(page: Path) -> None:
