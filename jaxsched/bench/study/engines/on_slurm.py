@@ -49,4 +49,3 @@ def run_on_slurm(
 
 def _devices(task: RunTask) -> int:
     return task.num_devices
-

@@ -110,7 +110,11 @@ def test_ray_makes_the_same_records_after_a_worker_and_a_node_are_killed(file, w
         while not any(found.is_dir() and any(found.iterdir()) for found in records.glob("*")):
             time.sleep(0.05)
         me = psutil.Process()
-        workers = [p for p in me.children(recursive=True) if "ray::_make" in p.name() or any("ray::_make" in a for a in p.cmdline())]
+        workers = [
+            p
+            for p in me.children(recursive=True)
+            if "ray::_make" in p.name() or any("ray::_make" in a for a in p.cmdline())
+        ]
         workers[0].kill()
         killed.append("worker")
         time.sleep(2)
