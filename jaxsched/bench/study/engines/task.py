@@ -11,7 +11,7 @@ from jaxsched.bench.study.runner import run_study
 from jaxsched.bench.study.study import load_study
 from jaxsched.experiment import read_source
 from jaxsched.tracking.claim import is_claimed
-from jaxsched.tracking.loggers import loggers_in
+from jaxsched.tracking.loggers.by_name import loggers_in
 from jaxsched.tracking.progress import Progress
 from jaxsched.tracking.recorder import record_path
 from jaxsched.tracking.records import read_record
