@@ -20,7 +20,7 @@ class Bench:
 
     The same command may be started several times on one host: each process takes runs that no
     other process is making, until none is left. This queue, of file locks, is for the processes of
-    one host; `--on` uses the queue of a cluster.
+    one host; `--on` uses the queue of a cluster for those of several.
 
     A run that dies of an error, or that diverges, counts as a miss with its reason, and the other
     runs go on. If a run died of an error, the command ends with exit code 1, and the same command
@@ -43,10 +43,11 @@ class Bench:
     devices share its cores, so that runs made together would take longer than each run alone.
     "vmap" is refused, because runs on one device have no seconds of their own."""
     on: Literal["ray", "slurm"] | None = None
-    """Make each run as a task on a cluster: "ray" on the one that RAY_ADDRESS names, else on this
-    host; "slurm" as an array of jobs, whose partition and the like SBATCH_PARTITION and the other
-    variables of sbatch set. Every node must see the study's file and the working folder under the
-    same paths, as the records lie there. A run whose node was lost goes on from its checkpoint."""
+    """Make each run as a task on the nodes of a cluster: "ray" on the one that RAY_ADDRESS names,
+    else on this host; "slurm" as a job of an array, for which SBATCH_PARTITION, SBATCH_TIMELIMIT
+    and the other variables of sbatch hold. A run gets as many GPUs or TPUs as its experiment's
+    num_devices, else a whole node. All nodes must share the study's file and the working folder
+    under the same paths. A run whose node is lost goes on elsewhere from its last checkpoint."""
     workdir: UserPath = Path("runs")
     """Records, table and plots are written to a folder of the study's name in here."""
     log: LogNames = ()

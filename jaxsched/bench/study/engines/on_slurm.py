@@ -1,51 +1,130 @@
-"""Runs on Slurm: an array of jobs by submitit, requeued after a preemption or a time limit."""
+"""Runs on Slurm: arrays of jobs by submitit, queued again after a lost node or a time limit."""
 
-from collections.abc import Callable, Sequence
+import os
+import shutil
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from typing import Any, Literal
 
-import submitit
-from submitit.helpers import DelayedSubmission
-
+from jaxsched.bench.study.engines.engine import LOOK_SECONDS, Ended
 from jaxsched.bench.study.engines.task import RunTask
+from jaxsched.extras import require_extra
 
-_MINUTES = 24 * 60  # SBATCH_TIMELIMIT overrides it
+_MINUTES = 24 * 60
+_MOST_TIME_LIMITS = 100  # of one run
+_KILL_SECONDS = 600.0
+
+
+class OnSlurm:
+    """The Slurm cluster of this host.
+
+    Args:
+        cluster: submitit's name of it; "local" makes the tasks as processes of this host.
+
+    Raises:
+        ImportError: if submitit is missing; names the extra that brings it.
+        ValueError: if this host has no Slurm.
+    """
+
+    def __init__(self, cluster: Literal["slurm", "local"] = "slurm"):
+        require_extra("--on slurm", "slurm", "submitit")
+        if cluster == "slurm" and shutil.which("sbatch") is None:
+            raise ValueError(
+                "--on slurm needs the commands of Slurm, got a host without sbatch; give the "
+                "command on a host from which jobs are submitted."
+            )
+        self._cluster = cluster
+
+    def make(
+        self, tasks: Sequence[RunTask], say: Callable[[str], None]
+    ) -> Generator[Ended | None, None, None]:
+        """Makes tasks, see `Engine`; those that need as many devices are one array."""
+        import submitit  # pyright: ignore[reportMissingImports]
+
+        alike: dict[int | None, list[RunTask]] = defaultdict(list)
+        for task in tasks:
+            alike[task.num_devices].append(task)
+        left: dict[Any, RunTask] = {}
+        try:
+            for num_devices, array in alike.items():
+                logs = array[0].study.folder / "slurm"
+                executor = submitit.AutoExecutor(
+                    logs, cluster=self._cluster, slurm_max_num_timeout=_MOST_TIME_LIMITS
+                )
+                executor.update_parameters(
+                    name="jaxsched",
+                    timeout_min=_MINUTES,
+                    slurm_additional_parameters={"requeue": True},
+                )
+                if self._cluster == "slurm":
+                    executor.update_parameters(**resources(_devices(), num_devices))
+                with executor.batch():
+                    jobs = [executor.submit(_Job(task)) for task in array]
+                left.update(zip(jobs, array, strict=True))
+                say(f"{len(jobs)} jobs from {jobs[0].job_id} on, whose logs are in {logs}")
+            while left:
+                for job in [job for job in left if job.done()]:
+                    yield _end(left.pop(job), job)
+                yield None
+                time.sleep(LOOK_SECONDS)
+        finally:
+            for job in left:
+                job.cancel(check=False)
+
+
+def _end(task: RunTask, job: Any) -> Ended:
+    error = job.exception()
+    return Ended(task, said=job.result()) if error is None else Ended(task, error=str(error))
 
 
 @dataclass(frozen=True)
-class _Requeued:
-    """A task that submitit queues again when Slurm takes its node or its time is up."""
+class _Job:
+    """A task that is queued again when its time is up, or when Slurm takes its node."""
 
     task: RunTask
 
     def __call__(self) -> str:
-        return self.task()
+        try:
+            return self.task()
+        except SystemExit:
+            # Saved. Slurm ends the job now; one that ends by itself it would not queue again.
+            time.sleep(_KILL_SECONDS)
+            raise
 
-    def checkpoint(self) -> DelayedSubmission:
+    def checkpoint(self) -> Any:
+        """Returns what submitit queues when the time is up."""
+        from submitit.helpers import DelayedSubmission  # pyright: ignore[reportMissingImports]
+
         return DelayedSubmission(self)
 
 
-def run_on_slurm(
-    tasks: Sequence[RunTask], say: Callable[[str], None], *, cluster: str = "slurm"
-) -> None:
-    """Makes the tasks as an array for each number of devices, and waits for them.
+def _devices() -> list[str]:
+    """What `sinfo` says of the devices of the nodes that jobs go to."""
+    chosen = os.environ.get("SBATCH_PARTITION")
+    options = ["--partition", chosen] if chosen else []
+    command = ["sinfo", "--noheader", "--format=%P %G", *options]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    named = [line.split() for line in lines.splitlines()]
+    return [devices for name, devices in named if chosen or name.endswith("*")]  # the default one
+
+
+def resources(devices: Sequence[str], num_devices: int | None) -> dict[str, Any]:
+    """Returns what a run asks of Slurm, as parameters of submitit.
+
+    On nodes without GPUs a run takes a node, as it does without Slurm: XLA uses all cores of a host
+    for one run, and a run beside it would change its times.
 
     Args:
-        tasks: the runs to make.
-        say: shows a line for each run that has ended.
-        cluster: submitit's name of the cluster; "local" makes the runs as processes of this host.
+        devices: what `sinfo` says of the nodes' devices.
+        num_devices: the devices that the run needs; None for those of a node.
+
+    Example:
+        >>> resources(["gpu:a100:4"], 2), resources(["(null)"], 2)
+        ({'gpus_per_node': 2}, {'slurm_exclusive': True, 'slurm_mem': '0'})
     """
-    jobs = []
-    for num_devices, alike in groupby(sorted(tasks, key=_devices), key=_devices):
-        executor = submitit.AutoExecutor(tasks[0].folder / "slurm", cluster=cluster)
-        executor.update_parameters(name="jaxsched", timeout_min=_MINUTES)
-        if cluster == "slurm":
-            executor.update_parameters(gpus_per_node=num_devices)
-        with executor.batch():  # an array; each callable has its own way to be queued again
-            jobs += [executor.submit(_Requeued(task)) for task in alike]
-    for count, job in enumerate(submitit.helpers.as_completed(jobs), start=1):
-        say(f"{job.result()}: ended, {len(jobs) - count} runs left")
-
-
-def _devices(task: RunTask) -> int:
-    return task.num_devices
+    if num_devices is None or not any(found.startswith("gpu") for found in devices):
+        return {"slurm_exclusive": True, "slurm_mem": "0"}
+    return {"gpus_per_node": num_devices}

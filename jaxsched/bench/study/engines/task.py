@@ -1,7 +1,10 @@
-"""A run of a study as a task, which any node that sees the study's folder can make."""
+"""A run of a study as a task, which any node can make that shares the study's folder."""
 
+import signal
+import sys
 import time
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -13,21 +16,37 @@ from jaxsched.experiment import read_source
 from jaxsched.tracking.claim import is_claimed
 from jaxsched.tracking.loggers.by_name import loggers_in
 from jaxsched.tracking.progress import Progress
-from jaxsched.tracking.recorder import record_path
-from jaxsched.tracking.records import read_record
+from jaxsched.tracking.records import Run
+from jaxsched.train import Preempted, SignalHandler, keep_compiled, split_cpu
 
 
-@dataclass(frozen=True)
-class StudyFile:
-    """A study by its file.
+@dataclass(frozen=True, kw_only=True)
+class SharedStudy:
+    """A study that nodes share, and how they make its runs. All paths are the same on every node.
 
     Attributes:
-        path: the file, by a path that is the same on every node.
+        file: the study's file.
         size: the name of one of its sizes; None for the first.
+        folder: the study's folder.
+        every_seconds: the most training time that a lost node may cost.
+        log: the names of the loggers of each run.
+        command: the command line, for the records.
+        token: the name of a file that lies in the folder while the tasks are made, by which a node
+            knows that it sees this folder and not one of its own.
     """
 
-    path: Path
-    size: str | None = None
+    file: Path
+    size: str | None
+    folder: Path
+    every_seconds: float
+    log: tuple[str, ...]
+    command: tuple[str, ...]
+    token: str = field(default_factory=lambda: f".shared-{uuid.uuid4().hex}")
+
+    @property
+    def records(self) -> Path:
+        """The folder of the records."""
+        return self.folder / RECORDS_FOLDER
 
 
 @dataclass(frozen=True)
@@ -35,58 +54,69 @@ class RunTask:
     """A run of a study; calling it makes the run, from its last checkpoint on.
 
     Attributes:
-        file: the study's file.
-        folder: the study's folder, which all nodes share.
-        token: the name of a file in the folder, by which a node knows that it sees this folder.
-        name: the experiment's name.
-        seed: the run's seed.
-        num_devices: the number of devices that the run needs.
-        every_seconds: the interval of checkpoints.
-        log: the names of the run's loggers.
+        study: the study.
+        run: the run.
+        num_devices: the devices that it needs; None for those of a whole node.
     """
 
-    file: StudyFile
-    folder: Path
-    token: str
-    name: str
-    seed: int
-    num_devices: int
-    every_seconds: float
-    log: tuple[str, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The run's name for messages."""
-        return f"{self.name}, seed {self.seed}"
+    study: SharedStudy
+    run: Run
+    num_devices: int | None
 
     def __call__(self) -> str:
-        """Makes the run and returns its label.
+        """Makes the run in this process, in which nothing has used a device before.
+
+        Returns:
+            What there was to say about it.
 
         Raises:
-            FileNotFoundError: if this node does not see the study's folder or its file.
+            ValueError: if this node does not see the study's folder, or another study in its file.
+            KeyboardInterrupt: if SIGINT ended the run, after it was saved.
+            SystemExit: if another signal did.
         """
-        if not (self.folder / self.token).exists():
-            raise FileNotFoundError(
-                f"every node must see the study's folder, got a node without {self.folder}; give "
-                "--workdir a folder that all nodes share under the same path."
+        self._require_same_study()
+        split_cpu()
+        keep_compiled()
+        sys.argv = list(self.study.command)  # which the record names, and not the engine's own
+        # The process of an attempt that was given up may take a while to end.
+        while is_claimed(self.study.records / self.run.file_name):
+            time.sleep(1)
+        console = Console(record=True)
+        try:
+            with SignalHandler() as signals:
+                self._make(Progress(console), signals)
+        except Preempted as stop:
+            if stop.number == signal.SIGINT:
+                raise KeyboardInterrupt from stop
+            raise SystemExit(str(stop)) from stop  # no result: the engine makes the task again
+        return console.export_text()
+
+    def _make(self, progress: Progress, signals: SignalHandler) -> None:
+        study = self.study
+        run_study(
+            load_study(study.file, study.size),
+            study.records,
+            source_text=read_source(study.file),
+            progress=progress,
+            only=self.run,
+            signals=signals,
+            every_seconds=study.every_seconds,
+            at_once="in_turn",
+            loggers=lambda name, seed: loggers_in(
+                study.folder / "logs" / name / f"seed{seed}", study.log
+            ),
+        )
+
+    def _require_same_study(self) -> None:
+        study = self.study
+        if not (study.folder / study.token).exists():
+            raise ValueError(
+                "expected a node that shares the study's folder, got one without the files in "
+                f"{study.folder}; give --workdir a folder that all nodes share under one path."
             )
-        study, records = load_study(self.file.path, self.file.size), self.folder / RECORDS_FOLDER
-        (experiment,) = (found for found in study.experiments if found.name == self.name)
-        path = record_path(records, experiment, self.seed)
-        while True:
-            with Progress(Console()) as progress:
-                run_study(
-                    study,
-                    records,
-                    source_text=read_source(self.file.path),
-                    progress=progress,
-                    only=(self.name, self.seed),
-                    every_seconds=self.every_seconds,
-                    at_once="in_turn",
-                    loggers=lambda name, seed: loggers_in(
-                        self.folder / "logs" / name / f"seed{seed}", self.log
-                    ),
-                )
-            if not is_claimed(path) or (path.exists() and read_record(path).is_result):
-                return self.label
-            time.sleep(1)  # the process of a lost attempt has not ended yet
+        if self.run not in load_study(study.file, study.size).manifest().runs:
+            raise ValueError(
+                f"expected {study.file} as it was when the command started, got one without "
+                f"{self.run.name}, seed {self.run.seed} of digest {self.run.digest}; keep the file "
+                "as it is until the runs have ended, and give all nodes the same jaxsched."
+            )

@@ -1,14 +1,25 @@
-"""Studies on a real local Ray cluster, of which parts are killed, and on submitit's executor."""
+"""Studies on a real Ray cluster, of which parts are killed, and on submitit's own executor."""
 
+import contextlib
+import dataclasses
+import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
+from rich.console import Console
 
-from jaxsched.bench import RECORDS_FOLDER, load_study, run_study
-from jaxsched.bench.study.engines.engine import on_engine
-from jaxsched.bench.study.engines.task import RunTask, StudyFile
-from jaxsched.tracking import Progress
+from jaxsched.bench import Results, load_study, run_study, study_records
+from jaxsched.bench.study.engines.on_ray import OnRay
+from jaxsched.bench.study.engines.on_slurm import OnSlurm
+from jaxsched.bench.study.engines.run_on import run_on
+from jaxsched.bench.study.engines.task import SharedStudy
+from jaxsched.tracking import Progress, record_path
+from jaxsched.train import SignalHandler
 
 STUDY = """
 import jaxsched as js
@@ -25,7 +36,7 @@ cosine = Experiment(
         data=Synthetic(num_train=64, num_test=32, num_classes=4),
         augment=Augment(pad=0, flip=False),
     ),
-    phases=(js.Phase(epochs=300, batch_size=16),),
+    phases=(js.Phase(epochs=400, batch_size=16),),
     optimizer=js.SGD(js.Cosine(0.05, duration="100%"), momentum=0.9),
     num_devices=1,
 )
@@ -40,94 +51,144 @@ def file(tmp_path_factory):
     return path
 
 
-def entries(folder):
-    """The evaluations of each record, without what differs between runs."""
+def headers(file, folder):
+    return [record.header for record in study_records(load_study(file), folder / "records")]
+
+
+def result(file, folder):
+    """The table and the records without what differs between runs: times, memory, compilations."""
     differ = {
         "train_seconds", "evaluation_seconds", "images_per_second", "peak_memory", "compilations",
-        "crc32",
+        "seconds", "seconds_interval",
     }  # fmt: skip
-    return {
-        path.name: [
-            {k: v for k, v in json.loads(line).items() if k not in differ}
-            for line in path.read_text().splitlines()[1:]
-        ]
-        for path in sorted((folder / RECORDS_FOLDER).glob("*.jsonl"))
-    }
+    records = study_records(load_study(file), folder / "records")
+    summaries = Results.of(load_study(file).manifest(), records).summaries
+    lines = [*map(dataclasses.asdict, summaries)]
+    for record in records:
+        lines += [{"seed": record.header["seed"]}, *record.evaluations, record.end]
+    return [{key: value for key, value in line.items() if key not in differ} for line in lines]
 
 
 @pytest.fixture(scope="module")
 def whole(file, tmp_path_factory):
-    """The records that one process makes."""
+    """The result of one process."""
     folder = tmp_path_factory.mktemp("whole")
-    with Progress() as progress:
-        run_study(load_study(file), folder / RECORDS_FOLDER, source_text=STUDY, progress=progress)
-    return entries(folder)
-
-
-def make(engine, file, folder, say=print):
-    (folder / RECORDS_FOLDER).mkdir(parents=True, exist_ok=True)
-    study = load_study(file)
-    on_engine(engine, study, StudyFile(file), folder, every_seconds=0.2, log=(), say=say)
-
-
-def test_a_node_that_does_not_see_the_folder_is_refused(file, tmp_path):
-    task = RunTask(StudyFile(file), tmp_path, "token", "cosine", 0, 1, 1.0)
-    with pytest.raises(FileNotFoundError, match="all nodes share"):
-        task()
+    with Progress(Console(quiet=True)) as progress:
+        run_study(load_study(file), folder / "records", source_text=STUDY, progress=progress)
+    found = result(file, folder)
+    assert len(found) == 1 + 3 * (1 + 400 + 1) and found[0]["seeds"] == 3
+    return found
 
 
 @pytest.mark.slow
 def test_submitit_makes_the_same_records(file, whole, tmp_path):
     pytest.importorskip("submitit")
-    from functools import partial
+    said = io.StringIO()
+    shared = SharedStudy(
+        file=file, size=None, folder=tmp_path, every_seconds=600.0, log=("tensorboard",),
+        command=("jaxsched", "bench", "spread.py", "--on", "slurm"),
+    )  # fmt: skip
+    with Progress(Console(file=said)) as progress:
+        lost = run_on(
+            OnSlurm("local"), load_study(file), shared, progress=progress, signals=SignalHandler()
+        )
+        assert progress.fraction == 1
+    assert lost == 0, said.getvalue()
+    assert "3 runs: 3 to start; 76,800 examples to train on" in said.getvalue()
+    assert result(file, tmp_path) == whole
+    assert {header["command"] for header in headers(file, tmp_path)} == {
+        "jaxsched bench spread.py --on slurm"
+    }
+    assert len(list((tmp_path / "logs").glob("cosine/*/events*"))) == 3
+    assert not list(tmp_path.glob(".shared*"))
 
-    from jaxsched.bench.study.engines.on_slurm import run_on_slurm
 
-    make(partial(run_on_slurm, cluster="local"), file, tmp_path)
-    assert entries(tmp_path) == whole
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes with a core each on this host."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    yield cluster
+    cluster.shutdown()
+
+
+@contextlib.contextmanager
+def started(file, workdir, address, *arguments):
+    """A command that reacts to Ctrl-C even if the test run is in the background."""
+    react = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", react + "from jaxsched.cli import main; main()", "bench"]
+    process = subprocess.Popen(
+        [*command, str(file), "--workdir", str(workdir), "--checkpoint-minutes", "0", *arguments],
+        env=os.environ | {"RAY_ADDRESS": address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+def wait_for(process, found):
+    deadline = time.monotonic() + 240
+    while not (answer := found()):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return answer
+
+
+def makers(file, workdir):
+    """The processes that make runs of which something is saved, by the run's seed."""
+    (experiment,) = load_study(file).experiments
+    found = {}
+    for seed in (0, 1, 2):
+        path = record_path(workdir / "spread" / "records", experiment, seed)
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            if len(path.read_bytes().splitlines()) > 20 and any(path.with_suffix("").iterdir()):
+                found[seed] = int(path.with_name(f".{path.stem}.holder").read_text().split()[0])
+    return found
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # Ray leaves sockets open
-def test_ray_makes_the_same_records_after_a_worker_and_a_node_are_killed(file, whole, tmp_path):
-    ray = pytest.importorskip("ray")
-    import threading
+def test_ray_makes_the_same_records_after_a_worker_and_a_node_are_lost(
+    file, whole, cluster, tmp_path
+):
+    with started(file, tmp_path, cluster.address, "--on", "ray") as command:
+        first = wait_for(command, lambda: len(found := makers(file, tmp_path)) == 2 and found)
+        seed, process = first.popitem()
+        os.kill(process, signal.SIGKILL)
+        again = lambda: makers(file, tmp_path).get(seed, process)  # noqa: E731
+        wait_for(command, lambda: again() != process)
+        cluster.remove_node(cluster.list_all_nodes[-1], allow_graceful=False)
+        cluster.add_node(num_cpus=1)
+        output, _ = command.communicate(timeout=240)
+    assert command.returncode == 0, output
+    assert "3 runs: 3 to start; 76,800 examples to train on" in output
+    assert "2 nodes" in output and "table, plots and records in" in output
+    folder = tmp_path / "spread"
+    assert result(file, folder) == whole
+    resumed = [header["resumed_at"] for header in headers(file, folder)]
+    assert sum(step is not None for step in resumed) >= 2, resumed
+    assert json.loads((folder / "summary.json").read_text())["rows"]
 
-    from ray.cluster_utils import Cluster
 
-    from jaxsched.bench.study.engines.on_ray import run_on_ray
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    second = cluster.add_node(num_cpus=1)
-    ray.init(address=cluster.address, log_to_driver=False)
-    killed = []
-
-    def kill():
-        """A worker process once a run has a checkpoint, and then the second node."""
-        import psutil
-
-        records = tmp_path / RECORDS_FOLDER
-        while not any(found.is_dir() and any(found.iterdir()) for found in records.glob("*")):
-            time.sleep(0.05)
-        me = psutil.Process()
-        workers = [
-            p
-            for p in me.children(recursive=True)
-            if "ray::_make" in p.name() or any("ray::_make" in a for a in p.cmdline())
-        ]
-        workers[0].kill()
-        killed.append("worker")
-        time.sleep(2)
-        cluster.remove_node(second, allow_graceful=False)
-        killed.append("node")
-
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
-    try:
-        make(run_on_ray, file, tmp_path)
-        killer.join(60)
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
-    assert killed == ["worker", "node"]
-    assert entries(tmp_path) == whole
+@pytest.mark.slow
+def test_ctrl_c_saves_the_runs_on_ray_and_the_same_command_goes_on(file, whole, cluster, tmp_path):
+    with started(file, tmp_path, cluster.address, "--on", "ray") as command:
+        wait_for(command, lambda: makers(file, tmp_path))
+        command.send_signal(signal.SIGINT)
+        output, _ = command.communicate(timeout=120)
+    assert command.returncode == 130, output
+    assert "stopped by SIGINT with 3 runs left; the same command goes on from there" in output
+    assert "Traceback" not in output
+    assert not list((tmp_path / "spread" / "records").glob(".*"))  # all claims are given back
+    with started(file, tmp_path, "") as command:  # here, without Ray
+        output, _ = command.communicate(timeout=240)
+    assert command.returncode == 0, output
+    assert "to resume" in output
+    assert result(file, tmp_path / "spread") == whole
