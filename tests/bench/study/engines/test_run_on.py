@@ -128,7 +128,7 @@ def test_a_node_with_another_file_makes_no_run_and_the_others_go_on(shared):
 
 def test_a_node_that_does_not_see_the_folder_is_refused(shared):
     run = load_study(shared.file).manifest().runs[0]
-    with pytest.raises(ValueError, match="without the files in .*small; give --workdir a folder"):
+    with pytest.raises(ValueError, match=r"without the files in .*small; give --workdir a"):
         RunTask(shared, run, 1)()
     assert not shared.folder.exists()
 
