@@ -123,7 +123,11 @@ def cluster():
     """A Ray cluster of two nodes with a core each; a line to it kills one and adds another."""
     pytest.importorskip("ray")
     process = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CLUSTER],
+        env=os.environ | {"RAY_worker_niceness": "0"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with process:
         process.address = next(line for line in process.stdout if "ready" in line).split()[1]
