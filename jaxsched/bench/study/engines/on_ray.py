@@ -1,6 +1,7 @@
 """Runs on a Ray cluster, which places them and tries them again after a lost worker or node."""
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from jaxsched.bench.study.engines.engine import LOOK_SECONDS, Ended
 from jaxsched.bench.study.engines.task import RunTask
 from jaxsched.extras import require_extra
+from jaxsched.train import Preempted
 
 _MOST_LOST_WORKERS = 20  # of one run
 _SAVE_SECONDS = 60.0
@@ -46,7 +48,12 @@ class OnRay:
 
 
 def _make(task: RunTask) -> str:
-    return task()
+    try:
+        return task()
+    except Preempted as stop:
+        if stop.number == signal.SIGINT:  # Ray has cancelled the task
+            raise KeyboardInterrupt from stop
+        raise SystemExit(str(stop)) from stop  # as a lost worker, after which Ray tries it again
 
 
 def _ends(left: dict[Any, RunTask]) -> Generator[Ended | None, None, None]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from jaxsched.bench.study.engines.engine import LOOK_SECONDS, Ended
 from jaxsched.bench.study.engines.task import RunTask
 from jaxsched.extras import require_extra
+from jaxsched.train import Preempted
 
 _MINUTES = 24 * 60
 _MOST_TIME_LIMITS = 100  # of one run
@@ -89,8 +90,8 @@ class _Job:
     def __call__(self) -> str:
         try:
             return self.task()
-        except SystemExit:
-            # Saved. Slurm ends the job now; one that ends by itself it would not queue again.
+        except Preempted:
+            # Slurm ends the job now; one that ends by itself it would not queue again.
             time.sleep(_KILL_SECONDS)
             raise
 

@@ -1,6 +1,5 @@
 """A run of a study as a task, which any node can make that shares the study's folder."""
 
-import signal
 import sys
 import time
 import uuid
@@ -17,7 +16,7 @@ from jaxsched.tracking.claim import is_claimed
 from jaxsched.tracking.loggers.by_name import loggers_in
 from jaxsched.tracking.progress import Progress
 from jaxsched.tracking.records import Run
-from jaxsched.train import Preempted, SignalHandler, keep_compiled, split_cpu
+from jaxsched.train import SignalHandler, keep_compiled, split_cpu
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +70,7 @@ class RunTask:
 
         Raises:
             ValueError: if this node does not see the study's folder, or another study in its file.
-            KeyboardInterrupt: if SIGINT ended the run, after it was saved.
-            SystemExit: if another signal did.
+            Preempted: if a signal ended the run, after it was saved.
         """
         self._require_same_study()
         split_cpu()
@@ -82,13 +80,8 @@ class RunTask:
         while is_claimed(self.study.records / self.run.file_name):
             time.sleep(1)
         console = Console(record=True)
-        try:
-            with SignalHandler() as signals:
-                self._make(Progress(console), signals)
-        except Preempted as stop:
-            if stop.number == signal.SIGINT:
-                raise KeyboardInterrupt from stop
-            raise SystemExit(str(stop)) from stop  # no result: the engine makes the task again
+        with SignalHandler() as signals:
+            self._make(Progress(console), signals)
         return console.export_text()
 
     def _make(self, progress: Progress, signals: SignalHandler) -> None:

@@ -79,62 +79,6 @@ def whole(file, tmp_path_factory):
     return found
 
 
-@pytest.mark.slow
-def test_submitit_makes_the_same_records(file, whole, tmp_path):
-    pytest.importorskip("submitit")
-    said = io.StringIO()
-    shared = SharedStudy(
-        file=file, size=None, folder=tmp_path, every_seconds=600.0, log=("tensorboard",),
-        command=("jaxsched", "bench", "spread.py", "--on", "slurm"),
-    )  # fmt: skip
-    with Progress(Console(file=said)) as progress:
-        lost = run_on(
-            OnSlurm("local"), load_study(file), shared, progress=progress, signals=SignalHandler()
-        )
-        assert progress.fraction == 1
-    assert lost == 0, said.getvalue()
-    assert "3 runs: 3 to start; 11,520 examples to train on" in said.getvalue()
-    assert result(file, tmp_path) == whole
-    assert {header["command"] for header in headers(file, tmp_path)} == {
-        "jaxsched bench spread.py --on slurm"
-    }
-    assert len(list((tmp_path / "logs").glob("cosine/*/events*"))) == 3
-    assert not list(tmp_path.glob(".shared*"))
-
-
-# In a process of its own, because Ray forks and JAX has threads.
-CLUSTER = """
-import sys
-from ray.cluster_utils import Cluster
-
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-node = cluster.add_node(num_cpus=1)
-print("ready:", cluster.address, node.all_processes["raylet"][0].process.pid, flush=True)
-sys.stdin.readline()
-cluster.remove_node(node, allow_graceful=False)
-cluster.add_node(num_cpus=1)
-sys.stdin.read()
-cluster.shutdown()
-"""
-
-
-@pytest.fixture
-def cluster():
-    """A Ray cluster of two nodes with a core each; a line to it kills one and adds another."""
-    pytest.importorskip("ray")
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER],
-        env=os.environ | {"RAY_worker_niceness": "0"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        ready = next(line for line in process.stdout if "ready:" in line)
-        _, process.address, process.second_node = ready.split()
-        yield process
-
-
 @contextlib.contextmanager
 def started(file, workdir, address, *arguments):
     """A command that reacts to Ctrl-C even if the test run is in the background."""
@@ -174,6 +118,76 @@ def makers(workdir):
 
 def parent(process):
     return subprocess.check_output(["ps", "-o", "ppid=", "-p", str(process)], text=True).strip()
+
+
+class OutOfTime:
+    """submitit on this host, as if the time of a run that has saved something were up."""
+
+    def __init__(self, workdir):
+        self._workdir, self.is_done = workdir, False
+
+    def make(self, tasks, say):
+        for ended in OnSlurm("local").make(tasks, say):
+            if not self.is_done and (processes := makers(self._workdir)):
+                os.kill(processes.pop(), signal.SIGUSR2)
+                self.is_done = True
+            yield ended
+
+
+@pytest.mark.slow
+def test_submitit_makes_the_same_records_though_the_time_of_a_run_is_up(file, whole, tmp_path):
+    pytest.importorskip("submitit")
+    said, engine, folder = io.StringIO(), OutOfTime(tmp_path), tmp_path / "spread"
+    shared = SharedStudy(
+        file=file, size=None, folder=folder, every_seconds=0.0, log=("tensorboard",),
+        command=("jaxsched", "bench", "spread.py", "--on", "slurm"),
+    )  # fmt: skip
+    shared.records.mkdir(parents=True)
+    with Progress(Console(file=said)) as progress:
+        lost = run_on(engine, load_study(file), shared, progress=progress, signals=SignalHandler())
+        assert progress.fraction == 1
+    assert lost == 0 and engine.is_done, said.getvalue()
+    assert "3 runs: 3 to start; 11,520 examples to train on" in said.getvalue()
+    assert result(file, folder) == whole
+    assert {header["command"] for header in headers(file, folder)} == {
+        "jaxsched bench spread.py --on slurm"
+    }
+    assert [header["resumed_at"] for header in headers(file, folder)].count(None) == 2
+    assert len(list((folder / "logs").glob("cosine/*/events*"))) >= 3
+    assert not list(folder.glob(".shared*"))
+
+
+# In a process of its own, because Ray forks and JAX has threads.
+CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+node = cluster.add_node(num_cpus=1)
+print("ready:", cluster.address, node.all_processes["raylet"][0].process.pid, flush=True)
+sys.stdin.readline()
+cluster.remove_node(node, allow_graceful=False)
+cluster.add_node(num_cpus=1)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@pytest.fixture
+def cluster():
+    """A Ray cluster of two nodes with a core each; a line to it kills one and adds another."""
+    pytest.importorskip("ray")
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER],
+        env=os.environ | {"RAY_worker_niceness": "0"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        ready = next(line for line in process.stdout if "ready:" in line)
+        _, process.address, process.second_node = ready.split()
+        yield process
 
 
 @pytest.mark.slow
