@@ -55,7 +55,8 @@ def run_study(
     Experiments that can share a program do so; it is compiled once. If the study is stopped at any
     moment, calling this again resumes the interrupted run from its last checkpoint. A finished run
     keeps no checkpoint. A run that dies of an error is recorded as failed; calling this again
-    repeats it. Several processes may share a folder: each takes runs that no other works on.
+    repeats it. Several processes of one host may share a folder: each takes runs that no other
+    works on.
 
     Args:
         study: the study to run.

@@ -83,6 +83,7 @@ def _shared(options: Bench, folder: Path) -> SharedStudy:
         file=options.study.absolute(),
         size=options.size,
         folder=folder.absolute(),
+        start=Path.cwd(),
         every_seconds=60 * options.checkpoint_minutes,
         log=options.log,
         command=tuple(sys.argv),

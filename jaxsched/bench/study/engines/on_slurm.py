@@ -62,8 +62,11 @@ class OnSlurm:
                 )
                 if self._cluster == "slurm":
                     executor.update_parameters(**resources(_devices(), num_devices))
-                with executor.batch():
-                    jobs = [executor.submit(_Job(task)) for task in array]
+                try:
+                    with executor.batch():
+                        jobs = [executor.submit(_Job(task)) for task in array]
+                except RuntimeError as error:  # which has the words of `sbatch`
+                    raise ValueError(f"Slurm does not take the jobs: {error}") from error
                 left.update(zip(jobs, array, strict=True))
                 say(f"{len(jobs)} jobs from {jobs[0].job_id} on, whose logs are in {logs}")
             while left:
@@ -107,8 +110,10 @@ def _devices() -> list[str]:
     chosen = os.environ.get("SBATCH_PARTITION")
     options = ["--partition", chosen] if chosen else []
     command = ["sinfo", "--noheader", "--format=%P %G", *options]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    named = [line.split() for line in lines.splitlines()]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    if answer.returncode:
+        raise ValueError(f"Slurm does not answer: {answer.stderr.strip()}")
+    named = [line.split() for line in answer.stdout.splitlines()]
     return [devices for name, devices in named if chosen or name.endswith("*")]  # the default one
 
 

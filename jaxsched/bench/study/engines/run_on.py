@@ -45,6 +45,9 @@ def run_on(
         ): Watch(job, progress)
         for job in queue.free
     }
+    if not watches:
+        return 0
+    progress.show(f"{len(watches)} runs")
     token, lost = shared.folder / shared.token, 0
     token.touch()
     try:

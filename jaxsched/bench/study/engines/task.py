@@ -1,5 +1,6 @@
 """A run of a study as a task, which any node can make that shares the study's folder."""
 
+import os
 import sys
 import time
 import uuid
@@ -27,6 +28,7 @@ class SharedStudy:
         file: the study's file.
         size: the name of one of its sizes; None for the first.
         folder: the study's folder.
+        start: the folder that the command was given in, where relative paths of the file start.
         every_seconds: the most training time that a lost node may cost.
         log: the names of the loggers of each run.
         command: the command line, for the records.
@@ -37,6 +39,7 @@ class SharedStudy:
     file: Path
     size: str | None
     folder: Path
+    start: Path
     every_seconds: float
     log: tuple[str, ...]
     command: tuple[str, ...]
@@ -70,8 +73,10 @@ class RunTask:
 
         Raises:
             ValueError: if this node does not see the study's folder, or another study in its file.
+            OSError: if it does not see the folder that the command was given in.
             Preempted: if a signal ended the run, after it was saved.
         """
+        os.chdir(self.study.start)
         self._require_same_study()
         split_cpu()
         keep_compiled()

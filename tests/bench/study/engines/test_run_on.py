@@ -1,8 +1,10 @@
 """What a study's runs do as tasks, on an engine that makes them in this process."""
 
 import io
+import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -70,11 +72,12 @@ class InTurn:
 @pytest.fixture
 def shared(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", list(sys.argv))  # which a task sets
+    monkeypatch.chdir(tmp_path)  # and this too
     file = tmp_path / "small.py"
     file.write_text(STUDY)
     return SharedStudy(
-        file=file, size=None, folder=tmp_path / "small", every_seconds=600.0, log=(),
-        command=("jaxsched", "bench"),
+        file=file, size=None, folder=tmp_path / "small", start=tmp_path, every_seconds=600.0,
+        log=(), command=("jaxsched", "bench"),
     )  # fmt: skip
 
 
@@ -97,7 +100,8 @@ def test_runs_that_fail_and_records_that_cannot_be_read_leave_the_others_be(shar
     damaged = record_path(shared.records, study.experiments[1], 1)
     shared.records.mkdir(parents=True)
     damaged.write_text("{}\n")
-    lost, said = made(shared, InTurn())
+    lost, said = made(shared, InTurn(lambda task: os.chdir("/")))
+    assert Path.cwd() == shared.start  # where the file's relative paths start
     assert lost == 0 and damaged.read_text() == "{}\n"
     assert f"{damaged}, line 1: expected a record's line" in said
     assert "4 runs: 1 that cannot be read, 3 to start; 384 examples to train on" in said
