@@ -139,8 +139,8 @@ def test_submitit_makes_the_same_records_though_the_time_of_a_run_is_up(file, wh
     pytest.importorskip("submitit")
     said, engine, folder = io.StringIO(), OutOfTime(tmp_path), tmp_path / "spread"
     shared = SharedStudy(
-        file=file, size=None, folder=folder, start=tmp_path, every_seconds=0.0, log=("tensorboard",),
-        command=("jaxsched", "bench", "spread.py", "--on", "slurm"),
+        file=file, size=None, folder=folder, start=tmp_path, every_seconds=0.0,
+        log=("tensorboard",), command=("jaxsched", "bench", "spread.py", "--on", "slurm"),
     )  # fmt: skip
     shared.records.mkdir(parents=True)
     with Progress(Console(file=said)) as progress:
