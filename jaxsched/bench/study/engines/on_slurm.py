@@ -1,6 +1,7 @@
 """Runs on Slurm: arrays of jobs by submitit, queued again after a lost node or a time limit."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -125,12 +126,14 @@ def resources(devices: Sequence[str], num_devices: int | None) -> dict[str, Any]
 
     Args:
         devices: what `sinfo` says of the nodes' devices.
-        num_devices: the devices that the run needs; None for those of a node.
+        num_devices: the devices that the run needs; None for those of a node, the smallest.
 
     Example:
-        >>> resources(["gpu:a100:4"], 2), resources(["(null)"], 2)
-        ({'gpus_per_node': 2}, {'slurm_exclusive': True, 'slurm_mem': '0'})
+        >>> nodes = ["gpu:a100:4(S:0-1)", "gpu:2,nvme:1", "(null)"]
+        >>> resources(nodes, 1), resources(nodes, None), resources(nodes[2:], 1)
+        ({'gpus_per_node': 1}, {'gpus_per_node': 2}, {'slurm_exclusive': True, 'slurm_mem': '0'})
     """
-    if num_devices is None or not any(found.startswith("gpu") for found in devices):
-        return {"slurm_exclusive": True, "slurm_mem": "0"}
-    return {"gpus_per_node": num_devices}
+    found = [re.findall(r"\bgpu(?::[^:,(]+)?:(\d+)", node) for node in devices]
+    if counts := [sum(map(int, numbers)) for numbers in found if numbers]:
+        return {"gpus_per_node": num_devices or min(counts)}
+    return {"slurm_exclusive": True, "slurm_mem": "0"}
