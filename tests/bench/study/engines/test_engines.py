@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import io
 import json
 import os
@@ -41,6 +42,11 @@ cosine = Experiment(
 )
 study = Study(name="spread", experiments=(cosine,), seeds=(0, 1, 2), target=0.5)
 """
+
+
+def needs(module):
+    is_missing = importlib.util.find_spec(module) is None
+    return pytest.mark.skipif(is_missing, reason=f"needs {module}, which [test] does not bring")
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +140,9 @@ class OutOfTime:
             yield ended
 
 
+@needs("submitit")
 @pytest.mark.slow
 def test_submitit_makes_the_same_records_though_the_time_of_a_run_is_up(file, whole, tmp_path):
-    pytest.importorskip("submitit")
     said, engine, folder = io.StringIO(), OutOfTime(tmp_path), tmp_path / "spread"
     shared = SharedStudy(
         file=file, size=None, folder=folder, start=tmp_path, every_seconds=0.0,
@@ -176,7 +182,6 @@ cluster.shutdown()
 @pytest.fixture
 def cluster():
     """A Ray cluster of two nodes with a core each; a line to it kills one and adds another."""
-    pytest.importorskip("ray")
     process = subprocess.Popen(
         [sys.executable, "-c", CLUSTER],
         env=os.environ | {"RAY_worker_niceness": "0"},
@@ -190,6 +195,7 @@ def cluster():
         yield process
 
 
+@needs("ray")
 @pytest.mark.slow
 def test_ray_makes_the_same_records_after_a_worker_and_a_node_are_lost(
     file, whole, cluster, tmp_path
@@ -211,12 +217,13 @@ def test_ray_makes_the_same_records_after_a_worker_and_a_node_are_lost(
     assert json.loads((folder / "summary.json").read_text())["rows"]
 
 
+@needs("ray")
 @pytest.mark.slow
 def test_ctrl_c_saves_the_runs_on_ray_and_the_same_command_goes_on(file, whole, cluster, tmp_path):
     with started(file, tmp_path, cluster.address, "--on", "ray") as command:
         wait_for(command, lambda: makers(tmp_path))
         command.send_signal(signal.SIGINT)
-        output, _ = command.communicate(timeout=120)
+        output, _ = command.communicate(timeout=300)
     assert command.returncode == 130, output
     assert "stopped by SIGINT with 3 runs left; the same command goes on from there" in output
     assert "Traceback" not in output
