@@ -58,6 +58,7 @@ def _make(task: RunTask) -> str:
 
 def _ends(left: dict[Any, RunTask]) -> Generator[Ended | None, None, None]:
     import ray  # pyright: ignore[reportMissingImports]
+    from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
 
     try:
         while left:
@@ -65,7 +66,7 @@ def _ends(left: dict[Any, RunTask]) -> Generator[Ended | None, None, None]:
             for reference in ended:
                 try:
                     end = Ended(left[reference], said=ray.get(reference))
-                except ray.exceptions.RayError as error:
+                except RayError as error:
                     end = Ended(left[reference], error=str(error))
                 del left[reference]
                 yield end
