@@ -86,12 +86,20 @@ def whole(file, tmp_path_factory):
 
 
 @contextlib.contextmanager
-def started(file, workdir, address, *arguments):
+def started(file, workdir, address, *arguments, minutes=0):
     """A command that reacts to Ctrl-C even if the test run is in the background."""
     react = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     command = [sys.executable, "-c", react + "from jaxsched.cli import main; main()", "bench"]
     process = subprocess.Popen(
-        [*command, str(file), "--workdir", str(workdir), "--checkpoint-minutes", "0", *arguments],
+        [
+            *command,
+            str(file),
+            "--workdir",
+            str(workdir),
+            "--checkpoint-minutes",
+            str(minutes),
+            *arguments,
+        ],  # fmt: skip
         env=os.environ | {"RAY_ADDRESS": address},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -228,7 +236,7 @@ def test_ctrl_c_saves_the_runs_on_ray_and_the_same_command_goes_on(file, whole, 
     assert "stopped by SIGINT with 3 runs left; the same command goes on from there" in output
     assert "Traceback" not in output
     assert not list((tmp_path / "spread" / "records").glob(".*"))  # all claims are given back
-    with started(file, tmp_path, "") as command:  # here, without Ray
+    with started(file, tmp_path, "", minutes=10) as command:  # here, without Ray
         output, _ = command.communicate(timeout=500)
     assert command.returncode == 0, output
     assert "to resume" in output
