@@ -90,16 +90,9 @@ def started(file, workdir, address, *arguments, minutes=0):
     """A command that reacts to Ctrl-C even if the test run is in the background."""
     react = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     command = [sys.executable, "-c", react + "from jaxsched.cli import main; main()", "bench"]
+    options = f"--workdir {workdir} --checkpoint-minutes {minutes}".split()
     process = subprocess.Popen(
-        [
-            *command,
-            str(file),
-            "--workdir",
-            str(workdir),
-            "--checkpoint-minutes",
-            str(minutes),
-            *arguments,
-        ],  # fmt: skip
+        [*command, str(file), *options, *arguments],
         env=os.environ | {"RAY_ADDRESS": address},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
