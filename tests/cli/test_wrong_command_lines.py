@@ -186,6 +186,7 @@ CASES = [
     # The other commands.
     ("bench study.py --checkpoint-minutes -1", "a time of at least 0 minutes, got -1"),
     ("bench study.py --shard 2.5/3", "form NUMBER/COUNT"),
+    ("bench study.py --on ray --shard 1/2", "every run as a task of its own, got --shard"),
     ("bench study.py --workdir afile", "afile is a file; name another folder"),
     ("report", "needs at least one folder"),
     ("report folder", "got folder; `jaxsched bench` writes one"),

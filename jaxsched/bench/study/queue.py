@@ -1,7 +1,8 @@
-"""The queue of a study's runs, which several processes share through a folder.
+"""The queue of a study's runs, which several processes of one host share through a folder.
 
 A process that works on a run holds the lock of a file beside its record. The operating system
-releases the lock if the process is killed; then another process takes the run.
+releases the lock if the process is killed; then another process takes the run. Runs on several
+hosts are the tasks of a cluster's own queue, see `engines`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -140,13 +141,18 @@ class Queue:
         return list(self._left)
 
     @property
+    def free(self) -> list[Job]:
+        """The unfinished runs that no other process works on."""
+        return [job for job in self._left if job not in self._elsewhere]
+
+    @property
     def examples_left(self) -> int:
-        """The number of examples left in the runs that no other process works on."""
-        return sum(job.examples_left for job in self.left if job not in self._elsewhere)
+        """The number of examples left in the free runs."""
+        return sum(job.examples_left for job in self.free)
 
     def summary(self) -> str:
         """Describes in one line how many runs there are in which state."""
-        free = [job for job in self._left if job not in self._elsewhere]
+        free = self.free
         saved = [job for job in free if job.step]
         failed = [job for job in free if not job.step and _has_failed(job)]
         at = f" at update {saved[0].step:,}" if len(saved) == 1 else ""

@@ -19,7 +19,7 @@ from jaxsched.tracking.loggers.logger import Logger
 from jaxsched.tracking.progress import Progress, RunProgress
 from jaxsched.tracking.record_writer import RecordWriter, format_error
 from jaxsched.tracking.recorder import load, plan_for, record_header, record_path, record_run
-from jaxsched.tracking.records import Record
+from jaxsched.tracking.records import Record, Run
 from jaxsched.train import (
     AllDamagedError,
     CheckpointPolicy,
@@ -44,6 +44,7 @@ def run_study(
     source_text: str,
     progress: Progress,
     shard: Shard = WHOLE,
+    only: Run | None = None,
     signals: SignalHandler | None = None,
     every_seconds: float = 600.0,
     at_once: StrategyChoice = "auto",
@@ -54,7 +55,8 @@ def run_study(
     Experiments that can share a program do so; it is compiled once. If the study is stopped at any
     moment, calling this again resumes the interrupted run from its last checkpoint. A finished run
     keeps no checkpoint. A run that dies of an error is recorded as failed; calling this again
-    repeats it. Several processes may share a folder: each takes runs that no other works on.
+    repeats it. Several processes of one host may share a folder: each takes runs that no other
+    works on.
 
     Args:
         study: the study to run.
@@ -62,6 +64,7 @@ def run_study(
         source_text: the text of the study file, for the records.
         progress: shows the progress.
         shard: the part to run here; other processes run the rest, in this folder or in their own.
+        only: the one run to make; by default all.
         signals: the signals that save the run in progress and end the study; none by default.
         every_seconds: the most training time that a crash may cost; the interval of checkpoints.
         at_once: how the runs share the devices; a number runs so many at a time, one on each
@@ -75,13 +78,7 @@ def run_study(
         Preempted: if a signal was received.
         OSError: if a record or a checkpoint cannot be written.
     """
-    jobs = _jobs(study, folder)
-    # Divided by all examples, not by those left: hosts must agree on the parts at any time.
-    chosen = shard.select(jobs, [job.examples for job in jobs])
-    queue = Queue(chosen)
-    for reason in queue.unreadable.values():
-        progress.say(reason)
-    _require_same_data([job for job in chosen if job not in queue.unreadable], progress)
+    queue = queue_of(study, folder, progress, shard=shard, only=only)
     for job in queue.left:  # raises for missing devices before anything compiles
         make_driver(job.experiment.driver, job.experiment.num_devices)
     devices = _devices(queue.left, at_once)
@@ -107,6 +104,36 @@ def run_study(
         ended = [threads.submit(queue.drain, worker.run) for worker in workers]
     for thread in ended:
         thread.result()  # raises what the thread raised
+
+
+def queue_of(
+    study: Study,
+    folder: Path,
+    progress: Progress,
+    *,
+    shard: Shard = WHOLE,
+    only: Run | None = None,
+) -> Queue:
+    """Returns the queue of a study's runs, or of a part of them; says which cannot be read.
+
+    Args:
+        study: the study.
+        folder: the folder of the records.
+        progress: shows what is said.
+        shard: the part.
+        only: the one run; by default all.
+
+    Raises:
+        ValueError: if runs were made with other data.
+    """
+    jobs = _jobs(study, folder, only)
+    # Divided by all examples, not by those left: hosts must agree on the parts at any time.
+    chosen = shard.select(jobs, [job.examples for job in jobs])
+    queue = Queue(chosen)
+    for reason in queue.unreadable.values():
+        progress.say(reason)
+    _require_same_data([job for job in chosen if job not in queue.unreadable], progress)
+    return queue
 
 
 def _require_same_data(jobs: Sequence[Job], progress: Progress) -> None:
@@ -143,12 +170,13 @@ def _devices(jobs: Sequence[Job], choice: StrategyChoice) -> list[Any]:
     return [None] if count == 1 else devices
 
 
-def _jobs(study: Study, folder: Path) -> list[Job]:
+def _jobs(study: Study, folder: Path, only: Run | None) -> list[Job]:
     return [
         Job(experiment, seed, plan, record_path(folder, experiment, seed))
         for experiment in study.experiments
+        if only is None or experiment.name == only.name
         for plan in [plan_for(experiment)]
-        for seed in study.seeds
+        for seed in (study.seeds if only is None else [only.seed])
     ]
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -17,8 +18,9 @@ class Bench:
     run and end the command with exit code 143 or 130; the same command then goes on as if nothing
     had happened.
 
-    The same command may be started several times, also on several machines that share the folder:
-    each process takes runs that no other process is making, until none is left.
+    The same command may be started several times on one host: each process takes runs that no
+    other process is making, until none is left. This queue, of file locks, is for the processes of
+    one host; `--on` uses the queue of a cluster for those of several.
 
     A run that dies of an error, or that diverges, counts as a miss with its reason, and the other
     runs go on. If a run died of an error, the command ends with exit code 1, and the same command
@@ -40,6 +42,12 @@ class Bench:
     num_devices = 1. "auto" makes one on each GPU or TPU, but one at a time on a CPU: its virtual
     devices share its cores, so that runs made together would take longer than each run alone.
     "vmap" is refused, because runs on one device have no seconds of their own."""
+    on: Literal["ray", "slurm"] | None = None
+    """Make each run as a task on the nodes of a cluster: "ray" on the one that RAY_ADDRESS names,
+    else on this host; "slurm" as a job of an array, for which SBATCH_PARTITION, SBATCH_TIMELIMIT
+    and the other variables of sbatch hold. A run gets as many GPUs or TPUs as its experiment's
+    num_devices, else a whole node. All nodes must share the study's file and the working folder
+    under the same paths. A run whose node is lost goes on elsewhere from its last checkpoint."""
     workdir: UserPath = Path("runs")
     """Records, table and plots are written to a folder of the study's name in here."""
     log: LogNames = ()
@@ -50,3 +58,8 @@ class Bench:
 
     def __post_init__(self):
         require_minutes(self.checkpoint_minutes)
+        if self.on and (self.shard != "1/1" or self.at_once != "auto"):
+            raise ValueError(
+                "--on makes every run as a task of its own, got --shard or --at-once as well; "
+                "leave them out."
+            )

@@ -6,9 +6,13 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 from rich.console import Console
 
 from jaxsched import bench, tracking
+from jaxsched.bench.study.engines.by_name import ENGINES
+from jaxsched.bench.study.engines.run_on import run_on
+from jaxsched.bench.study.engines.task import SharedStudy
 from jaxsched.cli.commands.bench import Bench
 from jaxsched.cli.exit_status import ExitStatus
 from jaxsched.cli.paths import require_folder
@@ -30,6 +34,9 @@ def run(options: Bench, console: Console) -> None:
     def loggers(name: str, seed: int) -> Sequence[tracking.Logger]:
         return tracking.loggers_in(folder / "logs" / name / f"seed{seed}", options.log)
 
+    engine = ENGINES[options.on]() if options.on else None
+    if engine:
+        jax.config.update("jax_platforms", "cpu")  # the host's GPUs and TPUs are for its tasks
     loggers("", 0)  # names a package that is missing, before anything runs
     manifest = study.manifest()
     # Other processes may write to this folder at the same time.
@@ -45,25 +52,42 @@ def run(options: Bench, console: Console) -> None:
 
     look = f"look at it while it runs: jaxsched report {shlex.quote(str(folder))}"
     print_line(look, console)
+    lost = 0
     with (
         reported(report),
         tracking.Progress(console) as progress,
         SignalHandler() as signals,
     ):
-        bench.run_study(
-            study,
-            records_folder,
-            source_text=source_text,
-            progress=progress,
-            shard=shard,
-            signals=signals,
-            every_seconds=60 * options.checkpoint_minutes,
-            at_once=options.at_once,
-            loggers=loggers,
-        )
+        if engine:
+            shared = _shared(options, folder)
+            lost = run_on(engine, study, shared, progress=progress, signals=signals)
+        else:
+            bench.run_study(
+                study,
+                records_folder,
+                source_text=source_text,
+                progress=progress,
+                shard=shard,
+                signals=signals,
+                every_seconds=60 * options.checkpoint_minutes,
+                at_once=options.at_once,
+                loggers=loggers,
+            )
     if options.open:
         _open(folder / "report.html")
-    _exit_if_failed(manifest, records_folder)
+    _exit_if_failed(manifest, records_folder, lost)
+
+
+def _shared(options: Bench, folder: Path) -> SharedStudy:
+    return SharedStudy(
+        file=options.study.absolute(),
+        size=options.size,
+        folder=folder.absolute(),
+        start=Path.cwd(),
+        every_seconds=60 * options.checkpoint_minutes,
+        log=options.log,
+        command=tuple(sys.argv),
+    )
 
 
 def _open(page: Path) -> None:
@@ -72,8 +96,8 @@ def _open(page: Path) -> None:
         print("no browser could be opened", file=sys.stderr)
 
 
-def _exit_if_failed(manifest: bench.StudyManifest, records_folder: Path) -> None:
-    """Exits with 1 if runs died of an error, or have records that cannot be read."""
+def _exit_if_failed(manifest: bench.StudyManifest, records_folder: Path, lost: int) -> None:
+    """Exits with 1 if runs died of an error, were lost, or have records that cannot be read."""
     paths = [records_folder / run.file_name for run in manifest.runs]
     records, unreadable = tracking.read_records(paths)
     failed = sum(record.status == tracking.FAILED for record in records)
@@ -81,7 +105,9 @@ def _exit_if_failed(manifest: bench.StudyManifest, records_folder: Path) -> None
         print(f"{failed} of {len(paths)} runs failed; the same command tries them again")
     if unreadable:
         print(f"{len(unreadable)} of {len(paths)} runs have records that cannot be read")
-    if failed or unreadable:
+    if lost:
+        print(f"{lost} of {len(paths)} runs have no result; the same command goes on with them")
+    if failed or unreadable or lost:
         sys.exit(ExitStatus.FAILED)
 
 
