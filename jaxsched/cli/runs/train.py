@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import math
 import sys
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from rich.console import Console
 from jaxsched import tracking
 from jaxsched.cli.commands.train import Train
 from jaxsched.cli.curve_files import CurveFiles, curves_in
-from jaxsched.cli.errors import exit_with
+from jaxsched.cli.errors import exit_with, in_words
 from jaxsched.cli.exit_status import ExitStatus
 from jaxsched.cli.options import Given, checked_plan
 from jaxsched.cli.printing import print_line, print_path, print_plan
@@ -26,8 +25,10 @@ from jaxsched.train import (
     CheckpointPolicy,
     Checkpoints,
     Driver,
+    EndTogether,
     Evaluation,
     Outcome,
+    Preempted,
     ProfiledUpdates,
     Program,
     ResumeOptions,
@@ -49,15 +50,30 @@ _AFTER_DIVERGENCE = (
 
 def run(given: Given[Train], console: Console) -> None:
     """Runs the command."""
-    options, experiment = given.options, given.experiment
+    options = given.options
     if options.profile is not None:
         require_updates(*options.profile)
     if options.distributed or options.coordinator is not None:
         connect(options.coordinator, options.processes, options.process_id)
     console.quiet = options.quiet or not is_main()
+    with EndTogether(_failure):
+        _run(given, console)
+
+
+def _failure(error: BaseException) -> str:
+    """The words of an error that may be this process's own; "" for an end that all share."""
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return "" if cause is None or isinstance(cause, Preempted) else in_words(cause)
+
+
+def _run(given: Given[Train], console: Console) -> None:
+    """Runs the command on processes that are connected."""
+    options, experiment = given.options, given.experiment
+    require_same("experiment", describe(experiment))
+    require_same("data", tracking.load(experiment.task.data).fingerprint)
     if options.batch_size == "max":
         experiment = _with_largest_batch(experiment, console)
-    require_same("experiment", json.dumps(describe(experiment)))
+        require_same("experiment", describe(experiment))
     plan = checked_plan(experiment)
     print_plan(experiment, plan, console)
     path = tracking.record_path(options.workdir, experiment, experiment.seed)
@@ -179,7 +195,6 @@ class _Run:
 
         The main process also holds the claim on the record, until the stack is closed.
         """
-        require_same("data", json.dumps(data.fingerprint))
         opened = []
 
         def check() -> None:

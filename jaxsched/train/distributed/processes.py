@@ -11,6 +11,8 @@ from jaxsched.train.distributed.meeting import Address, Meeting
 _MAX_CPU_DEVICES = 16
 # How long processes wait for each other.
 _WAIT_SECONDS = 300
+# After how long a process that was killed, or whose machine has gone, ends the others.
+_SILENT_SECONDS = 30
 
 
 def split_cpu() -> None:
@@ -55,7 +57,11 @@ def connect(
         _say(f"this process waits for the others, {_WAIT_SECONDS} s at most")
     try:
         jax.distributed.initialize(
-            coordinator, processes, process_id, initialization_timeout=_WAIT_SECONDS
+            coordinator,
+            processes,
+            process_id,
+            initialization_timeout=_WAIT_SECONDS,
+            heartbeat_timeout_seconds=_SILENT_SECONDS,
         )
     except ValueError as error:
         raise ValueError(

@@ -73,15 +73,20 @@ def start(config, workdir, *arguments, file_size=-1):
     )
 
 
-def start_two(config, workdir, *arguments, seeds=(0, 0), **limits):
+def start_all(configs, workdir, *arguments, **limits):
+    """Starts a process for each config, all of one run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    together = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", *arguments]
+    together = ["--coordinator", f"127.0.0.1:{port}", "--processes", str(len(configs)), *arguments]
     return [
-        start(config, workdir, *together, "--process-id", str(i), "--seed", str(seed), **limits)
-        for i, seed in enumerate(seeds)
+        start(config, workdir, *together, "--process-id", str(i), **limits)
+        for i, config in enumerate(configs)
     ]
+
+
+def start_two(config, workdir, *arguments, **limits):
+    return start_all([config, config], workdir, *arguments, **limits)
 
 
 def outputs(processes, code=0):
@@ -205,5 +210,63 @@ def test_all_processes_end_when_the_main_one_cannot_write(folder, together):
 @pytest.mark.slow
 def test_processes_with_different_experiments_are_refused(folder):
     config = write_config(folder, "different", ON_DEVICE)
-    for text in outputs(start_two(config, folder / "different", seeds=(0, 1)), code=2):
+    other = folder / "different_rate.py"
+    other.write_text(config.read_text().replace("Cosine(0.01", "Cosine(0.02"))
+    for text in outputs(start_all([config, other], folder / "different"), code=2):
         assert "every process has to have the same experiment" in text
+        assert "process 1 differs from process 0 in optimizer.lr" in text
+        assert "0.01 -> 0.02" in text
+
+
+# A source whose content is no field of the experiment, as that of a file is not.
+WITH_PIXEL = """
+import dataclasses
+from jaxsched.data import Digits
+
+@dataclasses.dataclass(frozen=True)
+class WithPixel(Digits):
+    def load(self):
+        {load}
+"""
+
+
+def write_data_config(folder, load):
+    """A config whose data are made by a line; one of another line describes the same experiment."""
+    folder.mkdir(parents=True)
+    config = CONFIG.format(data="WithPixel()", driver="jit", devices=4)
+    (folder / "data.py").write_text(WITH_PIXEL.format(load=load) + config)
+    return folder / "data.py"
+
+
+CHANGED = "data = super().load(); data.train.images[0, 0, 0, 0] += 1; return data"
+
+
+@pytest.mark.slow
+def test_processes_with_different_data_are_refused_on_all_before_anything_compiles(folder):
+    config = write_data_config(folder / "here", "return super().load()")
+    other = write_data_config(folder / "there", CHANGED)
+    for text in outputs(start_all([config, other], folder / "other_data"), code=2):
+        assert "every process has to have the same data" in text
+        assert "process 1 differs from process 0 in train.digest: " in text
+        assert "compiling" not in text
+    assert not (folder / "other_data").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_process_that_fails_alone_ends_the_others_with_its_reason(folder, failing):
+    """Its data cannot be read; the other one waits for it, with data of its own."""
+    place = folder / f"failing{failing}"
+    broken = write_data_config(place / "broken", "raise OSError('the disk of the data is gone')")
+    whole = write_data_config(place / "whole", "return super().load()")
+    processes = start_all([broken, whole] if failing == 0 else [whole, broken], place / "run")
+    start = time.monotonic()
+    printed = [process.communicate(timeout=60)[0] for process in processes]
+    assert time.monotonic() - start < 60
+    assert [process.returncode for process in processes] == [
+        2 if i == failing else 1 for i in (0, 1)
+    ]
+    assert "error: the disk of the data is gone" in printed[failing]
+    reason = f"another has failed: process {failing}: the disk of the data is gone"
+    assert reason in printed[1 - failing]
+    assert not any("without a word" in text for text in printed)
