@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 import functools
 import math
+import signal
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from jaxsched import tracking
 from jaxsched.cli.commands.train import Train
 from jaxsched.cli.curve_files import CurveFiles, curves_in
 from jaxsched.cli.errors import exit_with, in_words
-from jaxsched.cli.exit_status import ExitStatus
+from jaxsched.cli.exit_status import SIGNALLED, ExitStatus
 from jaxsched.cli.options import Given, checked_plan
 from jaxsched.cli.printing import print_line, print_path, print_plan
 from jaxsched.cli.set_aside import set_aside
@@ -56,7 +58,7 @@ def run(given: Given[Train], console: Console) -> None:
     if options.distributed or options.coordinator is not None:
         connect(options.coordinator, options.processes, options.process_id)
     console.quiet = options.quiet or not is_main()
-    with EndTogether(_failure):
+    with EndTogether(_failure, _report):
         _run(given, console)
 
 
@@ -64,6 +66,19 @@ def _failure(error: BaseException) -> str:
     """The words of an error that may be this process's own; "" for an end that all share."""
     cause = error.__context__ if isinstance(error, SystemExit) else error
     return "" if cause is None or isinstance(cause, Preempted) else in_words(cause)
+
+
+def _report(error: BaseException) -> int:
+    """Prints an error as the command does for one process; returns the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        return SIGNALLED + signal.SIGINT
+    if not isinstance(error, SystemExit | ValueError | OSError | ImportError | MemoryError):
+        traceback.print_exception(error)
+        return ExitStatus.FAILED
+    if isinstance(error, SystemExit):
+        return int(error.code or 0)  # it is printed already
+    print(f"error: {in_words(error)}", file=sys.stderr)
+    return ExitStatus.BAD_INPUT
 
 
 def _run(given: Given[Train], console: Console) -> None:

@@ -4,14 +4,13 @@ Without it the others wait in an exchange with the one that has gone, for minute
 fails writes its reason into the store of JAX's coordinator, where the others look for one.
 """
 
-import atexit
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 from jax._src import distributed  # JAX has no public name for the store; Orbax uses this one
@@ -37,10 +36,13 @@ class EndTogether:
 
     Args:
         reason: returns the text of an error; "" for an end that all processes share.
+        report: prints an error and returns the process's exit status.
     """
 
-    def __init__(self, reason: Callable[[BaseException], str]):
-        self._reason = reason
+    def __init__(
+        self, reason: Callable[[BaseException], str], report: Callable[[BaseException], int]
+    ):
+        self._reason, self._report = reason, report
         self._left = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._is_shared = store() is not None and jax.process_count() > 1
@@ -58,9 +60,9 @@ class EndTogether:
             return
         if other := self._reason_of_others():
             _print_reason(other)
+        status = self._report(error)
         self._tell(other or f"process {jax.process_index()}: {text}")
-        # At the exit JAX would wait for processes that do not come.
-        atexit.unregister(jax.distributed.shutdown)
+        _exit(status)
 
     def _watch(self) -> None:
         """Waits for another process's reason; ends this process unless it soon ends by itself."""
@@ -68,8 +70,7 @@ class EndTogether:
             if (reason := self._reason_of_others()) and not self._left.wait(_GRACE_SECONDS):
                 _print_reason(reason)
                 self._tell(reason)
-                sys.stdout.flush()
-                os._exit(_FAILED)
+                _exit(_FAILED)
 
     def _reason_of_others(self) -> str:
         """The reason of a process that has failed; "" if none has."""
@@ -104,6 +105,13 @@ def _ended() -> dict[str, str]:
     except jax.errors.JaxRuntimeError:
         return {}
     return {key.rpartition("/")[2]: text for key, text in entries}
+
+
+def _exit(status: int) -> NoReturn:
+    """Ends the process at once: an ordinary end waits for processes that do not come."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _print_reason(reason: str) -> None:
