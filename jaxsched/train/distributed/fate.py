@@ -20,6 +20,7 @@ _ENDED = "jaxsched/ended"
 _LOOK_SECONDS, _GRACE_SECONDS = 1.0, 5.0
 # How long a process that fails waits for the others; the main one, which has the store, is last.
 _OTHERS_SECONDS, _MAIN_SECONDS = 10.0, 15.0
+_LAST_SECONDS = 2.0
 _FAILED = 1
 
 
@@ -88,6 +89,8 @@ class EndTogether:
         everyone = set(map(str, range(jax.process_count())))
         while (missing := everyone - set(_ended())) and time.monotonic() < end:
             time.sleep(_LOOK_SECONDS / 5)
+        if is_main:
+            time.sleep(_LAST_SECONDS)  # JAX aborts a process that outlives the store
         if missing:
             numbers = ", ".join(sorted(missing, key=int))
             print(
