@@ -1,32 +1,29 @@
 """The common end of processes that train together: when one fails, all do, and say why.
 
 Without it the others wait in an exchange with the one that has gone, for minutes. Each process that
-fails writes its reason into the store of JAX's coordinator, where the others look for one.
+fails leaves its reason in the coordinator's store, where the others look for one; the main process
+leaves one for those that were killed.
 """
 
+import contextlib
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import jax
-from jax._src import distributed  # JAX has no public name for the store; Orbax uses this one
+from jaxsched.train.distributed import store
+from jaxsched.train.distributed.presence import Presence
+from jaxsched.train.distributed.processes import SILENT_SECONDS
 
 _ENDED = "jaxsched/ended"
 # How often to look for reasons, and how long a process may take to end by an error of its own.
 _LOOK_SECONDS, _GRACE_SECONDS = 1.0, 5.0
-# How long a process that fails waits for the others; the main one, which has the store, is last.
-_OTHERS_SECONDS, _MAIN_SECONDS = 10.0, 15.0
-_LAST_SECONDS = 2.0
+# How long the main process waits for the reasons of the others once it ends, and they for its word.
+_MAIN_SECONDS, _OTHERS_SECONDS = 10.0, 25.0
 _FAILED = 1
-
-
-def store() -> Any:
-    """The client of the coordinator's store of keys and values, where processes are connected."""
-    return distributed.global_state.client
 
 
 class EndTogether:
@@ -45,69 +42,105 @@ class EndTogether:
     ):
         self._reason, self._report = reason, report
         self._left = threading.Event()
+        self._presence = Presence(round(SILENT_SECONDS / _LOOK_SECONDS))
         self._watcher = threading.Thread(target=self._watch, daemon=True)
-        self._is_shared = store() is not None and jax.process_count() > 1
+        self._is_shared, self._is_main = store.count() > 1, store.own_number() == 0
 
     def __enter__(self) -> "EndTogether":
         if self._is_shared:
             self._watcher.start()
+            if not self._is_main:
+                threading.Thread(target=self._watch_store, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: object, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._left.set()
-        if not self._is_shared or error is None or not (text := self._reason(error)):
+        if not self._is_shared:
+            return
+        text = "" if error is None else self._reason(error)
+        if error is None or not text:
+            self._watcher.join()
+            with contextlib.suppress(store.StoreError):
+                self._presence.leave()
             return
         if other := self._reason_of_others():
             _print_reason(other)
         status = self._report(error)
-        self._tell(other or f"process {jax.process_index()}: {text}")
+        self._tell(other or f"process {store.own_number()}: {text}")
         _exit(status)
 
     def _watch(self) -> None:
         """Waits for another process's reason; ends this process unless it soon ends by itself."""
         while not self._left.wait(_LOOK_SECONDS):
+            with contextlib.suppress(store.StoreError):
+                self._presence.show()
+                if self._is_main:
+                    _name_gone(set(self._presence.gone()))
             if (reason := self._reason_of_others()) and not self._left.wait(_GRACE_SECONDS):
                 _print_reason(reason)
                 self._tell(reason)
                 _exit(_FAILED)
 
+    def _watch_store(self) -> None:
+        """Ends this process when the main one, which has the store, is silent."""
+        while not self._left.wait(_LOOK_SECONDS):
+            if self._presence.store_has_gone():
+                _print_reason(_gone(0))
+                _exit(_FAILED)
+
     def _reason_of_others(self) -> str:
         """The reason of a process that has failed; "" if none has."""
-        own = str(jax.process_index())
-        return next((text for number, text in _ended().items() if number != own), "")
+        with contextlib.suppress(store.StoreError):
+            for number, text in store.texts(_ENDED).items():
+                if number != store.own_number():
+                    return text
+        return ""
 
     def _tell(self, reason: str) -> None:
-        """Gives the reason to the others and waits until all have it; names those that are gone."""
-        try:
-            store().key_value_set(f"{_ENDED}/{jax.process_index()}", reason)
-        except jax.errors.JaxRuntimeError:
-            return  # process 0 has gone, and the store with it
-        is_main = jax.process_index() == 0
-        end = time.monotonic() + (_MAIN_SECONDS if is_main else _OTHERS_SECONDS)
-        everyone = set(map(str, range(jax.process_count())))
-        while (missing := everyone - set(_ended())) and time.monotonic() < end:
-            time.sleep(_LOOK_SECONDS / 5)
-        if is_main:
-            time.sleep(_LAST_SECONDS)  # JAX aborts a process that outlives the store
-        if missing:
-            numbers = ", ".join(sorted(missing, key=int))
-            print(
-                f"process {numbers} has gone without a word: it was killed, or its machine or the "
-                "network failed; start all processes again with --resume",
-                file=sys.stderr,
-                flush=True,
+        """Gives the reason to the others and waits until all have one; names those that are gone.
+
+        JAX aborts a process that outlives the store, so the main process is the last one.
+        """
+        with contextlib.suppress(store.StoreError):
+            store.leave_text(_ENDED, reason)
+            missing = _wait_for(
+                lambda: set(store.texts(_ENDED)),
+                _MAIN_SECONDS if self._is_main else _OTHERS_SECONDS,
             )
+            if self._is_main:
+                _name_gone(missing)
+            ended = store.texts(_ENDED)
+            gone = {number for number, text in ended.items() if text == _gone(number)}
+            for number in gone:
+                if ended[number] != reason:
+                    print(ended[number], file=sys.stderr, flush=True)
+            self._presence.leave()
+            if self._is_main:
+                _wait_for(lambda: self._presence.left() | gone, _MAIN_SECONDS)
+                time.sleep(_LOOK_SECONDS)  # they have left the store, and end now
 
 
-def _ended() -> dict[str, str]:
-    """The reason that each ended process has left, by its number."""
-    try:
-        entries = store().key_value_dir_get(_ENDED)
-    except jax.errors.JaxRuntimeError:
-        return {}
-    return {key.rpartition("/")[2]: text for key, text in entries}
+def _wait_for(found: Callable[[], set[int]], seconds: float) -> set[int]:
+    """Waits until all processes are found; returns the numbers of those that are not."""
+    end = time.monotonic() + seconds
+    while (missing := set(range(store.count())) - found()) and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS / 5)
+    return missing
+
+
+def _name_gone(numbers: set[int]) -> None:
+    """Leaves a reason for each process that could not leave its own."""
+    for number in numbers - set(store.texts(_ENDED)):
+        store.leave_text(_ENDED, _gone(number), number)
+
+
+def _gone(number: int) -> str:
+    return (
+        f"process {number} has gone without a word: it was killed, or its machine or the network "
+        "failed; start all processes again with --resume"
+    )
 
 
 def _exit(status: int) -> NoReturn:

@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-import jax
 import numpy as np
 
 from jaxsched.experiment.diff import differences
+from jaxsched.train.distributed import store
 from jaxsched.train.distributed.driver import Driver
-from jaxsched.train.distributed.fate import store
 from jaxsched.train.distributed.processes import is_main
 
 Result = TypeVar("Result")
@@ -92,18 +91,17 @@ def require_same(what: str, content: Mapping[str, Any]) -> None:
     Raises:
         ValueError: on every process, when it is not; names each field that differs.
     """
-    if jax.process_count() == 1:
+    if store.count() == 1:
         return
     # Each comparison has its own keys; all processes make the same ones in the same order.
     folder = f"jaxsched/same/{what}/{next(_comparisons)}"
-    if is_main():
-        store().key_value_set(f"{folder}/main/0", json.dumps(content))
+    if store.own_number() == 0:
+        store.leave_text(f"{folder}/main", json.dumps(content))
     (main,) = _all_texts(f"{folder}/main", 1)
     changes = "; ".join(differences(json.loads(main), json.loads(json.dumps(content))))
-    number = jax.process_index()
-    text = f"process {number} differs from process 0 in {changes}" if changes else ""
-    store().key_value_set(f"{folder}/changes/{number}", text)
-    if found := "; ".join(filter(None, _all_texts(f"{folder}/changes", jax.process_count()))):
+    text = f"process {store.own_number()} differs from process 0 in {changes}" if changes else ""
+    store.leave_text(f"{folder}/changes", text)
+    if found := "; ".join(filter(None, _all_texts(f"{folder}/changes", store.count()))):
         raise ValueError(
             f"every process has to have the same {what}, got different ones: {found}. Start all of "
             "them with the same files and arguments."
@@ -112,6 +110,6 @@ def require_same(what: str, content: Mapping[str, Any]) -> None:
 
 def _all_texts(folder: str, count: int) -> list[str]:
     """Returns the texts in a folder of the store, once so many processes have written theirs."""
-    while len(entries := store().key_value_dir_get(folder)) < count:
+    while len(found := store.texts(folder)) < count:
         time.sleep(_LOOK_SECONDS)  # as long as one loads its data; `EndTogether` ends the wait
-    return [text for _, text in sorted(entries, key=lambda e: int(e[0].rpartition("/")[2]))]
+    return list(found.values())

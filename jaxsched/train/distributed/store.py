@@ -1,0 +1,32 @@
+"""The store of texts that JAX's coordinator, a part of process 0, keeps for processes that train
+together; each process leaves one text in a folder.
+"""
+
+import jax
+from jax._src import distributed  # JAX has no public name for the store; Orbax uses this one
+
+# What is raised when the store cannot be reached, as when process 0 has gone.
+StoreError = jax.errors.JaxRuntimeError
+
+
+def own_number() -> int:
+    """Returns the number of this process, from 0."""
+    return distributed.global_state.process_id
+
+
+def count() -> int:
+    """Returns the number of processes that share the store; 1 where there is none."""
+    return 1 if distributed.global_state.client is None else distributed.global_state.num_processes
+
+
+def leave_text(folder: str, text: str, number: int | None = None) -> None:
+    """Writes the text of a process, of this one unless another's number is given."""
+    client: distributed._jax.DistributedRuntimeClient = distributed.global_state.client
+    key = f"{folder}/{own_number() if number is None else number}"
+    client.key_value_set(key, text, allow_overwrite=True)
+
+
+def texts(folder: str) -> dict[int, str]:
+    """Returns the texts in a folder by their processes' numbers."""
+    entries = distributed.global_state.client.key_value_dir_get(folder)
+    return dict(sorted((int(key.rpartition("/")[2]), text) for key, text in entries))
