@@ -105,10 +105,8 @@ class EndTogether:
         """
         with contextlib.suppress(store.StoreError):
             store.leave_text(_ENDED, reason)
-            missing = _wait_for(
-                lambda: set(store.texts(_ENDED)),
-                _MAIN_SECONDS if self._is_main else _OTHERS_SECONDS,
-            )
+            seconds = _MAIN_SECONDS if self._is_main else _OTHERS_SECONDS
+            missing = _wait_for(lambda: set(store.texts(_ENDED)), seconds)
             if self._is_main:
                 _name_gone(missing)
             ended = store.texts(_ENDED)

@@ -2,6 +2,8 @@
 together; each process leaves one text in a folder.
 """
 
+from typing import Any
+
 import jax
 from jax._src import distributed  # JAX has no public name for the store; Orbax uses this one
 
@@ -16,17 +18,20 @@ def own_number() -> int:
 
 def count() -> int:
     """Returns the number of processes that share the store; 1 where there is none."""
-    return 1 if distributed.global_state.client is None else distributed.global_state.num_processes
+    return 1 if _client() is None else distributed.global_state.num_processes
 
 
 def leave_text(folder: str, text: str, number: int | None = None) -> None:
     """Writes the text of a process, of this one unless another's number is given."""
-    client: distributed._jax.DistributedRuntimeClient = distributed.global_state.client
     key = f"{folder}/{own_number() if number is None else number}"
-    client.key_value_set(key, text, allow_overwrite=True)
+    _client().key_value_set(key, text, allow_overwrite=True)
 
 
 def texts(folder: str) -> dict[int, str]:
     """Returns the texts in a folder by their processes' numbers."""
-    entries = distributed.global_state.client.key_value_dir_get(folder)
+    entries = _client().key_value_dir_get(folder)
     return dict(sorted((int(key.rpartition("/")[2]), text) for key, text in entries))
+
+
+def _client() -> Any:
+    return distributed.global_state.client
