@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from jaxsched.train.distributed import store
+from jaxsched.train.distributed.last_words import LastWords
 from jaxsched.train.distributed.presence import Presence
 from jaxsched.train.distributed.processes import SILENT_SECONDS
 
@@ -48,6 +49,7 @@ class EndTogether:
 
     def __enter__(self) -> "EndTogether":
         if self._is_shared:
+            self._last_words = LastWords(store.address(), _gone(0), _gone(store.own_number()))
             self._watcher.start()
             if not self._is_main:
                 threading.Thread(target=self._watch_store, daemon=True).start()
@@ -64,12 +66,13 @@ class EndTogether:
             self._watcher.join()
             with contextlib.suppress(store.StoreError):
                 self._presence.leave()
+            self._last_words.farewell()
             return
         if other := self._reason_of_others():
             _print_reason(other)
         status = self._report(error)
         self._tell(other or f"process {store.own_number()}: {text}")
-        _exit(status)
+        self._exit(status)
 
     def _watch(self) -> None:
         """Waits for another process's reason; ends this process unless it soon ends by itself."""
@@ -81,14 +84,21 @@ class EndTogether:
             if (reason := self._reason_of_others()) and not self._left.wait(_GRACE_SECONDS):
                 _print_reason(reason)
                 self._tell(reason)
-                _exit(_FAILED)
+                self._exit(_FAILED)
 
     def _watch_store(self) -> None:
         """Ends this process when the main one, which has the store, is silent."""
         while not self._left.wait(_LOOK_SECONDS):
             if self._presence.store_has_gone():
                 _print_reason(_gone(0))
-                _exit(_FAILED)
+                self._exit(_FAILED)
+
+    def _exit(self, status: int) -> NoReturn:
+        """Ends the process at once: an ordinary end waits for processes that do not come."""
+        self._last_words.farewell()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
     def _reason_of_others(self) -> str:
         """The reason of a process that has failed; "" if none has."""
@@ -139,13 +149,6 @@ def _gone(number: int) -> str:
         f"process {number} has gone without a word: it was killed, or its machine or the network "
         "failed; start all processes again with --resume"
     )
-
-
-def _exit(status: int) -> NoReturn:
-    """Ends the process at once: an ordinary end waits for processes that do not come."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
 
 
 def _print_reason(reason: str) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import jax
 from jax._src import distributed  # JAX has no public name for the store; Orbax uses this one
 
+from jaxsched.train.distributed.meeting import Address
+
 # What is raised when the store cannot be reached, as when process 0 has gone.
 StoreError = jax.errors.JaxRuntimeError
 
@@ -14,6 +16,11 @@ StoreError = jax.errors.JaxRuntimeError
 def own_number() -> int:
     """Returns the number of this process, from 0."""
     return distributed.global_state.process_id
+
+
+def address() -> Address:
+    """Returns the address of process 0, where the store is."""
+    return Address.parse(distributed.global_state.coordinator_address or "")
 
 
 def count() -> int:
