@@ -42,7 +42,7 @@ class EndTogether:
         self, reason: Callable[[BaseException], str], report: Callable[[BaseException], int]
     ):
         self._reason, self._report = reason, report
-        self._left = threading.Event()
+        self._left, self._end = threading.Event(), threading.Lock()
         self._presence = Presence(round(SILENT_SECONDS / _LOOK_SECONDS))
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._is_shared, self._is_main = store.count() > 1, store.own_number() == 0
@@ -95,6 +95,7 @@ class EndTogether:
 
     def _exit(self, status: int) -> NoReturn:
         """Ends the process at once: an ordinary end waits for processes that do not come."""
+        self._end.acquire()  # by one thread alone
         self._last_words.farewell()
         sys.stdout.flush()
         sys.stderr.flush()
