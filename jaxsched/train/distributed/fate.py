@@ -42,7 +42,8 @@ class EndTogether:
         self, reason: Callable[[BaseException], str], report: Callable[[BaseException], int]
     ):
         self._reason, self._report = reason, report
-        self._left, self._end = threading.Event(), threading.Lock()
+        self._fails, self._left = threading.Event(), threading.Event()
+        self._end = threading.Lock()
         self._presence = Presence(round(SILENT_SECONDS / _LOOK_SECONDS))
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._is_shared, self._is_main = store.count() > 1, store.own_number() == 0
@@ -58,16 +59,17 @@ class EndTogether:
     def __exit__(
         self, kind: object, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left.set()
         if not self._is_shared:
             return
         text = "" if error is None else self._reason(error)
         if error is None or not text:
+            self._left.set()
             self._watcher.join()
             with contextlib.suppress(store.StoreError):
                 self._presence.leave()
             self._last_words.farewell()
             return
+        self._fails.set()
         if other := self._reason_of_others():
             _print_reason(other)
         status = self._report(error)
@@ -81,10 +83,16 @@ class EndTogether:
                 self._presence.show()
                 if self._is_main:
                     _name_gone(set(self._presence.gone()))
-            if (reason := self._reason_of_others()) and not self._left.wait(_GRACE_SECONDS):
+            if self._fails.is_set():
+                continue  # it ends by itself, and may still wait for the store
+            if (reason := self._reason_of_others()) and not self._ends_itself():
                 _print_reason(reason)
                 self._tell(reason)
                 self._exit(_FAILED)
+
+    def _ends_itself(self) -> bool:
+        """Whether the main thread soon leaves, by an error or in order."""
+        return self._fails.wait(_GRACE_SECONDS) or self._left.is_set()
 
     def _watch_store(self) -> None:
         """Ends this process when the main one, which has the store, is silent."""

@@ -4,6 +4,8 @@ JAX has such signs too, but ends a process in C++ when those of another stop, an
 words that a user would know. So ours stop being believed first.
 """
 
+import threading
+
 from jaxsched.train.distributed.store import count, leave_text, texts
 
 _SIGNS, _LEFT = "jaxsched/signs", "left"
@@ -22,16 +24,21 @@ class Presence:
     def __init__(self, looks: int):
         self._looks = looks
         self._signs = 0
+        self._has_left, self._change = False, threading.Lock()
         self._unchanged: dict[int, tuple[object, int]] = {}
 
     def show(self) -> None:
         """Leaves a new sign of this process; waits while the store does not answer."""
-        leave_text(_SIGNS, str(self._signs + 1))
+        with self._change:
+            if not self._has_left:
+                leave_text(_SIGNS, str(self._signs + 1))
         self._signs += 1
 
     def leave(self) -> None:
         """Says that this process needs no more signs."""
-        leave_text(_SIGNS, _LEFT)
+        with self._change:
+            self._has_left = True
+            leave_text(_SIGNS, _LEFT)
 
     def left(self) -> set[int]:
         """Returns the numbers of the processes that have left."""
