@@ -161,7 +161,7 @@ def _train(run: "_Run", source_text: str, console: Console) -> tuple[Program, Ou
 
 @dataclass(frozen=True)
 class _Run:
-    """A run before its data are loaded, and where it is written to."""
+    """A run before it is compiled, and where it is written to."""
 
     options: Train
     experiment: Experiment
@@ -206,9 +206,10 @@ class _Run:
         stack: contextlib.ExitStack,
         progress: tracking.Progress,
     ) -> Checkpoints | None:
-        """Opens the run's checkpoints on the main process, once all processes may start.
+        """Opens the run's checkpoints on the main process, once that has found that it may start.
 
-        The main process also holds the claim on the record, until the stack is closed.
+        The main process also holds the claim on the record, until the stack is closed. What it
+        refuses is raised on every process; the others get None.
         """
         opened = []
 

@@ -1,7 +1,7 @@
 """Signs of life of processes that train together.
 
-JAX has such signs too, but ends a process in C++ when those of another stop, and does not say so in
-words that a user would know. So ours stop being believed first.
+JAX has such signs too, but aborts a process with a stack of C++ when those of another stop. So these
+are given up first.
 """
 
 import threading

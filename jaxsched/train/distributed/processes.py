@@ -13,8 +13,8 @@ _MAX_CPU_DEVICES = 16
 _WAIT_SECONDS = 300
 # After how long a process that was killed, or whose machine has gone, ends the others.
 SILENT_SECONDS = 30
-# JAX ends a process in C++ between half of this time and all of it after another's last sign. That
-# is for what our own signs miss, so they come first.
+# JAX aborts a process between half of this time and all of it after another was killed. Our own
+# signs of life come first, because they let it end with words.
 _JAX_SECONDS = 80
 
 
@@ -39,7 +39,9 @@ def connect(
 
     To be called before anything else uses a device. Arguments that are None are found in the
     environment of SLURM, Kubernetes, Open MPI, or a TPU pod. What is waited for is said on stderr;
-    after five minutes without it the process ends.
+    after five minutes without it the process ends. Later, 30 s without a sign of life of one
+    process end the others within `EndTogether`, as the command does; without it JAX aborts them 40
+    to 80 s after one was killed, at once if that was process 0.
 
     Args:
         coordinator: host and port of the first process, "10.0.0.1:1234".
