@@ -1,7 +1,7 @@
 """Signs of life of processes that train together.
 
-JAX has such signs too, but aborts a process with a stack of C++ when those of another stop. So these
-are given up first.
+JAX has such signs too, but aborts a process with a stack of C++ when those of another stop. These
+are waited for less long, so that there are words first.
 """
 
 import threading

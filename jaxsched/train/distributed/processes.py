@@ -39,9 +39,9 @@ def connect(
 
     To be called before anything else uses a device. Arguments that are None are found in the
     environment of SLURM, Kubernetes, Open MPI, or a TPU pod. What is waited for is said on stderr;
-    after five minutes without it the process ends. Later, 30 s without a sign of life of one
-    process end the others within `EndTogether`, as the command does; without it JAX aborts them 40
-    to 80 s after one was killed, at once if that was process 0.
+    after five minutes without it the process ends. Within `EndTogether`, as in the command, 30 s
+    without a sign of life of one process end the others; JAX itself aborts them 40 to 80 s after
+    one was killed, and at once when that was process 0.
 
     Args:
         coordinator: host and port of the first process, "10.0.0.1:1234".
