@@ -125,7 +125,7 @@ class EndTogether:
         with contextlib.suppress(store.StoreError):
             store.leave_text(_ENDED, reason)
             seconds = _MAIN_SECONDS if self._is_main else _OTHERS_SECONDS
-            missing = _wait_for(lambda: set(store.texts(_ENDED)), seconds)
+            missing = _wait_for(lambda: store.texts(_ENDED).keys() | self._presence.left(), seconds)
             if self._is_main:
                 _name_gone(missing)
             ended = store.texts(_ENDED)
