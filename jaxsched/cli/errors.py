@@ -13,7 +13,7 @@ def exit_with(error: Exception, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def in_words(error: Exception) -> str:
+def in_words(error: BaseException) -> str:
     """Returns an error's message; one of the operating system as a sentence with path and fix.
 
     Example:

@@ -14,6 +14,7 @@ from jaxsched.train.checkpointing.preemption import SignalHandler as SignalHandl
 from jaxsched.train.checkpointing.resume import ResumeOptions as ResumeOptions
 from jaxsched.train.checkpointing.run_state import RunState as RunState
 from jaxsched.train.distributed.driver import Driver as Driver
+from jaxsched.train.distributed.fate import EndTogether as EndTogether
 from jaxsched.train.distributed.make_driver import make_driver as make_driver
 from jaxsched.train.distributed.multihost import broadcast_from_main as broadcast_from_main
 from jaxsched.train.distributed.multihost import require_same as require_same

@@ -3,9 +3,10 @@
 import contextlib
 import dataclasses
 import functools
-import json
 import math
+import signal
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from rich.console import Console
 from jaxsched import tracking
 from jaxsched.cli.commands.train import Train
 from jaxsched.cli.curve_files import CurveFiles, curves_in
-from jaxsched.cli.errors import exit_with
-from jaxsched.cli.exit_status import ExitStatus
+from jaxsched.cli.errors import exit_with, in_words
+from jaxsched.cli.exit_status import SIGNALLED, ExitStatus
 from jaxsched.cli.options import Given, checked_plan
 from jaxsched.cli.printing import print_line, print_path, print_plan
 from jaxsched.cli.set_aside import set_aside
@@ -26,8 +27,10 @@ from jaxsched.train import (
     CheckpointPolicy,
     Checkpoints,
     Driver,
+    EndTogether,
     Evaluation,
     Outcome,
+    Preempted,
     ProfiledUpdates,
     Program,
     ResumeOptions,
@@ -49,15 +52,43 @@ _AFTER_DIVERGENCE = (
 
 def run(given: Given[Train], console: Console) -> None:
     """Runs the command."""
-    options, experiment = given.options, given.experiment
+    options = given.options
     if options.profile is not None:
         require_updates(*options.profile)
     if options.distributed or options.coordinator is not None:
         connect(options.coordinator, options.processes, options.process_id)
     console.quiet = options.quiet or not is_main()
+    with EndTogether(_failure, _report):
+        _run(given, console)
+
+
+def _failure(error: BaseException) -> str:
+    """The words of an error that may be this process's own; "" for an end that all share."""
+    cause = error.__context__ if isinstance(error, SystemExit) else error
+    return "" if cause is None or isinstance(cause, Preempted) else in_words(cause)
+
+
+def _report(error: BaseException) -> int:
+    """Prints an error as the command does for one process; returns the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        return SIGNALLED + signal.SIGINT
+    if not isinstance(error, SystemExit | ValueError | OSError | ImportError | MemoryError):
+        traceback.print_exception(error)
+        return ExitStatus.FAILED
+    if isinstance(error, SystemExit):
+        return int(error.code or 0)  # it is printed already
+    print(f"error: {in_words(error)}", file=sys.stderr)
+    return ExitStatus.BAD_INPUT
+
+
+def _run(given: Given[Train], console: Console) -> None:
+    """Runs the command on processes that are connected."""
+    options, experiment = given.options, given.experiment
+    require_same("experiment", describe(experiment))
+    require_same("data", tracking.load(experiment.task.data).fingerprint)
     if options.batch_size == "max":
         experiment = _with_largest_batch(experiment, console)
-    require_same("experiment", json.dumps(describe(experiment)))
+        require_same("experiment", describe(experiment))
     plan = checked_plan(experiment)
     print_plan(experiment, plan, console)
     path = tracking.record_path(options.workdir, experiment, experiment.seed)
@@ -130,7 +161,7 @@ def _train(run: "_Run", source_text: str, console: Console) -> tuple[Program, Ou
 
 @dataclass(frozen=True)
 class _Run:
-    """A run before its data are loaded, and where it is written to."""
+    """A run before it is compiled, and where it is written to."""
 
     options: Train
     experiment: Experiment
@@ -175,11 +206,11 @@ class _Run:
         stack: contextlib.ExitStack,
         progress: tracking.Progress,
     ) -> Checkpoints | None:
-        """Opens the run's checkpoints on the main process, once all processes may start.
+        """Opens the run's checkpoints on the main process, once that has found that it may start.
 
-        The main process also holds the claim on the record, until the stack is closed.
+        The main process also holds the claim on the record, until the stack is closed. What it
+        refuses is raised on every process; the others get None.
         """
-        require_same("data", json.dumps(data.fingerprint))
         opened = []
 
         def check() -> None:

@@ -98,7 +98,7 @@ class Meeting:
         with _listen(self._address.port) as listener, contextlib.ExitStack() as stack:
             listener.settimeout(_LOOK_SECONDS)
             present: dict[int, socket.socket] = {}
-            while missing := [i for i in range(1, self._processes) if i not in present]:
+            while missing := self._missing(present):
                 numbers = ", ".join(map(str, missing))
                 self._wait_on(f"process {numbers} to connect to port {self._address.port}")
                 try:
@@ -112,6 +112,12 @@ class Meeting:
                     raise ValueError(problem)
             for connection in present.values():
                 _send(connection, _GO)
+
+    def _missing(self, present: dict[int, socket.socket]) -> list[int]:
+        """Returns who is missing; takes those that have gone again out of those present."""
+        for i in [i for i, connection in present.items() if _is_closed(connection)]:
+            del present[i]
+        return [i for i in range(1, self._processes) if i not in present]
 
     def _admit(self, connection: socket.socket, present: dict[int, socket.socket]) -> str:
         """Adds a process to those present; returns why it does not fit, "" if it does."""
@@ -137,9 +143,8 @@ class Meeting:
         host, port = self._address
         while True:
             self._wait_on(f"process 0 to listen at {host}:{port}")
-            try:
-                connection = socket.create_connection(self._address, timeout=2.0)
-            except OSError:
+            connection = _connect(self._address)
+            if connection is None:
                 time.sleep(_LOOK_SECONDS)
                 continue
             with connection:
@@ -192,6 +197,17 @@ def _listen(port: int) -> socket.socket:
         ) from error
 
 
+def _connect(address: Address) -> socket.socket | None:
+    """Returns a connection to what listens there; None if nothing does."""
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+        connection = stack.enter_context(socket.create_connection(address, timeout=2.0))
+        # Linux may connect a socket to itself where nothing listens on a port that it gives away.
+        if connection.getsockname() != connection.getpeername():
+            stack.pop_all()
+            return connection
+    return None
+
+
 def _reason(error: OSError) -> str:
     """The system's own words, without those that Python adds about the address."""
     return str(error) if error.errno is None else os.strerror(error.errno)
@@ -199,6 +215,7 @@ def _reason(error: OSError) -> str:
 
 def _send(connection: socket.socket, line: str) -> None:
     with contextlib.suppress(OSError):  # a process that has gone is found missing by JAX
+        connection.settimeout(_LOOK_SECONDS)
         connection.sendall(f"{line}\n".encode())
 
 
@@ -207,7 +224,7 @@ def _receive(connection: socket.socket, seconds: float) -> str | None:
     connection.settimeout(seconds)
     try:
         return connection.recv(1024).decode(errors="replace").removesuffix("\n")
-    except TimeoutError:
+    except (TimeoutError, BlockingIOError):
         return None
     except OSError:
         return ""
@@ -215,4 +232,4 @@ def _receive(connection: socket.socket, seconds: float) -> str | None:
 
 def _is_closed(connection: socket.socket) -> bool:
     """Whether the other side has gone; no process sends more than its first line."""
-    return _receive(connection, 0.01) == ""
+    return _receive(connection, 0) == ""

@@ -1,17 +1,22 @@
 """Agreements between processes that together make one run."""
 
+import itertools
+import json
 import pickle
-import zlib
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from jax.experimental import multihost_utils
 
+from jaxsched.experiment.diff import differences
+from jaxsched.train.distributed import store
 from jaxsched.train.distributed.driver import Driver
 from jaxsched.train.distributed.processes import is_main
 
 Result = TypeVar("Result")
+_LOOK_SECONDS = 0.1
+_comparisons = itertools.count()
 
 
 class HostVotes(NamedTuple):
@@ -76,22 +81,35 @@ def _broadcast_bytes(driver: Driver, content: bytes) -> bytes:
     return np.asarray(driver.largest(padded)).tobytes()
 
 
-def require_same(what: str, content: str) -> None:
-    """Refuses processes that are about to run different things.
+def require_same(what: str, content: Mapping[str, Any]) -> None:
+    """Refuses processes that are about to run different things; nothing is compiled for it.
 
     Args:
         what: the name of the content, for the error.
-        content: the text that has to be the same on every process.
+        content: JSON that has to be the same on every process.
 
     Raises:
-        ValueError: on every process, when it is not.
+        ValueError: on every process, when it is not; names each field that differs.
     """
-    checksum = np.uint32(zlib.crc32(content.encode()))
-    try:
-        multihost_utils.assert_equal(checksum)
-    except AssertionError:
-        # JAX's error would show only checksums.
+    if store.count() == 1:
+        return
+    # Each comparison has its own keys; all processes make the same ones in the same order.
+    folder = f"jaxsched/same/{what}/{next(_comparisons)}"
+    if store.own_number() == 0:
+        store.leave_text(f"{folder}/main", json.dumps(content))
+    (main,) = _all_texts(f"{folder}/main", 1)
+    changes = "; ".join(differences(json.loads(main), json.loads(json.dumps(content))))
+    text = f"process {store.own_number()} differs from process 0 in {changes}" if changes else ""
+    store.leave_text(f"{folder}/changes", text)
+    if found := "; ".join(filter(None, _all_texts(f"{folder}/changes", store.count()))):
         raise ValueError(
-            f"every process has to have the same {what}, got different ones; start all of them "
-            "with the same files and arguments."
-        ) from None
+            f"every process has to have the same {what}, got different ones: {found}. Start all of "
+            "them with the same files and arguments."
+        )
+
+
+def _all_texts(folder: str, count: int) -> list[str]:
+    """Returns the texts in a folder of the store, once so many processes have written theirs."""
+    while len(found := store.texts(folder)) < count:
+        time.sleep(_LOOK_SECONDS)  # as long as one loads its data; `EndTogether` ends the wait
+    return list(found.values())

@@ -11,6 +11,11 @@ from jaxsched.train.distributed.meeting import Address, Meeting
 _MAX_CPU_DEVICES = 16
 # How long processes wait for each other.
 _WAIT_SECONDS = 300
+# After how long a process that was killed, or whose machine has gone, ends the others.
+SILENT_SECONDS = 30
+# JAX aborts a process between half of this time and all of it after another was killed. Our own
+# signs of life come first, because they let it end with words.
+_JAX_SECONDS = 80
 
 
 def split_cpu() -> None:
@@ -34,7 +39,9 @@ def connect(
 
     To be called before anything else uses a device. Arguments that are None are found in the
     environment of SLURM, Kubernetes, Open MPI, or a TPU pod. What is waited for is said on stderr;
-    after five minutes without it the process ends.
+    after five minutes without it the process ends. Within `EndTogether`, as in the command, 30 s
+    without a sign of life of one process end the others; JAX itself aborts them 40 to 80 s after
+    one was killed, and at once when that was process 0.
 
     Args:
         coordinator: host and port of the first process, "10.0.0.1:1234".
@@ -55,7 +62,11 @@ def connect(
         _say(f"this process waits for the others, {_WAIT_SECONDS} s at most")
     try:
         jax.distributed.initialize(
-            coordinator, processes, process_id, initialization_timeout=_WAIT_SECONDS
+            coordinator,
+            processes,
+            process_id,
+            initialization_timeout=_WAIT_SECONDS,
+            heartbeat_timeout_seconds=_JAX_SECONDS,
         )
     except ValueError as error:
         raise ValueError(

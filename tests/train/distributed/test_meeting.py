@@ -1,5 +1,6 @@
 """Processes that were started by hand meet, or say why they cannot; here they are threads."""
 
+import functools
 import socket
 import threading
 import time
@@ -98,20 +99,37 @@ def test_what_is_no_process_is_told_apart(address):
         assert meet(address, (2, 1)) == first.result() == [None]
 
 
+def greet(address, processes, process_id):
+    """Connects as a process does, once process 0 listens."""
+    while True:
+        try:
+            connection = socket.create_connection(address, timeout=20.0)
+            break
+        except OSError:
+            time.sleep(0.05)
+    connection.sendall(f"jaxsched {processes} {process_id}\n".encode())
+    return connection
+
+
 def test_a_process_that_was_started_again_takes_its_own_place(address):
+    """Process 0 does not take all to be there while the first process 1 has gone."""
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(meet, address, (3, 0))
-        while True:
-            try:
-                gone = socket.create_connection(address)
-                break
-            except OSError:
-                time.sleep(0.05)
-        gone.sendall(b"jaxsched 3 1\n")
-        time.sleep(0.2)
-        gone.close()
-        assert meet(address, (3, 1), (3, 2)) == [None, None]
-        assert first.result() == [None]
+        greet(address, 3, 1).close()
+        with greet(address, 3, 2) as second:
+            second.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                second.recv(10)
+            assert meet(address, (3, 1)) == first.result() == [None]
+            assert second.recv(10) == b"go\n"
+
+
+def test_a_socket_that_is_connected_to_itself_has_found_no_process(address, monkeypatch):
+    """Linux makes one where the port that it gives to the socket is the one to connect to."""
+    to_itself = functools.partial(socket.create_connection, source_address=address)
+    monkeypatch.setattr(socket, "create_connection", to_itself)
+    (error,) = meet(address, (2, 1), seconds=0.3)
+    assert "for process 0 to listen" in str(error)
 
 
 @pytest.mark.parametrize("text", ["localhost", ":80", "a:0", "a:65536", "a:b", "http://a:1", ""])

@@ -52,15 +52,15 @@ def write_config(folder, name, data, driver="jit", devices=2):
     return folder / f"{name}.py"
 
 
-def start(config, workdir, *arguments, file_size=-1):
-    """Starts a process with two virtual devices that trains; its files may have so many bytes."""
+def start(config, workdir, *arguments, file_size=-1, devices=2):
+    """Starts a process with virtual devices that trains; its files may have so many bytes."""
     code = (
         f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({file_size}, {file_size})); "
         "from jaxsched.cli import main; main()"
     )
     command = [sys.executable, "-c", code, "train", str(config)]
     environment = os.environ | {
-        "JAX_NUM_CPU_DEVICES": "2",
+        "JAX_NUM_CPU_DEVICES": str(devices),
         "JAX_COMPILATION_CACHE_DIR": str(config.parent / "cache"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
@@ -73,15 +73,20 @@ def start(config, workdir, *arguments, file_size=-1):
     )
 
 
-def start_two(config, workdir, *arguments, seeds=(0, 0), **limits):
+def start_all(configs, workdir, *arguments, **limits):
+    """Starts a process for each config, all of one run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    together = ["--coordinator", f"127.0.0.1:{port}", "--processes", "2", *arguments]
+    together = ["--coordinator", f"127.0.0.1:{port}", "--processes", str(len(configs)), *arguments]
     return [
-        start(config, workdir, *together, "--process-id", str(i), "--seed", str(seed), **limits)
-        for i, seed in enumerate(seeds)
+        start(config, workdir, *together, "--process-id", str(i), **limits)
+        for i, config in enumerate(configs)
     ]
+
+
+def start_two(config, workdir, *arguments, **limits):
+    return start_all([config, config], workdir, *arguments, **limits)
 
 
 def outputs(processes, code=0):
@@ -150,6 +155,14 @@ def together(folder):
     return folder / "together"
 
 
+def wait_for_a_checkpoint(workdir, process):
+    deadline = time.monotonic() + 240
+    while not any(saved_steps(path) for path in workdir.glob("*")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 def test_two_processes_make_the_run_of_one(together, alone):
     assert_close(together, alone)
@@ -170,11 +183,7 @@ def test_sigterm_to_one_of_two_processes_saves_both_and_the_run_goes_on(folder, 
     """Both save at the same update, and the resumed run has the same bits."""
     config, workdir = folder / "together.py", folder / "stopped"
     processes = start_two(config, workdir, "--checkpoint-minutes", "0")
-    deadline = time.monotonic() + 240
-    while not any(saved_steps(path) for path in workdir.glob("*")):
-        assert processes[1].poll() is None, processes[1].communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for_a_checkpoint(workdir, processes[1])
     processes[1].send_signal(signal.SIGTERM)
     printed = outputs(processes, 128 + signal.SIGTERM)
     places = {text.split("saved at update ")[1].split(";")[0] for text in printed}
@@ -205,5 +214,91 @@ def test_all_processes_end_when_the_main_one_cannot_write(folder, together):
 @pytest.mark.slow
 def test_processes_with_different_experiments_are_refused(folder):
     config = write_config(folder, "different", ON_DEVICE)
-    for text in outputs(start_two(config, folder / "different", seeds=(0, 1)), code=2):
+    other = folder / "different_rate.py"
+    other.write_text(config.read_text().replace("Cosine(0.01", "Cosine(0.02"))
+    for text in outputs(start_all([config, other], folder / "different"), code=2):
         assert "every process has to have the same experiment" in text
+        assert "process 1 differs from process 0 in optimizer.lr" in text
+        assert "0.01 -> 0.02" in text
+
+
+# A source whose content is no field of the experiment, as that of a file is not.
+WITH_PIXEL = """
+import dataclasses
+from jaxsched.data import Digits
+
+@dataclasses.dataclass(frozen=True)
+class WithPixel(Digits):
+    def load(self):
+        {load}
+"""
+
+
+def write_data_config(folder, load):
+    """A config whose data are made by a line; one of another line describes the same experiment."""
+    folder.mkdir(parents=True)
+    config = CONFIG.format(data="WithPixel()", driver="jit", devices=2)
+    (folder / "data.py").write_text(WITH_PIXEL.format(load=load) + config)
+    return folder / "data.py"
+
+
+CHANGED = "data = super().load(); data.train.images[0, 0, 0, 0] += 1; return data"
+
+
+@pytest.mark.slow
+def test_processes_with_different_data_are_refused_on_all_before_anything_compiles(folder):
+    config = write_data_config(folder / "here", "return super().load()")
+    other = write_data_config(folder / "there", CHANGED)
+    for text in outputs(start_all([config, other], folder / "other_data"), code=2):
+        assert "every process has to have the same data" in text
+        assert "process 1 differs from process 0 in train.digest: " in text
+        assert "compiling" not in text
+    assert not (folder / "other_data").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_process_that_fails_alone_ends_the_others_with_its_reason(folder, failing):
+    """Its data cannot be read; the other one waits for it, with data of its own."""
+    place = folder / f"failing{failing}"
+    broken = write_data_config(place / "broken", "raise OSError('the disk of the data is gone')")
+    whole = write_data_config(place / "whole", "return super().load()")
+    processes = start_all([broken, whole] if failing == 0 else [whole, broken], place / "run")
+    start = time.monotonic()
+    printed = [process.communicate(timeout=60)[0] for process in processes]
+    assert time.monotonic() - start < 60
+    assert [process.returncode for process in processes] == [
+        2 if i == failing else 1 for i in (0, 1)
+    ]
+    assert "error: the disk of the data is gone" in printed[failing]
+    reason = f"another has failed: process {failing}: the disk of the data is gone"
+    assert reason in printed[1 - failing]
+    assert not any("without a word" in text for text in printed)
+
+
+@pytest.mark.slow
+def test_four_processes_one_of_them_killed_make_the_run_of_one_of_eight_devices(folder):
+    """The batch grows from 16 to 32 on eight devices; the killed process is named to the others.
+
+    The four processes' run has the same bits whether one was killed or not. Against one process
+    only the order of the sums over devices differs, which gloo chooses by the processes.
+    """
+    one = write_config(folder, "one_of_eight", STREAMED, devices=8)
+    outputs([start(one, folder / "single", devices=8)])
+    config = write_config(folder, "four", STREAMED)  # with two devices each
+    outputs(start_all([config] * 4, folder / "whole"))
+    workdir = folder / "killed"
+    processes = start_all([config] * 4, workdir, "--checkpoint-minutes", "0")
+    wait_for_a_checkpoint(workdir, processes[3])
+    processes[3].kill()
+    killed = time.monotonic()
+    printed = [process.communicate(timeout=60)[0] for process in processes]
+    assert time.monotonic() - killed < 60
+    assert all(process.returncode for process in processes)
+    assert all("process 3 has gone without a word" in text for text in printed[:3]), printed
+    outputs(start_all([config] * 4, workdir, "--resume"))
+    assert rows(workdir) == rows(folder / "whole")
+    states = (jax.tree.leaves(last_state(path)) for path in (workdir, folder / "whole"))
+    for ours, theirs in zip(*states, strict=True):
+        assert ours.tobytes() == theirs.tobytes()
+    assert_close(workdir, (rows(folder / "single"), last_state(folder / "single")))
