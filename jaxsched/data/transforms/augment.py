@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
 from jaxsched.data.fields import check_whole, check_yes_or_no
@@ -15,11 +16,11 @@ from jaxsched.data.fields import check_whole, check_yes_or_no
 class Augment:
     """Random crop of the zero-padded image, then random horizontal flip, on the device.
 
-    The gather of the batch from the whole set, the crop and the flip are a single gather by index
-    arithmetic: no padded copy is made, and no example is moved twice.
+    Accelerators crop by static shifts and selects, because they gather single pixels slowly; a CPU
+    crops and flips by one gather. The results have the same bits.
 
     Formula:
-        out[b, y, x] = image[y + dy − pad, x' + dx − pad], or 0 where that lies outside,
+        out[b, y, x] = image[b, y + dy − pad, x' + dx − pad], or 0 where that lies outside,
         x' = x, or W − 1 − x where flipped;   dy, dx ~ U{0 ... 2 pad},  flipped with probability ½
 
     An example's dy, dx and flip come from its own key alone, so they depend neither on the batch
@@ -39,14 +40,13 @@ class Augment:
     Example:
         >>> import jax, jax.numpy as jnp
         >>> from jaxsched.data import Augment, example_keys
-        >>> images = jnp.arange(100, dtype=jnp.uint8).reshape(25, 2, 2, 1)
-        >>> examples = jnp.array([7, 24])
-        >>> keys = example_keys(jax.random.key(0), jnp.zeros(2, jnp.int32), examples)
-        >>> Augment(pad=4)(images, examples, keys).shape
+        >>> images = jnp.arange(8, dtype=jnp.uint8).reshape(2, 2, 2, 1)
+        >>> keys = example_keys(jax.random.key(0), jnp.zeros(2, jnp.int32), jnp.array([7, 24]))
+        >>> Augment(pad=4)(images, keys).shape
         (2, 2, 2, 1)
-        >>> Augment(pad=0, flip=False)(images, examples, keys)[1, :, :, 0]
-        Array([[96, 97],
-               [98, 99]], dtype=uint8)
+        >>> Augment(pad=0, flip=False)(images, keys)[1, :, :, 0]
+        Array([[4, 5],
+               [6, 7]], dtype=uint8)
     """
 
     pad: int = 4
@@ -56,12 +56,11 @@ class Augment:
         check_whole("Augment", "pad", self.pad, least=0)
         check_yes_or_no("Augment", "flip", self.flip)
 
-    def __call__(self, images: jax.Array, indices: jax.Array, keys: jax.Array) -> jax.Array:
+    def __call__(self, images: jax.Array, keys: jax.Array) -> jax.Array:
         """The augmented batch.
 
         Args:
-            images: uint8[N, H, W, C], the whole set.
-            indices: int32[B], the examples of the batch; each must be in 0 ... N − 1.
+            images: uint8[B, H, W, C], the batch.
             keys: key<>[B], one an example, from `example_keys`. Unused with `pad` 0 and no flip.
 
         Returns:
@@ -69,28 +68,45 @@ class Augment:
         """
         if images.ndim != 4 or images.dtype != jnp.uint8:
             raise ValueError(
-                "Augment needs the whole set as uint8[N, H, W, C], got "
+                "Augment needs a batch as uint8[B, H, W, C], got "
                 f"{images.dtype}{list(images.shape)}; normalise after augmenting."
             )
         if self.pad == 0 and not self.flip:
-            return _gather(images, indices)
+            return images
+        # Chosen by the platform that the program is compiled for, which may not be this machine's.
+        return lax.platform_dependent(
+            images, *self._draw(keys), cpu=self._by_gather, default=self._by_selects
+        )
+
+    def _by_gather(
+        self, images: jax.Array, down: jax.Array, right: jax.Array, flipped: jax.Array
+    ) -> jax.Array:
         height, width = images.shape[1:3]
-        down, right, flipped = self._draw(keys)
         columns = jnp.arange(width)[None, :]
         columns = jnp.where(flipped[:, None], width - 1 - columns, columns)
         rows = jnp.arange(height)[None, :] + (down - self.pad)[:, None]
         columns = columns + (right - self.pad)[:, None]
-        # Pixels of the padding read the nearest pixel of the image, and become 0 below.
-        batch = _gather(
-            images,
-            indices[:, None, None],
+        # Pixels of the padding read the nearest pixel of the image, and become 0 below. The mode
+        # leaves out the code that handles negative and too large indices.
+        where = (
+            jnp.arange(len(images))[:, None, None],
             jnp.clip(rows, 0, height - 1)[:, :, None],
             jnp.clip(columns, 0, width - 1)[:, None, :],
         )
+        batch = images.at[where].get(mode="promise_in_bounds", wrap_negative_indices=False)
         row_inside = (rows >= 0) & (rows < height)
         column_inside = (columns >= 0) & (columns < width)
         inside = row_inside[:, :, None, None] & column_inside[:, None, :, None]
         return jnp.where(inside, batch, jnp.uint8(0))
+
+    def _by_selects(
+        self, images: jax.Array, down: jax.Array, right: jax.Array, flipped: jax.Array
+    ) -> jax.Array:
+        if self.pad:
+            images = _shifted(_shifted(images, 1, down, self.pad), 2, right, self.pad)
+        if self.flip:
+            images = jnp.where(flipped[:, None, None, None], images[:, :, ::-1], images)
+        return images
 
     def _draw(self, keys: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Draws each example's two crop offsets, in 0 ... 2 pad, and whether it is flipped."""
@@ -100,9 +116,16 @@ class Augment:
         return draws[:, 0], draws[:, 1], draws[:, 2] == 1
 
 
-def _gather(images: jax.Array, *where: jax.Array) -> jax.Array:
-    """`images[where]`, without the code that handles negative and too large indices."""
-    return images.at[where].get(mode="promise_in_bounds", wrap_negative_indices=False)
+def _shifted(images: jax.Array, axis: int, offsets: jax.Array, pad: int) -> jax.Array:
+    """Crops each padded image along one axis, at its own offset in 0 ... 2 pad."""
+    size = images.shape[axis]
+    widths = [(pad, pad) if at == axis else (0, 0) for at in range(images.ndim)]
+    padded = jnp.pad(images, widths)
+    result = images  # the crop in the middle
+    for offset in range(2 * pad + 1):
+        crop = lax.slice_in_dim(padded, offset, offset + size, axis=axis)
+        result = jnp.where((offsets == offset)[:, None, None, None], crop, result)
+    return result
 
 
 def example_keys(key: jax.Array, epochs: ArrayLike, examples: ArrayLike) -> jax.Array:

@@ -5,7 +5,7 @@ from the host (`from_host.py`). Both keep the contracts below, so that an experi
 run through either.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
@@ -121,6 +121,22 @@ class RowKeys(NamedTuple):
         return cls(
             *(example_keys(random_key(seed, name), epochs, examples) for name in cls._fields)
         )
+
+
+def flattened(array: Any) -> Any:
+    """Returns [B, …] as [B, all the rest].
+
+    Accelerators pad the last axis to 128, which for images of three channels is 43 times the bytes;
+    so examples stay flat until they are augmented.
+    """
+    return array.reshape(len(array), -1) if array.ndim > 2 else array
+
+
+def unflattened(rows: Sequence[Any], elements: Sequence[Any]) -> tuple[Any, ...]:
+    """Returns the rows in the shapes of their elements again."""
+    return tuple(
+        row.reshape(len(row), *element.shape) for row, element in zip(rows, elements, strict=True)
+    )
 
 
 class EpochShuffle:

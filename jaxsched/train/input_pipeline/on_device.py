@@ -15,6 +15,7 @@ from jaxsched.train.input_pipeline.base import (
     EpochShuffle,
     EvaluationBatch,
     RowKeys,
+    unflattened,
 )
 from jaxsched.train.step.micro_batches import Batch
 
@@ -26,10 +27,11 @@ class OnDeviceTraining:
 
     Args:
         driver: the devices.
-        arrays: the arrays of all examples, each [N, …], placed by `Driver.replicate`; or only
-            their shapes, which suffice to compile.
+        arrays: the arrays of all examples, each `flattened` and placed by `Driver.replicate`; or
+            only their shapes, which suffice to compile.
+        elements: the shape of each part of one example.
         shuffle: the order of the examples.
-        task: gathers and augments them.
+        task: augments them.
     """
 
     split: tuple[int, ...] = ()
@@ -38,10 +40,11 @@ class OnDeviceTraining:
         self,
         driver: Driver,
         arrays: tuple[Any, ...],
+        elements: tuple[jax.ShapeDtypeStruct, ...],
         shuffle: EpochShuffle,
         task: TaskFunctions,
     ):
-        self._driver, self._arrays = driver, arrays
+        self._driver, self._arrays, self._elements = driver, arrays, elements
         self._shuffle, self._task = shuffle, task
 
     def like(self, size: int) -> DeviceBlock:
@@ -68,7 +71,14 @@ class OnDeviceTraining:
         """See `TrainingFeed.batch`."""
         (epochs, examples), (seed, _, _, _, *arrays) = rows, block
         keys = RowKeys.of(seed, epochs, examples)
-        inputs = self._task.training_inputs(tuple(arrays), examples, keys.augmentation)
+        # The mode leaves out the code that handles negative and too large indices.
+        gathered = [
+            array.at[examples].get(mode="promise_in_bounds", wrap_negative_indices=False)
+            for array in arrays
+        ]
+        inputs = self._task.training_inputs(
+            unflattened(gathered, self._elements), keys.augmentation
+        )
         return Batch(inputs, keys.dropout)
 
     def stop(self) -> None:

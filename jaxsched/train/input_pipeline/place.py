@@ -10,6 +10,7 @@ from jaxsched.train.input_pipeline.base import (
     EpochShuffle,
     EvaluationFeed,
     TrainingFeed,
+    flattened,
 )
 from jaxsched.train.input_pipeline.from_host import FromHostEvaluation, FromHostTraining
 from jaxsched.train.input_pipeline.on_device import OnDeviceEvaluation, OnDeviceTraining
@@ -42,7 +43,8 @@ def place_data(
     # One set of workers for all, because processes take seconds to start.
     workers = ReadWorkers(streamed, read_workers if streamed else 0)
     if isinstance(train, Examples):
-        training = OnDeviceTraining(driver, driver.replicate(train.arrays), shuffle, task)
+        arrays = driver.replicate(tuple(map(flattened, train.arrays)))
+        training = OnDeviceTraining(driver, arrays, train.elements, shuffle, task)
         statistics = training
     else:
         # Each reads ahead on its own, so that reading for statistics does not throw away the
