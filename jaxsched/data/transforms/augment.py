@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +17,10 @@ from jaxsched.data.fields import check_whole, check_yes_or_no
 class Augment:
     """Random crop of the zero-padded image, then random horizontal flip, on the device.
 
-    Accelerators crop by static shifts and selects, because they gather single pixels slowly; a CPU
-    crops and flips by one gather. The results have the same bits.
+    On a GPU or TPU, crops choose among shifted copies, and flips between an image and its mirror
+    image: a gather of single pixels takes a TPU longer than a whole ResNet. On a CPU, where it is
+    the fastest form, one gather by index arithmetic crops and flips. Both forms only choose pixels,
+    so that the results are the same to the bit.
 
     Formula:
         out[b, y, x] = image[b, y + dy − pad, x' + dx − pad], or 0 where that lies outside,
@@ -73,19 +76,33 @@ class Augment:
             )
         if self.pad == 0 and not self.flip:
             return images
+        draws = self._draw(keys)
+        if self.pad == 0:
+            return self._by_shifts(images, draws)
         # Chosen by the platform that the program is compiled for, which may not be this machine's.
-        return lax.platform_dependent(
-            images, *self._draw(keys), cpu=self._by_gather, default=self._by_selects
-        )
+        return lax.platform_dependent(images, draws, cpu=self._by_pixels, default=self._by_shifts)
 
-    def _by_gather(
-        self, images: jax.Array, down: jax.Array, right: jax.Array, flipped: jax.Array
-    ) -> jax.Array:
+    def _by_shifts(self, images: jax.Array, draws: "_Draws") -> jax.Array:
+        """Chooses each image's row offset, then its column offset, then its flip."""
+        for axis, offsets in ((1, draws.down), (2, draws.right)):
+            size = images.shape[axis]
+            edge = [(self.pad, self.pad) if i == axis else (0, 0) for i in range(images.ndim)]
+            padded = jnp.pad(images, edge)
+            images = lax.slice_in_dim(padded, 0, size, axis=axis)
+            for offset in range(1, 2 * self.pad + 1):
+                shifted = lax.slice_in_dim(padded, offset, offset + size, axis=axis)
+                images = jnp.where((offsets == offset)[:, None, None, None], shifted, images)
+        if not self.flip:
+            return images
+        return jnp.where(draws.flipped[:, None, None, None], images[:, :, ::-1], images)
+
+    def _by_pixels(self, images: jax.Array, draws: "_Draws") -> jax.Array:
+        """Gathers every pixel from its place in its image; one of the padding is 0."""
         height, width = images.shape[1:3]
         columns = jnp.arange(width)[None, :]
-        columns = jnp.where(flipped[:, None], width - 1 - columns, columns)
-        rows = jnp.arange(height)[None, :] + (down - self.pad)[:, None]
-        columns = columns + (right - self.pad)[:, None]
+        columns = jnp.where(draws.flipped[:, None], width - 1 - columns, columns)
+        rows = jnp.arange(height)[None, :] + (draws.down - self.pad)[:, None]
+        columns = columns + (draws.right - self.pad)[:, None]
         # Pixels of the padding read the nearest pixel of the image, and become 0 below. The mode
         # leaves out the code that handles negative and too large indices.
         where = (
@@ -99,33 +116,19 @@ class Augment:
         inside = row_inside[:, :, None, None] & column_inside[:, None, :, None]
         return jnp.where(inside, batch, jnp.uint8(0))
 
-    def _by_selects(
-        self, images: jax.Array, down: jax.Array, right: jax.Array, flipped: jax.Array
-    ) -> jax.Array:
-        if self.pad:
-            images = _shifted(_shifted(images, 1, down, self.pad), 2, right, self.pad)
-        if self.flip:
-            images = jnp.where(flipped[:, None, None, None], images[:, :, ::-1], images)
-        return images
-
-    def _draw(self, keys: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Draws each example's two crop offsets, in 0 ... 2 pad, and whether it is flipped."""
+    def _draw(self, keys: jax.Array) -> "_Draws":
         offsets = 2 * self.pad + 1
         ends = jnp.array([offsets, offsets, 2 if self.flip else 1])
         draws = jax.vmap(lambda key: jax.random.randint(key, (3,), 0, ends))(keys)
-        return draws[:, 0], draws[:, 1], draws[:, 2] == 1
+        return _Draws(draws[:, 0], draws[:, 1], draws[:, 2] == 1)
 
 
-def _shifted(images: jax.Array, axis: int, offsets: jax.Array, pad: int) -> jax.Array:
-    """Crops each padded image along one axis, at its own offset in 0 ... 2 pad."""
-    size = images.shape[axis]
-    widths = [(pad, pad) if at == axis else (0, 0) for at in range(images.ndim)]
-    padded = jnp.pad(images, widths)
-    result = images  # the crop in the middle
-    for offset in range(2 * pad + 1):
-        crop = lax.slice_in_dim(padded, offset, offset + size, axis=axis)
-        result = jnp.where((offsets == offset)[:, None, None, None], crop, result)
-    return result
+class _Draws(NamedTuple):
+    """The random numbers of each example of a batch."""
+
+    down: jax.Array  # int32[B], the crop's offset in 0 ... 2 pad
+    right: jax.Array  # int32[B], in the same range
+    flipped: jax.Array  # bool[B]
 
 
 def example_keys(key: jax.Array, epochs: ArrayLike, examples: ArrayLike) -> jax.Array:
