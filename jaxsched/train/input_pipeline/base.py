@@ -5,6 +5,7 @@ from the host (`from_host.py`). Both keep the contracts below, so that an experi
 run through either.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -124,12 +125,17 @@ class RowKeys(NamedTuple):
 
 
 def flattened(array: Any) -> Any:
-    """Returns [B, …] as [B, all the rest].
+    """Returns [B, …] as [B, all the rest]; of a shape alone, the shape of that.
 
-    Accelerators pad the last axis to 128, which for images of three channels is 43 times the bytes;
-    so examples stay flat until they are augmented.
+    A TPU may pad the last axis to 128, which for images of three channels is 43 times the bytes,
+    and gathers whole examples faster where each is one row. So examples stay flat until a task
+    takes them.
     """
-    return array.reshape(len(array), -1) if array.ndim > 2 else array
+    if array.ndim <= 2:
+        return array
+    shape = len(array), math.prod(array.shape[1:])
+    is_shape = isinstance(array, jax.ShapeDtypeStruct)
+    return jax.ShapeDtypeStruct(shape, array.dtype) if is_shape else array.reshape(shape)
 
 
 def unflattened(rows: Sequence[Any], elements: Sequence[Any]) -> tuple[Any, ...]:
