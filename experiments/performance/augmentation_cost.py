@@ -98,7 +98,8 @@ def loop_cycles(text: str) -> int:
         return own + sum(int(turns) * cycles(inner) for inner, turns in loops(bodies[name]))
 
     _, entry = found[-1]
-    ((outermost, _),) = loops(entry)
+    # The number of batches is an argument; loops of other turns are made before it.
+    (outermost,) = (body for body, turns in loops(entry) if not turns)
     return cycles(outermost)
 
 
