@@ -103,12 +103,10 @@ class _Functions:
     dataset: ImageDataset
     dtype: DTypeLike
 
-    def training_inputs(
-        self, arrays: tuple[Any, ...], examples: jax.Array, keys: jax.Array
-    ) -> Inputs:
+    def training_inputs(self, arrays: tuple[Any, ...], keys: jax.Array) -> Inputs:
         images, labels = arrays
         assert self.task.augment is not None  # filled in when the task was made
-        return self._normalise(self.task.augment(images, examples, keys)), labels[examples]
+        return self._normalise(self.task.augment(images, keys)), labels
 
     def evaluation_inputs(self, arrays: tuple[Any, ...]) -> Inputs:
         images, labels = arrays

@@ -93,12 +93,9 @@ class _Functions:
     model: TokenModel
     dataset: TextDataset
 
-    def training_inputs(
-        self, arrays: tuple[Any, ...], examples: jax.Array, keys: jax.Array
-    ) -> Inputs:
+    def training_inputs(self, arrays: tuple[Any, ...], keys: jax.Array) -> Inputs:
         del keys  # a text is not augmented
-        (windows,) = arrays
-        return self.evaluation_inputs((windows[examples],))
+        return self.evaluation_inputs(arrays)
 
     def evaluation_inputs(self, arrays: tuple[Any, ...]) -> Inputs:
         (windows,) = arrays

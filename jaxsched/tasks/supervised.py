@@ -198,10 +198,8 @@ class _Functions:
     def _one_example(self) -> Inputs:
         return _as_inputs(tuple(jnp.zeros((1, *e.shape), e.dtype) for e in self.elements))[:-1]
 
-    def training_inputs(
-        self, arrays: tuple[Any, ...], examples: jax.Array, keys: jax.Array
-    ) -> Inputs:
-        *inputs, targets = _as_inputs(tuple(array[examples] for array in arrays))
+    def training_inputs(self, arrays: tuple[Any, ...], keys: jax.Array) -> Inputs:
+        *inputs, targets = _as_inputs(arrays)
         if self.task.augment is not None:
             inputs = _augmented(self.task.augment, keys, *inputs)
         return *inputs, targets

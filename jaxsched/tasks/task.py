@@ -22,10 +22,10 @@ class TaskFunctions(NamedTuple):
 
     Attributes:
         init: `key -> variables`: the parameters, and the batch statistics or {}.
-        training_inputs: `(arrays, examples int32[B], keys key<>[B]) -> inputs`. Gathers a batch
-            from the arrays of a whole set, each [N, …], and augments it. An example's augmentation
-            depends on its own key alone.
-        evaluation_inputs: `arrays -> inputs`, of a batch that is gathered already; never random.
+        training_inputs: `(arrays, keys key<>[B]) -> inputs`: augments a batch, whose arrays are
+            each [B, …], the examples' parts in the data's order and dtypes. An example's
+            augmentation depends on its own key alone, since a batch may be cut in any way.
+        evaluation_inputs: `arrays -> inputs`, of such a batch; never random.
         train_loss: `(variables, inputs, keys key<>[B]) -> (mean loss f32[], (batch_stats, sums))`.
             An example's dropout depends on its own key alone.
         zero_sums: `() -> sums` over no example.
@@ -42,7 +42,7 @@ class TaskFunctions(NamedTuple):
     """
 
     init: Callable[[jax.Array], Variables]
-    training_inputs: Callable[[tuple[Any, ...], jax.Array, jax.Array], Inputs]
+    training_inputs: Callable[[tuple[Any, ...], jax.Array], Inputs]
     evaluation_inputs: Callable[[tuple[Any, ...]], Inputs]
     train_loss: Callable[
         [Variables, Inputs, jax.Array], tuple[jax.Array, tuple[BatchStats, MetricSums]]

@@ -82,7 +82,7 @@ class LeastSquares(Task):
         zeros = {"params": {"plane": {"kernel": jnp.zeros(FEATURES)}}, "batch_stats": {}}
         return TaskFunctions(
             init=lambda key: zeros,
-            training_inputs=lambda arrays, examples, keys: tuple(a[examples] for a in arrays),
+            training_inputs=lambda arrays, keys: arrays,
             evaluation_inputs=lambda arrays: arrays,
             train_loss=train_loss,
             zero_sums=lambda: MetricSums.zero(near=jnp.int32),

@@ -46,7 +46,7 @@ def by_hand(experiment, dataset, seed):
             places = np.arange(example, example + batch_size)
             chosen, epochs = order[places], places // N
             keys = example_keys(random_key(seed, 2), epochs, chosen)
-            batch = np.asarray(experiment.task.augment(images, chosen, keys), np.float32) / 255
+            batch = np.asarray(experiment.task.augment(images[chosen], keys), np.float32) / 255
             inputs = (batch - mean) / std
             grads, stepped = gradients(params, stats, inputs, labels[chosen], keys)
             # Where the batch has grown, the running statistics take as long a step as the updates

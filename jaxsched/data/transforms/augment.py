@@ -17,13 +17,13 @@ from jaxsched.data.fields import check_whole, check_yes_or_no
 class Augment:
     """Random crop of the zero-padded image, then random horizontal flip, on the device.
 
-    On a GPU or TPU, images are gathered whole. Crops then choose among shifted copies, and flips
-    between an image and its mirror image: a gather of single pixels takes a TPU longer than a whole
-    ResNet. On a CPU, where it is the fastest form, one gather by index arithmetic does gather, crop
-    and flip. Both forms only choose pixels, so that the results are the same to the bit.
+    On a GPU or TPU, crops choose among shifted copies, and flips between an image and its mirror
+    image: a gather of single pixels takes a TPU longer than a whole ResNet. On a CPU, where it is
+    the fastest form, one gather by index arithmetic crops and flips. Both forms only choose pixels,
+    so that the results are the same to the bit.
 
     Formula:
-        out[b, y, x] = image[y + dy − pad, x' + dx − pad], or 0 where that lies outside,
+        out[b, y, x] = image[b, y + dy − pad, x' + dx − pad], or 0 where that lies outside,
         x' = x, or W − 1 − x where flipped;   dy, dx ~ U{0 ... 2 pad},  flipped with probability ½
 
     An example's dy, dx and flip come from its own key alone, so they depend neither on the batch
@@ -43,14 +43,13 @@ class Augment:
     Example:
         >>> import jax, jax.numpy as jnp
         >>> from jaxsched.data import Augment, example_keys
-        >>> images = jnp.arange(100, dtype=jnp.uint8).reshape(25, 2, 2, 1)
-        >>> examples = jnp.array([7, 24])
-        >>> keys = example_keys(jax.random.key(0), jnp.zeros(2, jnp.int32), examples)
-        >>> Augment(pad=4)(images, examples, keys).shape
+        >>> images = jnp.arange(8, dtype=jnp.uint8).reshape(2, 2, 2, 1)
+        >>> keys = example_keys(jax.random.key(0), jnp.zeros(2, jnp.int32), jnp.array([7, 24]))
+        >>> Augment(pad=4)(images, keys).shape
         (2, 2, 2, 1)
-        >>> Augment(pad=0, flip=False)(images, examples, keys)[1, :, :, 0]
-        Array([[96, 97],
-               [98, 99]], dtype=uint8)
+        >>> Augment(pad=0, flip=False)(images, keys)[1, :, :, 0]
+        Array([[4, 5],
+               [6, 7]], dtype=uint8)
     """
 
     pad: int = 4
@@ -60,12 +59,11 @@ class Augment:
         check_whole("Augment", "pad", self.pad, least=0)
         check_yes_or_no("Augment", "flip", self.flip)
 
-    def __call__(self, images: jax.Array, indices: jax.Array, keys: jax.Array) -> jax.Array:
+    def __call__(self, images: jax.Array, keys: jax.Array) -> jax.Array:
         """The augmented batch.
 
         Args:
-            images: uint8[N, H, W, C], the whole set.
-            indices: int32[B], the examples of the batch; each must be in 0 ... N − 1.
+            images: uint8[B, H, W, C], the batch.
             keys: key<>[B], one an example, from `example_keys`. Unused with `pad` 0 and no flip.
 
         Returns:
@@ -73,47 +71,46 @@ class Augment:
         """
         if images.ndim != 4 or images.dtype != jnp.uint8:
             raise ValueError(
-                "Augment needs the whole set as uint8[N, H, W, C], got "
+                "Augment needs a batch as uint8[B, H, W, C], got "
                 f"{images.dtype}{list(images.shape)}; normalise after augmenting."
             )
         if self.pad == 0 and not self.flip:
-            return _gather(images, indices)
+            return images
         draws = self._draw(keys)
         if self.pad == 0:
-            return self._by_shifts(images, indices, draws)
-        return lax.platform_dependent(
-            images, indices, draws, cpu=self._by_pixels, default=self._by_shifts
-        )
+            return self._by_shifts(images, draws)
+        # Chosen by the platform that the program is compiled for, which may not be this machine's.
+        return lax.platform_dependent(images, draws, cpu=self._by_pixels, default=self._by_shifts)
 
-    def _by_shifts(self, images: jax.Array, indices: jax.Array, draws: "_Draws") -> jax.Array:
-        """Gathers images; chooses each one's row offset, then its column offset, then its flip."""
-        batch = _gather(images, indices)
+    def _by_shifts(self, images: jax.Array, draws: "_Draws") -> jax.Array:
+        """Chooses each image's row offset, then its column offset, then its flip."""
         for axis, offsets in ((1, draws.down), (2, draws.right)):
-            size = batch.shape[axis]
-            edge = [(self.pad, self.pad) if i == axis else (0, 0) for i in range(batch.ndim)]
-            padded = jnp.pad(batch, edge)
-            batch = lax.slice_in_dim(padded, 0, size, axis=axis)
+            size = images.shape[axis]
+            edge = [(self.pad, self.pad) if i == axis else (0, 0) for i in range(images.ndim)]
+            padded = jnp.pad(images, edge)
+            images = lax.slice_in_dim(padded, 0, size, axis=axis)
             for offset in range(1, 2 * self.pad + 1):
                 shifted = lax.slice_in_dim(padded, offset, offset + size, axis=axis)
-                batch = jnp.where((offsets == offset)[:, None, None, None], shifted, batch)
+                images = jnp.where((offsets == offset)[:, None, None, None], shifted, images)
         if not self.flip:
-            return batch
-        return jnp.where(draws.flipped[:, None, None, None], batch[:, :, ::-1], batch)
+            return images
+        return jnp.where(draws.flipped[:, None, None, None], images[:, :, ::-1], images)
 
-    def _by_pixels(self, images: jax.Array, indices: jax.Array, draws: "_Draws") -> jax.Array:
-        """Gathers every pixel of the batch from its place in the set; one of the padding is 0."""
+    def _by_pixels(self, images: jax.Array, draws: "_Draws") -> jax.Array:
+        """Gathers every pixel from its place in its image; one of the padding is 0."""
         height, width = images.shape[1:3]
         columns = jnp.arange(width)[None, :]
         columns = jnp.where(draws.flipped[:, None], width - 1 - columns, columns)
         rows = jnp.arange(height)[None, :] + (draws.down - self.pad)[:, None]
         columns = columns + (draws.right - self.pad)[:, None]
-        # Pixels of the padding read the nearest pixel of the image, and become 0 below.
-        batch = _gather(
-            images,
-            indices[:, None, None],
+        # Pixels of the padding read the nearest pixel of the image, and become 0 below. The mode
+        # leaves out the code that handles negative and too large indices.
+        where = (
+            jnp.arange(len(images))[:, None, None],
             jnp.clip(rows, 0, height - 1)[:, :, None],
             jnp.clip(columns, 0, width - 1)[:, None, :],
         )
+        batch = images.at[where].get(mode="promise_in_bounds", wrap_negative_indices=False)
         row_inside = (rows >= 0) & (rows < height)
         column_inside = (columns >= 0) & (columns < width)
         inside = row_inside[:, :, None, None] & column_inside[:, None, :, None]
@@ -132,11 +129,6 @@ class _Draws(NamedTuple):
     down: jax.Array  # int32[B], the crop's offset in 0 ... 2 pad
     right: jax.Array  # int32[B], in the same range
     flipped: jax.Array  # bool[B]
-
-
-def _gather(images: jax.Array, *where: jax.Array) -> jax.Array:
-    """`images[where]`, without the code that handles negative and too large indices."""
-    return images.at[where].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def example_keys(key: jax.Array, epochs: ArrayLike, examples: ArrayLike) -> jax.Array:

@@ -5,7 +5,8 @@ from the host (`from_host.py`). Both keep the contracts below, so that an experi
 run through either.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
@@ -121,6 +122,27 @@ class RowKeys(NamedTuple):
         return cls(
             *(example_keys(random_key(seed, name), epochs, examples) for name in cls._fields)
         )
+
+
+def flattened(array: Any) -> Any:
+    """Returns [B, …] as [B, all the rest]; of a shape alone, the shape of that.
+
+    A TPU may pad the last axis to 128, which for images of three channels is 43 times the bytes,
+    and gathers whole examples faster where each is one row. So examples stay flat until a task
+    takes them.
+    """
+    if array.ndim <= 2:
+        return array
+    shape = len(array), math.prod(array.shape[1:])
+    is_shape = isinstance(array, jax.ShapeDtypeStruct)
+    return jax.ShapeDtypeStruct(shape, array.dtype) if is_shape else array.reshape(shape)
+
+
+def unflattened(rows: Sequence[Any], elements: Sequence[Any]) -> tuple[Any, ...]:
+    """Returns the rows in the shapes of their elements again."""
+    return tuple(
+        row.reshape(len(row), *element.shape) for row, element in zip(rows, elements, strict=True)
+    )
 
 
 class EpochShuffle:

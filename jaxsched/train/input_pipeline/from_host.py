@@ -4,12 +4,10 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxsched.data import BatchReader, ReadWorkers, StreamedExamples, find_unreadable
 from jaxsched.tasks import TaskFunctions
-from jaxsched.tasks.task import Inputs
 from jaxsched.train.distributed.driver import Driver, TakeShard
 from jaxsched.train.input_pipeline.base import (
     BatchRows,
@@ -17,6 +15,8 @@ from jaxsched.train.input_pipeline.base import (
     EpochShuffle,
     EvaluationBatch,
     RowKeys,
+    flattened,
+    unflattened,
 )
 from jaxsched.train.step.micro_batches import Batch
 
@@ -72,22 +72,19 @@ class FromHostTraining:
             self._next = seed, size, first + size
 
     def rows(self, shard: TakeShard, size: int, index: jax.Array, block: DeviceBlock) -> BatchRows:
-        """Returns the batch itself, which is this replica's part already."""
+        """Returns the batch itself, which is this replica's part already, each example flat."""
         del shard, size, index
-        return block[1:]
+        _, epochs, examples, *arrays = block
+        return epochs, examples, *map(flattened, arrays)
 
     def batch(self, rows: BatchRows, block: DeviceBlock) -> Batch:
         """See `TrainingFeed.batch`."""
         epochs, examples, *arrays = rows
         keys = RowKeys.of(block[0], epochs, examples)
-
-        # The task takes the arrays of a set and indices into it: here a set of one example each.
-        def one(parts: tuple[jax.Array, ...], key: jax.Array) -> Inputs:
-            alone, first = tuple(part[None] for part in parts), jnp.zeros(1, jnp.int32)
-            inputs = self._task.training_inputs(alone, first, key[None])
-            return tuple(part[0] for part in inputs)
-
-        return Batch(jax.vmap(one)(tuple(arrays), keys.augmentation), keys.dropout)
+        inputs = self._task.training_inputs(
+            unflattened(arrays, self._records.elements), keys.augmentation
+        )
+        return Batch(inputs, keys.dropout)
 
     def stop(self) -> None:
         """Ends the reading."""

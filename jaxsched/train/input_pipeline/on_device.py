@@ -1,6 +1,6 @@
 """Feeds of a data set that lies on every device: a block is the whole set."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from jaxsched.train.input_pipeline.base import (
     EpochShuffle,
     EvaluationBatch,
     RowKeys,
+    unflattened,
 )
 from jaxsched.train.step.micro_batches import Batch
 
@@ -26,10 +27,11 @@ class OnDeviceTraining:
 
     Args:
         driver: the devices.
-        arrays: the arrays of all examples, each [N, …], placed by `Driver.replicate`; or only
-            their shapes, which suffice to compile.
+        arrays: the arrays of all examples, each `flattened` and placed by `Driver.replicate`; or
+            only their shapes, which suffice to compile.
+        elements: the shape of each part of one example.
         shuffle: the order of the examples.
-        task: gathers and augments them.
+        task: augments them.
     """
 
     split: tuple[int, ...] = ()
@@ -38,10 +40,11 @@ class OnDeviceTraining:
         self,
         driver: Driver,
         arrays: tuple[Any, ...],
+        elements: tuple[jax.ShapeDtypeStruct, ...],
         shuffle: EpochShuffle,
         task: TaskFunctions,
     ):
-        self._driver, self._arrays = driver, arrays
+        self._driver, self._arrays, self._elements = driver, arrays, elements
         self._shuffle, self._task = shuffle, task
 
     def like(self, size: int) -> DeviceBlock:
@@ -68,8 +71,8 @@ class OnDeviceTraining:
         """See `TrainingFeed.batch`."""
         (epochs, examples), (seed, _, _, _, *arrays) = rows, block
         keys = RowKeys.of(seed, epochs, examples)
-        inputs = self._task.training_inputs(tuple(arrays), examples, keys.augmentation)
-        return Batch(inputs, keys.dropout)
+        batch = _gathered(arrays, self._elements, examples)
+        return Batch(self._task.training_inputs(batch, keys.augmentation), keys.dropout)
 
     def stop(self) -> None:
         """Does nothing: nothing is read ahead."""
@@ -79,16 +82,24 @@ class OnDeviceEvaluation:
     """The test set in batches of one size. See `EvaluationFeed`.
 
     Args:
-        arrays: the arrays of all examples, each [N, …], placed by `Driver.replicate`; or only
-            their shapes, which suffice to compile.
+        arrays: the arrays of all examples, each `flattened` and placed by `Driver.replicate`; or
+            only their shapes, which suffice to compile.
+        elements: the shape of each part of one example.
         batch_size: the size of each batch.
         task: makes the network's inputs of them.
     """
 
     split: tuple[int, ...] = ()
 
-    def __init__(self, arrays: tuple[Any, ...], batch_size: int, task: TaskFunctions):
-        self._arrays, self._batch_size, self._task = arrays, batch_size, task
+    def __init__(
+        self,
+        arrays: tuple[Any, ...],
+        elements: tuple[jax.ShapeDtypeStruct, ...],
+        batch_size: int,
+        task: TaskFunctions,
+    ):
+        self._arrays, self._elements = arrays, elements
+        self._batch_size, self._task = batch_size, task
         self._num_examples = arrays[0].shape[0]
 
     def like(self) -> DeviceBlock:
@@ -106,5 +117,17 @@ class OnDeviceEvaluation:
         """Returns examples in their order; the last one fills up the last batch."""
         places = shard(index * self._batch_size + jnp.arange(self._batch_size))
         examples = jnp.minimum(places, self._num_examples - 1)
-        inputs = self._task.evaluation_inputs(tuple(array[examples] for array in block))
+        inputs = self._task.evaluation_inputs(_gathered(block, self._elements, examples))
         return EvaluationBatch(inputs, places < self._num_examples)
+
+
+def _gathered(
+    arrays: Sequence[Any], elements: Sequence[Any], examples: jax.Array
+) -> tuple[Any, ...]:
+    """The parts of these examples, in their shapes."""
+    # The mode leaves out the code that handles negative and too large indices.
+    rows = [
+        array.at[examples].get(mode="promise_in_bounds", wrap_negative_indices=False)
+        for array in arrays
+    ]
+    return unflattened(rows, elements)

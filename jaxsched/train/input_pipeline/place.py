@@ -1,6 +1,6 @@
 """Brings a data set to the devices: at once where it is in memory, else batch by batch."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxsched.data import Dataset, Examples, ReadWorkers
 from jaxsched.tasks import TaskFunctions
@@ -10,6 +10,7 @@ from jaxsched.train.input_pipeline.base import (
     EpochShuffle,
     EvaluationFeed,
     TrainingFeed,
+    flattened,
 )
 from jaxsched.train.input_pipeline.from_host import FromHostEvaluation, FromHostTraining
 from jaxsched.train.input_pipeline.on_device import OnDeviceEvaluation, OnDeviceTraining
@@ -42,7 +43,8 @@ def place_data(
     # One set of workers for all, because processes take seconds to start.
     workers = ReadWorkers(streamed, read_workers if streamed else 0)
     if isinstance(train, Examples):
-        training = OnDeviceTraining(driver, driver.replicate(train.arrays), shuffle, task)
+        arrays = _placed(driver, train)
+        training = OnDeviceTraining(driver, arrays, train.elements, shuffle, task)
         statistics = training
     else:
         # Each reads ahead on its own, so that reading for statistics does not throw away the
@@ -53,7 +55,12 @@ def place_data(
     most = min(EVALUATION_BATCH, task.most_evaluated or EVALUATION_BATCH, len(test))
     batch_size = -(-most // shards) * shards
     if isinstance(test, Examples):
-        evaluation = OnDeviceEvaluation(driver.replicate(test.arrays), batch_size, task)
+        evaluation = OnDeviceEvaluation(_placed(driver, test), test.elements, batch_size, task)
     else:
         evaluation = FromHostEvaluation(driver, test, batch_size, task, workers)
     return PlacedData(shuffle, training, statistics, evaluation)
+
+
+def _placed(driver: Driver, examples: Examples) -> tuple[Any, ...]:
+    """The arrays of all examples on every device, each example flat."""
+    return driver.replicate(tuple(map(flattened, examples.arrays)))

@@ -169,7 +169,7 @@ def test_statistics_are_those_of_the_whole_set_in_float64(averaging, on_one_devi
     examples = np.asarray(program.order(0, epoch))[place : place + 100]
     # A seed's key for augmentation has number 2.
     keys = example_keys(jax.random.fold_in(jax.random.key(0), 2), np.full(100, epoch), examples)
-    images = np.asarray(averaging.task.augment(jnp.asarray(dataset.train.images), examples, keys))
+    images = np.asarray(averaging.task.augment(jnp.asarray(dataset.train.images)[examples], keys))
     images = (images / 255.0 - np.array(dataset.mean)) / np.array(dataset.std)
     with jax.enable_x64(True):
         params = jax.tree.map(lambda w: np.asarray(w, np.float64), ours["params"])

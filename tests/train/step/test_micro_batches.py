@@ -117,7 +117,7 @@ def squared_norms_by_hand(program, size):
     keys = example_keys(
         jax.random.fold_in(jax.random.key(0), 2), jnp.zeros(16, jnp.int32), jnp.asarray(order)
     )
-    images = experiment.task.augment(jnp.asarray(dataset.train.images), order, keys)
+    images = experiment.task.augment(jnp.asarray(dataset.train.images)[order], keys)
     images = normalise(images, dataset.mean, dataset.std, jnp.float32)
     labels = jnp.asarray(dataset.train.labels)[order]
 
