@@ -295,7 +295,9 @@ def test_four_processes_one_of_them_killed_make_the_run_of_one_of_eight_devices(
     printed = [process.communicate(timeout=60)[0] for process in processes]
     assert time.monotonic() - killed < 60
     assert all(process.returncode for process in processes)
-    assert all("process 3 has gone without a word" in text for text in printed[:3]), printed
+    assert "process 3 has gone without a word" in printed[0], printed[0]
+    # On a busy machine one may be too slow to hear of it before process 0, the store, ends.
+    assert all("has gone without a word" in text for text in printed[1:3]), "\n".join(printed)
     outputs(start_all([config] * 4, workdir, "--resume"))
     assert rows(workdir) == rows(folder / "whole")
     states = (jax.tree.leaves(last_state(path)) for path in (workdir, folder / "whole"))
