@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxsched.models.layers.target_platform import target_platform
+
 Strides: TypeAlias = tuple[int, int]
 Padding: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
@@ -50,7 +52,7 @@ def convolution(
         Array([[4., 6.],
                [6., 9.]], dtype=float32)
     """
-    if jax.default_backend() == "cpu":
+    if target_platform() == "cpu":
         return canonical_convolution(images, kernel, strides, padding)
     return _convolve(images, kernel, strides, padding)
 
