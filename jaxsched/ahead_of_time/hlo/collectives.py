@@ -49,40 +49,71 @@ class Collective:
 
 
 def collectives(sites: Iterable[Site]) -> tuple[Collective, ...]:
-    """Returns the exchanges that a program runs, one for each dtype of an exchange."""
+    """Returns the exchanges that a program runs, one for each dtype of an exchange.
+
+    A TPU's compiler writes an exchange that overlaps with other work several times: in its start,
+    in the fusions that run meanwhile, and in its end. They share a channel and count once.
+    """
+    groups: dict[object, list[Site]] = {}
+    for site in sites:
+        if _kind(site) in _KINDS:
+            groups.setdefault(_exchange(site), []).append(site)
     return tuple(
-        _collective(site, kind, dtype)
-        for site in sites
-        if (kind := site.instruction.opcode.removesuffix("-start")) in _KINDS
-        for dtype in sorted({shape.dtype for shape in site.operand_shapes})
+        _collective(group[0], dtype, is_asynchronous=len(group) > 1 or _is_started(group[0]))
+        for group in _joined(groups)
+        for dtype in sorted({shape.dtype for shape in group[0].operand_shapes})
     )
 
 
-def _collective(site: Site, kind: str, dtype: str) -> Collective:
+def _kind(site: Site) -> str:
+    # Inside a fusion of this name the TPU's compiler writes a reduce-scatter as an all-reduce.
+    if site.scope.computation.name.startswith("all-reduce-scatter"):
+        if site.instruction.opcode == "all-reduce":
+            return "reduce-scatter"
+    return site.instruction.opcode.removesuffix("-start")
+
+
+def _exchange(site: Site) -> object:
+    """Returns a key that the sites of one exchange share: the channel and the loops around it."""
+    channel = site.instruction.attribute("channel_id")
+    return (channel, site.loops) if channel else site
+
+
+def _joined(groups: dict[object, list[Site]]) -> list[list[Site]]:
+    """Returns the sites of each exchange; without a fusion, each site is an exchange of its own."""
+    joined = []
+    for group in groups.values():
+        overlaps = any(site.is_fused for site in group)
+        joined += [group] if overlaps else [[site] for site in group]
+    return joined
+
+
+def _is_started(site: Site) -> bool:
+    call = site.scope.call
+    return site.instruction.opcode.endswith("-start") or (
+        call is not None and call[0].opcode == "async-start"
+    )
+
+
+def _collective(site: Site, dtype: str, is_asynchronous: bool) -> Collective:
     instruction = site.instruction
     taken = [shape for shape in site.operand_shapes if shape.dtype == dtype]
-    starts = instruction.opcode.endswith("-start")
     given = [shape for shape in instruction.shapes if shape.dtype == dtype]
-    if starts and kind != "all-reduce":
-        # The start of a gathering gives what it takes, what will be there, and its own counters.
+    if instruction.opcode.endswith("-start"):
+        # A start gives what it takes, then what will be there, and some counters of its own.
         given = given[len(taken) : 2 * len(taken)]
     return Collective(
         name=instruction.name,
-        kind=kind,
+        kind=_kind(site),
         dtype=dtype,
         tensors=len(taken),
         bytes=max(_bytes(taken), _bytes(given)),
-        is_asynchronous=starts or _is_in_async_call(site),
+        is_asynchronous=is_asynchronous,
         times=site.times,
         loops=site.loops,
         op_name=instruction.op_name,
         stack=instruction.stack,
     )
-
-
-def _is_in_async_call(site: Site) -> bool:
-    call = site.scope.call
-    return call is not None and call[0].opcode == "async-start"
 
 
 def _bytes(shapes: Iterable[Shape]) -> int:
