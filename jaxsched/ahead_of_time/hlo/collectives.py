@@ -67,9 +67,9 @@ def collectives(sites: Iterable[Site]) -> tuple[Collective, ...]:
 
 def _kind(site: Site) -> str:
     # Inside a fusion of this name the TPU's compiler writes a reduce-scatter as an all-reduce.
-    if site.scope.computation.name.startswith("all-reduce-scatter"):
-        if site.instruction.opcode == "all-reduce":
-            return "reduce-scatter"
+    is_scatter = site.scope.computation.name.startswith("all-reduce-scatter")
+    if is_scatter and site.instruction.opcode == "all-reduce":
+        return "reduce-scatter"
     return site.instruction.opcode.removesuffix("-start")
 
 
