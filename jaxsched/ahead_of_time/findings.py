@@ -132,7 +132,7 @@ def _byte_gathers(found: Sequence[Gather], place: str) -> Finding:
         kind="byte gather",
         sentence=(
             f"{_number(slices, 'slice')} of {_number(size, 'byte')} each "
-            f"{'are' if slices > 1 else 'is'} gathered from {first.source}, one after another."
+            f"{'are' if slices > 1 else 'is'} gathered from {first.source}."
         ),
         count=slices,
         bytes=sum(gather.output.bytes * gather.times for gather in found),

@@ -8,12 +8,14 @@ _HALF = ("bf16", "f16")
 
 
 def full_precision_products(found: Iterable[Product]) -> tuple[Product, ...]:
-    """Returns the products in float32 or wider of a program that also has some in half precision.
+    """Returns the products in float32 or wider of a network in half precision.
 
-    Where no product is in half precision, the network is not meant to be, and the list is empty.
-    A CPU's compiler turns bfloat16 into float32, so its programs tell nothing here.
+    A network counts as one where more than half of its operations are in half precision; a TPU's
+    compiler uses bfloat16 here and there in a float32 network too. A CPU's turns bfloat16 into
+    float32, so its programs tell nothing here.
     """
     found = tuple(found)
-    if not any(product.dtype in _HALF for product in found):
+    half = sum(product.total_flops for product in found if product.dtype in _HALF)
+    if 2 * half <= sum(product.total_flops for product in found):
         return ()
     return tuple(product for product in found if product.dtype in ("f32", "f64"))
