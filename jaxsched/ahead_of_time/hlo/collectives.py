@@ -90,12 +90,9 @@ def _joined(groups: dict[object, list[Site]]) -> list[list[Site]]:
 
 def _is_started(site: Site) -> bool:
     """Returns whether an exchange is only started here, and ends further down."""
-    call, instruction = site.scope.call, site.instruction
-    if instruction.opcode.endswith("-start") or (call and call[0].opcode == "async-start"):
-        return True
-    return any(
-        instruction.name in other.operands and "AsyncCollectiveStart" in other.attributes
-        for other in site.scope.computation.instructions
+    call = site.scope.call
+    return site.instruction.opcode.endswith("-start") or (
+        call is not None and call[0].opcode == "async-start"
     )
 
 

@@ -1,8 +1,9 @@
 """Compiles small functions for four described TPU or GPU chips and writes their programs' texts.
 
 `python record.py tpu` needs `jax[tpu]`, `python record.py gpu updates convolutions` needs
-`jax-cuda12-plugin`; neither needs the chips. Names of functions choose some of them. The texts in `recorded/` are of JAX 0.10.2 with libtpu 0.0.42.1, and of JAX 0.11.2
-with its CUDA plugin for an H100. What the backends note for themselves is left out.
+`jax-cuda12-plugin`; neither needs the chips. Names of functions choose some of them. The texts in
+`recorded/` are of JAX 0.10.2 with libtpu 0.0.42.1, and of JAX 0.11.2 with its CUDA plugin for an
+H100. What the backends note for themselves is left out.
 """
 
 import re
