@@ -202,7 +202,7 @@ def _not_donated(facts: ProgramFacts) -> list[Finding]:
             count=len(found),
             bytes=total,
             place=name,
-            cure="Donate the state: donate_argnums of jax.jit or jax.pmap.",
+            cure="Donate the state: donate_argnums where it is jitted.",
         )
     ]
 

@@ -71,7 +71,7 @@ def trip_count(program: Program, loop: Instruction, scope: Scope) -> int | None:
         return None
     if left.carried is None:
         left, right, direction = right, left, direction.translate(str.maketrans("LG", "GL"))
-    if left.carried is None or left.carried[0] != loop.name or right.carried is not None:
+    if left.carried is None or right.carried is not None:
         return None
     first = _carried_in(program, loop, scope, left.carried[1])
     step = _value(program, *_element(program, body, left.carried[1]))

@@ -133,8 +133,38 @@ def test_arguments_are_aliased_where_they_are_donated():
 
 
 def test_the_result_that_is_no_tuple_is_aliased_too():
-    facts = facts_of(lambda state: state + 1, jnp.ones(3), donate_argnums=0)
-    assert [parameter.is_aliased for parameter in facts.parameters] == [True]
+    facts = facts_of(lambda state, other: state + other, jnp.ones(3), jnp.ones(3), donate_argnums=0)
+    assert [parameter.is_aliased for parameter in facts.parameters] == [True, False]
+    assert facts.undonated == ()
+
+
+def test_the_lines_of_python_stand_from_the_innermost():
+    def inner(x):
+        return x @ x
+
+    def outer(x):
+        return inner(jnp.sin(x))
+
+    (product,) = facts_of(outer, jnp.ones((4, 4))).products
+    functions = [frame.function.rpartition(".")[2] for frame in product.stack]
+    assert functions[:3] == ["inner", "outer", "facts_of"]
+    assert [frame.line for frame in product.stack[:2]] == [
+        function.__code__.co_firstlineno + 1 for function in (inner, outer)
+    ]
+
+
+def test_the_place_of_an_older_program_is_in_the_line():
+    text = """HloModule old
+
+ENTRY %main (x: f32[4,4]) -> f32[4,4] {
+  %x = f32[4,4]{1,0} parameter(0)
+  ROOT %dot = f32[4,4]{1,0} dot(f32[4,4]{1,0} %x, f32[4,4]{1,0} %x), lhs_contracting_dims={1}, \
+rhs_contracting_dims={0}, metadata={op_type="dot" source_file="net.py" source_line=12}
+}
+"""
+    (product,) = read_program(text.replace("\\\n", "")).products
+    assert [str(frame) for frame in product.stack] == ["net.py:12"]
+    assert product.flops == 2 * 4**3
 
 
 def test_other_texts_are_refused():

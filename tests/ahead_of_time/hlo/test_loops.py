@@ -88,3 +88,20 @@ def test_nested_counters_agree_with_what_the_compiler_knows():
     hidden = text.replace("known_trip_count", "not_told")
     assert [loop.trips for loop in read_program(hidden).loops] == [4, 9]
     assert [loop.trips for loop in read_program(text).loops] == [4, 9]
+
+
+def test_the_counter_of_an_outer_loop_gives_no_inner_trip_count():
+    def triangle(values):
+        def outer(index, values):
+            values = lax.fori_loop(0, index, lambda _, v: jnp.sin(v), values)
+
+            # Not to be run: it ends at once or never.
+            def is_unfinished(_):
+                return index < 5
+
+            return values + lax.while_loop(is_unfinished, lambda count: count + 1, 0)
+
+        return lax.fori_loop(0, 4, outer, values)
+
+    text = jax.jit(triangle).lower(jnp.ones(3)).compile().as_text()
+    assert [loop.trips for loop in read_program(text).loops] == [4, None, None]
