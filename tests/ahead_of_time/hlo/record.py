@@ -101,7 +101,7 @@ def programs(devices):
     batches = like(f32, 3, 64, 128, over=(None, "chip"))
     yield "updates", updates, (like(f32, 128, 128), batches, like(i32)), (0,)
     images = split(bf16, 64, 16, 16, 64)
-    arguments = (images, like(bf16, 3, 3, 64, 128), like(f32, 128, 10))
+    arguments = (images, like(bf16, 3, 3, 64, 128), like(f32, 128, 8192))
     yield "convolutions", convolutions, arguments, ()
     with jax.set_mesh(mesh):
         weights = [split(bf16, 2048, 2048)] * 3

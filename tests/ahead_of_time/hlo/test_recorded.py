@@ -19,7 +19,7 @@ def test_products_of_a_strided_convolution_and_its_gradients(name):
     # A chip has 16 of 64 images. Of a window's three places along a side of eight outputs, all but
     # the first output's first are inside the image. Forwards and two gradients cost the same.
     convolution = 2 * (16 * 128) * 64 * (8 * 3 - 1) ** 2
-    head = 2 * 16 * 128 * 10
+    head = 2 * 16 * 128 * 8192
     assert facts.flops_by_dtype == {"bf16": 3 * convolution, "f32": 3 * head}
     assert [product.is_convolution for product in facts.full_precision_products] == [False] * 3
     functions = {product.stack[0].function for product in facts.full_precision_products}
@@ -33,7 +33,7 @@ def test_gradients_are_reduced_in_their_dtypes(name):
     }
     assert reductions == {
         "bf16": ("all-reduce", 3 * 3 * 64 * 128 * 2, 1),
-        "f32": ("all-reduce", 128 * 10 * 4, 1),
+        "f32": ("all-reduce", 128 * 8192 * 4, 1),
     }
 
 
