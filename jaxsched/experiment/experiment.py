@@ -51,7 +51,8 @@ class Experiment:
             batch is larger, the device splits it into micro-batches, with the same result. None for
             no limit.
         precision: the dtype that the network computes in. Parameters, batch statistics and loss are
-            float32.
+            float32. With "float32" products are too, also on a TPU or GPU, which would otherwise
+            round what they multiply.
         driver: "jit" splits the batch over a mesh of devices, "pmap" maps over them; the result is
             the same.
         num_devices: how many devices of each process to use; by default all, but on a CPU only as

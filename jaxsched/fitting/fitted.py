@@ -64,4 +64,4 @@ class Fitted:
     @functools.cached_property
     def _predictor(self) -> Predictor:
         task = self.experiment.task.build(self._dataset)
-        return Predictor(task, self._dataset.train.elements)
+        return Predictor(task, self._dataset.train.elements, self.experiment.precision)

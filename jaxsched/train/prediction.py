@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxsched.models import Variables
 from jaxsched.tasks import TaskFunctions
+from jaxsched.train.precision import in_precision
 
 # Examples at a time: enough to keep a GPU busy, with at most so many bytes of outputs, because a
 # text has a distribution for each token.
@@ -20,6 +21,7 @@ class Predictor:
     Args:
         task: the task's functions.
         elements: the shape and dtype of each part of an example.
+        precision: that of the experiment.
 
     Example:
         >>> import jax
@@ -29,16 +31,20 @@ class Predictor:
         >>> from jaxsched.train.prediction import Predictor
         >>> dataset = Digits().load()
         >>> task = ImageClassification(CifarResNet(depth=8, width=2), Digits()).build(dataset)
-        >>> predict = Predictor(task, dataset.test.elements)
+        >>> predict = Predictor(task, dataset.test.elements, "float32")
         >>> predict(task.init(jax.random.key(0)), [dataset.test.images[:5]]).shape
         (5, 10)
     """
 
-    def __init__(self, task: TaskFunctions, elements: Sequence[jax.ShapeDtypeStruct]):
+    def __init__(
+        self, task: TaskFunctions, elements: Sequence[jax.ShapeDtypeStruct], precision: str
+    ):
         self._elements = elements
-        self._outputs = jax.jit(
-            lambda variables, parts: task.predict(variables, task.evaluation_inputs(parts))
-        )
+
+        def outputs(variables: Variables, parts: Any) -> jax.Array:
+            return task.predict(variables, task.evaluation_inputs(parts))
+
+        self._outputs = jax.jit(in_precision(precision, outputs))
 
     def __call__(self, variables: Variables, parts: Sequence[np.ndarray]) -> Any:
         """Returns the outputs, [N, …], as NumPy arrays.

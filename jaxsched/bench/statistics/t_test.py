@@ -52,7 +52,8 @@ def t_test(values: Sequence[float] | np.ndarray, least_sd: float = 0.0) -> TTest
     """Tests whether the mean of the values is 0; returns None if the values do not vary.
 
     Values without spread would give an infinite t, and values that differ by rounding alone an
-    enormous one. Values so large that their spread is not a number have no test either.
+    enormous one. Values so large that their spread is not a number have no test either. A mean that
+    rounding alone keeps from 0 is 0.
 
     Args:
         values: at least two.
@@ -72,4 +73,4 @@ def t_test(values: Sequence[float] | np.ndarray, least_sd: float = 0.0) -> TTest
         is_constant = np.ptp(values) < _ROUNDING
     if not (math.isfinite(mean) and math.isfinite(sd)) or (is_constant and not least_sd):
         return None
-    return TTest(mean, sd, len(values))
+    return TTest(0.0 if abs(mean) < _ROUNDING else mean, sd, len(values))

@@ -1,6 +1,7 @@
 """Times to the target compared with the baseline's, seed by seed."""
 
 import math
+import statistics
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,14 +27,16 @@ def compare_times(
         s is at least √(mean of (uᵢ² + vᵢ²) / 12), where uᵢ and vᵢ say how well the two times are
             known: how far before them, relatively, the evaluation before was
     If one of them missed it, with rᵢ of 0 or infinity where only one of the two reached it:
-        estimate = median of rᵢ, None if that is 0 or infinite; no interval
+        estimate = e^(median of log rᵢ), None if that is 0 or infinite; no interval
         p_value, effect_size: Wilcoxon's exact signed-rank test, see `signed_rank_test`
 
     Student's test assumes that log rᵢ is normally distributed. Without the least s it would find
     enormous values of t in times that agree because there were few evaluations. Where runs missed,
-    ranks alone are compared, so that a miss is the longest time. Then five seeds cannot give a
-    p-value below 0.05, and six only if all of them agree. Seeds at which both missed are left
-    out; if there are no others, there is no test.
+    ranks alone are compared, so that a miss is the longest time. The median is taken of logarithms:
+    it is None where one of its two middle ratios is 0 or infinite, and turns into its reciprocal
+    when the experiments are exchanged. Five seeds cannot give a p-value below 0.05, and six only if
+    all of them agree. Seeds at which both missed are left out; if there are no others, there is no
+    test.
 
     Args:
         records: the runs of a study.
@@ -95,13 +98,12 @@ def _compare_ranks(
     pairs = list(zip(times, baseline_times, strict=True))
     missed = [(math.isinf(time), math.isinf(other)) for time, other in pairs]
     ratios = [_ratio(*pair) for pair, both in zip(pairs, missed, strict=True) if not all(both)]
-    median = float(np.median(ratios)) if ratios else 0.0
     test = signed_rank_test(ratios)
     return Comparison(
         name,
         baseline,
         len(pairs),
-        median if 0 < median < math.inf else None,
+        _median(ratios),
         effect_size=None if test is None else test.effect_size,
         p_value=None if test is None else test.p_value,
         missed=missed.count((True, False)),
@@ -114,3 +116,11 @@ def _ratio(time: float, other: float) -> float:
     if time == other:  # 0 / 0 would be NaN
         return 1.0
     return time / other if other else math.inf
+
+
+def _median(ratios: Sequence[float]) -> float | None:
+    """The median by factors; None if it is 0 or infinite, or if there are no ratios."""
+    if not ratios:
+        return None
+    low, high = statistics.median_low(ratios), statistics.median_high(ratios)
+    return math.sqrt(low * high) if low > 0 and high < math.inf else None

@@ -128,7 +128,8 @@ class TrainedRun:
 
     @cached_property
     def _predictor(self) -> Predictor:
-        return Predictor(_functions(self.experiment, self.dataset), self.dataset.test.elements)
+        task = _functions(self.experiment, self.dataset)
+        return Predictor(task, self.dataset.test.elements, self.experiment.precision)
 
 
 def load_run(

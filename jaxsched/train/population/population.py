@@ -19,6 +19,7 @@ from jaxsched.train.distributed.population import MembersDriver
 from jaxsched.train.input_pipeline.on_device import OnDeviceTraining
 from jaxsched.train.input_pipeline.place import place_data
 from jaxsched.train.population.members import Member, why_alone
+from jaxsched.train.precision import in_precision
 from jaxsched.train.program.shared_program import SharedProgramSpec
 from jaxsched.train.program.traced import TracedExperiment, evaluate_block
 from jaxsched.train.step.micro_batches import MicroBatches
@@ -122,20 +123,21 @@ class Population:
 
     def _compile(self) -> None:
         like, number = self.driver.divided_like, np.int32(0)
+        precision = self._traced.experiment.precision
         numbers, seed = like(self._traced.spec.numbers.shape[1:], np.float32), like((), np.int32)
         self._init = self.driver.initialise(self._init_member)
         run = self.driver.members_like(jax.eval_shape(self._init, numbers, seed))
         order = like((2 * self.plan.num_examples,), np.int32)
         _, _, _, _, *arrays = self._training.like(self._batch_size)
         self._compiled_updates = self.driver.compile(
-            self._train_member,
+            in_precision(precision, self._train_member),
             *(*run, numbers, number, number, seed, number, number, order, *arrays),
             donate=(0,),
             split=(0, 1, 2, 5, 8),  # state, trace, numbers, and the block's seed and order
         )
         state, _ = run
         self._compiled_evaluation = self.driver.compile(
-            self._evaluate_member,
+            in_precision(precision, self._evaluate_member),
             *(state.variables, number, *self._evaluation.like()),
             split=(0,),
         )

@@ -11,6 +11,7 @@ from jaxsched.models import Params
 from jaxsched.tasks import MetricSums
 from jaxsched.train.distributed.driver import Driver
 from jaxsched.train.input_pipeline.base import DeviceBlock, EvaluationFeed, TrainingFeed
+from jaxsched.train.precision import in_precision
 from jaxsched.train.program.batch_split import micro_batches_per_device
 from jaxsched.train.program.traced import (
     TracedExperiment,
@@ -125,7 +126,8 @@ class ProgramCompiler:
     ) -> Callable[..., Any]:
         """Compiles `body(shard, *arguments, *block)`; `split` counts within the block."""
         positions = tuple(len(arguments) + position for position in split)
-        return self._driver.compile(body, *arguments, *block, donate=donate, split=positions)
+        exact = in_precision(self._traced.experiment.precision, body)
+        return self._driver.compile(exact, *arguments, *block, donate=donate, split=positions)
 
     def _shapes(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """The shapes of what a function made by `Driver.initialise` returns."""

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -128,7 +128,7 @@ def test_a_miss_is_the_largest_of_times_and_never_a_number(run):
     found = compared(run, [100.0] * 6, [200, 210, 220, 230, 240, math.inf])
     assert (found.p_value, found.effect_size) == (pytest.approx(2 / 64), 1.0)
     assert (found.missed, found.baseline_missed, found.both_missed) == (1, 0, 0)
-    assert found.estimate == pytest.approx(2.25)
+    assert found.estimate == pytest.approx(math.sqrt(2.2 * 2.3))
     won = compared(run, [math.inf] * 6, [100.0] * 6)
     assert (won.estimate, won.effect_size, won.baseline_missed) == (None, -1.0, 6)
     assert won.is_significant and won.is_lower
@@ -143,6 +143,21 @@ def test_seeds_that_both_missed_tell_nothing(run):
     assert (found.n, found.baseline_missed, found.both_missed) == (4, 1, 1)
 
 
+def test_a_median_of_ratios_is_the_reciprocal_of_the_exchanged_one(run):
+    base, other = [100, 100, 100, 100, 80], [50, 80, 100, 200, math.inf]
+    there, back = compared(run, base[1:], other[1:]), compared(run, other[1:], base[1:])
+    assert there.estimate == pytest.approx(math.sqrt(1.0 * 2.0))  # of 0.8, 1, 2 and ∞
+    assert back.estimate == pytest.approx(1 / there.estimate)
+    assert compared(run, base, other).estimate == 1.0  # of 0.5, 0.8, 1, 2 and ∞
+
+
+def test_a_median_between_a_ratio_and_a_miss_is_no_number(run):
+    """0 and 0.5 have no middle: by how much a run that never arrives is slower, nobody knows."""
+    base, other = [100, 100, math.inf, math.inf], [50, 50, 60, 60]
+    assert compared(run, base, other).estimate is None
+    assert compared(run, other, base).estimate is None
+
+
 def test_a_target_reached_before_the_first_update_counts(run):
     start = [run([0.95], name=name, seed=seed, steps=[0]) for name in "ab" for seed in range(3)]
     (found,) = compare_times(start, "a", TARGET, "step")
@@ -154,6 +169,7 @@ marks = st.lists(st.integers(5, 30).map(lambda n: 10 * n), min_size=4, max_size=
 
 
 @settings(max_examples=60, deadline=None)
+@example([([0.0] * 4, [50, 50, 50, 230]), ([0.0] * 4, [50, 50, 230, 50])], 0.0)  # logs cancel
 @given(st.lists(st.tuples(finals, marks), min_size=2, max_size=6), st.floats(0.0, 0.4))
 def test_an_interval_leaves_no_difference_out_exactly_where_p_is_significant(run, drawn, apart):
     """And the p-values are SciPy's, whose correction is Holm's."""

@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -125,11 +127,45 @@ def test_without_pad_and_flip_it_gathers_and_leaves_the_keys_alone():
     np.testing.assert_array_equal(batch, images[examples])
 
 
-def test_one_gather_does_it_all():
-    images = jnp.asarray(random_images(10, 8, 8, 3))
-    examples = jnp.arange(4)
-    lowered = jax.jit(Augment()).lower(images, examples, keys_of(examples)).as_text()
-    assert lowered.count('"stablehlo.gather"') == 1
+def gathers(augment, *, platform):
+    """The sizes of the slices of each gather in the program for a platform."""
+    images, examples = jnp.asarray(random_images(10, 8, 8, 3)), jnp.arange(4)
+    traced = jax.jit(augment).trace(images, examples, keys_of(examples))
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    # Images alone are bytes: gathers of random numbers are not.
+    found = re.findall(r'"stablehlo.gather".*slice_sizes = array<i64: ([\d, ]+)>.*xui8>,', text)
+    return [tuple(map(int, sizes.split(", "))) for sizes in found]
+
+
+@pytest.mark.parametrize("augment", [Augment(), Augment(flip=False), Augment(pad=0)])
+@pytest.mark.parametrize("platform", ["tpu", "cuda", "rocm"])
+def test_an_accelerator_gathers_whole_images_alone(augment, platform):
+    assert gathers(augment, platform=platform) == [(1, 8, 8, 3)]
+
+
+def test_on_a_cpu_one_gather_does_it_all():
+    assert gathers(Augment(), platform="cpu") == [(1, 1, 1, 3)]
+    assert gathers(Augment(pad=0), platform="cpu") == [(1, 8, 8, 3)]
+
+
+@pytest.mark.parametrize(
+    ("pad", "flip", "shape"),
+    [(0, True, (6, 4, 2)), (2, True, (5, 9, 3)), (3, False, (2, 3, 1)), (1, True, (1, 1, 1))],
+)
+def test_both_forms_are_the_crops_and_flips_that_were_drawn(pad, flip, shape):
+    augment, images = Augment(pad, flip), random_images(5, *shape)
+    examples = np.random.default_rng(1).integers(0, 5, 100)
+    keys = jax.random.split(KEY, len(examples))
+    ends = [2 * pad + 1, 2 * pad + 1, 1 + flip]
+    draws = np.array([jax.random.randint(key, (3,), 0, jnp.array(ends)) for key in keys])
+    expected = [
+        crop_and_flip(images[example], pad, *draw)
+        for example, draw in zip(examples, draws, strict=True)
+    ]
+    np.testing.assert_array_equal(augment(jnp.asarray(images), examples, keys), expected)
+    for form in (augment._by_shifts, augment._by_pixels):
+        found = form(jnp.asarray(images), jnp.asarray(examples), augment._draw(keys))
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -147,12 +183,12 @@ def test_normalise_against_float64(dtype):
 
 def test_errors_say_what_was_given():
     images = jnp.zeros((2, 8, 8, 3), jnp.uint8)
-    for fields, given in (
+    for fields, got in (
         ({"pad": -1}, "pad=-1"),
         ({"pad": 1.5}, "pad=1.5"),
         ({"flip": "no"}, "flip='no'"),
     ):
-        with pytest.raises(ValueError, match=given):
+        with pytest.raises(ValueError, match=got):
             Augment(**fields)
     with pytest.raises(ValueError, match=r"float32\[2, 8, 8, 3\]; normalise after"):
         Augment()(images.astype(jnp.float32), jnp.arange(2), keys_of(jnp.arange(2)))
