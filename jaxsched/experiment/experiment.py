@@ -55,6 +55,11 @@ class Experiment:
             round what they multiply.
         driver: "jit" splits the batch over a mesh of devices, "pmap" maps over them; the result is
             the same.
+        gradient_dtype: the dtype in which devices add up their gradients. A network that computes
+            in bfloat16 can exchange them in "bfloat16" too, which halves the bytes and rounds each
+            device's gradient to three digits. Under "jit" these are the gradients of weights of
+            layers in bfloat16 (those of a network of your own are what its layers make them), and
+            those of micro-batches are added up in float32.
         num_devices: how many devices of each process to use; by default all, but on a CPU only as
             many virtual devices as are faster than one.
         seed: the seed of initial weights, data order, augmentation and dropout.
@@ -100,6 +105,10 @@ class Experiment:
         metadata={"described": lambda run: run.remembers_examples, "left_out": "updates"},
     )
 
+    gradient_dtype: Literal["float32", "bfloat16"] = field(
+        default="float32", metadata={"described": "unless default"}
+    )
+
     def __post_init__(self):
         if isinstance(self.phases, Phase):
             object.__setattr__(self, "phases", (self.phases,))
@@ -122,6 +131,12 @@ class Experiment:
             raise ValueError(
                 "Experiment needs max_device_batch of at least 1 example, or None, got "
                 f"{self.max_device_batch}."
+            )
+        if self.gradient_dtype == "bfloat16" and self.precision == "float32":
+            raise ValueError(
+                'Experiment needs a network in bfloat16 for gradient_dtype="bfloat16", got '
+                'precision="float32"; give it precision="bfloat16" too, or leave gradient_dtype '
+                "out."
             )
         if self.batch_growth is not None:
             self._check_growth()

@@ -11,6 +11,7 @@ from jax.nn.initializers import Initializer, ones, variance_scaling, zeros
 from jax.typing import DTypeLike
 
 from jaxsched.models.layers.convolution import convolution
+from jaxsched.models.layers.gradient_dtype import weight_dtype
 from jaxsched.models.layers.norm import Norm
 from jaxsched.models.model import BatchStats, Model, Network, Variables
 
@@ -93,7 +94,8 @@ class _Conv(nn.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         shape = (*self.sides, images.shape[-1], self.features)
         kernel = self.param("kernel", variance_scaling(2.0, "fan_out", "normal"), shape)
-        kernel = self.normalisation.kernel(kernel).astype(self.dtype)
+        wide = weight_dtype(self.dtype)
+        kernel = self.normalisation.kernel(kernel).astype(wide)
         # Torch pads both sides, whereas "SAME" at stride 2 would pad the far side only.
         down, across = (side // 2 if self.is_padded else 0 for side in self.sides)
         padding, strides = ((down, down), (across, across)), (self.stride, self.stride)
@@ -101,7 +103,7 @@ class _Conv(nn.Module):
         if not self.has_bias:
             return result
         bias = self.param("bias", zeros, (self.features,))
-        return result + bias.astype(self.dtype)[None, None, None]
+        return (result.astype(wide) + bias.astype(wide)[None, None, None]).astype(self.dtype)
 
 
 def residual_blocks(stages: tuple[int, ...], width: int) -> Iterator[tuple[str, int, int]]:
