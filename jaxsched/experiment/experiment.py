@@ -57,9 +57,9 @@ class Experiment:
             the same.
         gradient_dtype: the dtype in which devices add up their gradients. A network that computes
             in bfloat16 can exchange them in "bfloat16" too, which halves the bytes and rounds each
-            device's gradient to three digits. Under "jit" these are the gradients of weights of
-            layers in bfloat16 (those of a network of your own are what its layers make them), and
-            those of micro-batches are added up in float32.
+            device's gradient to three digits. Under "jit" these are the weights of layers in
+            bfloat16, and micro-batches are added up first, in float32. On a GPU the convolutions'
+            gradients under "jit" are in bfloat16 by either choice.
         num_devices: how many devices of each process to use; by default all, but on a CPU only as
             many virtual devices as are faster than one.
         seed: the seed of initial weights, data order, augmentation and dropout.

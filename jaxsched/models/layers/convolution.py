@@ -52,11 +52,13 @@ def convolution(
         Array([[4., 6.],
                [6., 9.]], dtype=float32)
     """
-    if target_platform() == "cpu":
+    platform = target_platform()
+    if platform == "cpu":
         return canonical_convolution(images, kernel, strides, padding)
-    if kernel.dtype == images.dtype:
-        return _convolve(images, kernel, strides, padding)
-    return mixed_convolution(images, kernel, strides, padding)
+    # A GPU's convolutions give float32 of float32 alone: it would convert all images first.
+    if kernel.dtype != images.dtype and platform == "tpu":
+        return mixed_convolution(images, kernel, strides, padding)
+    return _convolve(images, kernel.astype(images.dtype), strides, padding)
 
 
 def _convolve(
@@ -70,9 +72,9 @@ def _convolve(
 def mixed_convolution(
     images: jax.Array, kernel: jax.Array, strides: Strides, padding: Padding
 ) -> jax.Array:
-    """The convolution with a kernel that is wider than the images, on any backend but a CPU.
+    """The convolution with a kernel that is wider than the images, in the forms of a TPU.
 
-    `convolution` calls it; arguments and result are the same. The gradients are those of
+    `convolution` calls it there; arguments and result are the same. The gradients are those of
     `lax.conv_general_dilated`, but for the dtype of the kernel's.
 
     Example:
