@@ -215,11 +215,11 @@ def _dense(
     )
 
 
-def _promoted(
-    inputs: jax.Array, kernel: jax.Array, bias: None, *, dtype: DTypeLike
-) -> tuple[jax.Array, jax.Array, None]:
+def _promoted(*arrays: Any, dtype: Any = None, inexact: bool = True) -> list[Any]:
     """The inputs in the dtype that a layer computes in, and its weights as it takes them."""
-    return inputs.astype(dtype), kernel.astype(weight_dtype(dtype)), bias
+    del inexact
+    inputs, kernel, bias = arrays
+    return [inputs.astype(dtype), kernel.astype(weight_dtype(dtype)), bias]
 
 
 def _drop(x: jax.Array, keys: jax.Array | None, *, layer: int, rate: float) -> jax.Array:

@@ -6,8 +6,9 @@ from typing import Any, TypeAlias
 import jax
 from jax import lax
 
+_Axes: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 # The axes of the inputs and of the kernel that are summed over, and those of a batch of kernels.
-DimensionNumbers: TypeAlias = tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
+DimensionNumbers: TypeAlias = tuple[_Axes, _Axes]
 
 
 def dense_product(

@@ -1,9 +1,13 @@
 """A strided convolution computed with stride 1 on blocks of pixels."""
 
+from typing import TypeAlias
+
 import jax
 import jax.numpy as jnp
 
 from jaxsched.models.layers.convolution import Padding, Strides, convolution
+
+_Zeros: TypeAlias = tuple[int, int]
 
 
 def space_to_depth_convolution(
@@ -35,24 +39,33 @@ def space_to_depth_convolution(
         Array([[4., 6.],
                [6., 9.]], dtype=float32)
     """
-    beside, around = [], []
-    for side, length, stride, (low, high) in zip(
-        kernel.shape[:2], images.shape[1:3], strides, padding, strict=True
-    ):
-        # With zeros in front, the kernel's first place falls on a block's first pixel.
-        front = -low % stride
-        beside.append((front, -(side + front) % stride))
-        blocks, kernel_blocks = -(-length // stride), -(-(side + front) // stride)
-        outputs = (length + low + high - side) // stride + 1
-        before = (low + front) // stride
-        around.append((before, outputs + kernel_blocks - 1 - blocks - before))
-    beyond = [(0, -length % stride) for length, stride in zip(images.shape[1:3], strides)]
+    axes = (
+        _along(length, side, stride, zeros)
+        for length, side, stride, zeros in zip(
+            images.shape[1:3], kernel.shape[:2], strides, padding, strict=True
+        )
+    )
+    beyond, beside, around = zip(*axes, strict=True)
     filters = jnp.pad(kernel, (*beside, (0, 0), (0, 0))).transpose(3, 0, 1, 2)
     return convolution(
         _to_depth(jnp.pad(images, ((0, 0), *beyond, (0, 0))), strides),
         _to_depth(filters, strides).transpose(1, 2, 3, 0),
         (1, 1),
-        (around[0], around[1]),
+        around,
+    )
+
+
+def _along(length: int, side: int, stride: int, zeros: _Zeros) -> tuple[_Zeros, ...]:
+    """The zeros (before, after) along one axis: of the image, of the kernel, and of the blocks."""
+    # With zeros in front, the kernel's first place falls on a block's first pixel.
+    front = -zeros[0] % stride
+    blocks, kernel_blocks = -(-length // stride), -(-(side + front) // stride)
+    outputs = (length + sum(zeros) - side) // stride + 1
+    before = (zeros[0] + front) // stride
+    return (
+        (0, blocks * stride - length),
+        (front, kernel_blocks * stride - side - front),
+        (before, outputs + kernel_blocks - 1 - blocks - before),
     )
 
 
