@@ -54,7 +54,8 @@ class Experiment:
             float32. With "float32" products are too, also on a TPU or GPU, which would otherwise
             round what they multiply.
         driver: "jit" splits the batch over a mesh of devices, "pmap" maps over them; the result is
-            the same.
+            the same. Estimating the gradient noise costs "pmap" one number more to exchange, but
+            "jit" the gradient of every micro-batch.
         gradient_dtype: the dtype in which devices add up their gradients. A network that computes
             in bfloat16 can exchange them in "bfloat16" too, which halves the bytes and rounds each
             device's gradient to three digits. Under "jit" these are the weights of layers in

@@ -1,4 +1,4 @@
-"""The dtype of the gradients of weights, which devices add up, in layers that compute in another."""
+"""The dtype of the gradients of weights, in layers that compute in another dtype."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
