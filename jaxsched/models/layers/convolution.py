@@ -97,7 +97,7 @@ def _mixed_backward(strides, padding, saved, cotangent):
     def convolve(images: jax.Array) -> jax.Array:
         return _convolve(images, kernel.astype(images.dtype), strides, padding)
 
-    (images_gradient,) = jax.linear_transpose(convolve, images)(cotangent)
+    (images_gradient,) = jax.vjp(convolve, images)[1](cotangent)
     # Channels take the place of examples, as in `_kernel_gradient`, but without transposing.
     kernel_gradient = lax.conv_general_dilated(
         images,

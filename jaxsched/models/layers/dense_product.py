@@ -53,7 +53,7 @@ def _backward(dimension_numbers, precision, saved, cotangent):
     def product(inputs: jax.Array) -> jax.Array:
         return lax.dot_general(inputs, kernel.astype(inputs.dtype), dimension_numbers, precision)
 
-    (inputs_gradient,) = jax.linear_transpose(product, inputs)(cotangent)
+    (inputs_gradient,) = jax.vjp(product, inputs)[1](cotangent)
     examples = tuple(range(inputs.ndim - len(dimension_numbers[0][0])))
     kernel_gradient = lax.dot_general(
         inputs,
