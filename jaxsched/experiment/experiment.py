@@ -58,9 +58,9 @@ class Experiment:
             "jit" the gradient of every micro-batch.
         gradient_dtype: the dtype in which devices add up their gradients. A network that computes
             in bfloat16 can exchange them in "bfloat16" too, which halves the bytes and rounds each
-            device's gradient to three digits. Under "jit" these are the weights of layers in
-            bfloat16, and micro-batches are added up first, in float32. On a GPU the convolutions'
-            gradients under "jit" are in bfloat16 by either choice.
+            device's gradient to three digits. "pmap" then rounds all of them, "jit" those that
+            layers compute in bfloat16, and adds up micro-batches first, in float32. On a GPU "jit"
+            rounds those of convolutions in bfloat16 by either choice.
         num_devices: how many devices of each process to use; by default all, but on a CPU only as
             many virtual devices as are faster than one.
         seed: the seed of initial weights, data order, augmentation and dropout.
@@ -105,7 +105,6 @@ class Experiment:
         default="examples",
         metadata={"described": lambda run: run.remembers_examples, "left_out": "updates"},
     )
-
     gradient_dtype: Literal["float32", "bfloat16"] = field(
         default="float32", metadata={"described": "unless default"}
     )
