@@ -27,14 +27,13 @@ from jaxsched.train.program.traced import TracedExperiment
 BATCH = 256
 PLAIN = Experiment(
     name="plain",
-    task=ImageClassification(
-        model=CifarResNet(depth=8, width=8, norm=BatchNorm(ghost=16)), data=Synthetic()
-    ),
+    task=ImageClassification(model=CifarResNet(depth=8, width=8), data=Synthetic()),
     phases=(js.Phase(1, BATCH),),
     optimizer=js.SGD(0.1, momentum=0.9),
     precision="bfloat16",
 )
-MICRO = dataclasses.replace(PLAIN, max_device_batch=32)
+GHOST = PLAIN.with_task(model=CifarResNet(depth=8, width=8, norm=BatchNorm(ghost=16)))
+MICRO = dataclasses.replace(GHOST, max_device_batch=32)
 NOISE = dataclasses.replace(MICRO, optimizer=js.SGD(0.1, noise=js.NoiseEstimate()))
 CASES = {
     "plain": PLAIN,

@@ -43,7 +43,7 @@ def sums(exchanges):
 def test_gradients_are_added_up_in_float32_once(found, driver):
     total = sums(found[f"plain, {driver}"])
     assert ("bf16", False) not in total
-    statistics = found["gradient"] / 16  # the running ones
+    statistics = found["gradient"] / 16  # of batch norm, forward and backward
     assert found["gradient"] <= total["f32", False] <= found["gradient"] + statistics + FEW
 
 
