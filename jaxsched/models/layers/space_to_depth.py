@@ -15,9 +15,9 @@ def space_to_depth_convolution(
 ) -> jax.Array:
     """The function `convolution`, with the pixels of a block of strides as channels of one pixel.
 
-    A stem of 7×7 and stride 2 on three channels becomes one of 4×4 and stride 1 on twelve, which a
-    TPU, whose products take 128 channels at a time, uses better. The kernel keeps its shape: zeros
-    beside it make it whole blocks. Results differ from those of `convolution` by rounding alone.
+    A stem of 7×7 and stride 2 on three channels becomes one of 4×4 and stride 1 on twelve. The
+    kernel keeps its shape: zeros beside it make it whole blocks. Results differ from those of
+    `convolution` by rounding alone. Measure before use: a TPU's compiler may do as much by itself.
 
     Args:
         images: [B, H, W, C].
