@@ -37,6 +37,8 @@ ALLOWED = {
     "optim": ("identity", "schedules", "plan", "transforms"),
     "batch_size": ("text", "field_types", "schedules", "plan", "transforms", "optim"),
     "compat": ("schedules", "plan", "transforms"),
+    # Reads what compilers write.
+    "ahead_of_time": (),
     "lr_finder": ("text",),
     "models": ("extras", "field_types", "identity"),
     "data": ("extras", "identity"),

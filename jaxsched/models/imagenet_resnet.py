@@ -10,7 +10,9 @@ from jax.nn.initializers import ones, zeros
 
 from jaxsched.field_types import check_field_types
 from jaxsched.models.checks import require_positive, require_stages
+from jaxsched.models.layers.convolution import convolution
 from jaxsched.models.layers.norm import BatchNorm, Norm
+from jaxsched.models.layers.space_to_depth import space_to_depth_convolution
 from jaxsched.models.linen import Layers, LinenNetwork, residual_blocks
 
 # Channels of a block's output over those of its bottleneck.
@@ -35,6 +37,8 @@ class BottleneckResNet(LinenNetwork):
             torchvision's default is False.
         norm: `BatchNorm()`, `BatchNorm(ghost=128)` for growing batches, or `GroupNorm()` for small
             ones.
+        space_to_depth: whether the 7×7 convolution is computed on blocks of 2×2 pixels, with the
+            same parameters and results; see `space_to_depth_convolution`.
 
     Raises:
         ValueError: when a count is below one, or the norm does not fit the width.
@@ -56,6 +60,9 @@ class BottleneckResNet(LinenNetwork):
     width: int = 64
     zero_init_residual: bool = True
     norm: Norm = BatchNorm()
+    space_to_depth: bool = dataclasses.field(
+        default=False, metadata={"described": "unless default"}
+    )
 
     def __post_init__(self):
         check_field_types(self)
@@ -115,7 +122,8 @@ class _BottleneckResNet(nn.Module):
     def __call__(self, images: jax.Array, keys: jax.Array | None) -> jax.Array:
         del keys  # No dropout.
         spec = self.spec
-        x = self.layers.conv(spec.width, 7, stride=2, name="stem_conv")(images)
+        convolve = space_to_depth_convolution if spec.space_to_depth else convolution
+        x = self.layers.conv(spec.width, 7, 2, convolve=convolve, name="stem_conv")(images)
         x = nn.relu(self.layers.norm(name="stem_norm")(x))
         x = _max_pool(x)
         for name, channels, stride in residual_blocks(spec.stages, spec.width):

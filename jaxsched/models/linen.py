@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import flax.linen as nn
 import jax
@@ -10,9 +10,12 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer, ones, variance_scaling, zeros
 from jax.typing import DTypeLike
 
-from jaxsched.models.layers.convolution import convolution
+from jaxsched.models.layers.convolution import Padding, Strides, convolution
+from jaxsched.models.layers.gradient_dtype import weight_dtype
 from jaxsched.models.layers.norm import Norm
 from jaxsched.models.model import BatchStats, Model, Network, Variables
+
+Convolve: TypeAlias = Callable[[jax.Array, jax.Array, Strides, Padding], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +48,20 @@ class Layers:
         *,
         is_padded: bool = True,
         has_bias: bool = False,
+        convolve: Convolve = convolution,
         name: str,
     ) -> nn.Module:
         """A convolution with a kernel of this side or these, and torch's padding or none."""
-        sides = (sides, sides) if isinstance(sides, int) else sides
         return _Conv(
-            features, sides, stride, is_padded, has_bias, self.normalisation, self.dtype, name=name
+            features=features,
+            sides=(sides, sides) if isinstance(sides, int) else sides,
+            stride=stride,
+            is_padded=is_padded,
+            has_bias=has_bias,
+            convolve=convolve,
+            normalisation=self.normalisation,
+            dtype=self.dtype,
+            name=name,
         )
 
     def norm(self, *, scale_init: Initializer = ones, name: str) -> nn.Module:
@@ -86,6 +97,7 @@ class _Conv(nn.Module):
     stride: int
     is_padded: bool
     has_bias: bool
+    convolve: Convolve
     normalisation: Norm
     dtype: DTypeLike
 
@@ -93,15 +105,16 @@ class _Conv(nn.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         shape = (*self.sides, images.shape[-1], self.features)
         kernel = self.param("kernel", variance_scaling(2.0, "fan_out", "normal"), shape)
-        kernel = self.normalisation.kernel(kernel).astype(self.dtype)
+        wide = weight_dtype(self.dtype)
+        kernel = self.normalisation.kernel(kernel).astype(wide)
         # Torch pads both sides, whereas "SAME" at stride 2 would pad the far side only.
         down, across = (side // 2 if self.is_padded else 0 for side in self.sides)
         padding, strides = ((down, down), (across, across)), (self.stride, self.stride)
-        result = convolution(images.astype(self.dtype), kernel, strides, padding)
+        result = self.convolve(images.astype(self.dtype), kernel, strides, padding)
         if not self.has_bias:
             return result
         bias = self.param("bias", zeros, (self.features,))
-        return result + bias.astype(self.dtype)[None, None, None]
+        return (result.astype(wide) + bias.astype(wide)[None, None, None]).astype(self.dtype)
 
 
 def residual_blocks(stages: tuple[int, ...], width: int) -> Iterator[tuple[str, int, int]]:

@@ -12,7 +12,9 @@ from jax.typing import DTypeLike
 
 from jaxsched.field_types import check_field_types
 from jaxsched.models.checks import divisors, require_positive
+from jaxsched.models.layers.dense_product import dense_product
 from jaxsched.models.layers.dropout import dropout
+from jaxsched.models.layers.gradient_dtype import weight_dtype
 from jaxsched.models.layers.rotary import rotate
 from jaxsched.models.model import Params
 from jaxsched.models.token_model import TokenModel, TokenNetwork
@@ -130,10 +132,10 @@ class _Transformer(nn.Module):
             self.vocabulary,
             spec.width,
             embedding_init=normal(_INITIAL_SD),
-            dtype=self.dtype,
+            dtype=weight_dtype(self.dtype),
             name="token_embedding",
         )
-        x = _drop(embedding(tokens), keys, layer=0, rate=spec.dropout)
+        x = _drop(embedding(tokens).astype(self.dtype), keys, layer=0, rate=spec.dropout)
         for index in range(spec.depth):
             x = _Block(spec, self.dtype, index, name=f"block{index + 1}")(x, keys)
         x = nn.RMSNorm(dtype=jnp.float32, name="last_norm")(x)
@@ -202,8 +204,22 @@ def _dense(
 ) -> nn.Module:
     """A dense layer without bias."""
     return nn.DenseGeneral(
-        features, axis, use_bias=False, kernel_init=normal(sd), dtype=dtype, name=name
+        features,
+        axis,
+        use_bias=False,
+        kernel_init=normal(sd),
+        dtype=dtype,
+        promote_dtype=_promoted,
+        dot_general_cls=lambda: dense_product,
+        name=name,
     )
+
+
+def _promoted(*arrays: Any, dtype: Any = None, inexact: bool = True) -> list[Any]:
+    """The inputs in the dtype that a layer computes in, and its weights as it takes them."""
+    del inexact
+    inputs, kernel, bias = arrays
+    return [inputs.astype(dtype), kernel.astype(weight_dtype(dtype)), bias]
 
 
 def _drop(x: jax.Array, keys: jax.Array | None, *, layer: int, rate: float) -> jax.Array:

@@ -34,6 +34,17 @@ def test_the_digest_is_of_everything_but_the_seed(experiment):
     assert len(digests) == 5
 
 
+def test_gradients_in_float32_leave_descriptions_as_they_were(experiment):
+    assert "gradient_dtype" not in describe(experiment)
+    half = dataclasses.replace(experiment, precision="bfloat16", gradient_dtype="bfloat16")
+    assert describe(half)["gradient_dtype"] == "bfloat16"
+
+
+def test_gradients_of_a_float32_network_are_not_rounded(experiment):
+    with pytest.raises(ValueError, match='got precision="float32"; give it precision="bfloat16"'):
+        dataclasses.replace(experiment, gradient_dtype="bfloat16")
+
+
 def test_functions_are_told_apart_by_their_code_and_what_they_close_over(experiment):
     def digest(lr):
         return dataclasses.replace(experiment, optimizer=js.SGD(lr)).digest()

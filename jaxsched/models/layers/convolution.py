@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxsched.models.layers.target_platform import target_platform
+
 Strides: TypeAlias = tuple[int, int]
 Padding: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
@@ -50,9 +52,13 @@ def convolution(
         Array([[4., 6.],
                [6., 9.]], dtype=float32)
     """
-    if jax.default_backend() == "cpu":
+    platform = target_platform()
+    if platform == "cpu":
         return canonical_convolution(images, kernel, strides, padding)
-    return _convolve(images, kernel, strides, padding)
+    # A GPU's convolutions give float32 of float32 alone: it would convert all images first.
+    if kernel.dtype != images.dtype and platform == "tpu":
+        return mixed_convolution(images, kernel, strides, padding)
+    return _convolve(images, kernel.astype(images.dtype), strides, padding)
 
 
 def _convolve(
@@ -60,6 +66,52 @@ def _convolve(
 ) -> jax.Array:
     """XLA's convolution, in the layout that is fast on every backend."""
     return lax.conv_general_dilated(images, kernel, strides, padding, dimension_numbers=_LAYOUT)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def mixed_convolution(
+    images: jax.Array, kernel: jax.Array, strides: Strides, padding: Padding
+) -> jax.Array:
+    """The convolution with a kernel that is wider than the images, in the forms of a TPU.
+
+    `convolution` calls it there; arguments and result are the same. The gradients are those of
+    `lax.conv_general_dilated`, but for the dtype of the kernel's.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> images = jnp.ones((1, 3, 3, 1), jnp.bfloat16)
+        >>> loss = lambda w: mixed_convolution(images, w, (1, 1), ((0, 0), (0, 0))).sum()
+        >>> str(jax.grad(loss)(jnp.ones((3, 3, 1, 1))).dtype)
+        'float32'
+    """
+    return _convolve(images, kernel.astype(images.dtype), strides, padding)
+
+
+def _mixed_forward(images, kernel, strides, padding):
+    return mixed_convolution(images, kernel, strides, padding), (images, kernel)
+
+
+def _mixed_backward(strides, padding, saved, cotangent):
+    images, kernel = saved
+
+    def convolve(images: jax.Array) -> jax.Array:
+        return _convolve(images, kernel.astype(images.dtype), strides, padding)
+
+    (images_gradient,) = jax.vjp(convolve, images)[1](cotangent)
+    # Channels take the place of examples, as in `_kernel_gradient`, but without transposing.
+    kernel_gradient = lax.conv_general_dilated(
+        images,
+        cotangent,
+        window_strides=(1, 1),
+        padding=_kernel_gradient_pads(images.shape, kernel.shape, cotangent, strides, padding),
+        rhs_dilation=strides,
+        dimension_numbers=("CHWN", "IHWO", "HWNC"),
+        preferred_element_type=kernel.dtype,
+    )
+    return images_gradient, kernel_gradient
+
+
+mixed_convolution.defvjp(_mixed_forward, _mixed_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -77,18 +129,20 @@ def canonical_convolution(
         >>> float(jax.grad(loss)(jnp.ones((3, 3, 1, 1))).sum())
         9.0
     """
-    return _convolve_widened(images, kernel, strides, padding)
+    return _convolve_widened(images, kernel.astype(images.dtype), strides, padding)
 
 
 def _forward(images, kernel, strides, padding):
-    return _convolve_widened(images, kernel, strides, padding), (images, kernel)
+    output = _convolve_widened(images, kernel.astype(images.dtype), strides, padding)
+    return output, (images, kernel)
 
 
 def _backward(strides, padding, saved, cotangent):
     images, kernel = saved
+    rounded = kernel.astype(images.dtype)
     return (
-        _images_gradient(images.shape, kernel, cotangent, strides, padding),
-        _kernel_gradient(images, kernel.shape, cotangent, strides, padding),
+        _images_gradient(images.shape, rounded, cotangent, strides, padding),
+        _kernel_gradient(images, kernel, cotangent, strides, padding),
     )
 
 
@@ -139,27 +193,35 @@ def _images_gradient(image_shape, kernel, cotangent, strides, padding) -> jax.Ar
     )
 
 
-def _kernel_gradient(images, kernel_shape, cotangent, strides, padding) -> jax.Array:
+def _kernel_gradient(images, kernel, cotangent, strides, padding) -> jax.Array:
     """The gradient of the kernel: the images convolved with the cotangent as the kernel.
 
     It is a sum over examples and outputs, so channels take the place of examples, and examples that
     of channels. For a 1×1 kernel it is a product of matrices, which runs two to six times faster.
     """
-    if kernel_shape[:2] == (1, 1) and padding == ((0, 0), (0, 0)):
+    if kernel.shape[:2] == (1, 1) and padding == ((0, 0), (0, 0)):
         seen = images[:, :: strides[0], :: strides[1]]
-        return jnp.einsum("bijc,bijo->co", seen, cotangent).reshape(kernel_shape)
-
-    def pads(axis: int) -> tuple[int, int]:
-        low = padding[axis][0]
-        spread = (cotangent.shape[1 + axis] - 1) * strides[axis]
-        return low, kernel_shape[axis] + spread - images.shape[1 + axis] - low
+        product = jnp.einsum("bijc,bijo->co", seen, cotangent, preferred_element_type=kernel.dtype)
+        return product.reshape(kernel.shape)
 
     gradient = lax.conv_general_dilated(
         images.transpose(3, 1, 2, 0),
         cotangent.transpose(1, 2, 0, 3),
         window_strides=(1, 1),
-        padding=(pads(0), pads(1)),
+        padding=_kernel_gradient_pads(images.shape, kernel.shape, cotangent, strides, padding),
         rhs_dilation=strides,
         dimension_numbers=_LAYOUT,
+        preferred_element_type=kernel.dtype,
     )
     return gradient.transpose(1, 2, 0, 3)
+
+
+def _kernel_gradient_pads(image_shape, kernel_shape, cotangent, strides, padding) -> Padding:
+    """The zeros around the images where the cotangent is the kernel."""
+
+    def pads(axis: int) -> tuple[int, int]:
+        low = padding[axis][0]
+        spread = (cotangent.shape[1 + axis] - 1) * strides[axis]
+        return low, kernel_shape[axis] + spread - image_shape[1 + axis] - low
+
+    return pads(0), pads(1)

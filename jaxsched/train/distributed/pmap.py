@@ -51,12 +51,16 @@ class PmapDriver(Driver):
             devices=self.devices,
             donate_argnums=tuple(position + 1 for position in donate),  # behind the index
         )
-        indices = jax.device_put(jnp.arange(len(self.devices)), self.split)
+        indices = self._indices()
         if self.num_processes > 1:
             # On several processes `pmap` turns the arguments of `lower` into global arrays, which
             # it cannot do with shapes.
             arguments = jax.tree.map(self._zeros, arguments)
         return partial(mapped.lower(indices, *arguments).compile(), indices)
+
+    def _indices(self) -> Any:
+        """Returns the index of each device, one on each."""
+        return jax.device_put(jnp.arange(len(self.devices)), self.split)
 
     def _zeros(self, like: Any) -> Any:
         """Makes an array of this shape and placement; leaves anything but a shape as it is."""

@@ -111,6 +111,7 @@ class TracedExperiment:
             factors_of=optimizer.factors_of if optimizer.lr_factors else None,
             estimates_noise=self.experiment.optimizer.noise is not None,
             growth=batch_size / first if by_examples else 1.0,
+            gradient_dtype=jnp.dtype(self.experiment.gradient_dtype),
         )
 
     @property

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from jax.typing import DTypeLike
 
 from jaxsched.models import BatchStats, Params
+from jaxsched.models.layers.gradient_dtype import gradients_in
 from jaxsched.optim.lr_factors import stop_frozen
 from jaxsched.optim.optimizers import EffectiveRates
 from jaxsched.tasks import MetricSums, TaskFunctions
@@ -41,6 +43,7 @@ def make_update(
     factors_of: Callable[[Params], Params] | None = None,
     estimates_noise: bool = False,
     growth: float = 1.0,
+    gradient_dtype: DTypeLike = jnp.float32,
 ) -> Update:
     """Returns the function from a state and a batch to the next state and the batch's sums.
 
@@ -62,6 +65,8 @@ def make_update(
             the gradient with those of micro-batches and replicas.
         growth: the batch size over the size whose updates the momentum of running statistics is
             for, see `stepped_by_examples`.
+        gradient_dtype: the dtype in which replicas add up their gradients, see
+            `Experiment.gradient_dtype`.
     """
     momenta = task.momenta() if task.momenta and growth != 1 else None
 
@@ -82,12 +87,13 @@ def make_update(
             params = lax.pcast(params, axis_name, to="varying")
 
         def gradients(batch: Batch) -> _Gradients:
-            grads, (batch_stats, sums) = jax.grad(mean_loss, has_aux=True)(params, batch)
+            with gradients_in(gradient_dtype):
+                grads, (batch_stats, sums) = jax.grad(mean_loss, has_aux=True)(params, batch)
             squared = squared_norm(grads) if estimates_noise else jnp.zeros(())
             return _Gradients(grads, batch_stats, sums, squared)
 
         total = batches.total(gradients, axis_name)
-        grads, batch_stats, sums, squared = _mean(total, batches.count, axis_name)
+        grads, batch_stats, sums, squared = _mean(total, batches.count, axis_name, gradient_dtype)
         if momenta is not None:
             batch_stats = stepped_by_examples(state.batch_stats, batch_stats, momenta, growth)
         noise = {}
@@ -110,7 +116,9 @@ def make_update(
     return update
 
 
-def _mean(total: _Gradients, count: int, axis_name: str | None) -> _Gradients:
+def _mean(
+    total: _Gradients, count: int, axis_name: str | None, gradient_dtype: DTypeLike
+) -> _Gradients:
     """Returns the means over micro-batches and replicas; the metrics stay sums."""
     if count > 1:
         mean = jax.tree.map(lambda array: array / count, total)
@@ -121,7 +129,9 @@ def _mean(total: _Gradients, count: int, axis_name: str | None) -> _Gradients:
         total = mean._replace(sums=total.sums)
     if axis_name is None:
         return total
-    grads, squared = lax.pmean((total.grads, total.squared_norm), axis_name)
+    rounded = jax.tree.map(lambda grad: grad.astype(gradient_dtype), total.grads)
+    means, squared = lax.pmean((rounded, total.squared_norm), axis_name)
+    grads = jax.tree.map(lambda mean, grad: mean.astype(grad.dtype), means, total.grads)
     sums = lax.psum(total.sums, axis_name)
     return _Gradients(grads, total.batch_stats, sums, squared)
 

@@ -175,10 +175,11 @@ def test_memory_is_less_than_autodiff_keeps_without_a_compiler(pod, work):
         return jax.vjp(logits, variables["params"])[1]
 
     leaves = jax.tree.leaves(jax.eval_shape(saved, variables, images, keys))
-    everything = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves) / 2
-    in_bf16 = sum(2 * leaf.size for leaf in leaves if leaf.dtype == jnp.bfloat16) / 2
+    # Of the examples alone: the weights that a layer saves are counted above.
+    of_examples = [leaf for leaf in leaves if leaf.shape[:1] == (2,)]
+    everything = sum(leaf.size * leaf.dtype.itemsize for leaf in of_examples) / 2
     kept = pod.memory_bytes(work, 1) - pod.memory_bytes(work, 0)
-    assert 2 * work.elements < kept < in_bf16 < everything
+    assert 2 * work.elements < kept < everything
 
 
 def test_plans_have_the_update_counts_of_the_paper(pod):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from jaxsched.models.layers.convolution import canonical_convolution, convolution
+from jaxsched.models.layers.target_platform import tracing_for
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -111,6 +112,46 @@ def test_bfloat16_stays_bfloat16():
         lambda x, w: canonical_convolution(x, w, (1, 1), ((1, 1), (1, 1))), images, kernel
     )
     assert {array.dtype for array in (output, *pull_back(output))} == {jnp.dtype(jnp.bfloat16)}
+
+
+@pytest.mark.parametrize(
+    ("side", "strides", "padding"),
+    [(3, (2, 1), ((1, 1), (0, 2))), (1, (2, 2), ((0, 0), (0, 0)))],
+)
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+def test_a_wider_kernel_has_a_gradient_that_is_not_rounded(side, strides, padding, platform):
+    """Compared with sums in float64 of the same rounded numbers: bfloat16 would round at 4e-3."""
+    random = np.random.default_rng(0)
+    images = jnp.asarray(random.normal(size=(4, 8, 7, 6)), jnp.bfloat16)
+    kernel = jnp.asarray(random.normal(size=(side, side, 6, 5)), jnp.float32)
+    with tracing_for(platform):
+        output, pull_back = jax.vjp(
+            lambda x, w: convolution(x, w, strides, padding), images, kernel
+        )
+        cotangent = jnp.asarray(random.normal(size=output.shape), jnp.bfloat16)
+        for_images, for_kernel = pull_back(cotangent)
+    assert (output.dtype, for_images.dtype, for_kernel.dtype) == ("bfloat16", "bfloat16", "float32")
+    wide = (np.float64(array) for array in (images, kernel.astype(jnp.bfloat16), cotangent))
+    images, kernel, cotangent = wide
+    expected = direct(images, kernel, strides, padding, cotangent)
+    np.testing.assert_allclose(for_kernel, expected[2], rtol=1e-5, atol=1e-5)
+    for ours, theirs in (output, expected[0]), (for_images, expected[1]):
+        np.testing.assert_allclose(np.float64(ours), theirs, rtol=2**-8, atol=2**-8)
+
+
+def test_a_gpu_is_not_asked_for_products_that_it_lacks():
+    images, kernel = jnp.ones((1, 4, 4, 2), jnp.bfloat16), jnp.ones((3, 3, 2, 2))
+
+    def gradient(images, kernel):
+        with tracing_for("gpu"):
+            output, pull_back = jax.vjp(
+                lambda x, w: convolution(x, w, (1, 1), ((1, 1), (1, 1))), images, kernel
+            )
+            return pull_back(output)
+
+    text = jax.jit(gradient).lower(images, kernel).as_text()
+    products = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    assert len(products) == 3 and "f32" not in "".join(products)
 
 
 @pytest.mark.slow

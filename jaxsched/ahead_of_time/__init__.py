@@ -1,0 +1,1 @@
+"""Programs compiled for a machine that is not here, and what can be read off them."""
