@@ -8,7 +8,7 @@ from jaxsched.train.program.program import Program
 # Kept free for the run's other programs, fragmentation, and what the compiler cannot foresee.
 FREE_SHARE = 0.1
 # Batch sizes are tried in multiples of so many examples a device, which suits matrix units.
-_EXAMPLES_PER_DEVICE = 8
+EXAMPLES_PER_DEVICE = 8
 # Trying a size costs a compilation.
 _MAX_TRIES = 6
 
@@ -34,7 +34,7 @@ def largest_batch_size(program: Program, memory: int | None = None) -> int:
         1803.09820), section 4.2: a batch as large as the memory takes, and a larger learning rate.
     """
     memory = program.driver.memory() if memory is None else memory
-    unit, room = _EXAMPLES_PER_DEVICE * len(program.driver.devices), (1 - FREE_SHARE) * memory
+    unit, room = EXAMPLES_PER_DEVICE * len(program.driver.devices), (1 - FREE_SHARE) * memory
     most = program.plan.num_examples // unit * unit
     fits = largest_within(program.update_memory, unit, most, room) if most else None
     if fits is None:
