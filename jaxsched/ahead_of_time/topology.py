@@ -54,9 +54,8 @@ def describe_machine(name: str, say: Callable[[str], None] = print) -> Topology:
     chip, _, size = name.partition(":")
     if name == CPU:
         return Topology(CPU, CPU)
-    if chip in TPUS and re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", size):
-        if size.count("x") + 1 == TPUS[chip].dimensions:
-            return Topology(name, "tpu", TPUS[chip], tpu_devices(TPUS[chip], size, say))
+    if chip in TPUS and _is_torus(size, TPUS[chip].dimensions):
+        return Topology(name, "tpu", TPUS[chip], tpu_devices(TPUS[chip], size, say))
     if chip in GPUS and re.fullmatch(r"[1-9]\d*", size) and (int(size) <= 8 or not int(size) % 8):
         return Topology(name, "gpu", GPUS[chip], gpu_devices(GPUS[chip], int(size)))
     raise ValueError(
@@ -64,3 +63,7 @@ def describe_machine(name: str, say: Callable[[str], None] = print) -> Topology:
         "of its torus behind the colon (two for v5e and v6e, three for v4 and v5p), and a GPU a "
         "number up to 8, or a multiple of 8."
     )
+
+
+def _is_torus(size: str, dimensions: int) -> bool:
+    return re.fullmatch(r"[1-9]\d*(x[1-9]\d*){%d}" % (dimensions - 1), size) is not None
