@@ -1,6 +1,7 @@
 """GPUs that are only described: the CUDA plugin compiles for them without a driver or cuDNN."""
 
 import importlib.util
+import os
 from typing import Any
 
 import jax
@@ -25,6 +26,8 @@ def gpu_devices(chip: Gpu, count: int) -> tuple[Any, ...]:
     """
     if not any(map(importlib.util.find_spec, _PLUGINS)):
         require_extra("Compiling for a GPU", "gpu-compile", _PLUGINS[0])
+    # The plugin says of a machine without a GPU, on stderr, that it has none.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     hosts = -(-count // _ON_A_HOST)
     try:
         found = topologies.get_topology_desc(

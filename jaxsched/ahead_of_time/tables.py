@@ -4,6 +4,9 @@ from jaxsched.ahead_of_time.survey import Surveyed
 from jaxsched.text_table import bullet_list, fitted_table, paragraph
 
 
+_UNITS = ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1, "FLOP"))
+
+
 def program_text(one: Surveyed, width: int) -> str:
     """Returns the figures of a program and its warnings, without a newline at the end.
 
@@ -85,4 +88,5 @@ def _size(count: int) -> str:
 
 
 def _flop(count: int) -> str:
-    return f"{count / 1e12:,.3g} TFLOP" if count >= 1e12 else f"{count / 1e9:,.4g} GFLOP"
+    unit, name = next((u, n) for u, n in _UNITS if count >= u or u == 1)
+    return f"{count / unit:.4g} {name}"

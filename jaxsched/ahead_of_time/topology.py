@@ -66,4 +66,4 @@ def describe_machine(name: str, say: Callable[[str], None] = print) -> Topology:
 
 
 def _is_torus(size: str, dimensions: int) -> bool:
-    return re.fullmatch(r"[1-9]\d*(x[1-9]\d*){%d}" % (dimensions - 1), size) is not None
+    return re.fullmatch(rf"[1-9]\d*(x[1-9]\d*){{{dimensions - 1}}}", size) is not None
