@@ -3,7 +3,6 @@
 from jaxsched.ahead_of_time.survey import Surveyed
 from jaxsched.text_table import bullet_list, fitted_table, paragraph
 
-
 _UNITS = ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1, "FLOP"))
 
 

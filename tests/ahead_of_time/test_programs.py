@@ -12,11 +12,12 @@ from jaxsched.ahead_of_time.programs import DescribedPrograms
 from jaxsched.ahead_of_time.topology import describe_machine
 from jaxsched.data import Arrays, Cifar10, Streamed, Synthetic
 from jaxsched.experiment import Experiment
-from jaxsched.models import BatchNorm, CifarResNet
+from jaxsched.models import BatchNorm, ResNet
 from jaxsched.tasks import ImageClassification, MeanSquaredError, Supervised
 from jaxsched.train import Program
 
 CPU = describe_machine("cpu")
+SMALL = ResNet(stages=(1,), width=2)
 
 
 def experiment(task, *, batch_size=32, **options):
@@ -47,18 +48,20 @@ def test_the_flops_of_a_linear_network_are_those_of_its_two_products(driver):
     assert programs.evaluation().facts.flops == 2 * 64 * 48 * 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streamed", [False, True])
 def test_it_is_the_program_that_a_run_compiles(streamed):
     data = Synthetic(num_train=64, num_test=32)
     data = Streamed(data) if streamed else data
-    spec = experiment(ImageClassification(model=CifarResNet(depth=8, width=4), data=data))
+    spec = experiment(ImageClassification(model=SMALL, data=data))
     found = DescribedPrograms(spec, data.load(), CPU).updates(32).memory
     program = Program(spec, data.load())
     assert found.total - found.code == program.update_memory(32)
 
 
+@pytest.mark.slow
 def test_it_needs_no_data():
-    network = CifarResNet(depth=8, width=4, norm=BatchNorm(ghost=16))
+    network = dataclasses.replace(SMALL, norm=BatchNorm(ghost=16))
     spec = experiment(ImageClassification(model=network, data=Cifar10("nowhere")))
     dataset = spec.task.data.described()
     programs = DescribedPrograms(spec, dataset, CPU)
@@ -76,13 +79,12 @@ def test_it_needs_no_data():
     assert (found.setting, found.value) == ("max_device_batch", 16)
 
 
+@pytest.mark.slow
 def test_the_largest_batch_that_fits_is_found():
-    spec = experiment(
-        ImageClassification(model=CifarResNet(depth=8, width=4), data=Cifar10("nowhere")),
-        batch_size=128,
-    )
+    task = ImageClassification(model=SMALL, data=Cifar10("nowhere"))
+    spec = experiment(task, batch_size=128)
     programs = DescribedPrograms(spec, Streamed(Cifar10("nowhere")).described(), CPU)
-    programs.memory = int(programs.updates(48).memory.total / 0.9)
+    programs.memory = int((programs.updates(48).memory.total + 1000) / 0.9)
     said = []
     found = remedy(programs, 128, say=said.append)
     assert (found.setting, found.value) == ("batch_size", 48)

@@ -36,8 +36,9 @@ def test_a_loop_counts_each_trip():
         return lax.fori_loop(0, 50, lambda _, y: y @ x, x)
 
     x = jnp.ones((128, 128))
-    trips = 50 * 3 * 4 * 128**2
-    assert trips <= traffic_of(power, x) <= 1.1 * trips
+    # Each reads two arrays and writes one; a compiler may copy one to carry it on.
+    array = 4 * 128**2
+    assert 50 * 3 * array <= traffic_of(power, x) <= 51 * 5 * array
 
 
 def test_what_stays_on_a_tpu_is_not_memory_traffic():
