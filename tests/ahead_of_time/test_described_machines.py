@@ -34,7 +34,7 @@ _STEM = 2 * 32**2 * 9 * 3 * 16
 _STAGES = 2 * 9 * (32**2 * 2 * 16**2 + 16**2 * (16 * 32 + 32**2) + 8**2 * (32 * 64 + 64**2))
 _SHORTCUTS = 2 * (16**2 * 16 * 32 + 8**2 * 32 * 64)
 MOST_FLOPS = 2 * _STEM + 3 * (_STAGES + _SHORTCUTS + 2 * 64 * 10)
-PARAMETERS = 78_000  # about
+PARAMETERS = 75_290
 
 
 def needs(*compilers):
@@ -78,12 +78,12 @@ def test_the_update_of_a_small_network_is_clean(topology, chips, driver, tmp_pat
     assert half > 0.99 * update["flops"]
     # The state takes the place of the old one, weights and momenta; only the sums are new.
     memory = update["memory"]
-    assert memory["aliased"] > 2 * 4 * PARAMETERS * 0.95
+    assert memory["aliased"] >= 2 * 4 * PARAMETERS
     assert memory["outputs"] - memory["aliased"] < 4096
     assert {finding["kind"] for finding in update["findings"]} <= {"padded"}
     # The gradients and a few sums, once: batch norm in ghost groups needs no exchange.
     reduced = [one for one in update["exchanges"] if one["kind"] == "all-reduce"]
-    assert 2 * PARAMETERS * 0.95 < sum(one["bytes"] for one in reduced) < 4 * PARAMETERS * 1.1
+    assert 2 * PARAMETERS <= sum(one["bytes"] for one in reduced) < 4 * PARAMETERS * 1.1
     assert sum(one["count"] for one in reduced) < 8
     assert update["seconds_at_peak"] == pytest.approx(half / found["chip"]["bf16"], rel=0.05)
     assert max(map(len, printed[printed.index("phase 1: batch") :].splitlines()[:24])) <= 80
