@@ -28,14 +28,8 @@ from jaxsched.output import make_folder, write_text
 def run(given: Given[Compile], console: Console) -> None:
     """Runs the command."""
     options, experiment = given.options, given.experiment
-    path = options.output or _own_path(experiment, options)
-    if options.output is None:
-        make_folder(path.parent)
-    require_new_file(path, [".json"])
-    if options.output is not None and path.exists() and not options.overwrite:
-        raise FileExistsError(
-            f"{path} already exists; give another --output, or --overwrite, which sets it aside."
-        )
+    if options.output is not None:
+        _require_free(options.output, overwrite=options.overwrite)
     # Without it JAX would take the accelerators of this machine, if it has some.
     jax.config.update("jax_platforms", "cpu")
     machine = describe_machine(options.topology, lambda text: print_line(text, console))
@@ -54,11 +48,23 @@ def run(given: Given[Compile], console: Console) -> None:
     for one in survey(programs, machine, lambda text: print_line(f"{text} …", console)):
         print_line(f"\n{program_text(one, console.width)}\n", console)
         found.append(as_json(one))
+    path = options.output or _own_path(experiment, options)
+    if options.output is None:
+        make_folder(path.parent)
     if folder := set_aside([path]):
         print_line(f"the earlier {path.name} is kept in {folder}", console)
     header = _header(experiment, machine, programs, feed)
     write_text(path, json.dumps({**header, "programs": found}, indent=1) + "\n")
     print_path("figures in", path, console)
+
+
+def _require_free(output: Path, *, overwrite: bool) -> None:
+    """Refuses a file that cannot be written, or that is there already."""
+    require_new_file(output, [".json"])
+    if output.exists() and not overwrite:
+        raise FileExistsError(
+            f"{output} already exists; give another --output, or --overwrite, which sets it aside."
+        )
 
 
 def _own_path(experiment: Experiment, options: Compile) -> Path:
