@@ -42,7 +42,8 @@ def test_the_table_tells_memory_arithmetic_exchanges_and_warnings():
     flops = 2 * 3 * 2 * 16 * 128 * 128
     assert f"{flops / 1e6:.4g} MFLOP" in text
     assert f"{1e3 * flops / 197e12:.3g} ms" in text
-    assert "all-reduce" in text and "for each of 3 micro-batches" in text
+    words = " ".join(text.split())
+    assert "all-reduce f32 4 0.07 MB" in words and "for each of 3 micro-batches" in words
     assert max(map(len, text.splitlines())) <= 80
 
 
