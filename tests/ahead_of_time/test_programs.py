@@ -67,7 +67,8 @@ def test_it_needs_no_data():
     programs = DescribedPrograms(spec, dataset, CPU)
     resident = programs.updates(32).memory
     assert resident.arguments > 50_000 * 32 * 32 * 3
-    assert resident.aliased > 0.9 * resident.outputs
+    # Only sums, and pointers to all results, take new memory.
+    assert resident.aliased > 1000 > resident.outputs - resident.aliased
     streamed = DescribedPrograms(spec, dataset.without_examples(), CPU).updates(32).memory
     assert streamed.arguments < 2e6
     smallest = dataclasses.replace(programs.experiment, max_device_batch=16)
