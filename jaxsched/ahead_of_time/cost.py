@@ -42,7 +42,8 @@ def cost_on(chip: Chip, facts: ProgramFacts, *, exact: bool) -> Cost:
         >>> from jaxsched.ahead_of_time.chips import TPUS
         >>> from jaxsched.ahead_of_time.cost import cost_on
         >>> from jaxsched.ahead_of_time.hlo.facts import read_program
-        >>> compiled = jax.jit(lambda x: x @ x).lower(jnp.ones((256, 256))).compile()
+        >>> x, y = jnp.ones((256, 256)), jnp.ones((256, 256))
+        >>> compiled = jax.jit(jnp.dot).lower(x, y).compile()
         >>> cost = cost_on(TPUS["v5e"], read_program(compiled.as_text()), exact=True)
         >>> cost.arithmetic == 2 * 256**3 / (197e12 / 6), cost.traffic == 3 * 4 * 256**2 / 819e9
         (True, True)
