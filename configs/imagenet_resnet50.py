@@ -21,7 +21,9 @@ from jaxsched.tasks import ImageClassification
 experiment = Experiment(
     name="imagenet_resnet50",
     task=ImageClassification(
-        model=RESNET50, data=ImageFolder("~/imagenet", num_train=1_281_167), augment=Augment(pad=0)
+        model=RESNET50,
+        data=ImageFolder("~/imagenet", num_train=1_281_167, num_classes=1000),
+        augment=Augment(pad=0),
     ),
     phases=(js.Phase(epochs=90, batch_size=8192),),
     optimizer=js.SGD(

@@ -40,7 +40,7 @@ experiment = Experiment(
     name="imagenet_resnet50_inception_batch",
     task=ImageClassification(
         model=dataclasses.replace(RESNET50, norm=BatchNorm(ghost=32)),
-        data=ImageFolder("~/imagenet", num_train=1_281_167),
+        data=ImageFolder("~/imagenet", num_train=1_281_167, num_classes=1000),
         augment=Augment(pad=0),
     ),
     phases=traded.phases,

@@ -37,21 +37,20 @@ ALLOWED = {
     "optim": ("identity", "schedules", "plan", "transforms"),
     "batch_size": ("text", "field_types", "schedules", "plan", "transforms", "optim"),
     "compat": ("schedules", "plan", "transforms"),
-    # Reads what compilers write.
-    "ahead_of_time": (),
     "lr_finder": ("text",),
     "models": ("extras", "field_types", "identity"),
     "data": ("extras", "identity"),
     "tasks": ("extras", "field_types", "identity", "metric", "models", "data"),
     "experiment": (*LIBRARY, "models", "data", "tasks"),
     "train": (*LIBRARY, "models", "data", "tasks", "experiment"),
+    "ahead_of_time": TRAINER,
     "tracking": TRAINER,
     "fitting": (*TRAINER, "tracking"),
     "plotting": TRAINER,
     # Siblings: neither imports the other.
     "bench": (*TRAINER, "tracking", "plotting"),
     "tune": (*TRAINER, "lr_finder", "tracking", "plotting"),
-    "cli": (*TRAINER, "tracking", "plotting", "bench", "tune", "__version__"),
+    "cli": (*TRAINER, "tracking", "plotting", "bench", "tune", "ahead_of_time", "__version__"),
     "__init__": (*LIBRARY, "compat", "lr_finder", "plotting", "tracking", "fitting"),
 }
 

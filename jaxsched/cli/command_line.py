@@ -20,7 +20,7 @@ from jaxsched.cli.paths import UserPath
 
 COMMANDS = (
     "train", "bench", "report", "plot", "diagnose", "range-test", "grid", "recipe", "check-data",
-    "algoperf",
+    "compile", "algoperf",
 )  # fmt: skip
 HELP = ("-h", "--help")
 

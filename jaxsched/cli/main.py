@@ -16,7 +16,7 @@ from jaxsched.cli.home import stand_in_home
 from jaxsched.extras import require_extra
 
 # After their config file come fields of its experiment, which are unknown until it is loaded.
-_TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe", "check-data")
+_TAKE_FIELDS = ("train", "diagnose", "range-test", "grid", "recipe", "check-data", "compile")
 _TAKE_SEVERAL_CONFIGS = ("plot",)
 
 

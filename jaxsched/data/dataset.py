@@ -120,6 +120,29 @@ class UnreadExamples(StreamedExamples):
         )
 
 
+class UnreadArrays(Examples):
+    """The number, shapes and dtypes of examples that `load` would hold in memory.
+
+    Args:
+        count: the number of examples.
+        parts: the dtype and the shape of each part of an example.
+
+    Example:
+        >>> from jaxsched.data.dataset import UnreadArrays
+        >>> examples = UnreadArrays(20, (("uint8", (8, 8, 3)), ("int32", ())))
+        >>> len(examples), examples.arrays[0].shape
+        (20, (20, 8, 8, 3))
+    """
+
+    def __init__(self, count: int, parts: tuple[tuple[str, tuple[int, ...]], ...]):
+        self._arrays = tuple(jax.ShapeDtypeStruct((count, *shape), dtype) for dtype, shape in parts)
+
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """The shapes of the arrays, each [N, …]."""
+        return self._arrays
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A loaded data set: examples to train on and to evaluate on.
@@ -180,6 +203,17 @@ class Source:
 
         It is all that a plan needs: with it a run can be previewed where its data are not.
         """
+        return None
+
+    def described(self, num_train: int | None = None) -> Dataset | None:
+        """Returns the data set with shapes for examples, or None where only `load` can tell them.
+
+        It is all that a program is compiled from, so that this needs no data.
+
+        Args:
+            num_train: the number of training examples; by default the source's own.
+        """
+        del num_train
         return None
 
     def load(self) -> Dataset:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxsched.data import Dataset, Examples, Source
+from jaxsched.data.dataset import UnreadArrays
 from jaxsched.field_types import check_field_types
 from jaxsched.identity import BY_CONTENT, Identified
 from jaxsched.models import Variables
@@ -161,7 +162,7 @@ class Supervised(Identified, Task):
         for metric in self.own_metrics:
             require_one_an_example(metric.name, metric.function, name, outputs, targets)
         for examples in (dataset.train, dataset.test):
-            if isinstance(examples, Examples):
+            if isinstance(examples, Examples) and not isinstance(examples, UnreadArrays):
                 self.loss.check_targets(outputs, examples)
 
     def _augmented_like(self, inputs: list[Any]) -> tuple[Any, ...]:

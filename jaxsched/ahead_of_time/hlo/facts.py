@@ -11,6 +11,7 @@ from jaxsched.ahead_of_time.hlo.loops import Loop
 from jaxsched.ahead_of_time.hlo.padding import PaddedTensor, padded_tensors
 from jaxsched.ahead_of_time.hlo.parse import parse_program
 from jaxsched.ahead_of_time.hlo.precision import full_precision_products
+from jaxsched.ahead_of_time.hlo.traffic import traffic
 from jaxsched.ahead_of_time.hlo.walk import walk
 
 
@@ -29,6 +30,7 @@ class ProgramFacts:
         padded: the arrays of 1 MiB or more that take more than 4 times their values, largest first.
         parameters: the arrays of the arguments, and whether their memory is used again.
         uncounted_calls: the targets of custom calls, whose operations are in no sum here.
+        traffic: the bytes that it moves from and to main memory, see `traffic`.
     """
 
     loops: tuple[Loop, ...]
@@ -38,6 +40,7 @@ class ProgramFacts:
     padded: tuple[PaddedTensor, ...]
     parameters: tuple[Parameter, ...]
     uncounted_calls: tuple[str, ...]
+    traffic: int
 
     @property
     def flops(self) -> int:
@@ -102,4 +105,5 @@ def read_program(text: str) -> ProgramFacts:
         padded=padded_tensors(sites),
         parameters=parameters(program),
         uncounted_calls=uncounted_calls(sites),
+        traffic=traffic(program, sites),
     )

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from jaxsched.data.dataset import Source
+from jaxsched.data.dataset import Examples, Source, UnreadArrays
 from jaxsched.data.fields import check_folder
 from jaxsched.data.images import ImageDataset
 from jaxsched.data.sources.cifar_files import Archive, read_official
@@ -30,6 +30,9 @@ _CIFAR100_CLASSES = (
     "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
 )
 # fmt: on
+
+# The parts of an example: an image and its label.
+_PARTS = (("uint8", (32, 32, 3)), ("int32", ()))
 
 _CIFAR10 = Archive(
     name="CIFAR-10",
@@ -135,6 +138,10 @@ class Cifar10(Source):
         """See `Source.known_num_train`; the official files hold as many images of each class."""
         return _num_train(_CIFAR10, self.validation)
 
+    def described(self, num_train: int | None = None) -> ImageDataset:
+        """See `Source.described`."""
+        return _described(_CIFAR10, self.validation, num_train)
+
     def load(self) -> ImageDataset:
         """Reads all files; an error names the file that is missing or damaged."""
         return _load(_CIFAR10, self.folder, self.validation)
@@ -184,6 +191,10 @@ class Cifar100(Source):
         """See `Source.known_num_train`; the official files hold as many images of each class."""
         return _num_train(_CIFAR100, self.validation)
 
+    def described(self, num_train: int | None = None) -> ImageDataset:
+        """See `Source.described`."""
+        return _described(_CIFAR100, self.validation, num_train)
+
     def load(self) -> ImageDataset:
         """Reads both files; an error names the file that is missing or damaged."""
         return _load(_CIFAR100, self.folder, self.validation)
@@ -196,10 +207,26 @@ def _num_train(archive: Archive, validation: float) -> int:
     return num_classes * (each - math.ceil(Fraction(str(validation)) * each))
 
 
+def _described(archive: Archive, validation: float, num_train: int | None) -> ImageDataset:
+    """Returns what `_load` returns, with shapes for images."""
+    known = _num_train(archive, validation)
+    held_out = len(archive.train) * archive.images_per_train_file - known
+    num_test = held_out or len(archive.test) * archive.images_per_test_file
+    return _dataset(
+        archive,
+        UnreadArrays(known if num_train is None else num_train, _PARTS),
+        UnreadArrays(num_test, _PARTS),
+        "validation" if held_out else "test",
+    )
+
+
 def _load(archive: Archive, folder: str, validation: float) -> ImageDataset:
     """Reads an archive's files, and holds out the validation share."""
     train, test = read_official(archive, folder)
-    train, test, evaluated_on = evaluation_split(train, test, validation)
+    return _dataset(archive, *evaluation_split(train, test, validation))
+
+
+def _dataset(archive: Archive, train: Examples, test: Examples, evaluated_on: str) -> ImageDataset:
     return ImageDataset(
         name=archive.name,
         train=train,

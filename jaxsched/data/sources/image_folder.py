@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxsched.data.dataset import Source
+from jaxsched.data.dataset import Source, UnreadExamples
 from jaxsched.data.fields import (
     check_folder,
     check_kind,
@@ -56,10 +56,12 @@ class ImageFolder(Source):
         allow_empty: whether a class may have no image in a split, and no folder in `test`.
         num_train: the number of training images, where it is known, such as ImageNet's 1,281,167:
             then a plan needs no files, and `load` refuses an incomplete copy.
+        num_classes: the number of classes, where it is known, such as ImageNet's 1,000: then
+            compiling needs no files either.
 
     Raises:
-        ValueError: when a field is of another type, `image_size` or `num_train` is below 1 or a std
-            not above 0.
+        ValueError: when a field is of another type, `image_size`, `num_train` or `num_classes` is
+            below 1 or a std not above 0.
 
     Example:
         >>> from jaxsched.data import ImageFolder
@@ -76,6 +78,7 @@ class ImageFolder(Source):
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     allow_empty: bool = field(default=False, metadata={"described": "unless default"})
     num_train: int | None = field(default=None, metadata={"described": "unless default"})
+    num_classes: int | None = field(default=None, metadata={"described": "unless default"})
 
     def __post_init__(self):
         for name in ("folder", "train", "test"):
@@ -87,8 +90,9 @@ class ImageFolder(Source):
         if min(self.std) <= 0:
             raise ValueError(f"ImageFolder needs each std above 0, got std={self.std}.")
         check_yes_or_no("ImageFolder", "allow_empty", self.allow_empty)
-        if self.num_train is not None:
-            check_whole("ImageFolder", "num_train", self.num_train)
+        for name in ("num_train", "num_classes"):
+            if getattr(self, name) is not None:
+                check_whole("ImageFolder", name, getattr(self, name))
 
     @property
     def augment(self) -> Augment:
@@ -100,6 +104,19 @@ class ImageFolder(Source):
         """See `Source.known_num_train`."""
         return self.num_train
 
+    def described(self, num_train: int | None = None) -> ImageDataset | None:
+        """See `Source.described`; needs `num_classes` and the number of training images."""
+        count = self.num_train if num_train is None else num_train
+        if count is None or self.num_classes is None:
+            return None
+        shape = (self.image_size, self.image_size, 3)
+        examples = UnreadExamples(count, (("uint8", shape), ("int32", ())))
+        classes = tuple(map(str, range(self.num_classes)))
+        # The number of test images is not known; it only matters where it is less than a batch.
+        return ImageDataset(
+            Path(self.folder).name, examples, examples, "test", classes, self.mean, self.std
+        )
+
     def load(self) -> ImageDataset:
         """Lists the files; an error names the folder in which something is missing."""
         require_extra("ImageFolder", "images", "PIL")
@@ -107,6 +124,12 @@ class ImageFolder(Source):
         folders = [folder / find_folder(split) for split in (self.train, self.test)]
         classes = _classes(folders[0])
         _check_same(classes, *folders, allow_empty=self.allow_empty)
+        if self.num_classes not in (None, len(classes)):
+            raise ValueError(
+                f"ImageFolder needs {self.num_classes:,} classes in {folders[0]}, by its "
+                f"num_classes, found {len(classes):,}; complete the copy, or give their number or "
+                "None as num_classes."
+            )
         train, test = (
             _Files(path, classes, self.image_size, self.crop, self.allow_empty) for path in folders
         )

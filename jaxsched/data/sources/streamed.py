@@ -45,6 +45,11 @@ class Streamed(Source):
         """The number that the source knows."""
         return self.source.known_num_train
 
+    def described(self, num_train: int | None = None) -> Dataset | None:
+        """See `Source.described`."""
+        whole = self.source.described(num_train)
+        return whole and whole.without_examples()
+
     def load(self) -> Dataset:
         """Loads the source; its examples are streamed from host memory."""
         whole = self.source.load()

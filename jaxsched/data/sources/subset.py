@@ -50,6 +50,10 @@ class Subset(Source):
         """See `Source.known_num_train`."""
         return self.num_train
 
+    def described(self, num_train: int | None = None) -> Dataset | None:
+        """See `Source.described`."""
+        return self.source.described(self.num_train if num_train is None else num_train)
+
     def load(self) -> Dataset:
         """Loads the source and drops the other training examples."""
         whole = self.source.load()

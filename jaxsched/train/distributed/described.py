@@ -1,5 +1,8 @@
 """Drivers over devices that are only described: they compile, and place and run nothing."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import jax
 
 from jaxsched.models.layers.target_platform import tracing_for
@@ -34,3 +37,11 @@ class DescribedPmapDriver(_Described, PmapDriver):
 
     def _indices(self) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((len(self.devices),), "int32", sharding=self.split)
+
+
+_DRIVERS = {"jit": DescribedJitDriver, "pmap": DescribedPmapDriver}
+
+
+def make_described_driver(name: Literal["jit", "pmap"], devices: Sequence[Any]) -> Driver:
+    """Makes the driver of this name over described devices, of however many hosts."""
+    return _DRIVERS[name](devices)

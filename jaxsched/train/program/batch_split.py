@@ -36,11 +36,16 @@ def split_over_devices(
         fits=partial(_can_split, experiment, plan.batch_sizes),
         device=device,
     )
-    return driver, _checked_batch_sizes(experiment, plan, driver.num_shards)
+    return driver, checked_batch_sizes(experiment, plan, driver.num_shards)
 
 
-def _checked_batch_sizes(experiment: Experiment, plan: Plan, num_devices: int) -> tuple[int, ...]:
-    """All batch sizes that a run may use; raises a ValueError for one that cannot be split."""
+def checked_batch_sizes(experiment: Experiment, plan: Plan, num_devices: int) -> tuple[int, ...]:
+    """Returns all batch sizes that a run may use.
+
+    Raises:
+        ValueError: when one cannot be divided over the devices, their micro-batches and the
+            examples that are normalised together.
+    """
     group = experiment.task.batch_group
     sizes = experiment.batch_sizes(plan, math.lcm(num_devices, group or 1))
     check_divisible(sizes, num_devices, group)

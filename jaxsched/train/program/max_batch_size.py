@@ -1,13 +1,14 @@
 """The largest batch size that fits into the devices' memory."""
 
 import math
+from collections.abc import Callable
 
 from jaxsched.train.program.program import Program
 
 # Kept free for the run's other programs, fragmentation, and what the compiler cannot foresee.
-_FREE_SHARE = 0.1
+FREE_SHARE = 0.1
 # Batch sizes are tried in multiples of so many examples a device, which suits matrix units.
-_EXAMPLES_PER_DEVICE = 8
+EXAMPLES_PER_DEVICE = 8
 # Trying a size costs a compilation.
 _MAX_TRIES = 6
 
@@ -33,22 +34,44 @@ def largest_batch_size(program: Program, memory: int | None = None) -> int:
         1803.09820), section 4.2: a batch as large as the memory takes, and a larger learning rate.
     """
     memory = program.driver.memory() if memory is None else memory
-    unit, room = _EXAMPLES_PER_DEVICE * len(program.driver.devices), (1 - _FREE_SHARE) * memory
+    unit, room = EXAMPLES_PER_DEVICE * len(program.driver.devices), (1 - FREE_SHARE) * memory
     most = program.plan.num_examples // unit * unit
-    # The largest size known to fit, and the bytes that it takes.
-    fits, needed = (unit, program.update_memory(unit)) if most else (0, math.inf)
-    if needed > room:
+    fits = largest_within(program.update_memory, unit, most, room) if most else None
+    if fits is None:
         raise ValueError(
             f"--batch-size max needs room for {unit} examples at a time, of "
             f"{program.plan.num_examples} in the data and in {memory / 1e9:.2f} GB a device; use "
             "a smaller network or smaller images."
         )
+    return fits
+
+
+def largest_within(
+    memory_of: Callable[[int], float], unit: int, most: int, room: float
+) -> int | None:
+    """Returns the largest size found to fit into some memory; None where not even a unit does.
+
+    Args:
+        memory_of: the bytes that a size takes, which grow almost linearly with it.
+        unit: sizes are multiples of this.
+        most: the largest size to try.
+        room: the bytes that there are.
+
+    Example:
+        >>> from jaxsched.train.program.max_batch_size import largest_within
+        >>> largest_within(lambda size: 100.0 + size, unit=8, most=4096, room=1000.0)
+        896
+    """
+    # The largest size known to fit, and the bytes that it takes.
+    fits, needed = unit, memory_of(unit)
+    if needed > room:
+        return None
     too_large, size = most + unit, min(8 * unit, most)
     for _ in range(_MAX_TRIES):
         if too_large - fits <= unit:
             break
         size = min(max(size, fits + unit), too_large - unit)
-        size_needs = program.update_memory(size)
+        size_needs = memory_of(size)
         # The line through both sizes tells the next size to try; a compiler that reports less
         # memory for a larger batch must not send it to infinity.
         slope = max((size_needs - needed) / (size - fits), 1.0)

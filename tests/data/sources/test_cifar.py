@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxsched.data import Cifar10, Cifar100
+from jaxsched.data import Cifar10, Cifar100, Examples
 from jaxsched.data.sources import cifar, cifar_files
 
 TRAIN10 = [f"data_batch_{number}" for number in (1, 2, 3, 4, 5)]
@@ -234,6 +234,20 @@ def test_a_validation_share_is_held_out_of_the_training_files(tmp_path):
     assert dataset.evaluated_on == "validation"
     assert_is(dataset.train, range(30), lambda number: number % 10)
     assert_is(dataset.test, range(30, 60), lambda number: number % 10)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_it_is_described_without_its_files_as_it_is_with_them(tmp_path, share):
+    write_binary10(tmp_path)
+    loaded = Cifar10(str(tmp_path), validation=share).load()
+    described = Cifar10("/nowhere", validation=share).described()
+    for name in ("name", "evaluated_on", "class_names", "mean", "std"):
+        assert getattr(described, name) == getattr(loaded, name)
+    for split in ("train", "test"):
+        shapes, images = getattr(described, split), getattr(loaded, split)
+        assert isinstance(shapes, Examples) and shapes.elements == images.elements
+        assert len(shapes) == len(images)
+        assert [array.shape for array in shapes.arrays] == [a.shape for a in images.arrays]
 
 
 def test_files_of_the_official_length(tmp_path, monkeypatch):

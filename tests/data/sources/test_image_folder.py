@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from jaxsched.data import ImageDataset, ImageFolder, RandomResizedCrop
+from jaxsched.data import (
+    Examples,
+    ImageDataset,
+    ImageFolder,
+    RandomResizedCrop,
+    Streamed,
+    Subset,
+)
 from jaxsched.experiment import describe
 
 PHOTO = Image.fromarray(load_sample_images().images[0]).resize((120, 90))
@@ -55,6 +62,26 @@ def test_labels_by_class_and_examples_by_name(folder):
     exact = ImageFolder(str(folder), image_size=30, crop=None).load().train
     errors = [np.abs(exact.read(i, None)[0] - centre(PHOTO)).max() for i in range(3)]
     assert errors[2] <= 1 < min(errors[:2])
+
+
+def test_it_is_described_without_its_files_as_it_is_with_them(folder):
+    loaded = ImageFolder(str(folder), image_size=32).load()
+    known = ImageFolder("/nowhere", image_size=32, num_train=6, num_classes=2)
+    described = known.described()
+    assert described.train.elements == loaded.train.elements == described.test.elements
+    assert len(described.train) == len(loaded.train)
+    assert described.num_classes == loaded.num_classes
+    assert not isinstance(described.train, Examples)  # it is streamed
+    assert len(known.described(num_train=4).train) == 4
+    # A subset, and what is streamed anyway, are described by their source.
+    assert len(Subset(known, 5).described().train) == 5
+    assert Streamed(known).described().train == described.train
+    # Without the numbers it is not known, and wrong ones are refused.
+    assert ImageFolder("/nowhere", num_classes=2).described() is None
+    assert ImageFolder("/nowhere", num_train=6).described() is None
+    assert "num_classes" not in describe(ImageFolder(str(folder)))
+    with pytest.raises(ValueError, match=r"needs 1,000 classes in .*train, .* found 2; complete"):
+        ImageFolder(str(folder), num_classes=1000).load()
 
 
 def test_an_incomplete_copy_is_refused(folder):
