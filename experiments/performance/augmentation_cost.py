@@ -1,11 +1,11 @@
 """What the making of a batch costs a chip of a TPU v5e, by its compiler; needs no TPU.
 
-    pip install 'jax[tpu]' && pip install --editable '.[train]'
+    pip install --editable '.[tpu-compile]'
     JAX_PLATFORMS=cpu python experiments/performance/augmentation_cost.py
 
 The part of an update that makes the network's inputs (random numbers, gather, crop, flip,
-normalisation) is compiled for four described chips, in a loop of its own. Its time is the sum of
-the cycles that the compiler estimates for the instructions of the loop, at 1.5 GHz. That is too
+normalisation) is compiled for four described chips, in a program of its own. Its time is the sum of
+the cycles that the compiler estimates for the program's instructions, at 1.5 GHz. That is too
 long rather than too short: each small instruction counts as some 1,800 cycles. It is compared with
 the shortest time that the FLOPs of the update can take, at the chip's peak in bfloat16.
 """
@@ -17,16 +17,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.experimental import topologies
 
+from jaxsched.ahead_of_time.hlo.parse import parse_program
+from jaxsched.ahead_of_time.hlo.walk import walk
+from jaxsched.ahead_of_time.topology import describe_machine
 from jaxsched.data import Augment, Images, Synthetic
 from jaxsched.data.dataset import UnreadExamples
 from jaxsched.data.images import ImageDataset
 from jaxsched.models import WideResNet
 from jaxsched.models.imagenet_resnet import RESNET50
 from jaxsched.tasks import ImageClassification, TaskFunctions
-from jaxsched.train.distributed.jit import JitDriver
+from jaxsched.train.distributed.described import make_described_driver
+from jaxsched.train.distributed.driver import Driver
 from jaxsched.train.input_pipeline.base import TrainingFeed
 from jaxsched.train.input_pipeline.place import place_data
 
@@ -60,47 +62,20 @@ CASES = (
 )
 
 
-class Described(JitDriver):
-    """Gives shapes where a driver places arrays, which cannot lie on chips that are not there."""
+def batch_cycles(driver: Driver, feed: TrainingFeed, size: int) -> int:
+    """Returns the cycles that the compiler estimates for making one batch on a chip."""
 
-    def replicate(self, tree):
-        """See `Driver.replicate`."""
-        return self.replicated_like(tree)
+    def make(shard, index, *block):
+        inputs = feed.batch(feed.rows(shard, size, index, block), block).inputs
+        return jax.tree.map(shard, inputs)
 
-
-def batches(driver: JitDriver, feed: TrainingFeed, size: int) -> str:
-    """Returns the compiled text of a loop that makes one batch after another."""
-
-    def loop(shard, count, *block):
-        def one(index):
-            inputs = feed.batch(feed.rows(shard, size, index, block), block).inputs
-            return jax.tree.map(shard, inputs)
-
-        first = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(one, 0))
-        return lax.fori_loop(0, count, lambda index, _: one(index), first)
-
-    text = driver.compile(loop, np.int32(0), *feed.like(size)).as_text()
+    text = driver.compile(make, np.int32(0), *feed.like(size)).as_text()
     assert text is not None  # no device runs it, but it has been compiled
-    return text
-
-
-def loop_cycles(text: str) -> int:
-    """Returns the cycles of one turn of the outermost loop; loops inside count with their turns."""
-    found = re.findall(r"^(?:ENTRY )?%(\S+) \(.*?\{$\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
-    bodies = dict(found)
-
-    def loops(lines: str) -> list[tuple[str, str]]:
-        turns = r'(?:.*"known_trip_count":\{"n":"(\d+)")?'
-        return re.findall(r" while\(.*body=%([\w.\-]+)" + turns, lines)
-
-    def cycles(name: str) -> int:
-        own = sum(map(int, re.findall(r'"estimated_cycles":"(\d+)"', bodies[name])))
-        return own + sum(int(turns) * cycles(inner) for inner, turns in loops(bodies[name]))
-
-    _, entry = found[-1]
-    # The number of batches is an argument; loops of other turns are made before it.
-    (outermost,) = (body for body, turns in loops(entry) if not turns)
-    return cycles(outermost)
+    return sum(
+        site.times * int(found[1])
+        for site in walk(parse_program(text))
+        if (found := re.search(r'"estimated_cycles":"(\d+)"', site.instruction.backend_config))
+    )
 
 
 def flops(task: TaskFunctions, case: Case) -> float:
@@ -122,8 +97,9 @@ def flops(task: TaskFunctions, case: Case) -> float:
 
 def main() -> None:
     """Prints a table."""
-    devices = topologies.get_topology_desc(platform="tpu", topology_name=TOPOLOGY).devices
-    driver = Described(devices)
+    machine = describe_machine(TOPOLOGY)
+    assert machine.devices is not None
+    driver = make_described_driver("jit", machine.devices)
     print(f"jax {jax.__version__}, {TOPOLOGY}")
     print("| network | images a chip | feed | batch, ms | FLOPs at peak, ms | share, at most |")
     print("|---|---|---|---|---|---|")
@@ -134,8 +110,8 @@ def main() -> None:
                 dataset, dtype=jnp.bfloat16
             )
             feed = place_data(driver, dataset, task).training
-            text = batches(driver, feed, case.images_a_chip * len(devices))
-            batch = 1e3 * loop_cycles(text) / CLOCK_HZ
+            cycles = batch_cycles(driver, feed, case.images_a_chip * driver.num_shards)
+            batch = 1e3 * cycles / CLOCK_HZ
             network = 1e3 * flops(task, case) / PEAK_FLOP_PER_S
             row = (case.name, case.images_a_chip, "streamed" if streamed else "resident")
             share = 100 * batch / (batch + network)
