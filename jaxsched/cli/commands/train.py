@@ -51,7 +51,9 @@ class Train:
     """Print nothing but errors."""
     distributed: bool = False
     """Train one run over several processes, each started with this same command; SLURM, Kubernetes
-    or the TPU pod tells each process about the others."""
+    or the TPU pod tells each process about the others. On Kubernetes that is an indexed Job behind
+    a headless Service, an image with jax[k8s], and a service account that may get and list pods
+    and jobs."""
     coordinator: str | None = None
     """HOST:PORT of the first process, to connect the processes by hand instead of --distributed."""
     processes: int | None = None
