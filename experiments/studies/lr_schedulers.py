@@ -159,7 +159,7 @@ def study(rates: Mapping[str, float]) -> Study:
 
 
 sizes = {
-    **tuned.when_chosen(NAME, study),
+    **tuned.when_chosen(NAME, cpu=study),
     "rates": tuned.tuning(
         NAME, {name: tuned.Contender(make, GRID) for name, make in small_shapes.items()}
     ),

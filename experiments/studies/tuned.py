@@ -55,24 +55,31 @@ def chosen_file(study: str) -> Path:
     return RESULTS / f"{study}_rates" / "chosen.json"
 
 
-def when_chosen(study: str, make: Callable[[Mapping[str, float]], Study]) -> dict[str, Study]:
-    """Returns the size `cpu` of a study, made from its chosen values; nothing before the tuning."""
+def when_chosen(study: str, **sizes: Callable[[Mapping[str, float]], Study]) -> dict[str, Study]:
+    """Returns the sizes of a study that need its chosen values; none before the tuning."""
     if not (path := chosen_file(study)).exists():
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))
-    return {"cpu": make({name: entry["value"] for name, entry in found.items()})}
+    values = {name: entry["value"] for name, entry in found.items()}
+    return {size: make(values) for size, make in sizes.items()}
 
 
 def choose(results: Results) -> dict[str, dict[str, object]]:
     """Returns each contender's best value by the mean at the end, and the means of all values.
 
-    A value with which a run diverged is not chosen.
+    A value with which a run diverged has no score.
+
+    Raises:
+        ValueError: if runs of the grid are missing.
     """
+    if missing := len(results.manifest.runs) - len(results.records):
+        raise ValueError(f"expected all runs of the grid, {missing} are missing; make them first.")
     scores: dict[str, dict[float, float]] = {}
     for summary in results.summaries:
         name, _, value = summary.name.rpartition("_")
-        mean = None if summary.diverged else summary.final_mean
-        scores.setdefault(name, {})[float(value)] = -1.0 if mean is None else round(mean, 5)
+        found = scores.setdefault(name, {})
+        if not summary.diverged and summary.final_mean is not None:
+            found[float(value)] = round(summary.final_mean, 5)
     return {
         name: {"value": max(found, key=found.__getitem__), "scores": found}
         for name, found in scores.items()
