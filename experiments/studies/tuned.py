@@ -1,12 +1,12 @@
-"""Tunes one number of each contender of a study by the same budget, on held-out training images.
+"""Tunes one number of each contender of a study by the same budget, on held-out examples.
 
     jaxsched bench experiments/studies/STUDY.py --size rates --workdir experiments/results
     python experiments/studies/tuned.py STUDY
 
 The first command makes the runs of the grid, as long as the study's own, with a seed that the study
-does not use, evaluated at their end on a tenth of the training images that no run trains on. The
-second writes each contender's best number with all scores to
-`experiments/results/STUDY_rates/chosen.json`, where the study reads it.
+does not use, evaluated on a tenth of the training examples that no run trains on. The second writes
+each contender's best number with all scores to `experiments/results/STUDY_rates/chosen.json`, where
+the study reads it.
 """
 
 import dataclasses
@@ -57,11 +57,15 @@ def chosen_file(study: str) -> Path:
 
 def when_chosen(study: str, **sizes: Callable[[Mapping[str, float]], Study]) -> dict[str, Study]:
     """Returns the sizes of a study that need its chosen values; none before the tuning."""
-    if not (path := chosen_file(study)).exists():
+    if not chosen_file(study).exists():
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    values = {name: entry["value"] for name, entry in found.items()}
-    return {size: make(values) for size, make in sizes.items()}
+    return {size: make(chosen(study)) for size, make in sizes.items()}
+
+
+def chosen(study: str) -> dict[str, float]:
+    """Returns a study's chosen values by contender."""
+    found = json.loads(chosen_file(study).read_text(encoding="utf-8"))
+    return {name: entry["value"] for name, entry in found.items()}
 
 
 def choose(results: Results) -> dict[str, dict[str, object]]:
@@ -80,8 +84,9 @@ def choose(results: Results) -> dict[str, dict[str, object]]:
         found = scores.setdefault(name, {})
         if not summary.diverged and summary.final_mean is not None:
             found[float(value)] = round(summary.final_mean, 5)
+    best = max if results.metric.better == "higher" else min
     return {
-        name: {"value": max(found, key=found.__getitem__), "scores": found}
+        name: {"value": best(found, key=found.__getitem__), "scores": found}
         for name, found in scores.items()
     }
 
