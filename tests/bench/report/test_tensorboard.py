@@ -104,11 +104,11 @@ def hyperparameters(folder, name):
 
 def test_hyperparameters_are_those_in_which_the_runs_differ(folder):
     found = hyperparameters(folder, "one_cycle")
-    assert found["seed"] == 2 and found["name"] == "one_cycle_30"
-    assert found["optimizer.lr.type"] == "OneCycle" and found["optimizer.lr.peak"] == 0.025
-    assert found["phases.0.epochs"] == 6
-    assert not {"precision", "optimizer.nesterov", "data.num_train"} & set(found)  # all have these
-    assert hyperparameters(folder, "multi_step")["optimizer.lr.milestones.1"] == "80%"
+    assert found["seed"] == 2 and found["name"] == "one_cycle"
+    assert found["optimizer.lr.type"] == "OneCycle" and found["optimizer.lr.peak"] == 0.2
+    assert found["phases.0.epochs"] == 1.5
+    assert not {"precision", "phases.0.batch_size"} & set(found)  # all have these
+    assert hyperparameters(folder, "multi_step")["optimizer.lr.type"] == "MultiStep"
 
 
 def test_writing_again_replaces_the_files(results, folder):
