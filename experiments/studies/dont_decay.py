@@ -1,6 +1,7 @@
 """Don't decay the learning rate, increase the batch size: the same curves in fewer updates?
 
     jaxsched bench experiments/studies/dont_decay.py               # --size cpu
+    jaxsched bench experiments/studies/dont_decay.py --size larger # not run yet
     jaxsched bench experiments/studies/dont_decay.py --size full   # for a GPU; not run yet
     python experiments/studies/dont_decay_figure.py
 
@@ -44,6 +45,7 @@ NUM_TRAIN = 10_000
 MAX_BATCH_SIZE = NUM_TRAIN // 10
 RATE = 0.025
 FULL_RATE = 0.1
+ROOMY_RATE = 0.05
 FACTOR = 0.2
 SEEDS = (0, 1, 2)
 PUBLISHED = published_in(
@@ -125,6 +127,24 @@ def traded(run: Experiment, **how: Any) -> Experiment:
     )
 
 
+def larger(base: Experiment, rate: float, **limits: int) -> tuple[Experiment, ...]:
+    """The runs of figure 5, and the one with a larger momentum whose lag is compensated for."""
+    ramp = {**TRADES["larger_momentum"], "max_lag": 0.25}
+    stepped = dataclasses.replace(base.optimizer, lr=steps(rate))
+    rescaled = dataclasses.replace(stepped, rescale_velocity=True)
+    return (
+        *(
+            traded(dataclasses.replace(base, name=name, optimizer=stepped), **limits, **how)
+            for name, how in TRADES.items()
+        ),
+        traded(
+            dataclasses.replace(base, name="larger_momentum_ramp", optimizer=rescaled),
+            **limits,
+            **ramp,
+        ),
+    )
+
+
 def by_abel(base: Experiment, max_batch_size: int) -> tuple[Experiment, Experiment]:
     """ABEL at a constant learning rate, and with batches that grow where it would decay."""
     optimizer = dataclasses.replace(base.optimizer, abel=js.Abel(decay_factor=FACTOR))
@@ -166,6 +186,18 @@ base = Experiment(
 longer = dataclasses.replace(base, phases=(js.Phase(epochs=20, batch_size=32),), evaluate_every=1.0)
 bouncing = dataclasses.replace(longer, optimizer=js.SGD(0.1, momentum=0.9, weight_decay=2e-3))
 
+roomy = Experiment(
+    name="decay",
+    task=ImageClassification(
+        model=CifarResNet(depth=8, width=8, norm=BatchNorm(ghost=16)), data=Cifar10(folder="data")
+    ),
+    phases=(js.Phase(epochs=20, batch_size=16),),
+    optimizer=js.SGD(ROOMY_RATE, momentum=0.9, weight_decay=5e-4),
+    evaluate_every=2.0,
+    max_device_batch=16,
+    num_devices=1,
+)
+
 large = Experiment(
     name="decay",
     task=ImageClassification(
@@ -187,6 +219,13 @@ sizes = {
         ),
         seeds=SEEDS,
         target=0.5,  # `decay` is there half way
+        published=PUBLISHED,
+    ),
+    "larger": Study(
+        name="larger_rate",
+        experiments=larger(roomy, ROOMY_RATE, num_examples=50_000, max_batch_size=5_000),
+        seeds=SEEDS,
+        target=0.6,
         published=PUBLISHED,
     ),
     "full": Study(

@@ -1,26 +1,41 @@
-"""Which schedule brings a language model to a loss in the fewest updates?
+"""Which schedule brings a language model to the lowest loss, and which in the fewest updates?
 
-    jaxsched bench experiments/studies/language.py --size rates   # finds each schedule's rate
-    jaxsched bench experiments/studies/language.py                # --size cpu
+    jaxsched bench experiments/studies/language.py --size rates --workdir experiments/results
+    python experiments/studies/tuned.py language
+    jaxsched bench experiments/studies/language.py --workdir experiments/results   # --size cpu
 
 A transformer of two blocks learns the language reference that comes with Python, byte by byte, with
-AdamW: four schedules and a constant rate, all warmed up in the first 5 % of the run. `rates` gives
-each schedule the same small budget: four peaks, with a seed that `cpu` does not use, on the last
-tenth of the training text; `RATES` holds the peak with the lowest last loss.
+AdamW. Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, table 2), finds that a
+transformer translates as well with a constant rate and one late decay as with a linear decay (28.9
+and 29.0 BLEU); constant rates without any decay are not published there.
 
-The target is AlgoPerf's rule on `constant`: the median over seeds of its best loss. A run takes
-about 15 seconds on 2 cores of an AMD EPYC beside other jobs.
+Design: four schedules and a constant rate, all warmed up in the first 5 % of three epochs (1,972
+updates of batch 8). Each has the best of four peaks by one run of the full length with a seed of
+its own on the last tenth of the training text. Then ten other seeds, compared with the constant
+rate by their loss on held-out text at the end; the target is AlgoPerf's rule on `constant`, the
+median over seeds of its best loss. Seconds are no claim.
+
+Power: five earlier seeds of the same runs differ by 0.021 nats a byte, differences between
+schedules by 0.026. So ten seeds see 0.026 in 80 of 100 studies, and 0.034 at the strictest step of
+Holm's correction for four comparisons.
+
+Predicted before any run of these ten seeds, from the five earlier ones (0 to 4, which do not count
+here): WSD ends 0.115 below the constant rate, linear 0.09, cosine 0.065, each within 0.03; the
+inverse square root within 0.03 of it. Linear and cosine reach the target in fewer updates than WSD.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import jaxsched as js
 from jaxsched.bench import MedianBest, Study
 from jaxsched.data import PythonDocs
-from jaxsched.experiment import Experiment, held_out
+from jaxsched.experiment import Experiment, held_out, load_module
 from jaxsched.models import Transformer
 from jaxsched.tasks import LanguageModel
+
+tuned = load_module(Path(__file__).with_name("tuned.py"))
 
 WARMUP = "5%"
 SCHEDULES: Mapping[str, Callable[[float], js.Schedule]] = {
@@ -32,8 +47,7 @@ SCHEDULES: Mapping[str, Callable[[float], js.Schedule]] = {
     "inverse_sqrt": lambda peak: js.Warmup(js.InverseSqrt(peak, WARMUP, form="held"), WARMUP),
 }
 PEAKS = (2e-3, 4e-3, 8e-3, 16e-3)
-# From the records of `rates`.
-RATES = {"constant": 4e-3, "cosine": 8e-3, "linear": 8e-3, "wsd": 8e-3, "inverse_sqrt": 8e-3}
+RATES = tuned.chosen("language")
 
 base = Experiment(
     name="base",
@@ -55,7 +69,7 @@ sizes = {
     "cpu": Study(
         name="language",
         experiments=tuple(run(name, name, RATES[name]) for name in SCHEDULES),
-        seeds=(0, 1, 2, 3, 4),
+        seeds=tuple(range(10, 20)),
         target=MedianBest("constant"),
         further_targets=(1.7, 1.65, 1.6, 1.55),
         baseline="constant",

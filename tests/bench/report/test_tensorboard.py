@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin
 from jaxsched.bench import Results, write_event_files
 from jaxsched.cli import main
 
-STUDY = Path(__file__).parents[3] / "experiments" / "results" / "lr_schedulers"
+STUDY = Path(__file__).parents[3] / "experiments" / "results" / "speedrun"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def lines(name, seed):
 def test_every_run_has_a_folder(folder):
     names = {path.parent.relative_to(folder).parts for path in folder.glob("**/*tfevents*")}
     records = [path.stem.rsplit("-", 2) for path in (STUDY / "records").iterdir()]
-    assert names == {("lr_schedulers", name, seed) for name, _, seed in records}
+    assert names == {("speedrun", name, seed) for name, _, seed in records}
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_every_run_has_a_folder(folder):
     ],
 )
 def test_tensorboard_reads_the_values_of_the_record(folder, tag, column):
-    accumulator = EventAccumulator(str(folder / "lr_schedulers" / "swa_10" / "seed1")).Reload()
-    header, *rows, _ = lines("swa_10", 1)
+    accumulator = EventAccumulator(str(folder / "speedrun" / "averaged" / "seed1")).Reload()
+    header, *rows, _ = lines("averaged", 1)
     start = datetime.datetime.fromisoformat(header["started"]).timestamp()
     # The average is empty at first.
     assert [(event.step, event.value, event.wall_time) for event in accumulator.Scalars(tag)] == [
@@ -75,7 +75,7 @@ def test_tensorboard_reads_the_values_of_the_record(folder, tag, column):
 
 
 def test_a_quantity_that_a_run_lacks_has_no_curve(folder):
-    accumulator = EventAccumulator(str(folder / "lr_schedulers" / "cosine_50" / "seed0")).Reload()
+    accumulator = EventAccumulator(str(folder / "speedrun" / "one_cycle" / "seed0")).Reload()
     tags = accumulator.Tags()["scalars"]
     assert "accuracy/test" in tags and "accuracy/test_averaged" not in tags
 
@@ -85,13 +85,13 @@ def test_a_loss_that_is_not_finite_is_a_point(results, tmp_path):
     row = {**record.evaluations[0], "test_loss": "inf"}  # as `describe` writes it
     altered = dataclasses.replace(record, evaluations=(row,))
     write_event_files(dataclasses.replace(results, records=(altered,)), tmp_path)
-    run = tmp_path / "lr_schedulers" / record.name / f"seed{record.header['seed']}"
+    run = tmp_path / "speedrun" / record.name / f"seed{record.header['seed']}"
     (event,) = EventAccumulator(str(run)).Reload().Scalars("loss/test")
     assert (event.step, event.value) == (row["step"], math.inf)
 
 
 def hyperparameters(folder, name):
-    (path,) = (folder / "lr_schedulers" / name / "seed2").iterdir()
+    (path,) = (folder / "speedrun" / name / "seed2").iterdir()
     (content,) = (
         value.metadata.plugin_data.content
         for event in EventFileLoader(str(path)).Load()
@@ -103,12 +103,12 @@ def hyperparameters(folder, name):
 
 
 def test_hyperparameters_are_those_in_which_the_runs_differ(folder):
-    found = hyperparameters(folder, "one_cycle_30")
-    assert found["seed"] == 2 and found["name"] == "one_cycle_30"
-    assert found["optimizer.lr.type"] == "OneCycle" and found["optimizer.lr.peak"] == 0.025
-    assert found["phases.0.epochs"] == 6
-    assert not {"precision", "optimizer.nesterov", "data.num_train"} & set(found)  # all have these
-    assert hyperparameters(folder, "multi_step")["optimizer.lr.milestones.1"] == "80%"
+    found = hyperparameters(folder, "one_cycle")
+    assert found["seed"] == 2 and found["name"] == "one_cycle"
+    assert found["optimizer.lr.type"] == "OneCycle" and found["optimizer.lr.peak"] == 0.2
+    assert found["phases.0.epochs"] == 1.5
+    assert not {"precision", "phases.0.batch_size"} & set(found)  # all have these
+    assert hyperparameters(folder, "multi_step")["optimizer.lr.type"] == "MultiStep"
 
 
 def test_writing_again_replaces_the_files(results, folder):
@@ -123,7 +123,7 @@ def test_writing_again_replaces_the_files(results, folder):
 def test_the_command_writes_event_files(tmp_path, capsys):
     events = tmp_path / "event files"
     main(["report", str(STUDY), "--output", str(tmp_path), "--tensorboard", str(events)])
-    assert len(list(events.glob("lr_schedulers/*/seed*/*tfevents*"))) == 30
+    assert len(list(events.glob("speedrun/*/seed*/*tfevents*"))) == 60
     assert f"tensorboard --logdir '{events}'" in capsys.readouterr().out
 
 

@@ -40,6 +40,22 @@ def test_runs_take_as_many_updates_as_counted_by_hand(load_experiment, figure):
     assert {*figure.FIGURE_5}.union(*figure.OTHERS.values()) == set(found)
 
 
+def test_the_larger_size_gives_momentum_room(load_experiment):
+    """A velocity takes B / (N (1 − m)) epochs to build up: 2 % of the run, in `cpu` a third."""
+    sizes = load_experiment("studies/dont_decay").sizes
+    lag = {}
+    for size, num_examples in {"cpu": 10_000, "larger": 50_000}.items():
+        (run,) = [run for run in sizes[size].experiments if run.name == "larger_momentum"]
+        epochs = sum(phase.epochs for phase in run.phases)
+        lag[size] = run.phases[0].batch_size / (num_examples * (1 - 0.98)) / epochs
+    assert lag == pytest.approx({"cpu": 1 / 3, "larger": 0.02})
+    found = {run.name: run.plan(50_000).total_steps for run in sizes["larger"].experiments}
+    # By hand: six epochs at each of the first two sizes, four at each of the last two.
+    assert found["decay"] == 20 * 50_000 // 16
+    assert found["batch"] == 18_750 + 3_750 + 500 + 100
+    assert found["larger_momentum"] < found["larger_momentum_ramp"] < found["larger_lr"]
+
+
 def test_runs_at_the_paper_s_size_take_its_updates(load_experiment):
     """ArXiv 1711.00489, figure 5; it has no number for `hybrid`: 60 epochs at 128, 140 at 640."""
     study = load_experiment("studies/dont_decay").sizes["full"]
