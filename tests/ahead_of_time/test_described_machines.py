@@ -93,9 +93,9 @@ def test_the_update_of_a_small_network_is_clean(topology, chips, driver, tmp_pat
 @pytest.mark.slow
 def test_a_batch_that_no_tpu_holds_comes_with_the_limit_that_does(tmp_path):
     # Eight groups of 8,192, of which two programs show how many go together.
-    options = ("--phases.0.batch-size", "65536", "--model.norm.ghost", "8192", "--model.width", "64")
-    machine = ("--topology", "v5e:1x1", "--num-examples", "65536")
-    found, printed = compiled(tmp_path, *machine, *options)
+    options = ("--phases.0.batch-size", "65536", "--num-examples", "65536")
+    network = ("--model.width", "64", "--model.norm.ghost", "8192")
+    found, printed = compiled(tmp_path, "--topology", "v5e:1x1", *options, *network)
     update = found["programs"][0]
     assert not update["fits"]
     assert update["remedy"]["setting"] == "max_device_batch"
