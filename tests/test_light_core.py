@@ -45,8 +45,8 @@ def modules_of(packages):
     }
 
 
-# Some 300 MB, without which the rest is tested.
-NOT_IN_TEST = {"ray", "slurm"}
+# Hundreds of megabytes each, without which the rest is tested.
+NOT_IN_TEST = {"ray", "slurm", "tpu-compile", "gpu-compile"}
 
 
 def is_installed(modules):

@@ -25,7 +25,7 @@ def gpu_devices(chip: Gpu, count: int) -> tuple[Any, ...]:
         ImportError: when JAX's CUDA plugin is not installed, or is of another version than JAX.
     """
     if not any(map(importlib.util.find_spec, _PLUGINS)):
-        require_extra("Compiling for a GPU", "gpu-compile", _PLUGINS[0])
+        require_extra("Compiling for a GPU", "gpu-compile", "jax_cuda12_plugin")
     # The plugin says of a machine without a GPU, on stderr, that it has none.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     hosts = -(-count // _ON_A_HOST)
