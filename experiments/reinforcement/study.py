@@ -5,7 +5,7 @@
     options="--target 475 --metric test_return --baseline late --evaluate raw"
     jaxsched report runs/reinforcement $options
     jaxsched report runs/reinforcement_l2 $options
-    python experiments/studies/reinforcement_figure.py   # or with runs/reinforcement_l2
+    python experiments/figures/reinforcement.py   # or with runs/reinforcement_l2
 
 The weights that act count, not their averages: the question is what a schedule does to them.
 

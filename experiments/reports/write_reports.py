@@ -3,7 +3,7 @@
     python experiments/reports/write_reports.py
 
 Nothing is trained. A study is a folder with a study.json; into it go what `jaxsched report` writes
-and the figure of the study's own script STUDY_figure.py, if it has one. In README.md and
+and the figure of the study's own script `figures/STUDY.py`, if it has one. In README.md and
 experiments/README.md each table stands between lines `<!-- KIND: STUDY -->` and `<!-- end -->`. The
 kinds: `table` has a row for each experiment, `comparisons` compares each with the baseline, and
 `runs` is the table of the study's own script.
@@ -55,8 +55,8 @@ def figure_script(study: str) -> Path:
 
     Most studies have none.
     """
-    own = EXPERIMENTS / "studies" / f"{study}_figure.py"
-    family = own.with_name(f"{study.rpartition('_')[0]}_figure.py")
+    own = EXPERIMENTS / "figures" / f"{study}.py"
+    family = own.with_name(f"{study.rpartition('_')[0]}.py")
     return family if family.exists() else own
 
 

@@ -3,7 +3,7 @@
     jaxsched bench experiments/studies/abel.py               # --size cpu
     jaxsched bench experiments/studies/abel.py --size longer # not run yet, nor is longer_rest
     jaxsched bench experiments/studies/abel.py --size full   # for a GPU; not run yet
-    python experiments/studies/abel_figure.py
+    python experiments/figures/abel.py
 
 `data` holds the official files. The question is that of Lewkowycz, "How to decay your learning
 rate" (arXiv 2103.12682): where the weight norm bounces, schedules that decay more than once (steps,

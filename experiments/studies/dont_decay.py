@@ -3,7 +3,7 @@
     jaxsched bench experiments/studies/dont_decay.py               # --size cpu
     jaxsched bench experiments/studies/dont_decay.py --size larger # not run yet
     jaxsched bench experiments/studies/dont_decay.py --size full   # for a GPU; not run yet
-    python experiments/studies/dont_decay_figure.py
+    python experiments/figures/dont_decay.py
 
 `data` holds the official files. The question is that of Smith et al., "Don't decay the learning
 rate, increase the batch size" (arXiv 1711.00489): a run whose batch grows where another's learning

@@ -1,7 +1,7 @@
 """Is a complex schedule worth it on language, and does the weight norm bounce?
 
     jaxsched bench experiments/studies/language_abel.py
-    python experiments/studies/language_abel_figure.py
+    python experiments/figures/language_abel.py
 
 The language half of Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, table 2): a
 transformer that translates reaches 29.0 BLEU with a linear decay and 28.9 with a constant rate and

@@ -2,7 +2,7 @@
 
     jaxsched bench experiments/studies/one_cycle.py               # --size cpu
     jaxsched bench experiments/studies/one_cycle.py --size full   # for a GPU; not run yet
-    python experiments/studies/one_cycle_figure.py
+    python experiments/figures/one_cycle.py
 
 `data` holds the official files. The questions are those of Smith and Topin, "Super-convergence"
 (arXiv 1708.07120), and Smith, "A disciplined approach to neural network hyper-parameters" (arXiv

@@ -58,7 +58,7 @@ def test_committed_reports_are_those_of_their_records(manifest):
         ),
         ("<!-- tabel: quickstart -->\n<!-- end -->", ValueError, "kinds .*table.*got .*tabel"),
         ("<!-- table: quick -->\n<!-- end -->", FileNotFoundError, "a study's folder.*quick"),
-        ("<!-- runs: quickstart -->\n<!-- end -->", FileNotFoundError, "quickstart_figure.py"),
+        ("<!-- runs: quickstart -->\n<!-- end -->", FileNotFoundError, "figures/quickstart.py"),
     ],
 )
 def test_markers_that_say_nothing_are_refused(reports, text, error, message):

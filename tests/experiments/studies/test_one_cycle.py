@@ -23,7 +23,7 @@ def full(load_experiment):
 
 @pytest.fixture(scope="module")
 def figure(load_experiment):
-    return load_experiment("studies/one_cycle_figure")
+    return load_experiment("figures/one_cycle")
 
 
 def runs_of(study):

@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parents[3] / "experiments" / "results"
 
 @pytest.fixture(scope="module")
 def figures(load_experiment):
-    return load_experiment("studies/figures")
+    return load_experiment("figures/drawing")
 
 
 def record(*accuracies, status="finished"):
@@ -53,6 +53,6 @@ def test_the_error_of_a_difference_is_that_of_two_independent_means(figures):
 
 
 def test_abel_has_a_row_a_schedule(load_experiment, figures):
-    script = load_experiment("studies/abel_figure")
+    script = load_experiment("figures/abel")
     *_, last = script.table(figures.load(RESULTS / "abel")).splitlines()
     assert last.startswith("| abel | 57.51 ± 1.75 (n=2, 3 and 2 decays) | 58.64")

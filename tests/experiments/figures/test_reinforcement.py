@@ -14,7 +14,7 @@ from policy import INITIAL_SQUARED_NORM
 
 @pytest.fixture(scope="module")
 def script(load_experiment):
-    return load_experiment("studies/reinforcement_figure")
+    return load_experiment("figures/reinforcement")
 
 
 def record(name, norms, learning_rates):

@@ -1,6 +1,6 @@
 """Draws loss and |w|² against epochs for `experiments/studies/language_abel.py`.
 
-    python experiments/studies/language_abel_figure.py [FOLDER]
+    python experiments/figures/language_abel.py [FOLDER]
 
 FOLDER is the study's folder, `runs/language_abel` by default; the figure is written into it. Prints
 a table of the final losses and of what the norm did.
@@ -15,7 +15,7 @@ from typing import Any
 from jaxsched.experiment import load_module
 from jaxsched.tracking import Record
 
-figures = load_module(Path(__file__).with_name("figures.py"))
+figures = load_module(Path(__file__).with_name("drawing.py"))
 
 FIGURE = "norms.png"
 SCHEDULES = {"linear": "#009E73", "late": "#D55E00", "abel": "#0072B2"}

@@ -1,6 +1,6 @@
 """Draws curves, and what the settings change, for `experiments/studies/one_cycle.py`.
 
-    python experiments/studies/one_cycle_figure.py [FOLDER]
+    python experiments/figures/one_cycle.py [FOLDER]
 
 FOLDER is the study's folder, `runs/one_cycle` by default; the figure is written into it. Curves are
 medians over the seeds, bands their middle half. Below are differences in final accuracy to one of
@@ -20,7 +20,7 @@ from jaxsched.experiment import load_module
 from jaxsched.plotting.style import plain
 from jaxsched.text import markdown_rows
 
-figures = load_module(Path(__file__).with_name("figures.py"))
+figures = load_module(Path(__file__).with_name("drawing.py"))
 
 FIGURE = "curves.png"
 CURVES = {
@@ -53,7 +53,7 @@ SETTINGS = {
         "one_cycle_momentum_0.95": "0.95",
     },
 }
-STUDY = load_study(Path(__file__).with_name("one_cycle.py"))
+STUDY = load_study(Path(__file__).parents[1] / "studies" / "one_cycle.py")
 PUBLISHED = {name: round(100 * of.value, 2) for name, of in STUDY.published.items()}
 # Differences below this many points are drawn there, with their number.
 LOWEST = -25.0

@@ -1,6 +1,6 @@
 """Draws return and |w|² against updates for a study of `experiments/reinforcement/study.py`.
 
-    python experiments/studies/reinforcement_figure.py [FOLDER]
+    python experiments/figures/reinforcement.py [FOLDER]
 
 FOLDER is the folder of the study, with or without L2, `runs/reinforcement` by default; the figure
 is written into it. Prints a table of what each schedule did.
@@ -20,7 +20,7 @@ from jaxsched.text import markdown_rows
 from jaxsched.tracking import Record
 from jaxsched.tune.weight_norm.bounce import find_bounce
 
-figures = load_module(Path(__file__).with_name("figures.py"))
+figures = load_module(Path(__file__).with_name("drawing.py"))
 
 FIGURE = "norms.png"
 COLOURS = {

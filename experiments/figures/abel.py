@@ -1,6 +1,6 @@
 """Draws accuracy and |w|² against epochs for `experiments/studies/abel.py`.
 
-    python experiments/studies/abel_figure.py [FOLDER]
+    python experiments/figures/abel.py [FOLDER]
 
 FOLDER is the study's folder, `runs/abel` by default; the figure is written into it. Prints a table
 of the final accuracies by schedule and setting.
@@ -13,7 +13,7 @@ from typing import Any
 from jaxsched.experiment import load_module
 from jaxsched.tracking import Record
 
-figures = load_module(Path(__file__).with_name("figures.py"))
+figures = load_module(Path(__file__).with_name("drawing.py"))
 
 FIGURE = "norms.png"
 SCHEDULES = {"late": "#D55E00", "steps": "#CC79A7", "cosine": "#009E73", "abel": "#0072B2"}

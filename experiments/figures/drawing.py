@@ -1,7 +1,7 @@
 """The common part of the figure scripts: curves with bands, accuracies as text, `main`.
 
-A script STUDY_figure.py has `draw(runs, path)` and `table(runs)`; `runs` holds the records of the
-study by the experiment's name.
+A script STUDY.py beside it has `draw(runs, path)` and `table(runs)`; `runs` holds the records of
+the study by the experiment's name.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Draws curves against epochs and against updates for `experiments/studies/dont_decay.py`.
 
-    python experiments/studies/dont_decay_figure.py [FOLDER]
+    python experiments/figures/dont_decay.py [FOLDER]
 
 FOLDER is the study's folder, `runs/dont_decay` by default; the figure is written into it. Lines are
 medians over the seeds, bands their middle half. Prints a table of updates, final accuracies and the
@@ -24,7 +24,7 @@ from jaxsched.plotting.style import plain
 from jaxsched.text import markdown_rows
 from jaxsched.tracking import Record
 
-figures = load_module(Path(__file__).with_name("figures.py"))
+figures = load_module(Path(__file__).with_name("drawing.py"))
 
 FIGURE = "curves.png"
 # Each run is compared with the first of its group.
@@ -36,7 +36,7 @@ OTHERS = {
     "ABEL": ("abel", "abel_batch"),
     "by the noise scale": ("noise_batch",),
 }
-STUDY = load_study(Path(__file__).with_name("dont_decay.py"))
+STUDY = load_study(Path(__file__).parents[1] / "studies" / "dont_decay.py")
 PUBLISHED = {name: round(100 * of.value, 2) for name, of in STUDY.published.items()}
 # The colour of a run is that of the first key in its name: batches that grow are blue, whatever
 # makes them grow.
