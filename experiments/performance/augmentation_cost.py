@@ -1,4 +1,4 @@
-"""What the making of a batch costs a chip of a TPU v5e, by its compiler; needs no TPU.
+"""The cost of making a batch on a chip of a TPU v5e, by its compiler; needs no TPU.
 
     pip install --editable '.[tpu-compile]'
     JAX_PLATFORMS=cpu python experiments/performance/augmentation_cost.py

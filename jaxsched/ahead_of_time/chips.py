@@ -1,6 +1,7 @@
 """A data sheet of chips: memory, and peaks of arithmetic and of bandwidth."""
 
 from dataclasses import dataclass
+from typing import Any
 
 _GIB = 2**30
 # XLA makes one exact product of float32 numbers of six in bfloat16: `BF16_BF16_F32_X6` in
@@ -120,6 +121,16 @@ def _gpu(name: str, tflops: tuple[float, float, float], bandwidth: float, **desc
     return Gpu(name, memory, bandwidth * 1e9, bf16, rounded, float32, **described)
 
 
+# An H100 and an H200 differ in their memory alone.
+_HOPPER_TFLOPS = (989.4, 494.7, 66.9)
+_HOPPER: dict[str, Any] = {
+    "capability": 9,
+    "multiprocessors": 132,
+    "lanes": 128,
+    "shared": 233_472,
+    "cache": 52_428_800,
+    "clock": 1.98,
+}
 # How a multiprocessor is built: XLA's own descriptions of an A100 and an H100,
 # https://github.com/openxla/xla/tree/main/xla/backends/gpu/target_config/specs.
 GPUS = {
@@ -144,30 +155,20 @@ GPUS = {
         # https://www.nvidia.com/en-us/data-center/h100/, where sparsity doubles the first two
         _gpu(
             "h100",
-            (989.4, 494.7, 66.9),
+            _HOPPER_TFLOPS,
             3350,
             description="NVIDIA H100 80GB HBM3",
             all_memory=84_978_434_048,  # as the driver reports it
-            capability=9,
-            multiprocessors=132,
-            lanes=128,
-            shared=233_472,
-            cache=52_428_800,
-            clock=1.98,
+            **_HOPPER,
         ),
         # SXM5, 141 GB, 4,800 GB/s, else an H100: https://www.nvidia.com/en-us/data-center/h200/
         _gpu(
             "h200",
-            (989.4, 494.7, 66.9),
+            _HOPPER_TFLOPS,
             4800,
             description="NVIDIA H200",
             all_memory=141_000_000_000,
-            capability=9,
-            multiprocessors=132,
-            lanes=128,
-            shared=233_472,
-            cache=52_428_800,
-            clock=1.98,
+            **_HOPPER,
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""What a program costs on a chip: the least time of its arithmetic and of its memory traffic."""
+"""The cost of a program on a chip: the least time of its arithmetic and of its memory traffic."""
 
 from dataclasses import dataclass
 

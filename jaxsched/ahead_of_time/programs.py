@@ -17,7 +17,6 @@ from jaxsched.ahead_of_time.hlo.facts import ProgramFacts, read_program
 from jaxsched.ahead_of_time.topology import Topology
 from jaxsched.data import Dataset
 from jaxsched.experiment import Experiment
-from jaxsched.models.layers.target_platform import tracing_for
 from jaxsched.train.distributed.described import make_described_driver
 from jaxsched.train.input_pipeline.place import place_data
 from jaxsched.train.program.batch_split import (
@@ -155,7 +154,7 @@ class DescribedPrograms:
 
     def _compile(self, compile_one: Callable[[], Any]) -> Compiled:
         start = time.perf_counter()
-        with tracing_for(self._machine.platform), _nothing_kept(), _explained():
+        with _nothing_kept(), _explained():
             compiled = compile_one()
         seconds = time.perf_counter() - start
         # `PmapDriver.compile` returns a partial of the executable.

@@ -9,20 +9,14 @@ import json
 import sys
 
 import jax
-import jax.numpy as jnp
-from jax.experimental import topologies
 
 import jaxsched as js
-from jaxsched.ahead_of_time.hlo.facts import read_program
+from jaxsched.ahead_of_time.programs import DescribedPrograms
+from jaxsched.ahead_of_time.topology import describe_machine
 from jaxsched.data import Synthetic
 from jaxsched.experiment import Experiment
 from jaxsched.models import BatchNorm, CifarResNet
 from jaxsched.tasks import ImageClassification
-from jaxsched.train.distributed.described import DescribedJitDriver, DescribedPmapDriver
-from jaxsched.train.input_pipeline.place import place_data
-from jaxsched.train.program.compiler import ProgramCompiler
-from jaxsched.train.program.shared_program import SharedProgramSpec
-from jaxsched.train.program.traced import TracedExperiment
 
 BATCH = 256
 PLAIN = Experiment(
@@ -41,28 +35,22 @@ CASES = {
     "micro": MICRO,
     "noise": NOISE,
 }
-DRIVERS = {"jit": DescribedJitDriver, "pmap": DescribedPmapDriver}
 
 
-def exchanges(experiment, driver):
+def exchanges(experiment, machine):
     dataset = experiment.task.data.load()
-    plan, axis_name = experiment.plan(len(dataset.train)), driver.axis_name
-    task = experiment.task.build(dataset, dtype=jnp.bfloat16, axis_name=axis_name)
-    spec = SharedProgramSpec((experiment,), plan)
-    traced = TracedExperiment(spec, plan, task, plan.batch_sizes, axis_name=axis_name)
-    data = place_data(driver, dataset, task)
-    compiled = ProgramCompiler(driver, traced, data.training, data.evaluation).updates(BATCH)
-    facts = read_program(getattr(compiled, "func", compiled).as_text())
+    facts = DescribedPrograms(experiment, dataset, machine).updates(BATCH).facts
     # One loop is that over updates.
     return [(each.dtype, each.bytes, len(each.loops) == 2) for each in facts.collectives]
 
 
 def main():
-    devices = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2").devices
+    # Standard output is for the JSON.
+    machine = describe_machine("v5e:2x2", lambda text: print(text, file=sys.stderr))
     found = {
-        f"{name}, {kind}": exchanges(dataclasses.replace(case, driver=kind), driver(devices))
+        f"{name}, {driver}": exchanges(dataclasses.replace(case, driver=driver), machine)
         for name, case in CASES.items()
-        for kind, driver in DRIVERS.items()
+        for driver in ("jit", "pmap")
     }
     task = PLAIN.task.build(PLAIN.task.data.load())
     leaves = jax.tree.leaves(jax.eval_shape(task.init, jax.random.key(0))["params"])

@@ -1,4 +1,4 @@
-"""What four TPU chips exchange in an update, by the TPU's own compiler."""
+"""The exchanges of four TPU chips in an update, by the TPU's own compiler."""
 
 import importlib.util
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-has_libtpu = "TPU_LIBRARY_PATH" in os.environ or importlib.util.find_spec("libtpu") is not None
+has_libtpu = importlib.util.find_spec("libtpu") is not None
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not has_libtpu, reason="needs libtpu: pip install 'jax[tpu]'"),

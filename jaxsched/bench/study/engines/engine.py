@@ -1,4 +1,4 @@
-"""What makes tasks."""
+"""The interface of an engine, which makes tasks on a cluster."""
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass

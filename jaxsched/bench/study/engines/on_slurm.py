@@ -107,7 +107,7 @@ class _Job:
 
 
 def _devices() -> list[str]:
-    """What `sinfo` says of the devices of the nodes that jobs go to."""
+    """The words of `sinfo` about the devices of the nodes that jobs go to."""
     chosen = os.environ.get("SBATCH_PARTITION")
     options = ["--partition", chosen] if chosen else []
     command = ["sinfo", "--noheader", "--format=%P %G", *options]

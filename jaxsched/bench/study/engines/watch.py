@@ -1,4 +1,4 @@
-"""What the process that waits for the tasks sees of a run: its record."""
+"""The progress of a run that a task makes, as the waiting process sees it in the record."""
 
 from jaxsched.bench.study.queue import Job
 from jaxsched.bench.study.unfinished import UnfinishedRun
