@@ -306,7 +306,7 @@ def test_the_page_draws_in_a_browser_and_never_scrolls_sideways(browser, written
     assert browser.ask("document.documentElement.scrollWidth") <= width
     count = "document.querySelectorAll('[data-spec=profile] .mark-line path').length"
     assert browser.ask(count) == 2
-    browser.find("input[value=theirs]").send_keys(" ")
+    browser.find('input[value="\\"theirs\\""]').send_keys(" ")
     browser.until(f"return {count} === 1")
 
 

@@ -264,12 +264,12 @@ def test_browser_changes_the_time_axis_by_keyboard(browser, schedulers):
 def test_browser_hides_an_experiment_by_keyboard(browser, schedulers):
     _, path = schedulers
     browser.open(path)
-    browser.find("input[value=group_norm]").send_keys(" ")
+    browser.find('input[value="\\"group_norm\\""]').send_keys(" ")
     for chart, left in ((METRIC, 5), (NORM, 5), (REACHED, 5)):
         browser.until(f"return {lines(chart)} === {left}")
     # The others are in their colours, although the focus is on its name.
     browser.until(f"return new Set({strokes(METRIC)}).size > 3")
-    browser.find("input[value=group_norm]").send_keys(" ")
+    browser.find('input[value="\\"group_norm\\""]').send_keys(" ")
     browser.until(f"return {lines(METRIC)} === 6")
 
 
@@ -304,12 +304,12 @@ def test_an_experiment_is_pointed_out_by_keyboard_and_pointer(browser, scheduler
     _, path = schedulers
     browser.open(path)
     colours = set(browser.ask(strokes(METRIC)))
-    browser.ask("document.querySelector('input[value=restarts]').focus()")
+    browser.ask(r'''document.querySelector('input[value="\\"restarts\\""]').focus()''')
     browser.until(f"return new Set({strokes(METRIC)}).size === 2")  # its own, and grey
     assert browser.ask("document.activeElement.matches(':focus-visible')")
     browser.ask("document.activeElement.blur()")
     browser.until(f"return new Set({strokes(METRIC)}).size === {len(colours)}")
-    label = browser.find("label[data-name=restarts]")
+    label = browser.find('label[data-name="\\"restarts\\""]')
     ActionChains(browser.driver).move_to_element(label).perform()
     browser.until(f"return new Set({strokes(METRIC)}).size === 2")
     ActionChains(browser.driver).move_to_element(browser.find("h1")).perform()

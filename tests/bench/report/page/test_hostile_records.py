@@ -156,6 +156,7 @@ def test_texts_of_records_are_never_run(browser, tmp_path):
         "a" * 200,
         "datum",
         "__proto__",
+        "\r\n\0",
         "x.y[0]",
     )
     runs = [(name, rows(), "stopped") for name in names for _ in range(2)]
@@ -167,7 +168,7 @@ def test_texts_of_records_are_never_run(browser, tmp_path):
         "document.querySelectorAll('[data-spec=metric-0]:not([data-lit]) .mark-line path').length"
     )
     assert browser.ask(lines) == len(names)
-    browser.find("input[value=Same]").send_keys(" ")
+    browser.find('input[value="\\"Same\\""]').send_keys(" ")
     browser.until(f"return {lines} === {len(names) - 1}")
     assert browser.ask("document.documentElement.scrollWidth") <= 1280
 

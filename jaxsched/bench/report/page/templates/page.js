@@ -14,7 +14,7 @@ function colour(name) {
 
 function choices() {
   const chosen = new FormData(controls);
-  return { time_axis: chosen.get("time_axis"), shown: chosen.getAll("shown") };
+  return { time_axis: chosen.get("time_axis"), shown: chosen.getAll("shown").map((name) => JSON.parse(name)) };
 }
 
 function look() {
@@ -34,8 +34,12 @@ function look() {
 }
 
 // A small multiple shows its own experiment among the others; its place has the name.
+function litIn(place) {
+  return JSON.parse(place.dataset.lit ?? "null");
+}
+
 function fitted(spec, place) {
-  const lit = place.dataset.lit ?? null;
+  const lit = litIn(place);
   const hasLabels = lit === null && !isNarrow.matches;
   const values = { ...choices(), lit, labelled: hasLabels, ink: colour("ink") };
   return {
@@ -51,7 +55,7 @@ async function drawIn(place) {
     const chart = await vegaEmbed(place, fitted(specs[place.dataset.spec], place), {
       renderer: "svg", config: look(), tooltip: { theme: isDark.matches ? "dark" : "light" },
       defaultStyle: false, forceActionsMenu: true,
-      actions: place.dataset.lit === undefined && { export: true, source: false, compiled: false, editor: false },
+      actions: litIn(place) === null && { export: true, source: false, compiled: false, editor: false },
     });
     return { place, view: chart.view, finalize: chart.finalize };
   } catch (error) {
@@ -79,7 +83,7 @@ function send(values) {
 function light(name) {
   const lit = choices().shown.includes(name) ? name : null;
   for (const { place, view } of drawn) {
-    if (place.dataset.lit === undefined) view.signal("lit", lit).runAsync();
+    if (litIn(place) === null) view.signal("lit", lit).runAsync();
   }
 }
 
@@ -87,16 +91,15 @@ function update() {
   const values = choices();
   send(values);
   for (const { place } of drawn) {
-    if (place.dataset.lit !== undefined) {
-      place.closest("figure").hidden = !values.shown.includes(place.dataset.lit);
-    }
+    const lit = litIn(place);
+    if (lit !== null) place.closest("figure").hidden = !values.shown.includes(lit);
   }
 }
 
 controls.addEventListener("change", update);
 for (const label of controls.querySelectorAll("[data-name]")) {
   for (const event of ["pointerenter", "focusin", "change"]) {
-    label.addEventListener(event, () => light(label.dataset.name));
+    label.addEventListener(event, () => light(JSON.parse(label.dataset.name)));
   }
   for (const event of ["pointerleave", "focusout"]) label.addEventListener(event, () => light(null));
 }
