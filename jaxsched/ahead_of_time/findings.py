@@ -22,6 +22,9 @@ _REDUCTIONS = ("all-reduce", "reduce-scatter")
 # What is less costs nothing: bytes that are not donated, and the share of operations in float32.
 _FEW_BYTES = 2**16
 _FEW_OPERATIONS = 0.01
+# Whole rows of 3,072 bytes cost next to nothing, and rows of 150,528 bytes cost 0.14 ms each, see
+# experiments/performance/compiled.md.
+_SHORT_ROW = 2**15
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def findings(facts: ProgramFacts, update_loops: int = 1) -> tuple[Finding, ...]:
     """Returns the costly habits of a program, those of one place and kind together.
 
     What costs nothing is left out: small padded arrays, less than 64 KiB that is not donated, and
-    products in float32 that make less than 1 % of a network in half precision.
+    products in float32 that make less than 1 % of a network in half precision, and gathers of short
+    rows, such as CIFAR-10's images.
 
     Gathers of bytes are slow on TPUs and GPUs; to a CPU they are cheap, so its program's findings
     of that kind mean nothing.
@@ -79,7 +83,11 @@ def findings(facts: ProgramFacts, update_loops: int = 1) -> tuple[Finding, ...]:
         if collective.kind in _REDUCTIONS and _trips(collective, update_loops) > 1
     ]
     return (
-        *_by_place(facts.byte_gathers, _byte_gathers, lambda gather: str(gather.source)),
+        *_by_place(
+            (gather for gather in facts.byte_gathers if not _is_of_short_rows(gather)),
+            _byte_gathers,
+            lambda gather: str(gather.source),
+        ),
         *_by_place(facts.padded, _padded, lambda tensor: str(tensor.shape)),
         *_by_place(
             reductions,
@@ -130,6 +138,10 @@ def _by_place(
     return [describe(group, place_of(group[0].stack)) for group in groups.values()]
 
 
+def _is_of_short_rows(gather: Gather) -> bool:
+    return gather.is_of_rows and math.prod(gather.slice_sizes) < _SHORT_ROW
+
+
 def _byte_gathers(found: Sequence[Gather], place: str) -> Finding:
     first = found[0]
     slices = sum(gather.slices * gather.times for gather in found)
@@ -144,8 +156,10 @@ def _byte_gathers(found: Sequence[Gather], place: str) -> Finding:
         bytes=sum(gather.output.bytes * gather.times for gather in found),
         place=place,
         cure=(
-            "Choose among whole shifted or flipped images with jnp.where, or keep the images as "
-            "rows of int32 and gather whole rows."
+            "Stream the data: rows as long as these are gathered slowly."
+            if first.is_of_rows
+            else "Choose among whole shifted or flipped images with jnp.where, or keep the images "
+            "as flat rows and gather whole rows."
         ),
     )
 

@@ -101,7 +101,7 @@ def _run(command: str, parse: Callable[[], Any]) -> None:
     try:
         run(given, PipeConsole())
     except KeyboardInterrupt:
-        print("interrupted; finished work is kept, and the same command goes on from there")
+        print("interrupted; what was finished is kept")
         sys.exit(SIGNALLED + signal.SIGINT)
     except Preempted as stop:
         resuming = " with --resume" if command == "train" else ""

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import jaxsched
 from jaxsched.ahead_of_time.findings import findings, place_of
 from jaxsched.ahead_of_time.hlo.facts import read_program
+from jaxsched.ahead_of_time.hlo.shapes import shapes_in
 from jaxsched.ahead_of_time.hlo.source import Frame
 
 FOLDER = Path(__file__).parent / "hlo/recorded"
@@ -23,6 +24,27 @@ def test_bytes_are_gathered():
     assert (finding.count, finding.bytes) == (4096, 128 * 32 * 32 * 3)
     assert finding.place.startswith("record.py:")
     assert str(finding) == f"{finding.place}: {finding.sentence} {finding.cure}"
+
+
+def test_whole_rows_are_gathered_well_where_they_are_short():
+    gather = read_program((FOLDER / "tpu_flip.txt").read_text()).byte_gathers[0]
+
+    def of_rows(length):
+        (source,) = shapes_in(f"u8[5000,{length}]{{1,0}}")
+        (output,) = shapes_in(f"u8[32,{length}]{{1,0}}")
+        return dataclasses.replace(
+            gather, source=source, output=output, slice_sizes=(1, length), times=1
+        )
+
+    facts = read_program((FOLDER / "tpu_flip.txt").read_text())
+    short, long = (
+        findings(dataclasses.replace(facts, gathers=(of_rows(length),)))
+        for length in (3072, 150_528)
+    )
+    assert "byte gather" not in {finding.kind for finding in short}
+    (finding,) = (finding for finding in long if finding.kind == "byte gather")
+    assert finding.sentence == "32 slices of 150,528 bytes each are gathered from u8[5000,150528]."
+    assert finding.cure.startswith("Stream the data")
 
 
 def test_an_array_is_padded():

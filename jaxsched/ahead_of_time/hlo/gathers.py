@@ -42,6 +42,12 @@ class Gather:
         return self.output.elements // max(1, math.prod(self.slice_sizes))
 
     @property
+    def is_of_rows(self) -> bool:
+        """Whether each slice is a whole row of a matrix, as an example of a set in memory is."""
+        dimensions = self.source.dimensions
+        return len(dimensions) == 2 and self.slice_sizes == (1, dimensions[1])
+
+    @property
     def is_of_bytes(self) -> bool:
         """Whether its values have eight bits or fewer."""
         return 0 < self.source.bits <= 8

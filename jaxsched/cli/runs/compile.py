@@ -44,17 +44,18 @@ def run(given: Given[Compile], console: Console) -> None:
         f"{dataset.name} {feed}; nothing is run",
         console,
     )
-    found = []
-    for one in survey(programs, machine, lambda text: print_line(f"{text} …", console)):
-        print_line(f"\n{program_text(one, console.width)}\n", console)
-        found.append(as_json(one))
     path = options.output or _own_path(experiment, options)
     if options.output is None:
         make_folder(path.parent)
     if folder := set_aside([path]):
         print_line(f"the earlier {path.name} is kept in {folder}", console)
     header = _header(experiment, machine, programs, feed)
-    write_text(path, json.dumps({**header, "programs": found}, indent=1) + "\n")
+    found = []
+    for one in survey(programs, machine, lambda text: print_line(f"{text} …", console)):
+        print_line(f"\n{program_text(one, console.width)}\n", console)
+        found.append(as_json(one))
+        # Each takes minutes: one who stops keeps those that are finished.
+        write_text(path, json.dumps({**header, "programs": found}, indent=1) + "\n")
     print_path("figures in", path, console)
 
 
