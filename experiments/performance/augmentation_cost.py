@@ -71,11 +71,16 @@ def batch_cycles(driver: Driver, feed: TrainingFeed, size: int) -> int:
 
     text = driver.compile(make, np.int32(0), *feed.like(size)).as_text()
     assert text is not None  # no device runs it, but it has been compiled
-    return sum(
-        site.times * int(found[1])
+    return sum(cycles for cycles, _ in estimated_cycles(text))
+
+
+def estimated_cycles(text: str) -> list[tuple[int, str]]:
+    """Returns the cycles that the compiler estimates for instructions, with their names."""
+    return [
+        (site.times * int(found[1]), site.instruction.name)
         for site in walk(parse_program(text))
         if (found := re.search(r'"estimated_cycles":"(\d+)"', site.instruction.backend_config))
-    )
+    ]
 
 
 def flops(task: TaskFunctions, case: Case) -> float:
