@@ -1,12 +1,12 @@
-"""How many minutes of an H200 do the studies take that are written for a GPU? Computed, not measured.
+"""How many minutes of an H200 do the studies for a GPU take? Computed, not measured.
 
     python experiments/gpu/costs.py
 
 Prints a row for each study of a size for GPUs. FLOP are those that XLA counts in the forward pass,
-three times for an update and once for an evaluation. Minutes assume a quarter of the published dense
-peak (990 TFLOP/s in bfloat16, half of it in float32, which a GPU computes in TF32), and no update
-below 1.2 ms, as some 400 kernels take; compilation, about a minute a study, is not in them. Nothing
-is trained, and no data are read.
+three times for an update and once for an evaluation. Minutes assume a quarter of the published
+dense peak (990 TFLOP/s in bfloat16, half of it in float32, which a GPU computes in TF32), and no
+update below 1.2 ms, as some 400 kernels take. Compilation, about a minute a study, is not in them.
+Nothing is trained, and no data are read.
 """
 
 import functools

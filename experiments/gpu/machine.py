@@ -1,13 +1,16 @@
-"""Says as JSON what JAX and PyTorch find on this machine; quarter_hour.py runs it as a process.
+"""Prints as JSON what this machine has; quarter_hour.py runs it as a process.
 
 A process of its own, since JAX takes most of a GPU's memory for as long as its process lives.
 """
 
 import importlib
 import json
-from typing import Any
+import subprocess
+import sys
 
 import jax
+
+TORCH = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu')"
 
 
 def studies_need() -> str | None:
@@ -19,23 +22,22 @@ def studies_need() -> str | None:
     return None
 
 
-def torch_facts() -> dict[str, Any]:
-    """PyTorch's version and whether it can use a GPU; {} where it is not installed."""
-    try:
-        torch = importlib.import_module("torch")
-    except ImportError:
-        return {}
-    return {"torch": torch.__version__, "torch_has_gpu": torch.cuda.is_available()}
+def torch_device() -> str | None:
+    """The device that PyTorch uses; None where it is not installed or does not start."""
+    found = subprocess.run(
+        [sys.executable, "-c", TORCH], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip() or None
 
 
 if __name__ == "__main__":
-    device = jax.devices()[0]
+    torch, device = torch_device(), jax.devices()[0]
     facts = {
         "jax": jax.__version__,
         "platform": device.platform,
         "device": device.device_kind,
         "devices": jax.device_count(),
+        "torch_device": torch,
         "studies_need": studies_need(),
-        **torch_facts(),
     }
     print(json.dumps(facts))

@@ -1,0 +1,195 @@
+"""A quarter of an hour of a GPU: throughput, the order of schedules, a speedrun, batch growth.
+
+    python experiments/gpu/quarter_hour.py --minutes 12
+    python experiments/gpu/quarter_hour.py --size smoke --workdir runs/rehearsal   # on a CPU
+
+The folder `data` holds CIFAR-10's official files; without it the studies are left out. The stages:
+
+    throughput  ResNet-18 in bfloat16 against PyTorch's compiler        about 2.5 minutes
+    order       steps, 1cycle and cosine: ResNet-18, 50 epochs          5/11.5 of the rest
+    speedrun    to 94 %: 1cycle in 16 and 30 epochs, steps in 50        3.5/11.5
+    growth      a growing batch against a decaying rate: WRN-16-4       3/11.5
+    throughput  ResNet-50, then WRN-16-4                                what is left
+
+Each study has three seeds, what matters most comes first in it, and what a stage leaves of its part
+goes to the others. By `costs.py` the studies train for 5, 3 and 1 minutes of an H200, and compile
+for a minute or two each. A study that is cut off is saved, and the same command goes on there, also
+after a kill. After the minutes nothing starts; what runs is saved, which takes up to half a minute
+more. `--size full` has the sources' sizes, for hours of a GPU.
+
+Records, reports and logs land in the working folder. `--archive` also packs them, without
+checkpoints, into one file, anew every half minute, for a machine that gives back little: unpacked
+into the working folder of another machine, they are gone on from.
+"""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from stage import Stage
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+THROUGHPUT = ROOT / "experiments" / "performance" / "throughput" / "throughput.py"
+STUDIES = {"order": "lr_schedulers", "speedrun": "speedrun", "growth": "dont_decay"}
+SHARES = {"order": 5.0, "speedrun": 3.5, "growth": 3.0}
+SEARCHED = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": SEARCHED}
+DONE, PACKED = "stages.jsonl", ("*.jsonl", "*/*.*", "*/*/*.jsonl")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The options of the command.
+
+    Attributes:
+        size: that of the studies; "smoke" rehearses all stages with tiny networks.
+        minutes: how long to start stages and let them run.
+        workdir: the folder of records, reports and logs.
+        archive: a .tar.gz of them, without checkpoints.
+    """
+
+    size: Literal["quarter_hour", "full", "smoke"] = "quarter_hour"
+    minutes: float = 12.0
+    workdir: Path = ROOT / "experiments" / "results" / "gpu"
+    archive: Path | None = None
+
+    def stages(self, machine: dict[str, Any]) -> list[Stage]:
+        """All stages, in order."""
+        first, *others = (
+            ("resnet8",) if self.size == "smoke" else ("resnet18", "resnet50", "wrn16_4")
+        )
+        contestants = {first: ("jaxsched", "flax", "torch", "torch_compiled")}
+        obstacle = machine["studies_need"] or missing_data()
+        return [
+            self.throughput(first, ("jaxsched", "flax", "torch", "torch_compiled"), machine),
+            *(self.study(name, obstacle) for name in STUDIES),
+            *(self.throughput(name, ("jaxsched", "torch_compiled"), machine) for name in others),
+        ]
+
+    def throughput(
+        self, network: str, contestants: tuple[str, ...], machine: dict[str, Any]
+    ) -> Stage:
+        """The stage that measures a network's training step."""
+        rounds, precision, batch_size = 7, "bfloat16", 256 if network == "resnet50" else 512
+        if self.size == "smoke":
+            rounds, precision, batch_size = 1, "float32", 8
+        on_same_device = (machine["torch_device"] or "").startswith(machine["device"])
+        chosen = [name for name in contestants if on_same_device or "torch" not in name]
+        folder = self.workdir / "throughput" / network
+        command = [
+            sys.executable, str(THROUGHPUT), "--networks", network, "--contestants", *chosen,
+            "--batch-size", str(batch_size), "--rounds", str(rounds), "--precision", precision,
+            "--folder", str(folder),
+        ]  # fmt: skip
+        return Stage(f"throughput_{network}", command)
+
+    def study(self, name: str, obstacle: str | None) -> Stage:
+        """The stage that makes a study's runs."""
+        path, size = ROOT / "experiments" / "studies" / f"{STUDIES[name]}.py", str(self.size)
+        if self.size == "smoke":
+            path, size = HERE / "rehearsal.py", STUDIES[name]
+        command = [
+            sys.executable, "-m", "jaxsched.cli", "bench", os.path.relpath(path), "--size", size,
+            "--workdir", str(self.workdir), "--checkpoint-minutes", "1",
+        ]  # fmt: skip
+        return Stage(name, command, SHARES[name], obstacle)
+
+    def pack(self) -> None:
+        """Packs what there is, if that is wanted; a reader never meets half an archive."""
+        if self.archive is None:
+            return
+        self.archive.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.archive.with_name(f"{self.archive.name}.part")
+        with tarfile.open(unfinished, "w:gz") as packed:
+            for path in sorted(path for pattern in PACKED for path in self.workdir.glob(pattern)):
+                packed.add(path, path.relative_to(self.workdir), recursive=False)
+        unfinished.replace(self.archive)
+
+    def done(self) -> set[str]:
+        """The stages of this size that have ended well."""
+        path = self.workdir / DONE
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        entries = [json.loads(line) for line in lines]
+        return {e["stage"] for e in entries if (e["size"], e["status"]) == (self.size, 0)}
+
+
+def missing_data() -> str | None:
+    """What to do where there are no images."""
+    if Path("data").exists():
+        return None
+    return (
+        "expected CIFAR-10's official files in the folder data, found no such folder; unpack "
+        "cifar-10-binary.tar.gz of https://www.cs.toronto.edu/~kriz/cifar.html there, or link "
+        "to them: ln -s FOLDER data"
+    )
+
+
+def describe_machine(options: Options) -> dict[str, Any]:
+    """What this machine has; ends the command if it has no GPU for what needs one."""
+    command = [sys.executable, str(HERE / "machine.py")]
+    found = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    if found.returncode:
+        sys.exit(f"expected a JAX that starts, got:\n{found.stderr}")
+    machine = json.loads(found.stdout.splitlines()[-1])
+    say(f"machine: {json.dumps(machine)}")
+    if machine["platform"] == "cpu" and options.size != "smoke":
+        sys.exit(
+            "expected a GPU, JAX finds only a CPU; install jax with its plugin for the GPU, or "
+            "rehearse with --size smoke"
+        )
+    if machine["torch_device"] != machine["device"]:
+        say("PyTorch is left out of the throughput: it is not installed, or not for this device")
+    return machine
+
+
+def say(line: str) -> None:
+    """Prints a line at once, also into a pipe."""
+    print(line, flush=True)
+
+
+def main(options: Options) -> None:
+    """Runs the stages that are left, and says of each how long it took."""
+    end = time.monotonic() + 60 * options.minutes
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    machine, done, statuses = describe_machine(options), options.done(), set()
+    (options.workdir / "logs").mkdir(parents=True, exist_ok=True)
+    left = [stage for stage in options.stages(machine) if stage.name not in done]
+    for stage in left:
+        if stage.obstacle:
+            say(f"{stage.name}: left out: {stage.obstacle}")
+    left = [stage for stage in left if not stage.obstacle]
+    for place, stage in enumerate(left):
+        start = time.monotonic()
+        if (seconds := end - start) <= 0:
+            say(f"{stage.name}: no time is left")
+            continue
+        if stage.share:
+            seconds *= stage.share / sum(other.share for other in left[place:])
+        log = options.workdir / "logs" / f"{stage.name}.txt"
+        try:
+            status = stage.run(seconds, log, ENVIRONMENT, options.pack)
+        finally:
+            options.pack()
+        took = time.monotonic() - start
+        entry = {"stage": stage.name, "size": options.size, "status": status, "seconds": took}
+        with open(options.workdir / DONE, "a", encoding="utf-8") as file:
+            file.write(json.dumps({**entry, **machine}) + "\n")
+        how = {0: "done", None: "cut off, the same command goes on"}
+        say(f"{stage.name}: {how.get(status, f'failed, see {log}')}, {took:.0f} s")
+        statuses.add(status)
+    options.pack()
+    sys.exit(1 if statuses - {0, None} else 0)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
