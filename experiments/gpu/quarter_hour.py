@@ -28,22 +28,24 @@ import os
 import signal
 import subprocess
 import sys
-import tarfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
 from stage import Stage
+from work_folder import WorkFolder
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 THROUGHPUT = ROOT / "experiments" / "performance" / "throughput" / "throughput.py"
 STUDIES = {"order": "lr_schedulers", "speedrun": "speedrun", "growth": "dont_decay"}
 SHARES = {"order": 5.0, "speedrun": 3.5, "growth": 3.0}
+OTHER_NETWORKS = ("resnet50", "wrn16_4")
+BATCH_SIZES = {"resnet18": 512, "resnet50": 256, "wrn16_4": 512}
 SEARCHED = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 ENVIRONMENT = {**os.environ, "PYTHONPATH": SEARCHED}
-DONE, PACKED = "stages.jsonl", ("*.jsonl", "*/*.*", "*/*/*.jsonl")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,64 +64,41 @@ class Options:
     workdir: Path = ROOT / "experiments" / "results" / "gpu"
     archive: Path | None = None
 
-    def stages(self, machine: dict[str, Any]) -> list[Stage]:
-        """All stages, in order."""
-        first, *others = (
-            ("resnet8",) if self.size == "smoke" else ("resnet18", "resnet50", "wrn16_4")
-        )
-        contestants = {first: ("jaxsched", "flax", "torch", "torch_compiled")}
-        obstacle = machine["studies_need"] or missing_data()
-        return [
-            self.throughput(first, ("jaxsched", "flax", "torch", "torch_compiled"), machine),
-            *(self.study(name, obstacle) for name in STUDIES),
-            *(self.throughput(name, ("jaxsched", "torch_compiled"), machine) for name in others),
-        ]
 
-    def throughput(
-        self, network: str, contestants: tuple[str, ...], machine: dict[str, Any]
-    ) -> Stage:
-        """The stage that measures a network's training step."""
-        rounds, precision, batch_size = 7, "bfloat16", 256 if network == "resnet50" else 512
-        if self.size == "smoke":
-            rounds, precision, batch_size = 1, "float32", 8
-        on_same_device = (machine["torch_device"] or "").startswith(machine["device"])
-        chosen = [name for name in contestants if on_same_device or "torch" not in name]
-        folder = self.workdir / "throughput" / network
-        command = [
-            sys.executable, str(THROUGHPUT), "--networks", network, "--contestants", *chosen,
-            "--batch-size", str(batch_size), "--rounds", str(rounds), "--precision", precision,
-            "--folder", str(folder),
-        ]  # fmt: skip
-        return Stage(f"throughput_{network}", command)
+def stages(options: Options, machine: dict[str, Any]) -> list[Stage]:
+    """All stages, in order."""
+    is_real = options.size != "smoke"
+    torch = ("torch", "torch_compiled") if uses_torch(machine) else ()
+    folder, obstacle = options.workdir, machine["studies_need"] or missing_data()
+    return [
+        throughput("resnet18" if is_real else "resnet8", ("jaxsched", "flax", *torch), folder),
+        *(study(name, options, obstacle) for name in STUDIES),
+        *(throughput(name, ("jaxsched", *torch[1:]), folder) for name in OTHER_NETWORKS if is_real),
+    ]
 
-    def study(self, name: str, obstacle: str | None) -> Stage:
-        """The stage that makes a study's runs."""
-        path, size = ROOT / "experiments" / "studies" / f"{STUDIES[name]}.py", str(self.size)
-        if self.size == "smoke":
-            path, size = HERE / "rehearsal.py", STUDIES[name]
-        command = [
-            sys.executable, "-m", "jaxsched.cli", "bench", os.path.relpath(path), "--size", size,
-            "--workdir", str(self.workdir), "--checkpoint-minutes", "1",
-        ]  # fmt: skip
-        return Stage(name, command, SHARES[name], obstacle)
 
-    def pack(self) -> None:
-        """Packs what there is, if that is wanted; a reader never meets half an archive."""
-        if self.archive is None:
-            return
-        self.archive.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.archive.with_name(f"{self.archive.name}.part")
-        with tarfile.open(unfinished, "w:gz") as packed:
-            for path in sorted(path for pattern in PACKED for path in self.workdir.glob(pattern)):
-                packed.add(path, path.relative_to(self.workdir), recursive=False)
-        unfinished.replace(self.archive)
+def throughput(network: str, contestants: Sequence[str], workdir: Path) -> Stage:
+    """The stage that measures a network's training step, on a GPU in bfloat16."""
+    batch_size = BATCH_SIZES.get(network)
+    how = ["--precision", "bfloat16", "--batch-size", str(batch_size), "--rounds", "7"]
+    command = [
+        sys.executable, str(THROUGHPUT), "--networks", network, "--contestants", *contestants,
+        *(how if batch_size else ["--batch-size", "8", "--rounds", "1"]),
+        "--folder", str(workdir / "throughput" / network),
+    ]  # fmt: skip
+    return Stage(f"throughput_{network}", command)
 
-    def done(self) -> set[str]:
-        """The stages of this size that have ended well."""
-        path = self.workdir / DONE
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        entries = [json.loads(line) for line in lines]
-        return {e["stage"] for e in entries if (e["size"], e["status"]) == (self.size, 0)}
+
+def study(name: str, options: Options, obstacle: str | None) -> Stage:
+    """The stage that makes a study's runs."""
+    path, size = ROOT / "experiments" / "studies" / f"{STUDIES[name]}.py", str(options.size)
+    if options.size == "smoke":
+        path, size = HERE / "rehearsal.py", STUDIES[name]
+    command = [
+        sys.executable, "-m", "jaxsched.cli", "bench", os.path.relpath(path), "--size", size,
+        "--workdir", str(options.workdir), "--checkpoint-minutes", "1",
+    ]  # fmt: skip
+    return Stage(name, command, SHARES[name], obstacle)
 
 
 def missing_data() -> str | None:
@@ -133,7 +112,7 @@ def missing_data() -> str | None:
     )
 
 
-def describe_machine(options: Options) -> dict[str, Any]:
+def describe_machine(size: str) -> dict[str, Any]:
     """What this machine has; ends the command if it has no GPU for what needs one."""
     command = [sys.executable, str(HERE / "machine.py")]
     found = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
@@ -141,14 +120,19 @@ def describe_machine(options: Options) -> dict[str, Any]:
         sys.exit(f"expected a JAX that starts, got:\n{found.stderr}")
     machine = json.loads(found.stdout.splitlines()[-1])
     say(f"machine: {json.dumps(machine)}")
-    if machine["platform"] == "cpu" and options.size != "smoke":
+    if machine["platform"] == "cpu" and size != "smoke":
         sys.exit(
             "expected a GPU, JAX finds only a CPU; install jax with its plugin for the GPU, or "
             "rehearse with --size smoke"
         )
-    if machine["torch_device"] != machine["device"]:
+    if not uses_torch(machine):
         say("PyTorch is left out of the throughput: it is not installed, or not for this device")
     return machine
+
+
+def uses_torch(machine: dict[str, Any]) -> bool:
+    """Whether PyTorch computes on the device that JAX uses."""
+    return machine["torch_device"] == machine["device"]
 
 
 def say(line: str) -> None:
@@ -161,9 +145,9 @@ def main(options: Options) -> None:
     end = time.monotonic() + 60 * options.minutes
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    machine, done, statuses = describe_machine(options), options.done(), set()
-    (options.workdir / "logs").mkdir(parents=True, exist_ok=True)
-    left = [stage for stage in options.stages(machine) if stage.name not in done]
+    machine, folder = describe_machine(options.size), WorkFolder(options.workdir, options.archive)
+    done, failed = folder.done(options.size), []
+    left = [stage for stage in stages(options, machine) if stage.name not in done]
     for stage in left:
         if stage.obstacle:
             say(f"{stage.name}: left out: {stage.obstacle}")
@@ -175,20 +159,19 @@ def main(options: Options) -> None:
             continue
         if stage.share:
             seconds *= stage.share / sum(other.share for other in left[place:])
-        log = options.workdir / "logs" / f"{stage.name}.txt"
         try:
-            status = stage.run(seconds, log, ENVIRONMENT, options.pack)
+            status = stage.run(seconds, folder.log(stage.name), ENVIRONMENT, folder.pack)
         finally:
-            options.pack()
+            folder.pack()
         took = time.monotonic() - start
-        entry = {"stage": stage.name, "size": options.size, "status": status, "seconds": took}
-        with open(options.workdir / DONE, "a", encoding="utf-8") as file:
-            file.write(json.dumps({**entry, **machine}) + "\n")
+        folder.add(stage=stage.name, size=options.size, status=status, seconds=took, **machine)
+        failed += [stage.name] if status else []
         how = {0: "done", None: "cut off, the same command goes on"}
-        say(f"{stage.name}: {how.get(status, f'failed, see {log}')}, {took:.0f} s")
-        statuses.add(status)
-    options.pack()
-    sys.exit(1 if statuses - {0, None} else 0)
+        say(
+            f"{stage.name}: {how.get(status, f'failed, see {folder.log(stage.name)}')}, {took:.0f} s"
+        )
+    folder.pack()
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import jaxsched as js
 from jaxsched.bench import Study, load_study
 from jaxsched.data import Cifar10, Subset
 from jaxsched.experiment import Experiment
-from jaxsched.models import BatchNorm, CifarResNet
+from jaxsched.models import BatchNorm, ResNet
 
 STUDIES = Path(__file__).parents[1] / "studies"
 NUM_TRAIN, EPOCHS, SMALLER = 640, 0.04, 32
@@ -26,7 +26,7 @@ def rehearsed(run: Experiment) -> Experiment:
     phases = tuple(js.Phase(EPOCHS * p.epochs, p.batch_size // SMALLER) for p in run.phases)
     return dataclasses.replace(
         run.with_task(
-            model=CifarResNet(depth=8, width=4, norm=norm),
+            model=ResNet(stages=(1,), width=4, norm=norm),
             data=Subset(Cifar10(folder="data"), num_train=NUM_TRAIN),
         ),
         phases=phases,
