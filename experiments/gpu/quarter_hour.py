@@ -166,7 +166,8 @@ def main(options: Options) -> None:
         took = time.monotonic() - start
         folder.add(stage=stage.name, size=options.size, status=status, seconds=took, **machine)
         failed += [stage.name] if status else []
-        how = {0: "done", None: "cut off, the same command goes on"}
+        ends = {0: "done", None: "cut off, the same command goes on"}
+        how = ends.get(status, f"failed, see {folder.log(stage.name)}")
         say(
             f"{stage.name}: {how.get(status, f'failed, see {folder.log(stage.name)}')}, {took:.0f} s"
         )
