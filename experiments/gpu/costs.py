@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jaxsched.bench import Study, load_study
 from jaxsched.experiment import Experiment, load_module
 from jaxsched.models import Network
+from jaxsched.tasks import ImageClassification
 
 ROOT = Path(__file__).parents[2]
 SIZES = ("quarter_hour", "full")
@@ -55,6 +56,7 @@ def forward_flop(network: Network) -> float:
 
 def cost(run: Experiment) -> Cost:
     """The cost of one run."""
+    assert isinstance(run.task, ImageClassification)
     plan, flop = run.plan(TRAIN), forward_flop(run.task.model)
     images = plan.examples_at(plan.total_steps)
     evaluated = TEST * sum(phase.epochs for phase in run.phases) / run.evaluate_every

@@ -168,9 +168,7 @@ def main(options: Options) -> None:
         failed += [stage.name] if status else []
         ends = {0: "done", None: "cut off, the same command goes on"}
         how = ends.get(status, f"failed, see {folder.log(stage.name)}")
-        say(
-            f"{stage.name}: {how.get(status, f'failed, see {folder.log(stage.name)}')}, {took:.0f} s"
-        )
+        say(f"{stage.name}: {how}, {took:.0f} s")
     folder.pack()
     sys.exit(1 if failed else 0)
 

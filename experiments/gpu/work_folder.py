@@ -1,4 +1,4 @@
-"""The working folder of quarter_hour.py: logs, what has been done, and an archive of the results."""
+"""The working folder of quarter_hour.py: logs, what is done, and an archive of the results."""
 
 import json
 import tarfile

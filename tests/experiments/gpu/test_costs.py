@@ -36,6 +36,7 @@ def test_seconds_are_of_products_or_of_kernels_whichever_take_longer(costs, batc
         name="run",
         task=ImageClassification(model=network, data=Cifar10(folder="data")),
         phases=(js.Phase(4, batch_size),),
+        optimizer=js.SGD(0.1),
         evaluate_every=2.0,
         precision="bfloat16",
     )
