@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxsched.bench import MANIFEST_FILE, Results, StudyManifest
+from jaxsched.bench import Results
 
 ROOT = Path(__file__).parents[3]
 GPU = ROOT / "experiments" / "gpu"
@@ -83,26 +84,22 @@ def learned(records):
 def test_a_rehearsal_that_was_killed_goes_on_and_learns_the_same(folder):
     process, records = rehearse(folder), folder / "work" / REHEARSAL[0] / "records"
     deadline = time.monotonic() + 300
-    while len(list(records.glob("*.jsonl"))) < 2:  # one has ended, one has begun
+    while len(list(records.glob("*.jsonl"))) < 2:  # one has ended, the other has begun
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     kill(process)
-    manifest = StudyManifest.read(records.parent / MANIFEST_FILE)
-    before = {path: path.read_bytes() for path in records.glob("*.jsonl")}
-    assert 0 < len(before) < len(manifest.runs)
-    is_whole = [path for path, content in before.items() if b'"finished"' in content]
+    contents = {path: path.read_bytes() for path in records.glob("*.jsonl")}
+    (whole,) = (path for path, content in contents.items() if b'"finished"' in content)
 
     said = ended(rehearse(folder))
-    assert "throughput" not in said, "it was done"
-    assert [line.split(", ")[0] for line in said.splitlines()[2:]] == [
-        f"{stage}: done" for stage in ("order", "speedrun", "growth")
-    ]
-    assert is_whole and all(path.read_bytes() == before[path] for path in is_whole)
+    # The throughput was done.
+    assert re.findall("(.*): done", said) == ["order", "speedrun", "growth"]
+    assert whole.read_bytes() == contents[whole]
     with tarfile.open(folder / "out" / "all.tar.gz") as packed:
         names = packed.getnames()
     for study in REHEARSAL:
         results = Results.read([folder / "work" / study])
-        assert len(results.records) == len(results.manifest.runs) == 3
+        assert len(results.records) == len(results.manifest.runs) == 2
         assert all(f"{study}/records/{run.file_name}" in names for run in results.manifest.runs)
 
     bench = ("-m", "jaxsched.cli", "bench", GPU / "rehearsal.py", "--size", "lr_schedulers")
