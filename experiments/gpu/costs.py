@@ -30,7 +30,7 @@ UTILISATION, LEAST_SECONDS = 0.25, 1.2e-3
 
 
 class Cost(NamedTuple):
-    """What training and evaluating take.
+    """Training and evaluation.
 
     Attributes:
         images: images trained on.
@@ -45,7 +45,7 @@ class Cost(NamedTuple):
 
 @functools.cache
 def forward_flop(network: Network) -> float:
-    """Operations of the forward pass for an image, padding left out."""
+    """Counts the operations of the forward pass for an image, padding left out."""
     model = network.build(num_classes=10)
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), IMAGE))
     image = jax.ShapeDtypeStruct((1, *IMAGE), jnp.float32)
@@ -55,7 +55,7 @@ def forward_flop(network: Network) -> float:
 
 
 def cost(run: Experiment) -> Cost:
-    """The cost of one run."""
+    """Computes the cost of one run."""
     assert isinstance(run.task, ImageClassification)
     plan, flop = run.plan(TRAIN), forward_flop(run.task.model)
     images = plan.examples_at(plan.total_steps)
@@ -67,13 +67,13 @@ def cost(run: Experiment) -> Cost:
 
 
 def total(study: Study) -> Cost:
-    """The cost of a study."""
+    """Computes the cost of a study."""
     costs = [cost(run) for run in study.experiments]
     return Cost(*(len(study.seeds) * sum(column) for column in zip(*costs, strict=True)))
 
 
 def rows() -> Iterator[str]:
-    """The rows of the table."""
+    """Yields the rows of the table."""
     yield "| command | runs | million images | FLOP | minutes of an H200 |"
     yield "|---|---:|---:|---:|---:|"
     for size in SIZES:

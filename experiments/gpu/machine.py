@@ -14,7 +14,7 @@ TORCH = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_avail
 
 
 def studies_need() -> str | None:
-    """What keeps `jaxsched bench` from running here; None if nothing does."""
+    """Returns what keeps `jaxsched bench` from running here; None if nothing does."""
     try:
         importlib.import_module("jaxsched.cli.runs.bench")
     except ImportError as error:
@@ -23,7 +23,7 @@ def studies_need() -> str | None:
 
 
 def torch_device() -> str | None:
-    """The device that PyTorch uses; None where it is not installed or does not start."""
+    """Returns the device that PyTorch uses; None where it is not installed or does not start."""
     found = subprocess.run(
         [sys.executable, "-c", TORCH], capture_output=True, text=True, check=False
     )

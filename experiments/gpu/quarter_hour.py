@@ -11,11 +11,11 @@ The folder `data` holds CIFAR-10's official files; without it the studies are le
     growth      a growing batch against a decaying rate: WRN-16-4       3/11.5
     throughput  ResNet-50, then WRN-16-4                                what is left
 
-Each study has three seeds, what matters most comes first in it, and what a stage leaves of its part
-goes to the others. By `costs.py` the studies train for 5, 3 and 1 minutes of an H200, and compile
-for a minute or two each. A study that is cut off is saved, and the same command goes on there, also
-after a kill. After the minutes nothing starts; what runs is saved, which takes up to half a minute
-more. `--size full` has the sources' sizes, for hours of a GPU.
+Each study is its file's size `quarter_hour`: three seeds, and what matters most comes first. What a
+stage leaves of its part goes to the others. By `costs.py` the studies train for 5, 3 and 1 minutes
+of an H200; each compiles for a minute or two. A study that is cut off is saved, and the same
+command goes on there, also after a kill. After the minutes nothing starts; what runs is saved,
+which takes up to a minute more. `--size full` has the sources' sizes, for hours of a GPU.
 
 Records, reports and logs land in the working folder. `--archive` also packs them, without
 checkpoints, into one file, anew every half minute, for a machine that gives back little: unpacked
@@ -66,7 +66,7 @@ class Options:
 
 
 def stages(options: Options, machine: dict[str, Any]) -> list[Stage]:
-    """All stages, in order."""
+    """Returns all stages, in order."""
     is_real = options.size != "smoke"
     torch = ("torch", "torch_compiled") if uses_torch(machine) else ()
     folder, obstacle = options.workdir, machine["studies_need"] or missing_data()
@@ -78,7 +78,7 @@ def stages(options: Options, machine: dict[str, Any]) -> list[Stage]:
 
 
 def throughput(network: str, contestants: Sequence[str], workdir: Path) -> Stage:
-    """The stage that measures a network's training step, on a GPU in bfloat16."""
+    """Returns the stage that measures a network's training step, on a GPU in bfloat16."""
     batch_size = BATCH_SIZES.get(network)
     how = ["--precision", "bfloat16", "--batch-size", str(batch_size), "--rounds", "7"]
     command = [
@@ -90,7 +90,7 @@ def throughput(network: str, contestants: Sequence[str], workdir: Path) -> Stage
 
 
 def study(name: str, options: Options, obstacle: str | None) -> Stage:
-    """The stage that makes a study's runs."""
+    """Returns the stage that makes a study's runs."""
     path, size = ROOT / "experiments" / "studies" / f"{STUDIES[name]}.py", str(options.size)
     if options.size == "smoke":
         path, size = HERE / "rehearsal.py", STUDIES[name]
@@ -102,7 +102,7 @@ def study(name: str, options: Options, obstacle: str | None) -> Stage:
 
 
 def missing_data() -> str | None:
-    """What to do where there are no images."""
+    """Says what to do where there are no images; None where there are."""
     if Path("data").exists():
         return None
     return (
@@ -113,7 +113,7 @@ def missing_data() -> str | None:
 
 
 def describe_machine(size: str) -> dict[str, Any]:
-    """What this machine has; ends the command if it has no GPU for what needs one."""
+    """Returns what machine.py finds here; ends the command if it has no GPU for what needs one."""
     command = [sys.executable, str(HERE / "machine.py")]
     found = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     if found.returncode:
@@ -147,11 +147,10 @@ def main(options: Options) -> None:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     machine, folder = describe_machine(options.size), WorkFolder(options.workdir, options.archive)
     done, failed = folder.done(options.size), []
-    left = [stage for stage in stages(options, machine) if stage.name not in done]
-    for stage in left:
-        if stage.obstacle:
-            say(f"{stage.name}: left out: {stage.obstacle}")
-    left = [stage for stage in left if not stage.obstacle]
+    every = [stage for stage in stages(options, machine) if stage.name not in done]
+    left = [stage for stage in every if not stage.obstacle]
+    if blocked := [stage for stage in every if stage.obstacle]:
+        say(f"{', '.join(stage.name for stage in blocked)}: left out: {blocked[0].obstacle}")
     for place, stage in enumerate(left):
         start = time.monotonic()
         if (seconds := end - start) <= 0:

@@ -2,8 +2,8 @@
 
     python experiments/gpu/quarter_hour.py --size smoke --workdir runs/rehearsal
 
-Schedules, targets and data are the real ones; what comes out says nothing.
-Schedules that count epochs end before their last decay, because the runs are shorter.
+Schedules, targets and data are the real ones; what comes out says nothing. Schedules that count
+epochs end before their last decay, because the runs are shorter.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ NUM_TRAIN, EPOCHS, SMALLER = 640, 0.04, 32
 
 
 def rehearsed(run: Experiment) -> Experiment:
-    """The run with a tiny network, few images, fewer epochs and smaller batches."""
+    """Returns the run with a tiny network, few images, fewer epochs and smaller batches."""
     group = run.task.batch_group
     norm = BatchNorm(ghost=group and group // SMALLER)
     phases = tuple(js.Phase(EPOCHS * p.epochs, p.batch_size // SMALLER) for p in run.phases)
@@ -36,7 +36,7 @@ def rehearsed(run: Experiment) -> Experiment:
 
 
 def rehearsal(name: str) -> Study:
-    """The rehearsal of the study in this file: its baseline and one other run, one seed."""
+    """Returns the rehearsal of the study in this file: its baseline and one other run, one seed."""
     study = load_study(STUDIES / f"{name}.py", "quarter_hour")
     baseline = study.manifest().baseline
     first, *_ = (run for run in study.experiments if run.name != baseline)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-LOOK_SECONDS = 30.0
+LOOK_SECONDS, GRACE_SECONDS = 30.0, 60.0
 
 
 class Stage(NamedTuple):
@@ -33,7 +33,7 @@ class Stage(NamedTuple):
         """Runs the command for at most so long, and never longer than this process.
 
         Args:
-            seconds: how long; then SIGTERM ends it.
+            seconds: how long; then SIGTERM ends it, and SIGKILL if it takes a minute over that.
             log: the file that its output is added to.
             environment: its variables.
             look: is called every half minute.
@@ -55,5 +55,14 @@ class Stage(NamedTuple):
                 return None
             finally:
                 if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGTERM)
-                    process.wait()
+                    _end(process)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ends the process and its group."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

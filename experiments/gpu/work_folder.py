@@ -25,11 +25,11 @@ class WorkFolder:
         (path / "logs").mkdir(parents=True, exist_ok=True)
 
     def log(self, stage: str) -> Path:
-        """The file of a stage's output."""
+        """Returns the file of a stage's output."""
         return self.path / "logs" / f"{stage}.txt"
 
     def done(self, size: str) -> set[str]:
-        """The stages that have ended well at this size."""
+        """Returns the stages that have ended well at this size."""
         text = self._stages.read_text(encoding="utf-8") if self._stages.exists() else ""
         entries = [json.loads(line) for line in text.splitlines()]
         return {e["stage"] for e in entries if (e["size"], e["status"]) == (size, 0)}

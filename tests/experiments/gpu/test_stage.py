@@ -1,6 +1,7 @@
 """Stages, with commands of the shell."""
 
 import os
+import sys
 import time
 
 import pytest
@@ -29,6 +30,14 @@ def test_a_stage_is_cut_off_with_the_processes_that_it_started(tmp_path):
     while is_running(child):
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_a_command_that_heeds_no_sigterm_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["stage"], "GRACE_SECONDS", 0.2)
+    log, start = tmp_path / "log.txt", time.monotonic()
+    assert run("trap '' TERM; echo ready; while true; do sleep 1; done", log, seconds=1.0) is None
+    assert time.monotonic() - start < 30
+    assert log.read_text() == "ready\n"
 
 
 def is_running(pid):

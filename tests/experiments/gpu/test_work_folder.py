@@ -1,4 +1,4 @@
-"""What is done counts by size and status; the archive has the results and nothing else."""
+"""Stages are done by size and status; the archive has the results and nothing else."""
 
 import tarfile
 
