@@ -25,8 +25,8 @@ def costs(load_experiment):
 
 def test_operations_are_those_of_plain_layers_but_for_padding(costs):
     """Products with padding are counted there, sums of norms and activations here."""
-    ours = 3 * costs.forward_flop(CifarResNet(depth=8, width=16))
-    assert ours == pytest.approx(train_flop(Job("flax", "resnet8", 1, "float32")), rel=0.1)
+    ours = 3 * costs.forward_flop(CifarResNet(depth=20, width=16))
+    assert ours == pytest.approx(train_flop(Job("flax", "resnet20", 1, "float32")), rel=0.1)
 
 
 @pytest.mark.parametrize("batch_size", [50, 5000])
