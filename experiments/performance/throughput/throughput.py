@@ -46,6 +46,7 @@ from throughput_networks import NETWORKS
 from throughput_worker import Job
 
 HERE = Path(__file__).parent
+RESULTS = HERE.parents[1] / "results" / "throughput"
 
 # Dense bfloat16 FLOP/s as the vendor publishes them, by the start of the device's name.
 PEAKS = {"NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA H200": 989e12}
@@ -61,6 +62,7 @@ class Options:
         batch_size: images a step.
         rounds: the number of turns of each contestant.
         precision: the dtype that the network computes in.
+        folder: where the rows are written, to a file named after the device and the precision.
     """
 
     networks: tuple[Literal["resnet8", "resnet20", "resnet18", "wrn16_4", "resnet50"], ...] = (
@@ -74,6 +76,7 @@ class Options:
     batch_size: int = 128
     rounds: int = 5
     precision: Literal["float32", "bfloat16"] = "float32"
+    folder: Path = RESULTS
 
     def jobs(self, network: str) -> list[Job]:
         """The jobs of the contestants that can run on this machine."""
@@ -206,11 +209,11 @@ def main(options: Options) -> None:
         rows += measure(options.jobs(network), options.rounds)
     console.print(table(rows))
     device = re.sub(r"\W+", "_", rows[0]["device"].lower())
-    console.print(write(rows, f"{device}_{options.precision}"))
+    console.print(write(rows, f"{device}_{options.precision}", options.folder))
 
 
-def write(rows: list[dict[str, Any]], name: str) -> Path:
-    """Writes the rows with everything they were made with; returns the path in the repository."""
+def write(rows: list[dict[str, Any]], name: str, folder: Path = RESULTS) -> Path:
+    """Writes the rows with everything they were made with; returns the path."""
     made_with = {
         "command": shlex.join(["python", *sys.argv]),
         "variables": {
@@ -219,11 +222,11 @@ def write(rows: list[dict[str, Any]], name: str) -> Path:
             if name in ("GLIBC_TUNABLES", "XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "OMP_NUM_THREADS")
         },
     }
-    path = HERE.parents[1] / "results" / "throughput" / f"{name}.jsonl"
+    path = folder / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({**found, **made_with}) + "\n" for found in rows]
     path.write_text("".join(lines), encoding="utf-8")
-    return path.relative_to(HERE.parents[2])
+    return path
 
 
 if __name__ == "__main__":

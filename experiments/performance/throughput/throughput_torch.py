@@ -72,7 +72,9 @@ def prepare(job: Job) -> Contestant:
     model(torch.zeros(2, *shape[1:]))
     model.to(device=device, memory_format=torch.channels_last)  # pyright: ignore
     forward = torch.compile(model) if job.contestant == "torch_compiled" else model
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, fused=on_gpu
+    )
 
     def autocast() -> Any:
         if job.precision == "float32":

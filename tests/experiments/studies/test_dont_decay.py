@@ -70,6 +70,16 @@ def test_runs_at_the_paper_s_size_take_its_updates(load_experiment):
     assert {name: found[name] for name in published} == published
 
 
+def test_a_quarter_of_an_hour_has_a_tenth_of_the_paper_s_epochs(load_experiment):
+    study = load_experiment("studies/dont_decay").sizes["quarter_hour"]
+    # By hand: batches of 128, 640, 3200 and 5120 in 6, 6, 4 and 4 epochs of 50,000.
+    assert {run.name: run.plan(50_000).total_steps for run in study.experiments} == {
+        "decay": 7813,
+        "batch": 2344 + 469 + 63 + 39,
+        "larger_lr": 469 + 94 + 78,
+    }
+
+
 def test_runs_at_the_paper_s_size_are_those_of_the_configs(load_experiment):
     runs = {
         run.name: run for run in load_experiment("studies/dont_decay").sizes["full"].experiments

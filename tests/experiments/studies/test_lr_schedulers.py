@@ -1,5 +1,7 @@
 """The study of schedules: its runs against the source's arithmetic and torch's conventions."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,10 @@ def test_only_group_norm_has_another_network(study):
         assert len({run.task.model for run in others}) == 1
         assert (last.name, last.phases[0].batch_size) == ("group_norm", batch_sizes[1])
         assert last.task.model not in {run.task.model for run in others}
+
+
+def test_a_quarter_of_an_hour_has_full_runs_in_bfloat16(study, full):
+    quick = study.sizes["quarter_hour"].experiments
+    assert [run.name for run in quick] == ["multi_step", "one_cycle", "cosine"]
+    for run in quick:
+        assert run == dataclasses.replace(full[run.name], precision="bfloat16")

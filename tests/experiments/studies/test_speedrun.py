@@ -86,6 +86,15 @@ def test_rates_and_momentum_are_what_the_docstring_says(module, size, rate, peak
         )
 
 
+def test_a_quarter_of_an_hour_has_both_ends_of_the_full_ladder_and_a_longer_run(module):
+    full = {run.name: run for run in module.sizes["full"].experiments}
+    fastest, longer, baseline = module.sizes["quarter_hour"].experiments
+    assert (fastest, baseline) == (full["speedrun"], full["multi_step"])
+    assert differences(describe(fastest), describe(longer)) == {".name", ".phases"}
+    epochs = [run.phases[0].epochs for run in (fastest, longer, baseline)]
+    assert epochs == [16, 30, 50]
+
+
 def test_sizes_are_those_of_the_docstring(module):
     small, full = (module.sizes[size] for size in SIZES)
     assert {(run.task.model.stages, run.task.model.width) for run in small.experiments} == {
