@@ -1,6 +1,7 @@
 """Does the norm bounce with Adam too, and is a complex schedule then worth it?
 
     jaxsched bench experiments/studies/abel_variants/adam.py  # --size cpu
+    jaxsched bench experiments/studies/abel_variants/adam.py --size longer  # not run yet
     jaxsched bench experiments/studies/abel_variants/adam.py --size full  # for a GPU
 
 The rows of Adam in Lewkowycz, "How to decay your learning rate" (arXiv 2103.12682, table 2): a
@@ -10,7 +11,8 @@ without, augmented. The L2 is a part of the gradient, as in the paper's update r
 divides it by the root of its mean square. The paper's learning rate and L2 for Adam are not
 published.
 
-`cpu` trains on 3.6 million images, about two hours on one core.
+`cpu` trains on 3.6 million images, about two hours on one core. `longer` trains on 19 million, by
+the design of abel.py's size of that name.
 """
 
 import dataclasses
@@ -59,4 +61,4 @@ def study(size: str) -> Study:
     )
 
 
-sizes = {size: study(size) for size in ("cpu", "full")}
+sizes = {size: study(size) for size in ("cpu", "longer", "full")}

@@ -16,9 +16,9 @@ def studies(load_experiment):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_sizes_have_a_study_of_that_name_with_its_baseline(studies, name):
+def test_every_size_has_a_study_of_that_name_with_its_baseline(studies, name):
     for size, study in studies[name].sizes.items():
-        assert study.name == (name if size == "cpu" else f"{name}_full")
+        assert study.name == (name if size == "cpu" else f"{name}_{size}")
         assert study.baseline in [run.name for run in study.experiments]
         assert len({run.digest() for run in study.experiments}) == len(study.experiments)
         assert len(study.seeds) == 3
