@@ -3,7 +3,7 @@
 from jaxsched.models.layers.target_platform import target_platform
 
 
-def compiler_options() -> dict[str, bool | int | float | str]:
+def compiler_options() -> dict[str, str | bool]:
     """Returns the options to compile a network's update with, for `Lowered.compile`.
 
     On CPU, XLA removes `lax.optimization_barrier` before it fuses, so that one has no effect. The
