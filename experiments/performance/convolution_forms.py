@@ -5,6 +5,7 @@ and with stride 1. Their gradients are JAX's own.
 """
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +68,7 @@ def patches(images: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.concatenate(windows, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
-def _combine(matrix: list[list[float]], terms: list[jax.Array]) -> list[jax.Array]:
+def _combine(matrix: Sequence[Sequence[float]], terms: list[jax.Array]) -> list[jax.Array]:
     """Sums of terms, weighted by the rows of a matrix, whose zeros cost nothing."""
     pairs = [[(w, term) for w, term in zip(row, terms, strict=True) if w] for row in matrix]
     return [functools.reduce(jnp.add, [w * term for w, term in row]) for row in pairs]

@@ -138,7 +138,7 @@ def error(form: str) -> float:
     found = []
     for shape in SHAPES:
         images, (kernel, other) = arrays((2, *shape[1:]), 2)
-        cotangent = np.asarray(layer(images, other))
+        cotangent = np.asarray(layer(jnp.asarray(images), jnp.asarray(other)))
         results = jax.jit(results_of, static_argnums=0)(form, images, kernel, cotangent)
         for result, truth in zip(results, exact(images, kernel, cotangent), strict=True):
             found.append(np.abs(result - truth).max() / np.abs(truth).max())

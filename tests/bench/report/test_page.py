@@ -304,7 +304,7 @@ def test_an_experiment_is_pointed_out_by_keyboard_and_pointer(browser, scheduler
     _, path = schedulers
     browser.open(path)
     colours = set(browser.ask(strokes(METRIC)))
-    browser.ask(r'''document.querySelector('input[value="\\"restarts\\""]').focus()''')
+    browser.ask(r"""document.querySelector('input[value="\\"restarts\\""]').focus()""")
     browser.until(f"return new Set({strokes(METRIC)}).size === 2")  # its own, and grey
     assert browser.ask("document.activeElement.matches(':focus-visible')")
     browser.ask("document.activeElement.blur()")
