@@ -32,9 +32,10 @@ def convolution(
     program. The two convolutions of the gradient do not have that layout, so inside `lax.scan`,
     `lax.fori_loop` or `lax.cond` they run 30 times slower (github.com/jax-ml/jax/issues/12868). On
     CPU this function therefore writes out the gradient in the fast layout, with the same values up
-    to the order of summation. The price is that forward-mode differentiation (`jax.jvp`,
-    `jax.jacfwd`, `jax.linearize`) raises a `TypeError` on CPU. It works on every other backend,
-    where the function is `lax.conv_general_dilated`.
+    to the order of summation. In programs with `compiler_options` it also keeps XLA from computing
+    the images again for the gradient of the kernel. The price is that forward-mode differentiation
+    (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) raises a `TypeError` on CPU. It works on every other
+    backend, where the function is `lax.conv_general_dilated`.
 
     Args:
         images: [B, H, W, C].
@@ -133,6 +134,9 @@ def canonical_convolution(
 
 
 def _forward(images, kernel, strides, padding):
+    # XLA would fuse what the images are computed by into the transposition in `_kernel_gradient`
+    # too: all residual blocks before this one, pixel by pixel in the order of the transposed array.
+    images = lax.optimization_barrier(images)
     output = _convolve_widened(images, kernel.astype(images.dtype), strides, padding)
     return output, (images, kernel)
 
