@@ -61,6 +61,7 @@ def calls_of_require_extra():
                 yield pytest.param(extra, modules, id=f"{path.relative_to(PACKAGE)}-{extra}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("extra", "modules"), list(calls_of_require_extra()))
 def test_an_extra_brings_what_is_asked_of_it(extra, modules):
     assert modules

@@ -189,6 +189,7 @@ def a_milestone_where_an_update_begins():
     return steps, lambda t: 0.1 * min(t / 0.25, 1.0) if t < 0.54 - 1e-9 else 0.01, False, arguments
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @example(a_milestone_where_an_update_begins(), "batch", "sgd")
 @given(

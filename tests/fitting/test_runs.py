@@ -54,6 +54,7 @@ def metrics(fitted):
     return [dict(row.metrics) for row in fitted.rows]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_one_that_was_never_interrupted(tmp_path):
     whole = fit_tagger()
     with pytest.raises(KeyboardInterrupt):

@@ -410,6 +410,7 @@ def test_defined_and_finite_for_every_time(example):
         assert before == [at_zero] * len(before)
 
 
+@pytest.mark.slow
 @every_example
 def test_any_kind_of_number_is_a_time(example):
     expected = float(example.schedule(jnp.int32(3)))
@@ -445,6 +446,7 @@ def test_keeps_its_last_value_after_its_end(example):
         assert np.all(np.diff(values) <= 0)
 
 
+@pytest.mark.slow
 @every_form
 def test_one_program_for_all_numbers(example):
     """Under jit, vmap and strict promotion, with one compilation whatever the numbers are."""
@@ -476,6 +478,7 @@ def perturbed(schedule, leaf, amount):
     return jax.tree.unflatten(structure, numbers)
 
 
+@pytest.mark.slow
 @every_example
 def test_gradients_through_the_numbers(example):
     schedule = example.schedule

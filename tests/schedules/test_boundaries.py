@@ -280,6 +280,7 @@ def test_a_program_that_takes_a_schedule_is_exported():
     assert value == pytest.approx(float(js.Warmup(js.OneCycle(0.1, 100), 5)(50)), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["strict", "standard"])
 def test_a_plan_keeps_time_under_every_rule_of_promotion(mode):
     for x64 in (False, True):

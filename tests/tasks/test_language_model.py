@@ -66,6 +66,7 @@ def assert_same_bits(ours, theirs):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
+@pytest.mark.slow
 def test_metrics_are_nats_a_token_and_bits_a_byte():
     """With tokens of 1, 2 and 5 bytes; the last example does not count."""
     lengths = np.array([1, 2, 5], np.int32)
@@ -113,6 +114,7 @@ def test_metrics_are_better_lower_and_the_main_one_is_bits_a_byte(experiment):
     assert experiment.task.main_metric.name == "bits_per_byte"
 
 
+@pytest.mark.slow
 def test_a_run_is_that_of_a_plain_loop(experiment, trained):
     """Flax's module, Optax's AdamW and a for-loop, in the stated order of the examples."""
     dataset = experiment.task.data.load()
@@ -159,7 +161,8 @@ def test_a_run_is_that_of_a_plain_loop(experiment, trained):
     assert rows[-1].test_loss < 3.5 < rows[0].train_loss < np.log(256)
 
 
-@pytest.mark.parametrize("kind", ["token_files", pytest.param("streamed", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["token_files", "streamed"])
 def test_streamed_text_gives_the_same_bits(experiment, trained, folder, kind):
     source = Streamed(experiment.task.data)
     if kind == "token_files":
@@ -172,11 +175,12 @@ def test_streamed_text_gives_the_same_bits(experiment, trained, folder, kind):
     assert rows == trained[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"driver": "jit", "num_devices": 4}, marks=pytest.mark.slow),
-        pytest.param({"driver": "pmap", "num_devices": 4}, marks=pytest.mark.slow),
+        {"driver": "jit", "num_devices": 4},
+        {"driver": "pmap", "num_devices": 4},
         {"max_device_batch": 4},
     ],
 )

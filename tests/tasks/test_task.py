@@ -147,6 +147,7 @@ def test_a_run_is_that_of_numpy():
         _ = rows[-1].test_accuracy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -59,6 +59,7 @@ def abel_scales(norms, factor, last_epoch):
     return scales
 
 
+@pytest.mark.slow
 def test_abel_decays_as_the_norms_of_the_rows_say(stateful_run):
     _, _, rows = stateful_run
     norms = [row.squared_norm for row in rows]
@@ -69,6 +70,7 @@ def test_abel_decays_as_the_norms_of_the_rows_say(stateful_run):
         assert row.abel["squared_norm"] == pytest.approx(before.squared_norm, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_plateau_decays_as_the_losses_of_the_rows_say(stateful_run):
     _, _, rows = stateful_run
     best, scale, expected = np.inf, 1.0, [1.0]
@@ -82,6 +84,7 @@ def test_plateau_decays_as_the_losses_of_the_rows_say(stateful_run):
     assert expected[-1] < 1  # it has decayed at least once
 
 
+@pytest.mark.slow
 def test_the_learning_rate_of_a_row_is_the_one_in_force(stateful_run):
     _, _, rows = stateful_run
     for row in rows:
@@ -113,6 +116,7 @@ def test_the_average_is_that_of_the_runs_that_end_where_it_collects(experiment):
     assert [row.num_averaged for row in rows] == [0, 0, 0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_rows_hold_both_accuracies_once_there_is_an_average(stateful_run):
     program, outcome, rows = stateful_run
     assert [row.averaged_test_loss is None for row in rows] == [True] * 3 + [False] * 3
@@ -128,6 +132,7 @@ def test_rows_hold_both_accuracies_once_there_is_an_average(stateful_run):
     assert 0 < end.statistics_error < 0.5
 
 
+@pytest.mark.slow
 def test_re_estimation_counts_as_training_time(stateful_run, monkeypatch):
     """Each re-estimation takes a simulated hour, much more than anything else on any machine."""
     program, *_ = stateful_run

@@ -312,6 +312,7 @@ def first_weights(name):
     return jax.tree.map(lambda x: x.ravel()[0], w) if name == "Python floats" else w
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_tree_has_the_numbers_of_float32_arrays(name):
     first, tolerance = first_weights(name), KINDS[name][-1]

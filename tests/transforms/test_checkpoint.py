@@ -82,6 +82,7 @@ def scales(carry):
     return [float(part.scale) for kind in kinds for part in parts(carry[1], kind)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
 def test_continues_from_a_checkpoint_bit_for_bit(name, tmp_path):
     tx, params = TRANSFORMATIONS[name], BATTERY.draw_params()

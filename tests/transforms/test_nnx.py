@@ -167,6 +167,7 @@ def test_whole_module_is_read_and_stays_as_it_was(run, collected):
     assert run.model.dropout.deterministic is False
 
 
+@pytest.mark.slow
 def test_samples_predict_under_vmap_with_the_spread_of_the_weights(run, collected):
     graph, params, rest = nnx.split(run.model, nnx.Param, ...)
 

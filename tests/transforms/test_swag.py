@@ -94,6 +94,7 @@ def test_mean_is_the_one_of_average_params(at):
     jax.tree.map(np.testing.assert_array_equal, *means)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num_updates", "scale"), [(3, 1.0), (12, 0.5)])
 def test_draws_are_gaussian_with_the_covariance_of_the_formula(num_updates, scale):
     """Within 5 standard errors, across leaves too; with 3 collected the ring is not full."""
@@ -223,6 +224,7 @@ def test_needs_memory_for_rank_and_two_copies_of_the_parameters():
     assert ours.output_size_in_bytes - ours.alias_size_in_bytes <= scalars
 
 
+@pytest.mark.slow
 def test_complex_parameter_is_drawn_as_two_real_ones():
     """With the covariance of its real and imaginary part, within 5 standard errors."""
     num_draws, rng = 20_000, np.random.default_rng(5)
@@ -244,6 +246,7 @@ def test_complex_parameter_is_drawn_as_two_real_ones():
     assert np.all(np.abs(off) < 5 * np.sqrt(variances / num_draws))
 
 
+@pytest.mark.slow
 def test_deviations_lie_where_the_sharded_parameters_lie():
     """Each of four devices holds a quarter of all 20, and none holds more."""
     mesh = Mesh(np.array(jax.devices()[:4]), ("rows",))

@@ -61,6 +61,7 @@ def test_the_first_decay_is_at_the_share_of_its_name(studies):
             assert rates(run, times) == pytest.approx([0.1, 0.02, 0.02, 0.004])
 
 
+@pytest.mark.slow
 def test_a_scale_multiplies_the_kernels_alone(studies):
     runs = {run.name: run for run in studies["abel_scale"].sizes["cpu"].experiments}
     kernels = {}

@@ -119,10 +119,9 @@ def test_what_is_saved_comes_back_bit_for_bit(tmp_path, num_devices, abstract):
     assert_same(snapshot.arrays, draw(7, num_devices))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_devices", [1, 4])
-@pytest.mark.parametrize(
-    ("count", "size"), [(60, 1001), pytest.param(4, 1_500_000, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("count", "size"), [(60, 1001), (4, 1_500_000)])
 def test_arrays_may_be_donated_as_soon_as_save_returns(tmp_path, num_devices, count, size):
     """On a CPU, host copies are views of the memory that a donating update writes to."""
 
@@ -289,6 +288,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_is_named_and_the_one_before_used(tmp_path, damage, capfd):
     save(tmp_path, 3, 4)
@@ -542,6 +542,7 @@ FULL_DISK = """
 """
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_midway_is_an_error_of_the_next_call(tmp_path):
     output, errors = start(FULL_DISK, tmp_path).communicate()
     message = f"cannot write a checkpoint to {tmp_path}: ValueError: "
@@ -570,6 +571,7 @@ FULL_DISK_AFTER_AN_ERROR = """
 """
 
 
+@pytest.mark.slow
 def test_an_error_of_the_last_write_does_not_hide_the_one_before(tmp_path):
     output, _ = start(FULL_DISK_AFTER_AN_ERROR, tmp_path).communicate()
     first, note = output.splitlines()

@@ -384,6 +384,7 @@ def test_a_run_that_saved_nothing_starts_anew_and_names_the_nearest_one(small, t
     assert json.loads(record.read_text().splitlines()[-1])["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_data_only(small, tmp_path, capsys):
     small()
     (record,) = tmp_path.glob("small-*.jsonl")

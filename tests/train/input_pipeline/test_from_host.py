@@ -47,6 +47,7 @@ def assert_same_bits(ours, theirs):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
+@pytest.mark.slow
 def test_a_streamed_run_equals_the_run_on_the_device_bit_for_bit(averaging, on_device):
     program, state, rows = run(streamed(averaging))
     assert not isinstance(program.dataset.train, Images)
@@ -109,6 +110,7 @@ def test_two_runs_that_alternate_do_not_mix_their_streams(plain):
         assert_same_bits(states[seed], alone)
 
 
+@pytest.mark.slow
 def test_a_streamed_run_ends_at_the_update_that_diverges(plain):
     """Although later updates are dispatched already when its loss turns out not finite."""
     wild = dataclasses.replace(plain, optimizer=js.SGD(lr=1e30))

@@ -15,6 +15,8 @@ from jaxsched.experiment import Experiment, load_value, with_value
 from jaxsched.tracking import read_record
 from jaxsched.train import load_run
 
+pytestmark = pytest.mark.slow
+
 # Trained on four devices, with an average, an evaluation in each epoch and a state kept before
 # ABEL's last decay, which comes between two evaluations.
 CONFIG = """
@@ -134,7 +136,6 @@ def test_checkpoints_have_names(record):
         load_run(newest.path, "best")
 
 
-@pytest.mark.slow
 def test_between_evaluations_statistics_of_the_average_are_re_estimated(record, test_set):
     """They are those of the same examples that one evaluation at this step would take."""
     decay, newest = load_run(record, "before_last_decay"), load_run(record)
@@ -167,7 +168,6 @@ print(run.predict(images, averaged=True).argmax(-1).tolist())
 """
 
 
-@pytest.mark.slow
 def test_another_process_with_one_device_and_no_data_predicts_the_same(record, test_set, tmp_path):
     np.save(tmp_path / "images.npy", test_set.images[:50])
     command = [sys.executable, "-c", ELSEWHERE, str(record), str(tmp_path / "images.npy")]

@@ -53,6 +53,7 @@ def same(ours, theirs):
     return [np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True)]
 
 
+@pytest.mark.slow
 def test_the_body_is_the_other_runs_and_the_head_its_own(source, other):
     """A frozen layer stays bit for bit what it was in the other run; a slower one moves."""
     optimizer = js.SGD(
@@ -84,6 +85,7 @@ def refused(experiment, pretrained, monkeypatch, kind=ValueError):
     return str(error.value)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_named_before_anything_compiles(source, other, monkeypatch):
     run = str(source)
     message = refused(other, Pretrained(run), monkeypatch)

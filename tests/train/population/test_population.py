@@ -52,9 +52,8 @@ def difference(tree, other):
     return max(jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), tree, other)))
 
 
-@pytest.mark.parametrize(
-    ("driver", "num_devices"), [("jit", 1), pytest.param("pmap", 2, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("driver", "num_devices"), [("jit", 1), ("pmap", 2)])
 def test_one_program_runs_each_member_as_its_own_program_would(
     experiments, alone, driver, num_devices
 ):
@@ -72,9 +71,8 @@ def test_one_program_runs_each_member_as_its_own_program_would(
         assert found[-1].weight_decay == pytest.approx(rows[-1].weight_decay)
 
 
-@pytest.mark.parametrize(
-    ("devices", "per_device"), [(2, 1), pytest.param(1, 3, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("devices", "per_device"), [(2, 1), (1, 3)])
 def test_members_trained_at_once_equal_their_runs_alone(experiments, alone, devices, per_device):
     members = [Member(experiment, 1) for experiment in experiments]
     driver = MembersDriver(jax.devices()[:devices], per_device)

@@ -49,6 +49,7 @@ def uses(program, step, num_examples):
     return counts.round().astype(int)
 
 
+@pytest.mark.slow
 def test_all_examples_are_used_once_whenever_it_is(program):
     for step in range(program.plan.total_steps + 1):
         np.testing.assert_array_equal(uses(program, step, EXAMPLES), 1)

@@ -22,6 +22,7 @@ def test_a_size_fits_and_the_next_one_does_not(program):
     assert largest_batch_size(program, int(memory[56] / 0.9) - 1) == 48
 
 
+@pytest.mark.slow
 def test_memory_for_no_batch_at_all_is_refused(program):
     with pytest.raises(ValueError, match=r"room for 8 examples at a time, of 100 in the data"):
         largest_batch_size(program, 1000)

@@ -85,6 +85,7 @@ def grown(experiment, model, **changes):
     return before, jax.device_get(state.batch_stats)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "momentum", "max_device_batch", "num_devices"),
     [

@@ -64,12 +64,13 @@ def alone(members):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choice",
     [
         "in_turn",
-        pytest.param("devices", marks=pytest.mark.slow),
-        pytest.param("vmap", marks=pytest.mark.slow),
+        "devices",
+        "vmap",
     ],
 )
 def test_the_records_are_those_of_runs_alone(members, alone, choice, tmp_path, progress):
@@ -101,7 +102,8 @@ def test_the_records_are_those_of_runs_alone(members, alone, choice, tmp_path, p
     json.dumps(records[0].header)
 
 
-@pytest.mark.parametrize("choice", ["in_turn", pytest.param("devices", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", ["in_turn", "devices"])
 def test_an_interrupt_keeps_what_had_finished_and_nothing_is_made_twice(
     members, choice, tmp_path, progress
 ):

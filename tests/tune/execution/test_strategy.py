@@ -50,6 +50,7 @@ def test_a_number_is_of_devices_with_one_member_each(members, dataset, number, s
     assert found.num_devices == size  # of three members, whatever the experiment's num_devices
 
 
+@pytest.mark.slow
 def test_more_devices_than_there_are_are_refused(members, dataset):
     with pytest.raises(ValueError, match="within 1 … 4, the local devices, got at_once=5"):
         prepare(members, dataset, 5)

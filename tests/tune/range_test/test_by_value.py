@@ -56,6 +56,7 @@ def test_a_loss_still_at_its_lowest_allows_the_last_rate():
     assert taken_value([flat, ValueCurves(0.1, [falling])]).value == 0.1
 
 
+@pytest.mark.slow
 def test_the_report_and_the_picture_say_which_and_why(tmp_path, words_of):
     tests = scripted({1e-2: 0.05, 1e-3: 1.5, 0.0: 2.0})
     report = write_value_report("a_name", "weight_decay", tests, tmp_path)

@@ -32,6 +32,7 @@ def done(experiment, dataset, tmp_path_factory):
     return runs
 
 
+@pytest.mark.slow
 def test_the_rate_rises_by_a_factor_an_update_and_the_rest_is_held(experiment, dataset):
     plan = experiment.plan(len(dataset.train))
     short = TEST.experiment(experiment, plan)
@@ -125,6 +126,7 @@ def test_seeds_at_once_give_the_curves_of_each_alone(
     assert json.loads(path.read_text())["way"] == choice
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_made_again_and_what_was_cut_off_is_shown(
     done, experiment, dataset, tmp_path, progress
 ):

@@ -109,6 +109,7 @@ def test_the_better_of_recipe_and_given_config_is_returned(experiment, tmp_path,
     assert f"{title}." in (tmp_path / "one.py").read_text()
 
 
+@pytest.mark.slow
 def test_without_values_the_experiments_own_are_kept(experiment, tmp_path, progress):
     recipe = recipe_of(experiment, weight_decays=(), momenta=())
     found = runs_of(recipe, tmp_path, progress).find()
@@ -116,6 +117,7 @@ def test_without_values_the_experiments_own_are_kept(experiment, tmp_path, progr
     assert (found.optimizer.momentum.high, found.optimizer.momentum.low) == (0.95, 0.85)
 
 
+@pytest.mark.slow
 def test_a_flat_range_makes_no_recipe(experiment, tmp_path, progress):
     test = RangeTest(low=1e-9, high=1e-8, num_updates=40, seeds=(0,))
     runs = runs_of(recipe_of(experiment, test=test), tmp_path, progress)
