@@ -219,6 +219,7 @@ def test_the_noise_of_every_update_is_the_references(reference, mode, rule):
         assert (np.diff(sizes) >= 0).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(references(), st.sampled_from(["sgd", "sqrt", "seesaw"]))
 def test_there_and_back_gives_the_reference(reference, rule):

@@ -95,6 +95,7 @@ def test_without_matplotlib_the_curves_are_a_table_alone(config, tmp_path, monke
     assert f"curves: {table}" in output
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_overwritten(config, tmp_path, capsys):
     arguments = ["train", str(config), "--workdir", str(tmp_path)]
     main(arguments)
@@ -185,6 +186,7 @@ def test_plot_draws_several_configs_before_anything_is_trained(config, tmp_path,
     assert np.ptp(imread(tmp_path / "plot.png")) > 0.9  # ink on paper
 
 
+@pytest.mark.slow
 def test_plot_needs_no_data_and_writes_where_the_run_will_be(tmp_path, monkeypatch, capsys):
     """The updates are those of the run: 90 epochs of 1,281,167 images at 8,192 and 16,384."""
     monkeypatch.setenv("COLUMNS", "70")

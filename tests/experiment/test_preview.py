@@ -10,6 +10,7 @@ from jaxsched.experiment import Preview
 from jaxsched.train import train
 
 
+@pytest.mark.slow
 def test_the_preview_is_what_the_updates_use(experiment, program):
     shown = Preview.of(experiment, program.plan)
     rows = []

@@ -166,6 +166,7 @@ def test_bfloat16_is_close_to_float32(draw_variables):
         np.testing.assert_allclose(ours, theirs, rtol=0.05, atol=0.01)
 
 
+@pytest.mark.slow
 def test_initial_weights():
     model = ResNet(stages=(1,), width=64).build(10)
     params = model.init(jax.random.key(0), (8, 8, 3))["params"]

@@ -35,6 +35,7 @@ def plans(draw):
     return js.Plan(phases, num_examples) if updates else js.Plan((js.Phase(1, 1),), num_examples)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(plans())
 def test_plan_equals_brute_force(plan):

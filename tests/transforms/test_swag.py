@@ -66,6 +66,7 @@ AT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("at", AT)
 def test_moments_are_those_of_the_iterates(at, dtype):

@@ -177,6 +177,7 @@ def test_folders_of_different_studies_make_a_report_each(parts, tmp_path):
         assert (folder / "summary.md").read_text() == (study / "summary.md").read_text()
 
 
+@pytest.mark.slow
 def test_an_output_of_several_studies_has_a_folder_for_each(tmp_path):
     main(["report", str(DONT_DECAY), str(QUICKSTART), "--output", str(tmp_path)])
     for study in (DONT_DECAY, QUICKSTART):

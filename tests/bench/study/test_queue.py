@@ -360,6 +360,7 @@ class FromFile(Source):
         return ImageDataset("file", images, images, "test", tuple("abcd"), (0.5,), (0.25,))
 
 
+@pytest.mark.slow
 def test_changed_data_are_refused_and_named(short, tmp_path):
     draw, file, folder = np.random.default_rng(0), tmp_path / "data.npz", tmp_path / "records"
     images = draw.integers(0, 256, (64, 8, 8, 1), np.uint8)

@@ -51,6 +51,7 @@ def test_each_result_is_one_of_the_crops_and_flips_of_its_image(pad, flip, heigh
         assert len(matches) == 1
 
 
+@pytest.mark.slow
 def test_offsets_and_flips_are_uniform_and_independent():
     # Every pixel holds its own place, so that one pixel of the result shows both offsets: the
     # centre of a 9×9 image stays inside for all offsets in 0 ... 8, flipped or not.
@@ -69,6 +70,7 @@ def test_offsets_and_flips_are_uniform_and_independent():
     assert stats.chisquare(counts.reshape(-1)).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_an_example_looks_the_same_in_any_batch_and_compiled_or_not():
     images = jnp.asarray(random_images(64, 8, 8, 3))
     augment = Augment(pad=2)
@@ -147,6 +149,7 @@ def test_on_a_cpu_one_gather_crops_and_flips():
     assert gathers(Augment(pad=0), platform="cpu") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pad", "flip", "shape"),
     [(0, True, (6, 4, 2)), (2, True, (5, 9, 3)), (3, False, (2, 3, 1)), (1, True, (1, 1, 1))],

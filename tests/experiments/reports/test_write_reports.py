@@ -66,6 +66,7 @@ def test_markers_that_say_nothing_are_refused(reports, text, error, message):
         reports.with_tables(text)
 
 
+@pytest.mark.slow
 def test_the_command_makes_reports_curves_and_readmes(reports, tmp_path, monkeypatch):
     study = tmp_path / "results" / "one_cycle"
     shutil.copytree(RESULTS / "one_cycle" / "records", study / "records")

@@ -10,6 +10,7 @@ KEYS = jax.random.split(jax.random.key(0), 8)
 ONES = jnp.ones((8, 20, 20, 3))
 
 
+@pytest.mark.slow
 def test_a_batch_can_be_split_anyhow():
     whole = dropout(ONES, KEYS, layer=1, rate=0.3)
     parts = [

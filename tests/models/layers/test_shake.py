@@ -51,6 +51,7 @@ def test_shake_drop_goes_forward_by_one_number_and_backward_by_another():
     np.testing.assert_allclose(gradient, (b + beta - b * beta) * DY, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
 def test_evaluation_uses_the_mean_of_training(rate):
     """Of 20,000 draws; a gate of ShakeDrop has a standard deviation of 0.7 at most."""

@@ -11,6 +11,7 @@ from jaxsched.models import BottleneckResNet
 from jaxsched.models.layers.space_to_depth import space_to_depth_convolution
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "side", "strides", "padding"),
     [

@@ -158,6 +158,7 @@ def test_from_a_snapshot_the_middle_member_is_the_run_that_never_stopped(
     assert [path.name for path in folder.iterdir() if path.is_dir()] == ["snapshot"]
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_diverges_says_so(members, tmp_path, progress):
     hot = members[2]
     snapshots = Snapshots(hot.experiment, 1.0, tmp_path / "snapshots")
@@ -165,6 +166,7 @@ def test_a_snapshot_that_diverges_says_so(members, tmp_path, progress):
         run(members, tmp_path, progress, snapshots=snapshots)
 
 
+@pytest.mark.slow
 def test_a_record_that_another_command_writes_is_left_to_it(members, tmp_path, progress, lines):
     path = Runner(tmp_path, source_text="", progress=progress).path(members[0])
     with (
@@ -176,6 +178,7 @@ def test_a_record_that_another_command_writes_is_left_to_it(members, tmp_path, p
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_is_kept_and_the_others_are_run(members, tmp_path, lines):
     said = io.StringIO()
     with Progress(Console(file=said)) as progress:

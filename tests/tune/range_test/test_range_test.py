@@ -47,6 +47,7 @@ def test_the_rate_rises_by_a_factor_an_update_and_the_rest_is_held(experiment, d
     assert short.optimizer.weight_decay == js.Constant(1e-3)
 
 
+@pytest.mark.slow
 def test_a_momentum_rises_in_a_straight_line_at_the_highest_rate(experiment, dataset):
     test = dataclasses.replace(MOMENTUM_RANGE, num_updates=31)
     short = test.experiment(experiment, experiment.plan(len(dataset.train)))
