@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from jaxsched.ahead_of_time.programs import DescribedPrograms
 from jaxsched.cli import main
 
 CONFIG = """
@@ -54,6 +55,20 @@ def fails(arguments, capsys):
         main(arguments)
     assert exit_.value.code == 2
     return " ".join(capsys.readouterr().err.split())
+
+
+def test_what_is_compiled_before_an_interrupt_is_kept(tmp_path, capsys, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DescribedPrograms, "evaluation", interrupted)
+    output = tmp_path / "found.json"
+    with pytest.raises(SystemExit) as exit_:
+        main(["compile", written(tmp_path, CONFIG), "--output", str(output)])
+    assert exit_.value.code == 130
+    assert capsys.readouterr().out.endswith("interrupted; what was finished is kept\n")
+    sizes = [program["batch_size"] for program in json.loads(output.read_text())["programs"]]
+    assert sizes == [16, 32]
 
 
 def test_each_phase_has_its_figures_on_the_terminal_and_as_json(tmp_path, capsys):
