@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import struct
+import time
 from pathlib import Path
 
 import flax.linen as nn
@@ -177,7 +178,7 @@ def test_wandb_keeps_a_run_offline_and_its_id_when_it_is_resumed(lines, tmp_path
         for row in told:
             logger.evaluation(row)
         logger.end(end, "")
-    runs = [transactions(path) for path in sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))]
+    runs = [ended(path) for path in sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"))]
     by_end = {run["summary"]["status"]: run for run in runs}
     cut, resumed, anew = (by_end[end] for end in ("interrupted", "finished", "diverged"))
     assert cut["id"] == resumed["id"] != anew["id"]
@@ -188,6 +189,16 @@ def test_wandb_keeps_a_run_offline_and_its_id_when_it_is_resumed(lines, tmp_path
         ]
         assert (run["project"], run["group"], run["name"]) == ("mine", "sgd", "sgd, seed 3")
         assert run["config"]["optimizer"] == {"type": "SGD"}
+
+
+def ended(path):
+    """Its transactions once wandb's own process, which may be behind, has written the last ones."""
+    for _ in range(600):
+        run = transactions(path)
+        if "exit" in run and "status" in run["summary"]:
+            break
+        time.sleep(0.1)
+    return run
 
 
 def transactions(path):
@@ -225,6 +236,8 @@ def leveldb_records(data):
         if at % 32768 > 32768 - 7:  # the rest of a block is too short for a header
             at += -at % 32768
         _, size, kind = struct.unpack("<IHB", data[at : at + 7])
+        if at + 7 + size > len(data):  # it is being written
+            return
         parts += data[at + 7 : at + 7 + size]
         at += 7 + size
         if kind in (1, 4):  # the whole record, or its last part
