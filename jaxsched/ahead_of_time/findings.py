@@ -57,7 +57,7 @@ class Finding:
 def findings(facts: ProgramFacts, update_loops: int = 1) -> tuple[Finding, ...]:
     """Returns the costly habits of a program, those of one place and kind together.
 
-    What costs nothing is left out: small padded arrays, less than 64 KiB that is not donated, and
+    What costs nothing is left out: small padded arrays, less than 64 KiB that is not donated,
     products in float32 that make less than 1 % of a network in half precision, and gathers of short
     rows, such as CIFAR-10's images.
 

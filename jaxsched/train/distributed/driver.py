@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxsched.models.layers.compiler_options import compiler_options
+
 AXIS = "replicas"
 
 # Takes what is the whole batch's along the leading axis and returns this replica's part of it.
@@ -155,6 +157,11 @@ class Driver:
             `(*arguments) -> results`; arguments of another shape are an error, not a compilation.
         """
         raise NotImplementedError
+
+    @staticmethod
+    def _compiled(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+        """Compiles a program with the options that its layers want, whichever driver has it."""
+        return lowered.compile(compiler_options())
 
 
 def like_with_sharding(tree: Any, sharding: NamedSharding) -> Any:

@@ -4,7 +4,6 @@ import jax
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from jaxsched.models.layers.compiler_options import compiler_options
 from jaxsched.train.distributed.driver import AXIS, Driver
 
 
@@ -21,7 +20,7 @@ class JitDriver(Driver):
             return program(shard, *arguments)
 
         jitted = jax.jit(whole, donate_argnums=tuple(donate), out_shardings=self.replicated)
-        return jitted.lower(*arguments).compile(compiler_options())
+        return self._compiled(jitted.lower(*arguments))
 
     def in_parts(self, tree, count):
         """See `Driver.in_parts`; every part has rows of every device."""

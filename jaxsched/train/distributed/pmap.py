@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxsched.models.layers.compiler_options import compiler_options
 from jaxsched.train.distributed.driver import AXIS, Driver
 
 
@@ -57,7 +56,7 @@ class PmapDriver(Driver):
             # On several processes `pmap` turns the arguments of `lower` into global arrays, which
             # it cannot do with shapes.
             arguments = jax.tree.map(self._zeros, arguments)
-        return partial(mapped.lower(indices, *arguments).compile(compiler_options()), indices)
+        return partial(self._compiled(mapped.lower(indices, *arguments)), indices)
 
     def _indices(self) -> Any:
         """Returns the index of each device, one on each."""

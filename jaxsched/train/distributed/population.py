@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
 
-from jaxsched.models.layers.compiler_options import compiler_options
 from jaxsched.train.distributed.driver import AXIS, Driver, like_with_sharding
 
 
@@ -84,7 +83,7 @@ class MembersDriver(Driver):
             check_vma=False,
         )
         jitted = jax.jit(mapped, donate_argnums=tuple(donate))
-        return jitted.lower(*arguments).compile(compiler_options())
+        return self._compiled(jitted.lower(*arguments))
 
 
 def _whole(rows: jax.Array) -> jax.Array:

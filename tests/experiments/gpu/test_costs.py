@@ -40,7 +40,7 @@ def test_seconds_are_of_products_or_of_kernels_whichever_take_longer(costs, batc
         evaluate_every=2.0,
         precision="bfloat16",
     )
-    forward, rate = costs.forward_flop(network), 990e12 / 4
+    forward, rate = costs.forward_flop(network), 989.4e12 / 4
     training = 3 * forward * 200_000 / rate
     kernels = 200_000 / batch_size * 1.2e-3
     assert (kernels > training) == (batch_size == 50)
