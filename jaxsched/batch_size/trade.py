@@ -230,16 +230,15 @@ def trade(
     full = first_batch_size(timeline, noise, lr_factor, momentum_factor, multiple_of)
     rising = _rising_sizes(reference, timeline, full, max_lag, momentum_factor, mode)
     first, ideal = rising.values[0].item(), ideal_batch_size(reference, noise, rising)
-    allowed = [first]
     if batch_sizes is not None:
         largest = num_examples if max_batch_size is None else max_batch_size
         require_usable(batch_sizes, first, largest, multiple_of)
         allowed = list(batch_sizes)
-    elif mode != "lr":
-        largest = largest_batch_size(
-            full, max_batch_size, multiple_of, noise, lr_factor, num_examples
-        )
-        allowed = allowed_batch_sizes(ideal(timeline.grid), first, largest, multiple_of)
+    elif mode == "lr":
+        allowed = [first]
+    else:
+        cap = largest_batch_size(full, max_batch_size, multiple_of, noise, lr_factor, num_examples)
+        allowed = allowed_batch_sizes(ideal(timeline.grid), first, cap, multiple_of)
     allowed = allowed[: {"batch": None, "hybrid": 2, "lr": 1}[mode]]
 
     old_size, new_size = timeline.batch_size, choose_batch_sizes(timeline, allowed, ideal)

@@ -121,10 +121,7 @@ def scale_by_abel(
         change = measured - state.squared_norm
         has_previous = state.num_measurements > 0
         ignored = has_previous & (jnp.abs(change) < as_float(dead_band) * state.squared_norm)
-        # Signs are multiplied, because the product of two small changes may underflow to 0.
-        turns = jnp.sign(change) * jnp.sign(state.change) < 0
-        is_minimum = turns & ((change > 0) if guard_rising else ~state.reached_minimum)
-        is_maximum = turns & state.reached_minimum & ((change < 0) if guard_rising else True)
+        is_minimum, is_maximum = _turns(state, change, guard_rising)
         new = state._replace(
             squared_norm=measured,
             change=jnp.where(has_previous, change, 0.0),
@@ -135,15 +132,7 @@ def scale_by_abel(
 
     def init(params: optax.Params) -> ScaleByAbelState:
         _require_selection(params, mask)
-        return ScaleByAbelState(
-            count=jnp.zeros((), jnp.int32),
-            scale=jnp.ones((), jnp.float32),
-            squared_norm=jnp.zeros((), jnp.float32),
-            change=jnp.zeros((), jnp.float32),
-            num_measurements=jnp.zeros((), jnp.int32),
-            num_decays=jnp.zeros((), jnp.int32),
-            reached_minimum=jnp.zeros((), jnp.bool_),
-        )
+        return _first_state()
 
     def update(
         updates: optax.Updates,
@@ -165,6 +154,30 @@ def scale_by_abel(
         return scale_updates(updates, state.scale), state
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _first_state() -> ScaleByAbelState:
+    """Returns the state before anything is measured."""
+    return ScaleByAbelState(
+        count=jnp.zeros((), jnp.int32),
+        scale=jnp.ones((), jnp.float32),
+        squared_norm=jnp.zeros((), jnp.float32),
+        change=jnp.zeros((), jnp.float32),
+        num_measurements=jnp.zeros((), jnp.int32),
+        num_decays=jnp.zeros((), jnp.int32),
+        reached_minimum=jnp.zeros((), jnp.bool_),
+    )
+
+
+def _turns(
+    state: ScaleByAbelState, change: jax.Array, guard_rising: bool
+) -> tuple[jax.Array, jax.Array]:
+    """Returns whether the norm turns at its minimum here, and whether at the maximum after one."""
+    # Signs are multiplied, because the product of two small changes may underflow to 0.
+    turns = jnp.sign(change) * jnp.sign(state.change) < 0
+    is_minimum = turns & ((change > 0) if guard_rising else ~state.reached_minimum)
+    is_maximum = turns & state.reached_minimum & ((change < 0) if guard_rising else True)
+    return is_minimum, is_maximum
 
 
 def _require_settings(

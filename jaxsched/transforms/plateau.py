@@ -19,6 +19,7 @@ from jaxsched.transforms.base import (
     scale_updates,
 )
 
+Mode: TypeAlias = Literal["min", "max"]
 ThresholdMode: TypeAlias = Literal["rel", "abs"]
 
 
@@ -40,7 +41,7 @@ def scale_by_plateau(
     threshold: ArrayLike = 1e-4,
     threshold_mode: ThresholdMode = "rel",
     cooldown: ArrayLike = 0,
-    mode: Literal["min", "max"] = "min",
+    mode: Mode = "min",
     min_scale: ArrayLike = 0.0,
     eps: ArrayLike = 1e-8,
 ) -> optax.GradientTransformationExtraArgs:
@@ -106,19 +107,11 @@ def scale_by_plateau(
     _require_one_of("threshold_mode", threshold_mode, ("rel", "abs"))
     _require_one_of("mode", mode, ("min", "max"))
     require_predicate(at, "scale_by_plateau")
-    # The sign of an improvement, and the value that any other improves on: not infinity, which
-    # `jax_debug_infs` takes for a fault.
-    sign = -1 if mode == "min" else 1
-    worst = -sign * float(jnp.finfo(jnp.float32).max)
-
-    def is_better(value: jax.Array, best: jax.Array) -> jax.Array:
-        margin = sign * threshold
-        bar = best * as_float(1 + margin) if threshold_mode == "rel" else best + as_float(margin)
-        return value < bar if mode == "min" else value > bar
 
     def observe(state: ScaleByPlateauState, value: jax.Array) -> ScaleByPlateauState:
         """Returns the state after an observation of this value."""
-        better = is_better(value, state.best)
+        bar = _bar(state.best, threshold, threshold_mode, mode)
+        better = value < bar if mode == "min" else value > bar
         cooling = state.cooldown_left > 0
         num_bad = jnp.where(better | cooling, 0, state.num_bad + 1)
         decays = num_bad > as_count(patience)
@@ -135,13 +128,7 @@ def scale_by_plateau(
 
     def init(params: optax.Params) -> ScaleByPlateauState:
         del params
-        return ScaleByPlateauState(
-            count=jnp.zeros((), jnp.int32),
-            scale=jnp.ones((), jnp.float32),
-            best=jnp.full((), worst, jnp.float32),
-            num_bad=jnp.zeros((), jnp.int32),
-            cooldown_left=jnp.zeros((), jnp.int32),
-        )
+        return _first_state(mode)
 
     def update(
         updates: optax.Updates,
@@ -160,6 +147,27 @@ def scale_by_plateau(
         return scale_updates(updates, state.scale), state
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _first_state(mode: Mode) -> ScaleByPlateauState:
+    """Returns the state before anything is observed."""
+    # Any value is better than this. Not infinity, which `jax_debug_infs` takes for a fault.
+    worst = float(jnp.finfo(jnp.float32).max) * (1 if mode == "min" else -1)
+    return ScaleByPlateauState(
+        count=jnp.zeros((), jnp.int32),
+        scale=jnp.ones((), jnp.float32),
+        best=jnp.full((), worst, jnp.float32),
+        num_bad=jnp.zeros((), jnp.int32),
+        cooldown_left=jnp.zeros((), jnp.int32),
+    )
+
+
+def _bar(
+    best: jax.Array, threshold: ArrayLike, threshold_mode: ThresholdMode, mode: Mode
+) -> jax.Array:
+    """Returns what a value must be beyond to count as better than the best so far."""
+    margin = -threshold if mode == "min" else threshold
+    return best * as_float(1 + margin) if threshold_mode == "rel" else best + as_float(margin)
 
 
 def _require_settings(

@@ -109,16 +109,7 @@ def swag(
 
         # Both functions use the new mean only, so that it can be written in the old one's buffer.
         def variance(v: jax.Array, mean: jax.Array, w: Any) -> jax.Array:
-            if not is_inexact(w):
-                return v
-
-            # Welford's form, which equals mean of w² − mean² in exact arithmetic. In float32 that
-            # difference has no digits left if the spread is below 1/4000 of the mean, and may be
-            # negative; this form never is, since the share is at most 1.
-            def squared_share(deviation: jax.Array) -> jax.Array:
-                return jnp.square(deviation) / jnp.maximum(n, 1).astype(deviation.dtype)
-
-            return (v - times(v, share)) + by_part(squared_share, _difference(w, mean))
+            return _new_variance(v, _difference(w, mean), n, share) if is_inexact(w) else v
 
         def deviations(d: jax.Array, mean: jax.Array, w: Any) -> jax.Array:
             if not is_inexact(w):
@@ -266,6 +257,22 @@ def _draw(state: SwagState, key: jax.Array, scale: jax.Array) -> AverageParamsSt
     keys = optax.tree.split_key_like(diagonal_key, state.average.mean)
     drawn = _map_leaves(draw_leaf, state.average.mean, state.variance, state.deviations, keys)
     return state.average._replace(mean=drawn)
+
+
+def _new_variance(
+    variance: jax.Array, deviation: jax.Array, n: jax.Array, share: jax.Array
+) -> jax.Array:
+    """Returns the variance of n + 1 values, by the newest one's deviation from their mean.
+
+    Welford's form, which equals mean of w² − mean² in exact arithmetic. In float32 that difference
+    has no digits left if the spread is below 1/4000 of the mean, and may be negative; this form
+    never is, since the share is at most 1.
+    """
+
+    def squared_share(deviation: jax.Array) -> jax.Array:
+        return jnp.square(deviation) / jnp.maximum(n, 1).astype(deviation.dtype)
+
+    return (variance - times(variance, share)) + by_part(squared_share, deviation)
 
 
 def _difference(w: Any, mean: jax.Array) -> jax.Array:
