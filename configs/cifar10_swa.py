@@ -5,7 +5,7 @@
 `data` holds the official files. This is the SWA run of "Experiments with CIFAR10, part 2": 1cycle
 to 0.1, then plain SGD at 0.01 with momentum 0.9, whose weights are averaged after each epoch.
 
-Hardware: a GPU. Not run yet; `experiments/studies/swa.py` has the size of a CPU.
+Hardware: a GPU. Not run yet; `experiments/studies/averages.py` has the size of a CPU.
 Published: 94.14 % with 10 epochs of SWA and 94.45 % with 20 (single runs, original pixels).
 """
 

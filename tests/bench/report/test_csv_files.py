@@ -74,10 +74,10 @@ def test_misses_and_averages_are_those_of_the_table(runs):
 
 
 def test_a_run_has_its_updates_to_the_target_by_raw_and_by_averaged_weights(tmp_path):
-    swa = Results.read([STUDY.parent / "swa"])
+    swa = Results.read([STUDY.parent / "averages"])
     write_runs(swa, tmp_path / "runs.csv")
     for run in read(tmp_path / "runs.csv"):
-        (path,) = (STUDY.parent / "swa" / "records").glob(
+        (path,) = (STUDY.parent / "averages" / "records").glob(
             f"{run['experiment']}-*-seed{run['seed']}.jsonl"
         )
         rows = [json.loads(line) for line in path.read_text().splitlines()][1:-1]

@@ -216,7 +216,7 @@ def test_browser_draws_every_chart_without_a_message_or_a_network(browser, sched
 
 def test_browser_draws_averages_beside_raw_weights(browser, tmp_path):
     """Two experiments, and the average of one, which training examples do not have."""
-    write_page(Results.read([RESULTS / "swa"]), tmp_path / "page.html")
+    write_page(Results.read([RESULTS / "averages"]), tmp_path / "page.html")
     browser.open(tmp_path / "page.html")
     assert [browser.ask(lines(of)) for of in (METRIC, TEST_LOSS, TRAIN_LOSS)] == [3, 3, 2]
 

@@ -58,7 +58,7 @@ def test_one_experiment_has_a_table_without_comparisons():
 
 def test_the_command_prints_the_answer_first(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
-    main(["report", str(RESULTS / "swa"), "--output", str(tmp_path)])
+    main(["report", str(RESULTS / "averages"), "--output", str(tmp_path)])
     out = capsys.readouterr().out
-    table = terminal_text(Results.read([RESULTS / "swa"]), 60)
-    assert out.startswith(table) and table.startswith("swa: ")
+    table = terminal_text(Results.read([RESULTS / "averages"]), 60)
+    assert out.startswith(table) and table.startswith("averages: ")
