@@ -46,7 +46,9 @@ from jaxsched.experiment import Experiment, load_module
 from jaxsched.models import R9, BatchNorm
 from jaxsched.tasks import ImageClassification
 
-tuned = load_module(Path(__file__).with_name("tuned.py"))
+tuned, dont_decay = (
+    load_module(Path(__file__).with_name(n)) for n in ("tuned.py", "dont_decay.py")
+)
 
 NAME = "real_accuracy"
 GHOST = 32
@@ -81,19 +83,8 @@ def one_cycle(peak: float) -> Experiment:
 
 def growth(rate: float) -> Experiment:
     """The run whose batch grows where the one of `steps` decays."""
-    run, (phase,) = steps(rate), base.phases
-    trade = js.trade(
-        run.optimizer.lr,
-        momentum=run.optimizer.momentum,
-        weight_decay=run.optimizer.weight_decay,
-        batch_size=phase.batch_size,
-        epochs=phase.epochs,
-        num_examples=50_000,
-        multiple_of=GHOST,
-    )
-    kept = {name: getattr(trade, name) for name in ("lr", "momentum", "weight_decay")}
-    optimizer = dataclasses.replace(run.optimizer, **kept)
-    return dataclasses.replace(run, name="growth", phases=trade.phases, optimizer=optimizer)
+    run = dataclasses.replace(steps(rate), name="growth")
+    return dont_decay.traded(run, num_examples=50_000, mode="batch")
 
 
 contenders: dict[str, Any] = {

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import ClassVar
 
 from jaxsched.data.dataset import Examples, Source, UnreadArrays
 from jaxsched.data.fields import check_folder
@@ -90,7 +91,65 @@ _CIFAR100 = Archive(
 
 
 @dataclass(frozen=True)
-class Cifar10(Source):
+class _Cifar(Source):
+    """The part that the sources have in common: all but the archive."""
+
+    folder: str
+    validation: float = 0.0
+
+    _archive: ClassVar[Archive]
+
+    def __post_init__(self):
+        name = type(self).__name__
+        object.__setattr__(self, "folder", check_folder(name, "folder", self.folder))
+        check_share(name, self.validation)
+
+    @property
+    def augment(self) -> Augment:
+        """The usual crop after padding by 4 pixels, and the flip."""
+        return Augment()
+
+    @property
+    def known_num_train(self) -> int:
+        """See `Source.known_num_train`; the official files hold as many images of each class."""
+        num_classes = len(self._archive.class_names)
+        each = self._num_official // num_classes
+        return num_classes * (each - math.ceil(Fraction(str(self.validation)) * each))
+
+    def described(self, num_train: int | None = None) -> ImageDataset:
+        """See `Source.described`."""
+        held_out = self._num_official - self.known_num_train
+        num_test = held_out or len(self._archive.test) * self._archive.images_per_test_file
+        return self._dataset(
+            UnreadArrays(self.known_num_train if num_train is None else num_train, _PARTS),
+            UnreadArrays(num_test, _PARTS),
+            "validation" if held_out else "test",
+        )
+
+    def load(self) -> ImageDataset:
+        """Reads all files; an error names the file that is missing or damaged."""
+        train, test = read_official(self._archive, self.folder)
+        return self._dataset(*evaluation_split(train, test, self.validation))
+
+    @property
+    def _num_official(self) -> int:
+        """The number of training images in the official files."""
+        return len(self._archive.train) * self._archive.images_per_train_file
+
+    def _dataset(self, train: Examples, test: Examples, evaluated_on: str) -> ImageDataset:
+        return ImageDataset(
+            name=self._archive.name,
+            train=train,
+            test=test,
+            evaluated_on=evaluated_on,
+            class_names=self._archive.class_names,
+            mean=self._archive.mean,
+            std=self._archive.std,
+        )
+
+
+@dataclass(frozen=True)
+class Cifar10(_Cifar):
     """CIFAR-10: 50,000 + 10,000 colour images of 32×32, 10 classes, from the official files.
 
     Give the folder that holds the unpacked files, or the folder that holds the archive's own
@@ -121,34 +180,11 @@ class Cifar10(Source):
         Cifar10(folder='~/data', validation=0.1)
     """
 
-    folder: str
-    validation: float = 0.0
-
-    def __post_init__(self):
-        object.__setattr__(self, "folder", check_folder("Cifar10", "folder", self.folder))
-        check_share("Cifar10", self.validation)
-
-    @property
-    def augment(self) -> Augment:
-        """The usual crop after padding by 4 pixels, and the flip."""
-        return Augment()
-
-    @property
-    def known_num_train(self) -> int:
-        """See `Source.known_num_train`; the official files hold as many images of each class."""
-        return _num_train(_CIFAR10, self.validation)
-
-    def described(self, num_train: int | None = None) -> ImageDataset:
-        """See `Source.described`."""
-        return _described(_CIFAR10, self.validation, num_train)
-
-    def load(self) -> ImageDataset:
-        """Reads all files; an error names the file that is missing or damaged."""
-        return _load(_CIFAR10, self.folder, self.validation)
+    _archive = _CIFAR10
 
 
 @dataclass(frozen=True)
-class Cifar100(Source):
+class Cifar100(_Cifar):
     """CIFAR-100: 50,000 + 10,000 colour images of 32×32, 100 fine classes, from the official files.
 
     Give the folder that holds the unpacked files, or the folder that holds the archive's own
@@ -174,65 +210,4 @@ class Cifar100(Source):
         Cifar100(folder='~/data', validation=0.0)
     """
 
-    folder: str
-    validation: float = 0.0
-
-    def __post_init__(self):
-        object.__setattr__(self, "folder", check_folder("Cifar100", "folder", self.folder))
-        check_share("Cifar100", self.validation)
-
-    @property
-    def augment(self) -> Augment:
-        """The usual crop after padding by 4 pixels, and the flip."""
-        return Augment()
-
-    @property
-    def known_num_train(self) -> int:
-        """See `Source.known_num_train`; the official files hold as many images of each class."""
-        return _num_train(_CIFAR100, self.validation)
-
-    def described(self, num_train: int | None = None) -> ImageDataset:
-        """See `Source.described`."""
-        return _described(_CIFAR100, self.validation, num_train)
-
-    def load(self) -> ImageDataset:
-        """Reads both files; an error names the file that is missing or damaged."""
-        return _load(_CIFAR100, self.folder, self.validation)
-
-
-def _num_train(archive: Archive, validation: float) -> int:
-    """The number of training images that `evaluation_split` keeps of equally large classes."""
-    num_classes = len(archive.class_names)
-    each = len(archive.train) * archive.images_per_train_file // num_classes
-    return num_classes * (each - math.ceil(Fraction(str(validation)) * each))
-
-
-def _described(archive: Archive, validation: float, num_train: int | None) -> ImageDataset:
-    """Returns what `_load` returns, with shapes for images."""
-    known = _num_train(archive, validation)
-    held_out = len(archive.train) * archive.images_per_train_file - known
-    num_test = held_out or len(archive.test) * archive.images_per_test_file
-    return _dataset(
-        archive,
-        UnreadArrays(known if num_train is None else num_train, _PARTS),
-        UnreadArrays(num_test, _PARTS),
-        "validation" if held_out else "test",
-    )
-
-
-def _load(archive: Archive, folder: str, validation: float) -> ImageDataset:
-    """Reads an archive's files, and holds out the validation share."""
-    train, test = read_official(archive, folder)
-    return _dataset(archive, *evaluation_split(train, test, validation))
-
-
-def _dataset(archive: Archive, train: Examples, test: Examples, evaluated_on: str) -> ImageDataset:
-    return ImageDataset(
-        name=archive.name,
-        train=train,
-        test=test,
-        evaluated_on=evaluated_on,
-        class_names=archive.class_names,
-        mean=archive.mean,
-        std=archive.std,
-    )
+    _archive = _CIFAR100

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxsched.data import Cifar10, Cifar100, Examples
-from jaxsched.data.sources import cifar, cifar_files
+from jaxsched.data.sources import cifar_files
 
 TRAIN10 = [f"data_batch_{number}" for number in (1, 2, 3, 4, 5)]
 IN_TRAIN_FILE, IN_TEST_FILE = 12, 10
@@ -130,12 +130,13 @@ def md5_sums(write, folder, suffix):
 def small_files(tmp_path_factory):
     """The official archives in everything but their length, and so in their sums."""
     small, folder = {}, tmp_path_factory.mktemp("official")
-    for name, files, binary, python in (
-        ("_CIFAR10", 1, write_binary10, write_python10),
-        ("_CIFAR100", 3, write_binary100, write_python100),
+    for source, files, binary, python in (
+        (Cifar10, 1, write_binary10, write_python10),
+        (Cifar100, 3, write_binary100, write_python100),
     ):
-        small[name] = dataclasses.replace(
-            getattr(cifar, name),
+        name = source.__name__
+        small[source] = dataclasses.replace(
+            source._archive,
             images_per_train_file=files * IN_TRAIN_FILE,
             images_per_test_file=IN_TEST_FILE,
             binary_md5=md5_sums(binary, folder / f"{name}.bin", ".bin"),
@@ -146,8 +147,8 @@ def small_files(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small_files(monkeypatch, small_files):
-    for name, archive in small_files.items():
-        monkeypatch.setattr(cifar, name, archive)
+    for source, archive in small_files.items():
+        monkeypatch.setattr(source, "_archive", archive)
 
 
 def assert_is(split, numbers, label_of):
@@ -302,7 +303,7 @@ def test_pickles_that_python_3_wrote_again_are_the_same_data_and_no_warning(tmp_
 
 
 def test_the_official_sums_are_of_every_file():
-    for archive in (cifar._CIFAR10, cifar._CIFAR100):
+    for archive in (Cifar10._archive, Cifar100._archive):
         for sums in (archive.binary_md5, archive.python_md5):
             assert set(sums) == {*archive.train, *archive.test}
 
