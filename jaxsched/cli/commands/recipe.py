@@ -41,6 +41,8 @@ class Recipe:
     the better one."""
     updates: int = 200
     """The number of updates of a run of the range test."""
+    validate_every: int | None = None
+    """Let the range test evaluate held-out examples every so many updates, and read their loss."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """The seeds of the range test and of the short runs."""
     at_once: AtOnce = "auto"

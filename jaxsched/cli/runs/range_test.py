@@ -76,6 +76,6 @@ def _range_test(options: RangeTest) -> tune.RangeTest:
         num_updates=options.updates,
         seeds=options.seeds,
         validate_every=options.validate_every,
-        judged_by=options.judged_by or ("validation" if options.validate_every else "training"),
+        judged_by=options.judged_by,
         **{name: value for name, value in given.items() if value is not None},
     )

@@ -25,7 +25,9 @@ def run(given: Given[Recipe], console: Console) -> None:
     checked_plan(given.experiment)
     recipe = tune.Recipe(
         experiment=given.experiment,
-        test=tune.RangeTest(num_updates=options.updates, seeds=options.seeds),
+        test=tune.RangeTest(
+            num_updates=options.updates, seeds=options.seeds, validate_every=options.validate_every
+        ),
         weight_decays=options.weight_decays,
         momenta=options.momenta,
         epochs=options.epochs,

@@ -213,7 +213,7 @@ def _legend(test: RangeTest, curves: Sequence[RangeCurve]) -> list[Line2D]:
         if curve.seed is not None
     ]
     grey: dict[str, Any] = {"color": "0.35"}
-    read = {test.judged_by: ": what the rules read"}
+    read = {test.reads: ": what the rules read"}
     raw = Line2D([], [], label="each update's batch (raw)", **{**_RAW, "markersize": 7, **grey})
     smoothed = Line2D([], [], label=f"smoothed{read.get('training', '')}", **grey)
     if test.validate_every is None:

@@ -55,7 +55,8 @@ class RangeTest:
         seeds: one run for each seed.
         validate_every: the number of updates between two evaluations on held-out examples, as in
             Smith's figures; None for no evaluation.
-        judged_by: the losses that the rules read, "training" or "validation".
+        judged_by: the losses that the rules read, "training" or "validation"; by default the
+            validation losses where they are measured.
 
     Raises:
         ValueError: when a number is out of its range, or there would be too few validation losses
@@ -74,7 +75,7 @@ class RangeTest:
     axis: Literal["log", "linear"] = "log"
     seeds: tuple[int, ...] = (0, 1, 2)
     validate_every: int | None = None
-    judged_by: Literal["training", "validation"] = "training"
+    judged_by: Literal["training", "validation"] | None = None
 
     def __post_init__(self):
         check_field_types(self)
@@ -106,6 +107,11 @@ class RangeTest:
                 f"RangeTest needs validate_every within 1 … {most}, so that there are at least "
                 f"{MIN_POINTS} validation losses, got {every}."
             )
+
+    @property
+    def reads(self) -> Literal["training", "validation"]:
+        """The losses that the rules read."""
+        return self.judged_by or ("training" if self.validate_every is None else "validation")
 
     def tested(self, experiment: Experiment) -> Experiment:
         """Returns the experiment with the data of the test: held-out examples, if it needs some."""

@@ -50,7 +50,7 @@ def write_range_report(
 
 def judged(test: RangeTest, curves: Sequence[RangeCurve]) -> Suggestions:
     """Returns what the rules read off the losses that the test is judged by."""
-    return _by_loss(curves)[test.judged_by]
+    return _by_loss(curves)[test.reads]
 
 
 def _by_loss(curves: Sequence[RangeCurve]) -> dict[str, Suggestions]:
@@ -82,9 +82,9 @@ def _both_losses(test: RangeTest, curves: Sequence[RangeCurve]) -> str:
     """Says what the rule recommends by the training and by the validation loss."""
     maxima = {kind: suggestions.maximum for kind, suggestions in _by_loss(curves).items()}
     shown = {kind: "none" if m is None else f"{m:.3g}" for kind, m in maxima.items()}
-    other = "training" if test.judged_by == "validation" else "validation"
+    other = "training" if test.reads == "validation" else "validation"
     return (
-        f"Read off the {test.judged_by} loss; off the {other} loss the same rule recommends "
+        f"Read off the {test.reads} loss; off the {other} loss the same rule recommends "
         f"{shown.get(other, 'none')}."
     )
 

@@ -58,7 +58,7 @@ def test_the_rules_read_the_loss_that_the_test_is_judged_by(tmp_path, words_of):
         )
         for seed in range(2)
     ]
-    test = RangeTest(validate_every=5, judged_by="validation")
+    test = RangeTest(validate_every=5)
     words, report = drawn(curves, tmp_path, words_of, test)
     held_out = js.suggest([curve.validation for curve in curves]).maximum
     training = js.suggest(curves).maximum
@@ -67,7 +67,7 @@ def test_the_rules_read_the_loss_that_the_test_is_judged_by(tmp_path, words_of):
     assert "smoothed validation: what the rules read" in words
     said = "Read off the validation loss; off the training loss the same rule recommends"
     assert f"{said} {training:.3g}." in report.statements and said in words
-    by_training = range_report("a", RangeTest(validate_every=5), curves)
+    by_training = range_report("a", RangeTest(validate_every=5, judged_by="training"), curves)
     assert by_training.statements[0] == js.suggest(curves).reason
 
 

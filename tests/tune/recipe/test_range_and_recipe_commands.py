@@ -75,6 +75,10 @@ def test_what_makes_no_sense_ends_with_2_before_anything_runs(config, tmp_path, 
             ["recipe", config, "--output", "other.py", "--momenta", "0.5"],
             "momenta within [0.85, 1)",
         ),
+        (
+            ["recipe", config, "--output", "other.py", "--validate-every", "200"],
+            "validate_every within 1 … ",
+        ),
     ):
         with pytest.raises(SystemExit) as ended:
             main(arguments)

@@ -1,6 +1,7 @@
 """A recipe: what it makes of an experiment, finds by its runs, and refuses."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -72,6 +73,20 @@ def test_what_it_finds_is_what_its_runs_say_and_trains(experiment, tmp_path, pro
     write_recipe(found, runs.reasons, "a test", path)
     assert load_value(path, "experiment", Experiment) == found
     assert rate.title in path.read_text() and "| weight decay |" in path.read_text()
+
+
+@pytest.mark.slow
+def test_the_range_test_can_read_held_out_examples(experiment, tmp_path, progress):
+    test = dataclasses.replace(TEST, validate_every=5)
+    runs = runs_of(
+        recipe_of(experiment, test=test, weight_decays=(), momenta=()), tmp_path, progress
+    )
+    found = runs.find()
+    (path,) = tmp_path.rglob("seed0.json")
+    validation = json.loads(path.read_text())["validation"]
+    curve = js.RangeCurve(np.array(validation["values"]), np.array(validation["losses"]))
+    assert found.optimizer.lr.peak == float(f"{js.suggest(curve).maximum:.2g}")
+    assert "Read off the validation loss" in " ".join(runs.reasons[0].text(80).split())
 
 
 @pytest.mark.slow
