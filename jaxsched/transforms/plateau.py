@@ -166,7 +166,7 @@ def _bar(
     best: jax.Array, threshold: ArrayLike, threshold_mode: ThresholdMode, mode: Mode
 ) -> jax.Array:
     """Returns what a value must be beyond to count as better than the best so far."""
-    margin = -threshold if mode == "min" else threshold
+    margin = (-1 if mode == "min" else 1) * threshold
     return best * as_float(1 + margin) if threshold_mode == "rel" else best + as_float(margin)
 
 
