@@ -76,7 +76,7 @@ def test_every_file_and_heading_that_a_page_names_exists(page):
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
     for link in links:
         path, _, anchor = link.partition("#")
-        target = folder / path
+        target = folder / path if path else ROOT / page
         assert target.exists(), link
         assert not anchor or anchor in anchors(target.relative_to(ROOT)), link
     named = re.findall(r"(?<![\w/])((?:configs|experiments|tests)/[\w./]*[\w/])", text)

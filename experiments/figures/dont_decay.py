@@ -71,7 +71,9 @@ def draw(runs: Any, path: Path) -> None:
         draw_group(axis, runs, names, "epoch", "train_loss")
         axis.set_title(title)
         axis.set_xlabel("epochs")
-        axis.legend(*axis.get_legend_handles_labels(), frameon=False, fontsize="small")
+        axis.legend(
+            *axis.get_legend_handles_labels(), loc="upper right", frameon=False, fontsize="small"
+        )
     small[0].set_ylabel("training loss")
     figure.savefig(path, dpi=130)
 
