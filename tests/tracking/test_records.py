@@ -247,7 +247,7 @@ def test_all_committed_records_are_read_also_those_from_before_checksums(tmp_pat
     paths = sorted(RESULTS.glob("*/records/*.jsonl"))
     records, reasons = read_records([*paths, tmp_path / "none.jsonl"])
     assert reasons == [] and len(records) == len(paths) > 400
-    assert sum("format" not in record.header for record in records) == 216
+    assert 0 < sum("format" not in record.header for record in records) < len(records)
     assert all(record.is_complete for record in records)
 
 
