@@ -14,9 +14,14 @@ def values(study):
     return {name: one.grid[0] for name, one in study.contenders(study.small).items()}
 
 
-def rate(run, num_examples, steps):
-    schedule = run.plan(num_examples).schedule(run.optimizer.schedules()["lr"])
+def in_updates(run, name, num_examples, steps):
+    """A hyper-parameter at given updates."""
+    schedule = run.plan(num_examples).schedule(run.optimizer.schedules()[name])
     return np.array([schedule(step) for step in steps])
+
+
+def rate(run, num_examples, steps):
+    return in_updates(run, "lr", num_examples, steps)
 
 
 def test_both_shapes_take_one_four_and_eight_times_the_updates(study):
@@ -56,4 +61,16 @@ def test_settings_differ_from_the_cycle_in_one_number(study):
         ]
         assert changed == ["weight_decay" if run.name.startswith("wd") else "momentum"]
         assert run.task == cycle.task and run.phases == cycle.phases
+        if (number := run.name.rpartition("_")[2]) != "falling":
+            found = in_updates(run, *changed, 2_000, [0, 700, 1499])
+            np.testing.assert_allclose(found, float(number), rtol=1e-6)
     assert set(study.PUBLISHED_SETTINGS) == {"cycle", *study.SETTINGS} - {"momentum_falling"}
+
+
+def test_the_momentum_falls_as_in_the_author_s_patch_while_the_rate_rises(study):
+    """0.95 at both ends of the triangle, 0.8 at its top, after 46 % of 1,500 updates."""
+    falling = study.settings(values(study)).experiments[-1]
+    half, steps = 0.46 * 1500, [0, 1, 345, 690, 1000, 1379, 1400, 1499]
+    expected = [0.95 - 0.15 * max(0.0, 1 - abs(step / half - 1)) for step in steps]
+    found = in_updates(falling, "momentum", 2_000, steps)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
