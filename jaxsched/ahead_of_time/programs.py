@@ -24,9 +24,11 @@ from jaxsched.train.program.batch_split import (
     micro_batches_per_device,
     split_over_devices,
 )
+from jaxsched.train.program.batch_stats import statistics_batches
 from jaxsched.train.program.compiler import ProgramCompiler
 from jaxsched.train.program.shared_program import SharedProgramSpec
 from jaxsched.train.program.traced import TracedExperiment
+from jaxsched.transforms import keeps_average
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,21 @@ class DescribedPrograms:
     def evaluation(self) -> Compiled:
         """Compiles an evaluation; raises what `updates` does."""
         return self._compile(lambda: self._compiler.evaluation())
+
+    @property
+    def recomputes_batch_stats(self) -> bool:
+        """Whether the run keeps an average of weights whose batch norm needs its own statistics."""
+        state = self._compiler.state
+        return bool(state.batch_stats) and keeps_average(state.opt_state)
+
+    def batch_stats(self) -> Compiled:
+        """Compiles the pooling of batch-norm statistics, by its largest batch.
+
+        Raises:
+            DoesNotFitError: when the compiler finds that it does not fit.
+        """
+        largest = statistics_batches(self.plan.num_examples, self.num_chips)[0].size
+        return self._compile(lambda: self._compiler.pooling(largest))
 
     @cached_property
     def _compiler(self) -> ProgramCompiler:

@@ -19,16 +19,16 @@ class Surveyed:
     """A program with what it costs.
 
     Attributes:
-        what: the phases of which it makes the updates, or "evaluation".
-        batch_size: the batch size of its updates; None for the evaluation.
-        examples: the examples of a batch on each chip; None for the evaluation.
+        what: the phases of which it makes the updates, or what else it does.
+        batch_size: the batch size of its updates; None for other programs.
+        examples: the examples of a batch on each chip; None for other programs.
         micro_batches: how many parts a chip cuts them into.
         memory: the bytes of a chip that programs may use.
         compiled: the program; None where the compiler refuses it.
         refusal: why it does.
         cost: the least time on the chip; None where nothing is known of the chip, as of a CPU.
         findings: its costly habits.
-        remedy: what makes it fit; None where it fits, and for the evaluation.
+        remedy: what makes it fit; None where it fits, and for other programs than updates.
     """
 
     what: str
@@ -60,7 +60,10 @@ class Surveyed:
 def survey(
     programs: DescribedPrograms, machine: Topology, say: Callable[[str], None]
 ) -> Iterator[Surveyed]:
-    """Compiles the updates of each batch size, and the evaluation; yields one after another.
+    """Compiles all that a run repeats; yields one program after another.
+
+    These are the updates of each batch size, the evaluation and, where the run keeps an average of
+    weights with batch norm, the statistics of that average.
 
     Args:
         programs: the experiment's programs.
@@ -80,9 +83,13 @@ def survey(
         if not one.fits:
             one = dataclasses.replace(one, remedy=remedy(programs, size, say))
         yield one
-    say("compiling the evaluation")
-    last = Surveyed("evaluation", None, None, 1, programs.memory)
-    yield _measured(last, programs.evaluation, programs, machine)
+    others = {"evaluation": programs.evaluation}
+    if programs.recomputes_batch_stats:
+        others["batch-norm statistics of the average"] = programs.batch_stats
+    for what, compile_it in others.items():
+        say(f"compiling the {what}")
+        one = Surveyed(what, None, None, 1, programs.memory)
+        yield _measured(one, compile_it, programs, machine)
 
 
 def _phases(programs: DescribedPrograms, batch_size: int) -> str:

@@ -48,6 +48,20 @@ def test_the_flops_of_a_linear_network_are_those_of_its_two_products(driver):
     assert programs.evaluation().facts.flops == 2 * 64 * 48 * 16
 
 
+def test_statistics_of_an_average_cost_a_forward_pass():
+    """All 510 examples are pooled in one batch, and all 512 evaluated in one."""
+    spec = experiment(ImageClassification(model=SMALL, data=Synthetic(num_train=510, num_test=512)))
+    assert not DescribedPrograms(spec, spec.task.data.load(), CPU).recomputes_batch_stats
+    averaging = dataclasses.replace(spec.optimizer, averaging=js.Averaging(start="50%"))
+    spec = dataclasses.replace(spec, optimizer=averaging)
+    programs = DescribedPrograms(spec, spec.task.data.load(), CPU)
+    assert programs.recomputes_batch_stats
+    pooling, evaluation = programs.batch_stats().facts, programs.evaluation().facts
+    # A last layer, whose output no statistics need, is not computed: 2 · width · classes.
+    last = 2 * SMALL.width * 10
+    assert pooling.flops / 510 == pytest.approx(evaluation.flops / 512 - last, rel=1e-6)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("streamed", [False, True])
 def test_it_is_the_program_that_a_run_compiles(streamed):

@@ -11,9 +11,10 @@ class Compile:
     """Compiles an experiment for a described machine: will it fit, and how long must it take?
 
     Neither the machine nor the data are needed: the compiler for TPUs or GPUs runs on any CPU, and
-    takes minutes for a large network. For every batch size it prints the memory of each chip, the
-    arithmetic and the memory traffic with the least time that they need, what the chips exchange,
-    and what makes the program slow. Nothing is run, so that nothing is measured.
+    takes minutes for a large network. For the updates of every batch size, for the evaluation and
+    for the batch-norm statistics of an average it prints the memory of each chip, the arithmetic
+    and the memory traffic with the least time that they need, what the chips exchange, and what
+    makes the program slow. Nothing is run, so that nothing is measured.
 
     Any field of the experiment can be set after the config file, such as `--driver pmap`;
     `jaxsched compile CONFIG --help` lists them.

@@ -12,6 +12,11 @@ from jaxsched.train.step.batch_norm_stats import Batches, even_batches
 from jaxsched.transforms.batch_stats import PooledMoments
 
 
+def statistics_batches(num_examples: int, num_shards: int) -> tuple[Batches, ...]:
+    """Cuts all training examples into the batches whose statistics are pooled."""
+    return even_batches(num_examples, EVALUATION_BATCH, num_shards)
+
+
 class BatchStatsRecomputation:
     """Pools the batch-norm statistics of weights over training examples.
 
@@ -27,7 +32,7 @@ class BatchStatsRecomputation:
         self, compiler: ProgramCompiler, feed: TrainingFeed, num_examples: int, num_shards: int
     ):
         self._compiler, self._feed, self._num_examples = compiler, feed, num_examples
-        self._batches = even_batches(num_examples, EVALUATION_BATCH, num_shards)
+        self._batches = statistics_batches(num_examples, num_shards)
 
     def __call__(
         self, params: Params, seed: int, epoch: int, offset: int, num_examples: int
