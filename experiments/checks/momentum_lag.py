@@ -31,12 +31,13 @@ RUNS: dict[str, tuple[dict[str, Any], bool]] = {
 def experiments() -> list[Experiment]:
     """Returns the runs, all with the noise of the study's `decay`."""
     study = runpy.run_path(str(Path(__file__).parents[1] / "studies" / "dont_decay.py"))
+    base = dataclasses.replace(study["base"], stats_memory="updates", num_devices=None)
     made = []
     for name, (how, rescale) in RUNS.items():
         optimizer = dataclasses.replace(
-            study["base"].optimizer, lr=study["steps"](study["RATE"]), rescale_velocity=rescale
+            base.optimizer, lr=study["steps"](study["RATE"]), rescale_velocity=rescale
         )
-        run = dataclasses.replace(study["base"], name=name, optimizer=optimizer)
+        run = dataclasses.replace(base, name=name, optimizer=optimizer)
         limits = {"num_examples": study["NUM_TRAIN"], "max_batch_size": study["MAX_BATCH_SIZE"]}
         made.append(study["traded"](run, **limits, **how))
     return made

@@ -1,10 +1,10 @@
 """Draws curves against epochs and against updates for `experiments/studies/dont_decay.py`.
 
-    python experiments/figures/dont_decay.py [FOLDER]
+    python experiments/figures/batch_growth.py [FOLDER]
 
-FOLDER is the study's folder, `runs/dont_decay` by default; the figure is written into it. Lines are
-medians over the seeds, bands their middle half. Prints a table of updates, final accuracies and the
-largest difference in training loss, over all epochs, to the run that decays, with its standard
+FOLDER is the study's folder, `runs/batch_growth` by default; the figure is written into it. Lines
+are medians over the seeds, bands their middle half. Prints a table of updates, final accuracies and
+the largest difference in training loss, over all epochs, to the run that decays, with its standard
 error.
 """
 
@@ -137,4 +137,4 @@ def row(runs: Any, name: str, reference: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    figures.main("dont_decay", FIGURE, draw, table)
+    figures.main("batch_growth", FIGURE, draw, table)

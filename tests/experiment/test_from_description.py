@@ -41,18 +41,19 @@ def test_every_recorded_experiment_comes_back(path):
     assert len(RECORDS) > 5
 
 
-GROWN = ROOT / "experiments/results/dont_decay/records"
+# The first lines of four records of an earlier study.
+BEFORE = Path(__file__).with_name("before_stats_memory")
 
 
 def test_a_record_from_before_the_choice_is_of_a_run_that_remembered_updates():
     """So it is made again as it was, with the digest that it has; a new run has another one."""
-    paths = sorted(GROWN.glob("*batch*seed0.jsonl"))
-    assert len(paths) >= 4
+    paths = sorted(BEFORE.glob("*.jsonl"))
+    assert len(paths) == 4
     for path in paths:
         header = read_record(path).header
         assert "stats_memory" not in header["config"]
         again = rebuild(header["config"])
-        assert again.stats_memory == "updates"
+        assert again.stats_memory == "updates" and again.digest() == header["digest"]
         anew = dataclasses.replace(again, stats_memory="examples")
         assert anew.remembers_examples and not again.remembers_examples
         assert as_json(anew)["stats_memory"] == "examples" and rebuild(as_json(anew)) == anew
@@ -62,7 +63,8 @@ def test_a_record_from_before_the_choice_is_of_a_run_that_remembered_updates():
 
 
 def test_the_committed_study_still_has_the_digests_of_its_records():
-    recorded = {read_record(path).header["digest"] for path in GROWN.glob("*seed0.jsonl")}
+    records = (ROOT / "experiments/results/batch_growth/records").glob("*seed0.jsonl")
+    recorded = {read_record(path).header["digest"] for path in records}
     study = load_study(ROOT / "experiments/studies/dont_decay.py")
     growing = [run for run in study.experiments if run.batch_growth or len(run.phases) > 1]
     assert len(growing) == 12 and {run.digest() for run in growing} < recorded

@@ -52,9 +52,9 @@ def test_committed_reports_are_those_of_their_records(manifest):
     [
         ("<!-- table: quickstart -->\n| 1 |\n", ValueError, "of .*quickstart.*after .. alone"),
         (
-            "<!-- table: quickstart -->\n<!-- runs: dont_decay -->\n<!-- end -->",
+            "<!-- table: quickstart -->\n<!-- runs: batch_growth -->\n<!-- end -->",
             ValueError,
-            "of .*quickstart.*dont_decay.*after .*dont_decay.*alone",
+            "of .*quickstart.*batch_growth.*after .*batch_growth.*alone",
         ),
         ("<!-- tabel: quickstart -->\n<!-- end -->", ValueError, "kinds .*table.*got .*tabel"),
         ("<!-- table: quick -->\n<!-- end -->", FileNotFoundError, "a study's folder.*quick"),
@@ -68,17 +68,17 @@ def test_markers_that_say_nothing_are_refused(reports, text, error, message):
 
 @pytest.mark.slow
 def test_the_command_makes_reports_curves_and_readmes(reports, tmp_path, monkeypatch):
-    study = tmp_path / "results" / "dont_decay"
-    shutil.copytree(RESULTS / "dont_decay" / "records", study / "records")
-    shutil.copy(RESULTS / "dont_decay" / "study.json", study)
+    study = tmp_path / "results" / "batch_growth"
+    shutil.copytree(RESULTS / "batch_growth" / "records", study / "records")
+    shutil.copy(RESULTS / "batch_growth" / "study.json", study)
     readme = READMES[1].read_text()
-    (table,) = re.findall(r"<!-- runs: dont_decay -->.*?<!-- end -->", readme, re.DOTALL)
+    (table,) = re.findall(r"<!-- runs: batch_growth -->.*?<!-- end -->", readme, re.DOTALL)
     text = f"Before.\n\n{table}\n\nAfter: | no table |\n"
     (tmp_path / "README.md").write_text(emptied(text))
     monkeypatch.setattr(reports, "RESULTS", study.parent)
     monkeypatch.setattr(reports, "READMES", (tmp_path / "README.md",))
     reports.main()
     assert (tmp_path / "README.md").read_text() == text
-    committed = RESULTS / "dont_decay" / "summary.md"
+    committed = RESULTS / "batch_growth" / "summary.md"
     assert (study / "summary.md").read_text() == committed.read_text()
     assert {"runs.csv", "curves.png", "accuracy.png"} <= {path.name for path in study.iterdir()}

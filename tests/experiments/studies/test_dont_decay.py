@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).parents[3] / "configs"
 
 @pytest.fixture(scope="module")
 def figure(load_experiment):
-    return load_experiment("figures/dont_decay")
+    return load_experiment("figures/batch_growth")
 
 
 # Steps at 30, 60 and 80 % of 12 epochs of 10,000, each a batch five times larger up to the cap.

@@ -18,7 +18,7 @@ COLUMNS = {"learning_rate", "momentum", "weight_decay", "batch_size"}
 
 
 @pytest.mark.parametrize(
-    "study", ["abel_rates", "dont_decay", "language_abel", "lr_schedulers", "speedrun"]
+    "study", ["abel_rates", "batch_growth", "language_abel", "lr_schedulers", "speedrun"]
 )
 def test_the_committed_records_hold_the_computed_values(study):
     """Schedules of SGD and Adam, phases, ABEL's decays, and batches that a run grew itself."""
