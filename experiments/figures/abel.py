@@ -25,23 +25,33 @@ SETTINGS = {
 }
 
 
+def settings_of(runs: Any) -> dict[str, str]:
+    """Returns the settings with runs, each with its title."""
+    return {
+        setting: title
+        for setting, title in SETTINGS.items()
+        if any(runs.get(f"{schedule}_{setting}") for schedule in SCHEDULES)
+    }
+
+
 def draw(runs: Any, path: Path) -> None:
-    """Draws a column for each setting: test accuracy above, |w|² below."""
+    """Draws a column for each setting with runs: test accuracy above, |w|² below."""
+    settings = settings_of(runs)
     figures.draw_norms(
         runs,
         path,
         schedules=SCHEDULES,
-        settings=SETTINGS,
+        settings=settings,
         quantity="test_accuracy",
         label="test accuracy, %",
-        width=12,
+        width=3.5 * len(settings),
         scale=100,
     )
 
 
 def table(runs: Any) -> str:
     """Final accuracy, mean ± sd over the seeds, and how often ABEL decayed, as Markdown."""
-    return figures.table_of_settings(runs, SCHEDULES, SETTINGS, cell)
+    return figures.table_of_settings(runs, SCHEDULES, settings_of(runs), cell)
 
 
 def cell(records: Sequence[Record]) -> str:

@@ -1,7 +1,7 @@
 """When is a complex schedule worth it? Four schedules, with and without L2 and augmentation.
 
     jaxsched bench experiments/studies/abel.py               # --size cpu
-    jaxsched bench experiments/studies/abel.py --size longer # not run yet, nor is longer_rest
+    jaxsched bench experiments/studies/abel.py --size longer # longer_rest is not run yet
     jaxsched bench experiments/studies/abel.py --size full   # for a GPU; not run yet
     python experiments/figures/abel.py
 
