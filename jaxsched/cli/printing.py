@@ -11,11 +11,7 @@ from jaxsched.experiment import Experiment, misfits
 from jaxsched.plan import Plan
 from jaxsched.text import first_to_last, visible
 from jaxsched.text_table import fitted_table
-
-
-def print_line(text: str, console: Console) -> None:
-    """Prints a line as it is: brackets are no markup, and a long line is not wrapped."""
-    console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+from jaxsched.tracking.progress import print_line
 
 
 def print_plan(experiment: Experiment, plan: Plan, console: Console) -> None:
@@ -55,7 +51,7 @@ def print_path(what: str, path: Path, console: Console) -> None:
     """Prints where something is: the whole path, a link in a terminal that can follow it."""
     path = path.resolve()
     text = Text.assemble(f"{what}: ", (visible(str(path)), Style(link=path.as_uri())))
-    console.print(text, soft_wrap=True, highlight=False)
+    print_line(text, console)
 
 
 class PipeConsole(Console):

@@ -5,6 +5,7 @@ import errno
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from jaxsched.tasks import LOSS, Metric
 from jaxsched.text import visible
@@ -13,6 +14,20 @@ from jaxsched.train import Evaluation
 # The time left is estimated from the speed over so many seconds: long enough to hold compilations
 # and evaluations too. Rich itself keeps no more than the last thousand measurements.
 _SPEED_SECONDS = 86_400.0
+
+
+def print_line(text: str | Text, console: Console) -> None:
+    """Prints a line as it is; to a terminal that was closed, nothing.
+
+    Brackets are no markup, and a long line is not wrapped.
+    """
+    line = visible(text) if isinstance(text, str) else text
+    try:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    except OSError as error:
+        # The signal that says so comes a moment later; a run that goes on is saved then.
+        if error.errno != errno.EIO:
+            raise
 
 
 class Progress:
@@ -82,12 +97,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Prints a line above the bar; to a terminal that was closed, nothing."""
-        try:
-            self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
-        except OSError as error:
-            # The signal that says so comes a moment later, and saves the run.
-            if error.errno != errno.EIO:
-                raise
+        print_line(text, self._console)
 
     def run(self, label: str, metric: Metric = LOSS, *, begun: int = 0) -> "RunProgress":
         """Shows a run, or several at once.

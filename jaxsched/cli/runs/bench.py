@@ -126,7 +126,7 @@ def _draw_schedules(study: bench.Study, path: Path, console: Console) -> None:
             # The experiment's own code failed. Its runs will fail too, each on its own record;
             # that must not keep the other experiments from running.
             reason = tracking.format_error(error)
-            console.print(f"{experiment.name} cannot be plotted: {reason}", markup=False)
+            print_line(f"{experiment.name} cannot be plotted: {reason}", console)
     if previews:
         draw_schedules(previews, path)
 
@@ -140,7 +140,7 @@ def _report(
     try:
         results = bench.Results.of(manifest, found.records, found.cautions)
     except ValueError as error:  # no target yet, which must not hide what ended the study
-        console.print(str(error), markup=False)
+        print_line(str(error), console)
     else:
         bench.write_report(results, folder)
         print_line(bench.terminal_text(results, console.width), console)
