@@ -7,7 +7,7 @@ the study by the experiment's name.
 import math
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,7 +77,7 @@ def draw_norms(
     scale: float = 1.0,
     shares_norms: bool = False,
 ) -> None:
-    """Draws a column for each setting: a quantity above, |w|² below.
+    """Draws a column for each setting with runs: a quantity above, |w|² below.
 
     Args:
         runs: those of the experiments SCHEDULE_SETTING.
@@ -86,11 +86,12 @@ def draw_norms(
         settings: the settings, each with its title.
         quantity: the column of the evaluations that is drawn above.
         label: what the quantity is, for the axis.
-        width: of the figure, in inches.
+        width: of a column, in inches.
         scale: multiplies the quantity, such as 100 for per cent.
         shares_norms: whether all |w|² have one axis, as all of the quantity have.
     """
-    figure = Figure(figsize=(width, 6), layout="constrained")
+    settings = with_runs(runs, schedules, settings)
+    figure = Figure(figsize=(width * len(settings), 6), layout="constrained")
     shared = "row" if shares_norms else False
     axes = figure.subplots(2, len(settings), sharex=True, sharey=shared, squeeze=False)
     if not shares_norms:
@@ -117,13 +118,25 @@ def draw_norms(
     figure.savefig(path, dpi=130)
 
 
+def with_runs(
+    runs: Runs, schedules: Collection[str], settings: Mapping[str, str]
+) -> Mapping[str, str]:
+    """Returns the settings of which there are runs."""
+    return {
+        setting: title
+        for setting, title in settings.items()
+        if any(runs.get(f"{schedule}_{setting}") for schedule in schedules)
+    }
+
+
 def table_of_settings(
     runs: Runs,
-    schedules: Iterable[str],
+    schedules: Collection[str],
     settings: Mapping[str, str],
     cell: Callable[[Sequence[Record]], str],
 ) -> str:
-    """Returns a Markdown table: a row for each schedule, a column for each setting."""
+    """Returns a Markdown table: a row for each schedule, a column for each setting with runs."""
+    settings = with_runs(runs, schedules, settings)
     rows = [
         [schedule, *(cell(runs.get(f"{schedule}_{setting}", ())) for setting in settings)]
         for schedule in schedules

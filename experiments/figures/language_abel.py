@@ -31,7 +31,7 @@ def draw(runs: Any, path: Path) -> None:
         settings=SETTINGS,
         quantity="test_loss",
         label="loss on held-out text, nats a byte",
-        width=9,
+        width=4.5,
         shares_norms=True,
     )
 

@@ -52,6 +52,16 @@ def test_the_error_of_a_difference_is_that_of_two_independent_means(figures):
     assert math.isnan(figures.difference(ours, [1.0]).error)
 
 
+def test_settings_without_runs_have_no_column(figures):
+    runs = {"late_a": [record(0.5)], "steps_b": [], "steps_c": [record(0.6)]}
+    titles = {"a": "A", "b": "B", "c": "C"}
+    table = figures.table_of_settings(
+        runs, ("late", "steps"), titles, lambda records: str(len(records))
+    )
+    assert table.splitlines()[0] == "|  | A | C |"
+    assert table.splitlines()[2:] == ["| late | 1 | 0 |", "| steps | 0 | 1 |"]
+
+
 def test_abel_has_a_row_a_schedule(load_experiment, figures):
     script = load_experiment("figures/abel")
     *_, last = script.table(figures.load(RESULTS / "abel")).splitlines()

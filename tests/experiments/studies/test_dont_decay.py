@@ -91,13 +91,13 @@ def test_runs_at_the_paper_s_size_are_those_of_the_configs(load_experiment):
         assert runs[name] == same
 
 
-def record(losses, name="run"):
+def record(losses, name="run", seed=0):
     rows = [
         {"step": 10 * n, "epoch": 2.0 * n, "train_loss": loss, "test_accuracy": 1 - loss}
         | {"examples": 320 * n, "train_seconds": float(n)}
         for n, loss in enumerate(losses, start=1)
     ]
-    return Record({"name": name}, tuple(rows), {"status": "finished"})
+    return Record({"name": name, "seed": seed}, tuple(rows), {"status": "finished"})
 
 
 def test_difference_is_that_of_the_means_where_they_are_farthest_apart(figure):
@@ -113,15 +113,19 @@ def test_difference_is_that_of_the_means_where_they_are_farthest_apart(figure):
 
 def test_table_has_a_row_a_run_that_was_made(figure):
     runs = {
-        "decay": [record([0.9, 0.5]), record([0.9, 0.7])],
-        "batch": [record([0.9, 0.5]), record([0.9, 0.5])],
-        "abel": [record([0.9, 0.75])],
+        "decay": [record([0.9, 0.5], "decay"), record([0.9, 0.7], "decay", 1)],
+        "batch": [record([0.9, 0.5], "batch"), record([0.9, 0.5], "batch", 1)],
+        "hybrid": [record([0.9, 0.4], "hybrid")],
+        "abel": [record([0.9, 0.75], "abel")],
     }
     rows = figure.table(runs).splitlines()[2:]
+    # Differences of 0 and 20 points: their mean's error is 10, and t is 12.706 for one freedom.
     assert rows == [
-        "| decay | 20 | 40.00 ± 14.14 (n=2) | 94.3 |  |",
-        "| batch | 20 | 50.00 ± 0.00 (n=2) | 94.4 | -0.100 ± 0.100 to decay, epoch 4 |",
-        "| abel | 20 | 25.00 (n=1) |  |  |",
+        "| decay | 20 | 40.00 ± 14.14 (n=2) | 94.3 |  |  |",
+        "| hybrid | 20 | 60.00 (n=1) |  | +10.00 | -0.200 ± nan to decay, epoch 4 |",
+        "| batch | 20 | 50.00 ± 0.00 (n=2) | 94.4 | +10.00 [-117.06, +137.06] "
+        "| -0.100 ± 0.100 to decay, epoch 4 |",
+        "| abel | 20 | 25.00 (n=1) |  |  |  |",
     ]
 
 
