@@ -23,7 +23,7 @@ experiment = Experiment(
         data=Streamed(Cifar10("nowhere")),
     ),
     phases=(js.Phase(epochs=1, batch_size=256),),
-    optimizer=js.SGD(js.Cosine(0.1, duration=1), momentum=0.9),
+    optimizer=js.SGD(js.Cosine(0.1, duration=1), momentum=0.9, averaging=js.Averaging(start=0)),
     precision="bfloat16",
 )
 """
@@ -69,8 +69,11 @@ def compiled(folder, *options):
 )
 def test_the_update_of_a_small_network_is_clean(topology, chips, driver, tmp_path):
     found, printed = compiled(tmp_path, "--topology", topology, "--driver", driver)
-    update, evaluation = found["programs"]
-    assert found["chips"] == chips and update["fits"] and evaluation["fits"]
+    update, evaluation, average_stats = found["programs"]
+    assert found["chips"] == chips and all(program["fits"] for program in found["programs"])
+    # One pass forwards without the last layer; a TPU's compiler makes one layer of pmap's twice.
+    once = 0.99 * evaluation["flops"]
+    assert once <= average_stats["flops"] <= (1.02 if driver == "jit" else 1.12) * once
     # What lies outside an image is not computed.
     most = 256 // chips * MOST_FLOPS
     assert 0.85 * most < update["flops"] <= most

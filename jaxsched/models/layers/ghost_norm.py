@@ -63,17 +63,23 @@ class GhostBatchNorm(nn.Module):
         pixels = tuple(range(1, x.ndim - 1))
         wide = x.astype(jnp.float32)
         moments = jnp.stack([jnp.mean(wide, pixels), jnp.mean(wide * wide, pixels)], axis=1)
-        statistics, average = _group_statistics(moments, self.ghost, self.axis_name)
-        running_mean.value = self._updated(running_mean.value, average[0])
-        running_var.value = self._updated(running_var.value, average[1])
+        groups, statistics = _group_statistics(moments, self.ghost, self.axis_name)
+        running_mean.value = self._updated(running_mean.value, groups[:, 0])
+        running_var.value = self._updated(running_var.value, groups[:, 1])
 
         mean, var = jnp.unstack(statistics, axis=1)
         factor = lax.rsqrt(var + self.epsilon) * scale[None]
         mean, factor, bias = (jnp.expand_dims(v, pixels) for v in (mean, factor, bias[None]))
         return ((wide - mean) * factor + bias).astype(self.dtype)
 
-    def _updated(self, running: jax.Array, average: jax.Array) -> jax.Array:
-        return self.momentum * running + (1 - self.momentum) * average
+    def _updated(self, running: jax.Array, groups: jax.Array) -> jax.Array:
+        """The mean over all groups of the running statistics stepped by each, [channels]."""
+        stepped = self.momentum * running[None] + (1 - self.momentum) * groups
+        devices = 1 if self.axis_name is None else lax.axis_size(self.axis_name)
+        # Divided before they are added up, so that a compiler can add up several micro-batches
+        # first and exchange their sum once, as it does with gradients.
+        mean = jnp.sum(stepped / (devices * len(groups)), axis=0)
+        return mean if self.axis_name is None else lax.psum(mean, self.axis_name)
 
 
 def _group_statistics(
@@ -105,14 +111,11 @@ def _group_statistics(
     mean, square = jnp.unstack(_pool(runs, ghost // run), axis=1)
     # The difference of two squares may be rounded to a negative variance.
     groups = jnp.stack([mean, jnp.maximum(square - mean * mean, 0.0)], axis=1)
-    average = jnp.mean(groups, axis=0)
-    if axis_name is not None:
-        average = lax.pmean(average, axis_name)
     runs = jnp.repeat(groups, ghost // run, axis=0)
     if spans_devices:
         start = lax.axis_index(axis_name) * (mine // run)
         runs = lax.dynamic_slice_in_dim(runs, start, mine // run)
-    return jnp.repeat(runs, run, axis=0), average
+    return groups, jnp.repeat(runs, run, axis=0)
 
 
 def _pool(moments: jax.Array, count: int) -> jax.Array:
