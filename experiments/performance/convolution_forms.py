@@ -1,11 +1,12 @@
 """The forms of a 3×3 convolution that convolutions.py compares, besides the layer of this package.
 
-Each takes images [B, H, W, C] and a kernel [3, 3, C, F] and returns [B, H, W, F], padded by zeros
-and with stride 1. Their gradients are JAX's own.
+Each takes images [B, H, W, C], or another layout of them, and a kernel [3, 3, C, F]; it returns F
+features in the same layout, padded by zeros and with stride 1. Their gradients are JAX's own.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -68,6 +69,59 @@ def patches(images: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.concatenate(windows, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
+BLOCK = 16  # channels: 16 float32 fill a vector of AVX-512
+
+
+def into_blocks(images: jax.Array) -> jax.Array:
+    """[B, H, W, C] to [B, blocks, H, W, 16]."""
+    *pixels, channels = images.shape
+    return jnp.moveaxis(images.reshape(*pixels, channels // BLOCK, BLOCK), 3, 1)
+
+
+def from_blocks(images: jax.Array) -> jax.Array:
+    """[B, blocks, H, W, 16] to [B, H, W, C]."""
+    return jnp.moveaxis(images, 1, 3).reshape(*images.shape[:1], *images.shape[2:4], -1)
+
+
+def _kernel_blocks(kernel: jax.Array) -> jax.Array:
+    """[3, 3, blocks of inputs, 16, blocks of outputs, 16]."""
+    inputs, outputs = kernel.shape[2:]
+    return kernel.reshape(3, 3, inputs // BLOCK, BLOCK, outputs // BLOCK, BLOCK)
+
+
+def blocked_products(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Blocks of channels: for each of nine neighbours a product for each pair of blocks."""
+    height, width = images.shape[2:4]
+    padded = jnp.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
+    blocks = _kernel_blocks(kernel)
+    return sum(  # pyright: ignore
+        jnp.einsum("nihwc,icof->nohwf", padded[:, :, u : u + height, v : v + width], blocks[u, v])
+        for u, v in np.ndindex(3, 3)
+    )
+
+
+def blocked_convolutions(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Blocks of channels: XLA's convolution for each pair of blocks, added up."""
+    blocks = _kernel_blocks(kernel)
+    inputs, outputs = blocks.shape[2], blocks.shape[4]
+
+    def features(output: int) -> jax.Array:
+        pairs = [plain(images[:, i], blocks[:, :, i, :, output]) for i in range(inputs)]
+        return functools.reduce(jnp.add, pairs)
+
+    return jnp.stack([features(output) for output in range(outputs)], axis=1)
+
+
+def images_last(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    """[C, H, W, B]: for each of nine neighbours one product with the images of all pixels."""
+    height, width = images.shape[1:3]
+    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return sum(  # pyright: ignore
+        jnp.einsum("cf,chwn->fhwn", kernel[u, v], padded[:, u : u + height, v : v + width])
+        for u, v in np.ndindex(3, 3)
+    )
+
+
 def _combine(matrix: Sequence[Sequence[float]], terms: list[jax.Array]) -> list[jax.Array]:
     """Sums of terms, weighted by the rows of a matrix, whose zeros cost nothing."""
     pairs = [[(w, term) for w, term in zip(row, terms, strict=True) if w] for row in matrix]
@@ -93,10 +147,30 @@ def winograd(images: jax.Array, kernel: jax.Array, *, outputs: int) -> jax.Array
     return jnp.stack(_combine(for_outputs, by_row), axis=2).reshape(batch, height, width, -1)
 
 
+def _first_to_last(images: jax.Array) -> jax.Array:
+    """[B, H, W, C] to [C, H, W, B], and back."""
+    return jnp.swapaxes(images, 0, 3)
+
+
+def _as_they_are(images: jax.Array) -> jax.Array:
+    return images
+
+
+class Form(NamedTuple):
+    """A way to compute the convolution, and the layout that the images have in all layers."""
+
+    convolve: Callable[[jax.Array, jax.Array], jax.Array]
+    layout: Callable[[jax.Array], jax.Array] = _as_they_are  # from [B, H, W, C]
+    back: Callable[[jax.Array], jax.Array] = _as_they_are
+
+
 FORMS = {
-    "lax.conv": plain,
-    "rows into channels": rows,
-    "patches": patches,
-    "Winograd F(2x2)": functools.partial(winograd, outputs=2),
-    "Winograd F(4x4)": functools.partial(winograd, outputs=4),
+    "lax.conv": Form(plain),
+    "rows into channels": Form(rows),
+    "patches": Form(patches),
+    "Winograd F(2x2)": Form(functools.partial(winograd, outputs=2)),
+    "Winograd F(4x4)": Form(functools.partial(winograd, outputs=4)),
+    "blocks, products": Form(blocked_products, into_blocks, from_blocks),
+    "blocks, lax.conv": Form(blocked_convolutions, into_blocks, from_blocks),
+    "images last": Form(images_last, _first_to_last, _first_to_last),
 }

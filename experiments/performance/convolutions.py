@@ -2,15 +2,17 @@
 
     python experiments/performance/convolutions.py
 
-This takes some minutes on two cores, in an environment that has torch too. Two convolutions follow
-each other, with stride 1 and as many features as channels, in float32; one program computes them
-and the gradients for images and kernels. Times are of one of the two. Each number of threads has a
-process with JAX and one with PyTorch, on as many cores, which take turns; within a turn so do the
-forms. Times are medians over turns. The error is the largest of output and both
-gradients against float64, relative to the largest element, of two images of all shapes.
+This takes some minutes on two cores, in an environment that may have torch too. Two convolutions
+follow each other, with stride 1 and as many features as channels, in float32; one program computes
+them and the gradients for images and kernels. Times are of one of the two. A form with a layout of
+its own gets the images in it and keeps it, as the layers of a stage would. Each number of threads
+has a process with JAX and one with PyTorch, on as many cores, which take turns; within a turn so do
+the forms. Times are medians over turns. The error is the largest of output and both gradients
+against float64, relative to the largest element, of two images of all shapes.
 """
 
 import functools
+import importlib.util
 import multiprocessing
 import os
 import statistics
@@ -22,7 +24,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from convolution_forms import FORMS
+from convolution_forms import FORMS, Form
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -48,6 +50,9 @@ def layer(images: jax.Array, kernel: jax.Array) -> jax.Array:
     return convolution(images, kernel, (1, 1), ((1, 1), (1, 1)))
 
 
+LAYER = Form(layer)
+
+
 def arrays(shape: tuple[int, int, int], layers: int = LAYERS) -> tuple[np.ndarray, np.ndarray]:
     """Images [B, H, H, C], and a kernel [3, 3, C, C] for each layer that keeps their scale."""
     batch, side, channels = shape
@@ -59,14 +64,15 @@ def arrays(shape: tuple[int, int, int], layers: int = LAYERS) -> tuple[np.ndarra
 
 def with_jax(shape: tuple[int, int, int], form: str) -> Callable[[], Any]:
     """Compiles the program of a form; at its top level, where XLA's own gradients are fast."""
-    convolve, options = FORMS.get(form, layer), OPTIONS.get(form)
+    way, options = FORMS.get(form, LAYER), OPTIONS.get(form)
 
     def total(images, kernels):
         for kernel in kernels:
-            images = convolve(images, kernel)
+            images = way.convolve(images, kernel)
         return (images * images).sum()
 
     images, kernels = (jnp.asarray(array) for array in arrays(shape))
+    images = way.layout(images)
     lowered = jax.jit(jax.grad(total, argnums=(0, 1))).lower(images, list(kernels))
     program = lowered.compile(compiler_options=options)
     return lambda: jax.block_until_ready(program(images, list(kernels)))
@@ -129,8 +135,10 @@ def exact(images: np.ndarray, kernel: np.ndarray, cotangent: np.ndarray) -> list
 
 def results_of(form: str, images: jax.Array, kernel: jax.Array, cotangent: jax.Array) -> list:
     """Output and both gradients of a form."""
-    output, pull_back = jax.vjp(FORMS.get(form, layer), images, kernel)
-    return [output, *pull_back(cotangent)]
+    way = FORMS.get(form, LAYER)
+    output, pull_back = jax.vjp(way.convolve, way.layout(images), kernel)
+    for_images, for_kernel = pull_back(way.layout(cotangent))
+    return [way.back(output), way.back(for_images), for_kernel]
 
 
 def error(form: str) -> float:
@@ -171,15 +179,18 @@ def measure(threads: int, groups: list[tuple[str, ...]]) -> dict[str, list[float
 
 def main() -> None:
     """Measures and prints a table for each number of threads."""
-    console, ours = Console(width=120), ("the layer", *FORMS, *OPTIONS)
+    console, groups = Console(width=120), [("the layer", *FORMS, *OPTIONS)]
+    if importlib.util.find_spec("torch"):
+        groups.append(("torch",))
     with worker(1) as process:
         errors = {form: process.submit(error, form).result() for form in ("the layer", *FORMS)}
     for threads in THREADS:
-        table = Table(box=box.MARKDOWN, title=f"ms, {threads} of {os.cpu_count()} cores")
+        title = f"jax {jax.__version__}: ms, {threads} of {os.cpu_count()} cores"
+        table = Table(box=box.MARKDOWN, title=title)
         names = [f"{b}x{side}x{side}x{channels}" for b, side, channels in SHAPES]
         for column in ("form", *names, "error"):
             table.add_column(column, justify="left" if column == "form" else "right")
-        for form, medians in measure(threads, [ours, ("torch",)]).items():
+        for form, medians in measure(threads, groups).items():
             cells = [f"{milliseconds:.2f}" for milliseconds in medians]
             table.add_row(form, *cells, f"{errors[form]:.0e}" if form in errors else "")
         console.print(table)

@@ -94,6 +94,7 @@ class Process:
     Args:
         job: the job that it measures.
         kind: the scripts of its contestants are KIND_jax.py and KIND_torch.py.
+        python: the interpreter that runs them.
 
     Attributes:
         job: the job that it measures.
@@ -102,12 +103,12 @@ class Process:
         peak_bytes: its peak memory, known once it has ended.
     """
 
-    def __init__(self, job: Job, kind: str):
+    def __init__(self, job: Job, kind: str, python: Path | str = sys.executable):
         script = HERE / f"{kind}_{'torch' if 'torch' in job.contestant else 'jax'}.py"
         self.job = job
         self.seconds: list[float] = []
         self._process = subprocess.Popen(
-            [sys.executable, script, json.dumps(dataclasses.asdict(job))],
+            [python, script, json.dumps(dataclasses.asdict(job))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -140,7 +141,11 @@ class Process:
 
 def measure(jobs: list[Job], rounds: int, kind: str = "throughput") -> list[dict[str, Any]]:
     """Measures the jobs, a row for each: they start one after another, then take turns."""
-    processes = [Process(job, kind) for job in jobs]
+    return take_turns([Process(job, kind) for job in jobs], rounds)
+
+
+def take_turns(processes: list[Process], rounds: int) -> list[dict[str, Any]]:
+    """Measures the contestants of a network and ends them."""
     counts = {process.job.contestant: process.facts["parameters"] for process in processes}
     assert len(set(counts.values())) == 1, f"the networks differ in their parameters: {counts}"
     for _ in range(rounds):
