@@ -9,6 +9,9 @@ from jaxsched.train.distributed.meeting import Address, Meeting
 
 # Each device has a copy of the data.
 _MAX_CPU_DEVICES = 16
+# Before jax 0.11, one convolution used one thread. Since then it uses all, and more devices than
+# cores only disturb each other.
+_DEVICES_PER_CORE = 2 if jax.__version_info__ < (0, 11) else 1
 # How long processes wait for each other.
 _WAIT_SECONDS = 300
 # After how long a process that was killed, or whose machine has gone, ends the others.
@@ -19,17 +22,18 @@ _JAX_SECONDS = 80
 
 
 def split_cpu() -> None:
-    """Makes two virtual devices of each core, so that `make_driver` can split batches over them.
+    """Makes virtual devices of the cores, so that `make_driver` can split batches over them.
 
-    To be called before anything else uses a device. It keeps what the user has chosen by
-    JAX_NUM_CPU_DEVICES or XLA_FLAGS, and does not change GPUs and TPUs.
+    Each core becomes two before jax 0.11, and one since. To be called before anything else uses a
+    device. It keeps what the user has chosen by JAX_NUM_CPU_DEVICES or XLA_FLAGS, and does not
+    change GPUs and TPUs.
     """
     chosen = jax.config.values["jax_num_cpu_devices"] != -1
     if not chosen and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         # Only Linux tells how many of its cores a process may use.
         has_affinity = hasattr(os, "sched_getaffinity")
         cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-        jax.config.update("jax_num_cpu_devices", min(2 * cores, _MAX_CPU_DEVICES))
+        jax.config.update("jax_num_cpu_devices", min(_DEVICES_PER_CORE * cores, _MAX_CPU_DEVICES))
 
 
 def connect(
