@@ -45,11 +45,10 @@ from rich.table import Table
 from throughput_networks import NETWORKS
 from throughput_worker import Job
 
+from jaxsched.ahead_of_time.chips import GPUS
+
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / "results" / "throughput"
-
-# Dense bfloat16 FLOP/s as the vendor publishes them, by the start of the device's name.
-PEAKS = {"NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA H200": 989e12}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +162,8 @@ def row(process: Process, known: dict[str, Any], reference: list[float] | None) 
     """The row of a contestant; `known` has the facts of all contestants of this network."""
     facts = known | process.facts
     images_per_second = process.job.batch_size / statistics.median(process.seconds)
-    peak = next((flop for name, flop in PEAKS.items() if facts["device"].startswith(name)), None)
+    device = facts["device"].lower()  # such as "nvidia h200"
+    peak = next((gpu.bf16 for name, gpu in GPUS.items() if name in device), None)
     has_mfu = peak and process.job.precision == "bfloat16" and "train_flop" in facts
     return {
         **dataclasses.asdict(process.job),
