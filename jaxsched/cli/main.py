@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxsched import __version__
+from jaxsched.cli.closed_terminal import outlive_terminal
 from jaxsched.cli.encoding import replace_unencodable
 from jaxsched.cli.errors import exit_with
 from jaxsched.cli.exit_status import SIGNALLED, ExitStatus
@@ -46,6 +47,7 @@ def _on_interrupt(before: Any, now: Any) -> None:
 
 
 def _main(arguments: list[str]) -> None:
+    outlive_terminal()
     replace_unencodable()
     stand_in_home()
     if arguments[:1] == ["--version"]:

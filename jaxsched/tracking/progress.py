@@ -1,7 +1,5 @@
 """A progress bar over the examples of one run or of many."""
 
-import errno
-
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -17,17 +15,9 @@ _SPEED_SECONDS = 86_400.0
 
 
 def print_line(text: str | Text, console: Console) -> None:
-    """Prints a line as it is; to a terminal that was closed, nothing.
-
-    Brackets are no markup, and a long line is not wrapped.
-    """
+    """Prints a line as it is: brackets are no markup, and a long line is not wrapped."""
     line = visible(text) if isinstance(text, str) else text
-    try:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    except OSError as error:
-        # The signal that says so comes a moment later; a run that goes on is saved then.
-        if error.errno != errno.EIO:
-            raise
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Progress:
@@ -96,7 +86,7 @@ class Progress:
         self._bar.update(self._task, description=what)
 
     def say(self, text: str) -> None:
-        """Prints a line above the bar; to a terminal that was closed, nothing."""
+        """Prints a line above the bar."""
         print_line(text, self._console)
 
     def run(self, label: str, metric: Metric = LOSS, *, begun: int = 0) -> "RunProgress":

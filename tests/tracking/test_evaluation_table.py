@@ -1,6 +1,5 @@
 """Evaluations as they come: lines in a pipe, a table in a terminal."""
 
-import errno
 import io
 
 import pytest
@@ -53,24 +52,3 @@ def test_a_terminal_gets_a_table_of_what_fits(width):
 
 def test_without_an_average_there_is_no_column_for_it():
     assert "averaged" not in printed(has_average=False, force_terminal=True, width=200)[0]
-
-
-class ClosedTerminal(io.StringIO):
-    """A terminal that was closed, or a file on a disk that is full."""
-
-    def __init__(self, error):
-        super().__init__()
-        self.error = error
-
-    def isatty(self):
-        return True
-
-    def write(self, text):
-        raise OSError(self.error, "an error")
-
-
-def test_a_terminal_that_was_closed_does_not_end_the_run():
-    """A full disk does, because nobody would ever read the lines."""
-    Progress(Console(file=ClosedTerminal(errno.EIO))).say("accuracy 50 %")
-    with pytest.raises(OSError, match="an error"):
-        Progress(Console(file=ClosedTerminal(errno.ENOSPC))).say("accuracy 50 %")

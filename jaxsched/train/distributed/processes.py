@@ -5,13 +5,14 @@ import sys
 
 import jax
 
+from jaxsched.models.layers.compiler_options import EIGEN_CONVOLVES
 from jaxsched.train.distributed.meeting import Address, Meeting
 
 # Each device has a copy of the data.
 _MAX_CPU_DEVICES = 16
-# Before jax 0.11, one convolution used one thread. Since then it uses all, and more devices than
+# A convolution of YNN's in jax 0.10 uses one thread. Eigen's use all, and then more devices than
 # cores only disturb each other.
-_DEVICES_PER_CORE = 2 if jax.__version_info__ < (0, 11) else 1
+_DEVICES_PER_CORE = 1 if EIGEN_CONVOLVES else 2
 # How long processes wait for each other.
 _WAIT_SECONDS = 300
 # After how long a process that was killed, or whose machine has gone, ends the others.

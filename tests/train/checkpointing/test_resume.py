@@ -240,7 +240,7 @@ def test_a_closed_terminal_costs_nothing(folder, uninterrupted, like):
     On a busy machine a run may have ended before its terminal is closed: then another one is made.
     """
     for workdir in ("closed", "closed_again", "closed_at_last"):
-        status = close_terminal(folder, workdir)
+        status = close_terminal(folder, workdir, ON_TERMINAL)
         if status == 129:
             break
         assert status in (0, -signal.SIGHUP)
@@ -251,12 +251,20 @@ def test_a_closed_terminal_costs_nothing(folder, uninterrupted, like):
     assert_same_end(folder, workdir, like)
 
 
-def close_terminal(folder, workdir):
+@pytest.mark.slow
+def test_a_run_that_ignores_its_closed_terminal_goes_on_to_its_end(folder, uninterrupted, like):
+    """As after `disown`; every line that it writes from then on would be an error."""
+    ignore = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    assert close_terminal(folder, "disowned", ignore + ON_TERMINAL) == 0
+    assert_same_end(folder, "disowned", like)
+
+
+def close_terminal(folder, workdir, program):
     """Trains on a terminal that is closed after the first evaluation; returns the exit status."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
     arguments = ["train", str(folder / "long.py"), "--workdir", str(folder / workdir)]
-    command = [sys.executable, "-c", ON_TERMINAL, *arguments]
+    command = [sys.executable, "-c", program, *arguments]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     deadline = time.monotonic() + 240
