@@ -1,6 +1,8 @@
 """The report's plot: the study's metric over time."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -76,10 +78,16 @@ def _draw_experiment(
     style, label = curve_style(number), f"{name} (n={curve.n})"
     parts = (curve.low, curve.median, curve.high)
     low, median, high = (metric.scale * np.array(part) for part in parts)
-    axis.plot(curve.times[time_axis], median, **style, label=label)
+    _plot(axis, curve.times[time_axis], median, **style, label=label)
     shade = {"color": style["color"], "alpha": 0.15, "linewidth": 0}
     axis.fill_between(curve.times[time_axis], low, high, **shade)
     averaged = curve_of(runs, column(f"averaged_{metric.name}"))
     if averaged is not None:
         dotted = {"color": style["color"], "linestyle": ":", "label": f"{name}, averaged"}
-        axis.plot(averaged.times[time_axis], metric.scale * np.array(averaged.median), **dotted)
+        values = metric.scale * np.array(averaged.median)
+        _plot(axis, averaged.times[time_axis], values, **dotted)
+
+
+def _plot(axis: Axes, times: Sequence[float], values: np.ndarray, **style: Any) -> None:
+    """Draws a curve; one of a single evaluation, which has no line, as a point."""
+    axis.plot(times, values, marker="o" if len(values) == 1 else None, **style)

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.image import imread
 
 from jaxsched.bench import Results, StudyManifest, write_report
+from jaxsched.bench.report import plots
 from jaxsched.cli import main
 from jaxsched.plotting.style import curve_style
 from jaxsched.tracking import read_record
@@ -202,3 +203,12 @@ def test_records_that_were_cut_off_are_left_out_and_named(parts):
     kept = 85 if (parts[1] / "records" / path.name).exists() else 84
     assert len(found.records) == kept
     assert any("1 of 85 runs have not finished" in said for said in found.caveats) == (kept == 84)
+
+
+def test_an_average_of_a_single_evaluation_is_a_point(tmp_path, monkeypatch):
+    """A line of one value cannot be seen."""
+    drawn = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, path: drawn.append(figure))
+    plots.draw_metric(Results.read([RESULTS / "averages_quarter"]), tmp_path / "unused.png")
+    markers = {line.get_label(): line.get_marker() for line in drawn[0].axes[0].lines}
+    assert markers["swa, averaged"] == "o" and markers["swa (n=8)"] == "None"
