@@ -1,5 +1,6 @@
 """The report's plot: the study's metric over time."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from jaxsched.bench.report.curves import TIME_AXES, column, curve_of, worst_show
 from jaxsched.bench.report.results import Results
 from jaxsched.bench.statistics import TimeAxis
 from jaxsched.plotting.style import curve_style, plain, save_figure
+
+# As many as the figure is high.
+_NAMES_A_COLUMN = 19
 
 
 def draw_metric(results: Results, path: Path) -> None:
@@ -44,7 +48,10 @@ def draw_metric(results: Results, path: Path) -> None:
     axes[0].set_ylabel(f"{metric.words}{metric.unit}")
     figure.suptitle(_title(results))
     # Outside the axes: inside, it might cover a curve in any corner.
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
+    handles, labels = axes[0].get_legend_handles_labels()
+    columns = math.ceil(len(labels) / _NAMES_A_COLUMN)
+    figure.set_figwidth(figure.get_figwidth() + 2.6 * (columns - 1))
+    figure.legend(handles, labels, ncols=columns, frameon=False, loc="outside right center")
     save_figure(figure, path)
 
 
