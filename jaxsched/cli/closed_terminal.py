@@ -23,7 +23,8 @@ def outlive_terminal() -> None:
     """Drops what stdout and stderr get once their terminal is closed, where it would be an error.
 
     Work is not lost then. SIGHUP, which comes a moment later, saves a run and ends it; a run that
-    ignores SIGHUP goes on to its end, and one that had just ended succeeds.
+    ignores SIGHUP goes on to its end, and one that had just ended succeeds. For scripts of users,
+    `SignalHandler` does so once SIGHUP has come.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

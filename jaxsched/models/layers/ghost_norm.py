@@ -85,7 +85,7 @@ class GhostBatchNorm(nn.Module):
 def _group_statistics(
     moments: jax.Array, ghost: int, axis_name: str | None
 ) -> tuple[jax.Array, jax.Array]:
-    """The mean and variance of each example's group, and their averages over all groups.
+    """The mean and variance of each group, and of each example's group.
 
     Only the examples' moments are exchanged between devices, never their pixels, wherever the
     groups end.
@@ -96,8 +96,8 @@ def _group_statistics(
         axis_name: the mapped axis of the batch, or None.
 
     Returns:
-        The mean and variance for each of this device's examples, [b, 2, channels]; and their
-        averages, [2, channels], the same on all devices.
+        The mean and variance of each group, [groups, 2, channels]: of this device's groups, or of
+        all where one spans devices; and those for each of this device's examples, [b, 2, channels].
     """
     mine = len(moments)
     devices = 1 if axis_name is None else lax.axis_size(axis_name)
